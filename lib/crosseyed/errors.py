@@ -1,0 +1,51 @@
+"""The errors this package raises on purpose.
+
+Everything a user can cause and mend (a misspelt name, a missing download, a damaged checkpoint) is a
+`CrosseyedError`; the command line prints its message alone. Any other exception is a defect of the package and
+keeps its traceback. Each class is also the built-in error that a caller would expect.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class CrosseyedError(Exception):
+    """Base of every error whose message is meant for a user: what was given, what was expected, what to do."""
+
+
+class InputError(CrosseyedError, ValueError):
+    """An argument, file or folder is not what was expected."""
+
+
+class DownloadError(CrosseyedError, OSError):
+    """Something has to be downloaded and cannot be."""
+
+
+class CheckpointError(CrosseyedError, ValueError):
+    """A checkpoint file is damaged, unsafe to read, or belongs to another architecture."""
+
+
+def suggest(word: str, choices: Iterable[str]) -> str:
+    """Return a question that offers the valid choices nearest to a misspelt word.
+
+    Parameters
+    ----------
+    word : str
+        What the user wrote.
+    choices : iterable of str
+        What would have been valid.
+
+    Returns
+    -------
+    str
+        ``"; did you mean 'x' or 'y'?"``, with at most three choices, to be appended to an error message; the
+        empty string if nothing is near. Case is ignored.
+
+    Examples
+    --------
+    >>> suggest("vit-b32", ["ViT-B-32", "RN50"])
+    "; did you mean 'ViT-B-32'?"
+    """
+    by_lower = {choice.lower(): choice for choice in choices}
+    near = difflib.get_close_matches(word.lower(), list(by_lower), n=3, cutoff=0.6)
+    return "; did you mean " + " or ".join(repr(by_lower[match]) for match in near) + "?" if near else ""

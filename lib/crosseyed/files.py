@@ -1,0 +1,86 @@
+"""Writing files so that a reader finds either the whole file or none."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pandas as pd
+
+from crosseyed.errors import InputError
+
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a temporary path that becomes `path` when the block ends, or vanishes if the block fails.
+
+    The folder of `path` is created if it is missing. The temporary file lies in the same folder, so that the
+    final rename is atomic, and keeps the suffix of `path`, because many writers choose the format by it.
+
+    Parameters
+    ----------
+    path : path
+        The file to write. An older file of that name stays untouched until the block ends without error.
+
+    Yields
+    ------
+    pathlib.Path
+        Where to write; an empty file.
+
+    Raises
+    ------
+    InputError
+        The folder cannot be created or written to, or the disk is full.
+
+    Examples
+    --------
+    >>> with atomic_write("out/table.csv") as temporary:  # doctest: +SKIP
+    ...     temporary.write_text("x,y")
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{uuid4().hex}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch(exist_ok=False)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        # the block may also fail over a file that it reads: that error is its own
+        if error.errno in _DISK_FULL or error.filename == str(temporary):
+            raise _unwritable(path, error) from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_table(table: pd.DataFrame, path: str | os.PathLike) -> None:
+    """Write a tidy table as CSV (UTF-8, no index column), whole or not at all.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Any table; missing values become empty fields.
+    path : path
+        The CSV file; its folder is created if it is missing.
+
+    Raises
+    ------
+    InputError
+        The folder cannot be created or written to, or the disk is full.
+    """
+    with atomic_write(path) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    return InputError(
+        f"Cannot write {path.name!r} in the folder {str(path.parent)!r}: {error.strerror or error}. "
+        "Choose a folder that you may write to, on a disk with free space."
+    )
