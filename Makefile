@@ -1,0 +1,30 @@
+# Each target makes the environment it needs (environment.sh) and may be run any number of times.
+
+MODEL = pocketclip-centered
+PRETRAINED =
+CHECKPOINT =
+export MODEL PRETRAINED CHECKPOINT
+
+in_environment = sh environment.sh
+
+.PHONY: help book test lint clean
+.NOTPARALLEL:
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+
+book: ## execute the notebooks and build the book; another edition: MODEL=ViT-B-32 PRETRAINED=openai
+	@$(in_environment) python -m crosseyed.cli book \
+		--model "$$MODEL" --pretrained "$$PRETRAINED" --checkpoint "$$CHECKPOINT"
+
+test: lint ## check the style and run the tests
+	@$(in_environment) python -m pytest
+
+lint: ## check the style of code and notebooks
+	@$(in_environment) ruff check .
+	@$(in_environment) ruff format --check .
+	@$(in_environment) nbstripout --verify --keep-id notebooks/*.ipynb || \
+		{ echo "a notebook holds outputs; strip it with: nbstripout --keep-id notebooks/*.ipynb" >&2; exit 1; }
+
+clean: ## remove what the other targets made, except the environment
+	rm -rf _build .snakemake .pytest_cache .ruff_cache
