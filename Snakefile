@@ -1,0 +1,102 @@
+"""The workflow: notebook × model → executed notebook and result tables → edition of the book.
+
+    snakemake --cores 2                                              the default edition
+    snakemake --cores 2 --config model=ViT-B-32 pretrained=openai    another edition
+    snakemake --configfile editions.yaml --executor slurm --jobs 20  several editions, on a cluster
+
+A configuration file names several editions as a list, `editions: [{model: ViT-B-32, pretrained: openai}, ...]`.
+`make book` is the first two of these lines with messages for people instead of Snakemake's own.
+"""
+
+import json
+from pathlib import Path
+
+from crosseyed.editions import BUILD, Edition
+
+NOTEBOOKS = sorted(path.stem for path in Path("notebooks").glob("*.ipynb"))
+EDITIONS = {
+    edition.name: edition
+    for edition in map(
+        Edition.from_mapping,
+        config.get("editions")
+        or [{key: config[key] for key in ("model", "pretrained", "checkpoint") if config.get(key)}],
+    )
+}
+
+LIBRARY = sorted(map(str, Path("lib/crosseyed").glob("*.py")))
+# These decide how notebooks are run and pages rendered, and nothing of what a notebook computes.
+WORKFLOW = {f"lib/crosseyed/{name}.py" for name in ("book", "cli", "editions", "execution", "lock")}
+ANALYSIS = [path for path in LIBRARY if path not in WORKFLOW]
+
+
+def files_below(*folders):
+    return sorted(str(path) for folder in folders for path in Path(folder).rglob("*") if path.is_file())
+
+
+def weights(wildcards):
+    """Files of the edition's model; the PocketCLIPs are shown beside each other and come together."""
+    edition = EDITIONS[wildcards.edition]
+    local = ["data/models"] if edition.model.startswith("pocketclip-") else []
+    if edition.model.startswith("local-dir:"):
+        local = [edition.model.removeprefix("local-dir:")]
+    return [*files_below(*local), *([edition.checkpoint] if edition.checkpoint else [])]
+
+
+wildcard_constraints:
+    edition=r"[\w.-]+",
+    notebook=r"[\w.-]+",
+
+
+rule all:
+    input:
+        expand(f"{BUILD}/editions/{{edition}}/html", edition=EDITIONS),
+
+
+# First, so that a name without a model stops an edition before anything of it is made, and a checkpoint is
+# downloaded once and not by every notebook at a time.
+rule model:
+    input:
+        library="lib/crosseyed/models.py",
+        weights=weights,
+    output:
+        f"{BUILD}/models/{{edition}}.json",
+    params:
+        edition=lambda wildcards: EDITIONS[wildcards.edition].json,
+    threads: workflow.cores
+    shell:
+        "python -m crosseyed.cli describe {output:q} --edition {params.edition:q}"
+
+
+rule notebook:
+    input:
+        model=ancient(rules.model.output[0]),
+        weights=weights,
+        notebook="notebooks/{notebook}.ipynb",
+        library=ANALYSIS,
+        objects=files_below("data/objects"),
+    output:
+        f"{BUILD}/editions/{{edition}}/notebooks/{{notebook}}.ipynb",
+        directory(f"{BUILD}/editions/{{edition}}/results/{{notebook}}"),
+    params:
+        folder=f"{BUILD}/editions/{{edition}}",
+        edition=lambda wildcards: EDITIONS[wildcards.edition].json,
+    # Snakemake hands this number on in OMP_NUM_THREADS and its like: a share of the machine for each notebook.
+    threads: max(1, workflow.cores // max(1, len(NOTEBOOKS)))
+    shell:
+        "python -m crosseyed.cli execute {input.notebook:q} {params.folder:q} --edition {params.edition:q}"
+
+
+rule book:
+    input:
+        notebooks=expand(f"{BUILD}/editions/{{{{edition}}}}/notebooks/{{notebook}}.ipynb", notebook=NOTEBOOKS),
+        results=expand(f"{BUILD}/editions/{{{{edition}}}}/results/{{notebook}}", notebook=NOTEBOOKS),
+        pages=files_below("book"),
+        configuration="_config.yml",
+        library=LIBRARY,
+    output:
+        directory(f"{BUILD}/editions/{{edition}}/html"),
+    params:
+        folder=f"{BUILD}/editions/{{edition}}",
+        edition=lambda wildcards: EDITIONS[wildcards.edition].json,
+    shell:
+        "python -m crosseyed.cli render {params.folder:q} --edition {params.edition:q}"

@@ -1,0 +1,150 @@
+"""The command line, ``crosseyed``: each command is a short function that calls one module.
+
+The modules are imported inside the commands, so that ``crosseyed --help`` need not wait for torch. A command
+that only the workflow calls is hidden from the help.
+"""
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from crosseyed.editions import BUILD, DEFAULT_MODEL, Edition
+from crosseyed.errors import CrosseyedError, InputError
+
+if TYPE_CHECKING:
+    import filelock
+
+app = typer.Typer(
+    help="Measure center bias in CLIP models, find it, and repair it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+EditionJson = Annotated[str, typer.Option("--edition", help="The edition as JSON.")]
+
+
+def main() -> None:
+    """Run the command line; print the message alone of an error that is meant for the user."""
+    try:
+        app()
+    except CrosseyedError as error:
+        sys.exit(f"error: {error}")
+
+
+@app.callback()
+def _group() -> None:
+    """Keep the commands apart from the program even while there is but one."""
+
+
+@app.command()
+def book(
+    model: Annotated[str, typer.Option(help="Model, as crosseyed.models.load takes it.")] = DEFAULT_MODEL,
+    pretrained: Annotated[str, typer.Option(help="Pretrained tag of the model.")] = "",
+    checkpoint: Annotated[str, typer.Option(help="File with the weights of the model.")] = "",
+    cores: Annotated[int | None, typer.Option(help="Cores to use; all, if not given.", min=1)] = None,
+) -> None:
+    """Execute every notebook for a model and build its edition of the book."""
+    edition = Edition.from_mapping({"model": model, "pretrained": pretrained, "checkpoint": checkpoint})
+    if not Path("Snakefile").is_file():
+        raise InputError(
+            f"{Path.cwd()} has no Snakefile; run this in the folder of the crosseyed repository."
+        )
+    with _only_one_at_work_on(edition):
+        typer.echo(f"making the edition {edition.name}")
+        code = _run_snakemake(edition, cores or _available_cores())
+    if code:
+        failed = sorted((edition.folder / "failed").glob("*.ipynb"))
+        names = f" ({', '.join(path.stem for path in failed)} failed)" if failed else ""
+        raise CrosseyedError(
+            f"the edition {edition.name} is not complete{names}; what is done is kept. "
+            "When the cause named above is mended, the same command goes on from there."
+        )
+    typer.echo(f"the book is {edition.folder / 'html' / 'index.html'}")
+
+
+@app.command(hidden=True)
+def describe(output: Path, edition: EditionJson) -> None:
+    """Load the model of an edition and write what it is as JSON."""
+    from crosseyed.files import atomic_write
+    from crosseyed.models import load
+
+    wanted = Edition(**json.loads(edition))
+    typer.echo(f"loading {wanted.name}", err=True)
+    if wanted.pretrained == "random":
+        clip = load(wanted.model, random_init=True)
+    else:
+        clip = load(wanted.model, wanted.pretrained, checkpoint=wanted.checkpoint)
+    parameters = sum(parameter.numel() for parameter in clip.clip.parameters())
+    description = {"model": clip.model, "pretrained": clip.pretrained, "parameters": parameters}
+    with atomic_write(output) as file:
+        file.write_text(json.dumps(description))
+
+
+@app.command(hidden=True)
+def execute(notebook: Path, folder: Path, edition: EditionJson) -> None:
+    """Execute one notebook into the folder of an edition."""
+    from crosseyed.execution import execute as execute_notebook
+
+    parameters = Edition(**json.loads(edition)).parameters
+    typer.echo(f"executing {notebook}", err=True)
+    execute_notebook(notebook, folder, parameters)
+    typer.echo(f"executed {notebook}", err=True)
+
+
+@app.command(hidden=True)
+def render(folder: Path, edition: EditionJson) -> None:
+    """Render the pages and the executed notebooks of an edition as HTML."""
+    from crosseyed.book import render_book
+
+    typer.echo("rendering the book", err=True)
+    render_book(Edition(**json.loads(edition)), folder)
+
+
+def _available_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _only_one_at_work_on(edition: Edition) -> "filelock.AcquireReturnProxy":
+    """Return a lock that vanishes with the process, so that a killed run leaves nothing to clear away."""
+    import filelock
+
+    file = BUILD / "locks" / edition.name
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return filelock.FileLock(file).acquire(timeout=0)
+    except filelock.Timeout:
+        raise InputError(f"Another run is at work on the edition {edition.name}; wait for it.") from None
+    except OSError as error:
+        raise InputError(
+            f"{BUILD.resolve()} cannot be written to ({error.strerror}); the book is made there."
+        ) from error
+
+
+def _run_snakemake(edition: Edition, cores: int) -> int:
+    """Return the exit status of Snakemake, whose notices are left out and whose errors are shown."""
+    from snakemake.cli import main as snakemake
+
+    logging.getLogger("snakemake.logging").addFilter(lambda record: record.levelno >= logging.WARNING)
+    configuration = [f"{key}={value}" for key, value in edition.parameters.items() if value]
+    arguments = ["--cores", str(cores), "--keep-going", "--rerun-incomplete", "--scheduler", "greedy"]
+    # Editions do not share files, and each has its own lock; Snakemake's would outlive a killed run.
+    arguments += ["--nolock", "--quiet", "host", "progress", "rules", "reason"]
+    # Where a checkout or a copy renews the date of a file, its checksum tells that nothing changed.
+    arguments += ["--max-checksum-file-size", str(100 * 2**20)]
+    try:
+        snakemake([*arguments, "--config", *configuration])
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""What an edition is: the book executed for one model, and the folders that belong to it."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from crosseyed.errors import InputError
+
+BUILD = Path("_build")
+"""Folder of everything the workflow makes, relative to the repository."""
+
+DEFAULT_MODEL = "pocketclip-centered"
+"""The model of the edition that is built when none is named."""
+
+
+def edition_name(model: str, pretrained: str | None = None, checkpoint: str | None = None) -> str:
+    """Return the name of the edition of a model: that of the loaded model, fit for a folder.
+
+    Parameters
+    ----------
+    model : str
+        Name of the model as `crosseyed.models.load` takes it.
+    pretrained : str, optional
+        Its pretrained tag.
+    checkpoint : str, optional
+        The checkpoint file that its weights come from.
+
+    Returns
+    -------
+    str
+        The model (of ``hf-hub:`` and ``local-dir:`` the repository or the folder, without what leads there)
+        and the origin of its weights (the checkpoint's file name without suffix, else the tag, if there is
+        one), joined by ``--``; each character other than letters, digits, ``_``, ``.`` and ``-`` becomes
+        ``-``.
+
+    Raises
+    ------
+    InputError
+        The model has no name.
+
+    Examples
+    --------
+    >>> edition_name("ViT-B-32", "openai")
+    'ViT-B-32--openai'
+    >>> edition_name("hf-hub:timm/ViT-B-16-SigLIP")
+    'ViT-B-16-SigLIP'
+    """
+    label = model.removeprefix("hf-hub:").removeprefix("local-dir:").rstrip("/").split("/")[-1]
+    origin = Path(checkpoint).stem if checkpoint else pretrained
+    label, origin = (
+        re.sub(r"[^\w.-]+", "-", part or "", flags=re.ASCII).strip(".-") for part in (label, origin)
+    )
+    if not label:
+        raise InputError(f"{model!r} names no model; give one, for example MODEL={DEFAULT_MODEL}.")
+    return f"{label}--{origin}" if origin else label
+
+
+@dataclass(frozen=True)
+class Edition:
+    """The model that a book is executed for.
+
+    Attributes
+    ----------
+    model : str
+        Name of the model as `crosseyed.models.load` takes it.
+    pretrained : str or None
+        Its pretrained tag.
+    checkpoint : str or None
+        A checkpoint file that the weights come from.
+    """
+
+    model: str = DEFAULT_MODEL
+    pretrained: str | None = None
+    checkpoint: str | None = None
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, object]) -> "Edition":
+        """Return the edition that a configuration describes.
+
+        Parameters
+        ----------
+        mapping : mapping
+            May have the keys `model`, `pretrained` and `checkpoint`; an empty value counts as not given. A
+            relative path (of `checkpoint`, or after ``local-dir:``) is made absolute, because notebooks are
+            executed in a folder of their own.
+
+        Returns
+        -------
+        Edition
+            The edition.
+
+        Raises
+        ------
+        InputError
+            Another key is given, or the checkpoint file does not exist.
+        """
+        unknown = sorted(set(mapping) - {"model", "pretrained", "checkpoint"})
+        if unknown:
+            raise InputError(f"An edition has no {unknown[0]!r}; it has model, pretrained and checkpoint.")
+        given = {key: str(value) for key, value in mapping.items() if value}
+        if given.get("model", "").startswith("local-dir:"):
+            given["model"] = f"local-dir:{Path(given['model'].removeprefix('local-dir:')).resolve()}"
+        if "checkpoint" in given:
+            path = Path(given["checkpoint"]).resolve()
+            if not path.is_file():
+                raise InputError(f"The checkpoint {path} does not exist; give the path of a file.")
+            given["checkpoint"] = str(path)
+        return cls(**given)
+
+    @property
+    def name(self) -> str:
+        """Name of the edition (see `edition_name`)."""
+        return edition_name(self.model, self.pretrained, self.checkpoint)
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the edition, relative to the repository."""
+        return BUILD / "editions" / self.name
+
+    @property
+    def parameters(self) -> dict[str, str | None]:
+        """The parameters that tell a notebook its model."""
+        given = asdict(self)
+        if self.checkpoint is None:
+            del given["checkpoint"]
+        return given
+
+    @property
+    def json(self) -> str:
+        """The edition as JSON, in which form the workflow hands it to a command."""
+        return json.dumps(asdict(self), sort_keys=True)
