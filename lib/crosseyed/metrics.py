@@ -25,7 +25,7 @@ from statsmodels.discrete.discrete_model import Logit
 
 from crosseyed.errors import InputError, suggest
 
-CENTER_RADIUS = 1 / 3
+CENTER_LIMIT = 1 / 3
 """Largest eccentricity that counts as center where a table has no column `center`."""
 
 CHOICES = ("both", "object", "object2", "other", "unreadable")
@@ -59,7 +59,7 @@ def is_center(table: pd.DataFrame) -> pd.Series:
     -------
     pandas.Series of bool
         Named `center`, with the table's index: the column `center` where the protocol defines it (What'sUp,
-        the grid's middle cell), otherwise whether the eccentricity is at most 1/3 (`CENTER_RADIUS`).
+        the grid's middle cell), otherwise whether the eccentricity is at most 1/3 (`CENTER_LIMIT`).
 
     Raises
     ------
@@ -78,7 +78,7 @@ def is_center(table: pd.DataFrame) -> pd.Series:
             "table has neither a column 'center' nor 'eccentricity', so center and off-center cannot be told "
             "apart; add one of them"
         )
-    return pd.Series(_eccentricity(table) <= CENTER_RADIUS + _ROUNDING, index=table.index, name="center")
+    return pd.Series(_eccentricity(table) <= CENTER_LIMIT + _ROUNDING, index=table.index, name="center")
 
 
 def accuracy(

@@ -1,0 +1,546 @@
+"""Every figure of the book, in one style: tables of `crosseyed.metrics` in, matplotlib figures out.
+
+The functions neither save nor show a figure: in a notebook it appears as the value of the cell, in a script
+``figure.savefig`` writes it. They leave the table and matplotlib's settings as they were.
+
+Colors are those of seaborn's ``colorblind`` palette, and what a color tells is told a second time, by a
+marker, a line style, a hatching or a number. Each figure says what its error bars are; unless given, titles
+state the finding in numbers from the table.
+"""
+
+import functools
+import math
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from crosseyed.errors import InputError
+from crosseyed.metrics import CENTER_LIMIT
+
+STYLE = {
+    **sns.axes_style("whitegrid"),
+    **sns.plotting_context("notebook", font_scale=0.85),
+    # Fonts are looked up when a figure is drawn, perhaps after this style is gone: keep matplotlib's own.
+    "font.family": ["sans-serif"],
+    "font.sans-serif": ["DejaVu Sans"],
+    "figure.dpi": 110,
+    "figure.constrained_layout.use": True,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": "0.9",
+    "hatch.linewidth": 0.6,
+}
+"""The settings of matplotlib that make the book's figures look alike."""
+
+_COLORS = sns.color_palette("colorblind")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+_LINES = ("-", "--", "-.", ":")
+_HATCHES = (None, "///", "...", "xxx", "\\\\\\", "+++")
+_CHOICE_LABELS = {
+    "both": "both\nobjects",
+    "object": "first\nobject only",
+    "object2": "second\nobject only",
+    "other": "neither (cat,\nrefrigerator)",
+}
+_ERROR_BAR = {"fmt": "none", "ecolor": "0.15", "elinewidth": 1.2, "capsize": 3}
+_MAX_WIDTH = 10.0  # inches: what a page of the book shows without shrinking the text below reading size
+
+
+def use_style() -> None:
+    """Give the figures that a notebook draws itself the style of this module's figures."""
+    plt.rcParams.update(STYLE)
+
+
+def _styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """Draw in the book's style, and have pyplot forget the figure, which a notebook would else show twice."""
+
+    @functools.wraps(draw)
+    def styled(*args: object, **kwargs: object) -> Figure:
+        with plt.rc_context(STYLE):
+            figure = draw(*args, **kwargs)
+            plt.close(figure)
+        return figure
+
+    return styled
+
+
+@_styled
+def scenes(
+    images: Sequence[ArrayLike],
+    titles: Sequence[str] | None = None,
+    *,
+    columns: int = 6,
+    title: str | None = None,
+) -> Figure:
+    """Show pictures side by side.
+
+    Parameters
+    ----------
+    images : sequence of array_like, shape (height, width, 3) or (height, width)
+        Colors as uint8 (0 to 255) or float (0 to 1), or gray levels; PIL images are fine.
+    titles : sequence of str, optional
+        A line or two above each picture.
+    columns : int
+        Pictures in a row, at least 1.
+    title : str, optional
+        Title of the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    InputError
+        If there are no images, one has another shape, the numbers of images and titles differ, or `columns`
+        is below 1.
+    """
+    pictures = [np.asarray(image) for image in images]
+    if not pictures:
+        raise InputError("images is empty; expected at least one picture")
+    for number, picture in enumerate(pictures):
+        if not (picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] == 3)) or 0 in picture.shape:
+            raise InputError(
+                f"image {number} has shape {picture.shape}; expected (height, width, 3) or (height, width)"
+            )
+    if titles is not None and len(titles) != len(pictures):
+        raise InputError(
+            f"there are {len(titles)} titles for {len(pictures)} images; give one for each image"
+        )
+    if columns < 1:
+        raise InputError(f"columns is {columns}; expected at least 1")
+    columns = min(columns, len(pictures))
+    rows = math.ceil(len(pictures) / columns)
+    side = min(2.4, _MAX_WIDTH / columns)
+    wrapped = [textwrap.fill(text, width=int(side * 10), break_long_words=False) for text in titles or []]
+    title_height = 0.2 * max((text.count("\n") + 1 for text in wrapped), default=0)
+    tallest = side * max(picture.shape[0] / picture.shape[1] for picture in pictures)
+    height = rows * (tallest + title_height) + (0.4 if title else 0)
+    figure, axes = plt.subplots(rows, columns, figsize=(columns * side, height), squeeze=False)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for number, (ax, picture) in enumerate(zip(axes.flat, pictures, strict=False)):
+        ax.set_axis_on()
+        ax.imshow(picture, cmap="gray")
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set(visible=True, color="0.7")
+        if titles is not None:
+            ax.set_title(wrapped[number], fontsize="small", fontweight="normal", loc="center")
+    _headline(figure, title)
+    return figure
+
+
+@_styled
+def accuracy_grid(table: pd.DataFrame, *, panel: str = "model", title: str | None = None) -> Figure:
+    """Show the accuracy in each cell of the grid as a heat map with numbers.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `crosseyed.metrics.accuracy_by_cell`.
+    panel : str
+        Column with a heat map for each of its values; without that column there is one.
+    title : str, optional
+        Title of the figure. Each panel's own title gives its accuracy in the middle and on the border.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        In each cell the accuracy in percent and, smaller, half the width of its interval.
+
+    Raises
+    ------
+    InputError
+        If the table is empty, lacks a column, or has several rows for a cell of a panel.
+    """
+    _require(table, ["row", "col", "accuracy", "low", "high", "n", "confidence"], "accuracy_by_cell")
+    parts = _parts(table, panel)
+    for name, part in parts:
+        _require_once(part, ["row", "col"], "panel", name)
+    widest = max(part["col"].nunique() for _, part in parts)
+    tallest = max(part["row"].nunique() for _, part in parts)
+    cell = max(0.5, 2.6 / widest)
+    figure, axes = _panels(len(parts), (widest * cell + 0.9, tallest * cell + 1.0))
+    for ax, (name, part) in zip(axes, parts, strict=True):
+        _heat_map(ax, part, small_print=widest <= 12)
+        ax.set_title(_panel_title(name, _center_and_border(part), widest * cell))
+    bar = figure.colorbar(axes[0].collections[0], ax=axes, shrink=0.8, pad=0.02)
+    bar.set_label("accuracy (%)")
+    bar.outline.set_visible(False)
+    low, high = int(table["n"].min()), int(table["n"].max())
+    number = f"{low}" if low == high else f"{low} to {high}"
+    _footnote(figure, f"±: half the width of the {_interval(table)}; {number} images a cell.")
+    _headline(figure, title)
+    return figure
+
+
+@_styled
+def accuracy_by_eccentricity(
+    table: pd.DataFrame,
+    *,
+    hue: str = "model",
+    chance: float | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Show how the accuracy changes from the image center to the corners.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `crosseyed.metrics.accuracy_by_eccentricity`.
+    hue : str
+        Column with a line for each of its values; without that column there is one.
+    chance : float, optional
+        Accuracy of guessing, in percent, drawn as a line.
+    title : str, optional
+        Title; by default the change from the innermost to the outermost ring.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Lines with markers at the mean eccentricity of each ring, in bands that reach from `low` to `high`.
+
+    Raises
+    ------
+    InputError
+        If the table is empty, lacks a column, or has several rows for a ring of a line; if `chance` is not a
+        percentage.
+    """
+    _require(table, ["eccentricity", "accuracy", "low", "high", "confidence"], "accuracy_by_eccentricity")
+    if chance is not None and not 0 <= chance <= 100:
+        raise InputError(f"chance is {chance}; expected a percentage between 0 and 100")
+    parts = [(name, part.sort_values("eccentricity")) for name, part in _parts(table, hue)]
+    for name, part in parts:
+        _require_once(part, "eccentricity", "hue", name)
+    figure, ax = plt.subplots(figsize=(7.2, 4.4))
+    for number, (name, part) in enumerate(parts):
+        color = _COLORS[number % len(_COLORS)]
+        ax.fill_between(part["eccentricity"], part["low"], part["high"], color=color, alpha=0.2, linewidth=0)
+        ax.plot(
+            part["eccentricity"],
+            part["accuracy"],
+            color=color,
+            marker=_MARKERS[number % len(_MARKERS)],
+            linestyle=_LINES[number % len(_LINES)],
+            label=("" if name is None else f"{name}: ") + _first_to_last(part["accuracy"]),
+        )
+    if chance is not None:
+        ax.axhline(chance, color="0.35", linestyle=(0, (1, 3)), label=f"chance ({chance:.2g} %)")
+    ax.axvline(CENTER_LIMIT, color="0.5", linewidth=1)
+    for side, text in (("right", "center "), ("left", " off-center")):
+        ax.text(CENTER_LIMIT, 101, text, ha=side, va="bottom", color="0.35", fontsize="small")
+    ax.set(xlim=(-0.02, 1.02), ylim=(0, 100), ylabel="accuracy (%)")
+    ax.set_xlabel("eccentricity (0: image center, 1: corner)")
+    ax.fill_between([], [], color="0.5", alpha=0.3, linewidth=0, label=_interval(table))
+    _legend(figure, ax)
+    changes = {name: part["accuracy"].iloc[-1] - part["accuracy"].iloc[0] for name, part in parts}
+    _headline(figure, title or f"From center to border accuracy changes by {_changes(changes)}")
+    return figure
+
+
+@_styled
+def choice_bars(table: pd.DataFrame, *, panel: str = "model", title: str | None = None) -> Figure:
+    """Show which of What'sUp's four captions won, at the center and off-center.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `crosseyed.metrics.choices`.
+    panel : str
+        Column with a panel for each of its values; without that column there is one.
+    title : str, optional
+        Title of the figure. Each panel's own title gives how often both objects were named.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Bars of the shares among readable images, in percent, with their intervals.
+
+    Raises
+    ------
+    InputError
+        If the table is empty, lacks a column, or has several rows for a bar.
+    """
+    _require(table, ["center", "choice", "count", "share", "low", "high", "confidence"], "choices")
+    parts = _parts(table, panel)
+    figure, axes = _panels(len(parts), (4.8, 3.9))
+    for ax, (name, part) in zip(axes, parts, strict=True):
+        _require_once(part, ["center", "choice"], "panel", name)
+        unreadable = int(part.loc[part["choice"] == "unreadable", "count"].sum())
+        sides = [
+            ("center", part[part["center"].astype(bool)]),
+            ("off-center", part[~part["center"].astype(bool)]),
+        ]
+        _bars(ax, sides, "choice", list(_CHOICE_LABELS), ["share", "low", "high"])
+        ax.set_xticks(range(len(_CHOICE_LABELS)), list(_CHOICE_LABELS.values()))
+        ax.set(ylim=(0, 108), yticks=range(0, 101, 20), ylabel="share of readable images (%)")
+        ax.set_xlabel(
+            "caption chosen" + (f" ({unreadable} unreadable images left out)" if unreadable else "")
+        )
+        ax.grid(False, axis="x")
+        both = [side.loc[side["choice"] == "both", "share"].mean() for _, side in sides]
+        ax.set_title(_panel_title(name, f"both: {both[0]:.0f} % center, {both[1]:.0f} % off-center", 4.0))
+    _legend(figure, axes[0], _interval(table))
+    _headline(figure, title)
+    return figure
+
+
+@_styled
+def gap_bars(
+    table: pd.DataFrame, label: str = "condition", *, hue: str = "model", title: str | None = None
+) -> Figure:
+    """Show the center-bias gap under several conditions.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `crosseyed.metrics.center_bias`; the conditions appear from top to bottom in the order of its
+        rows.
+    label : str
+        Column that names the conditions.
+    hue : str
+        Column with a bar for each of its values in every condition; without that column there is one.
+    title : str, optional
+        Title; by default the range of the gaps and whether their intervals exclude zero.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Horizontal bars in percentage points with their intervals, and a line at zero.
+
+    Raises
+    ------
+    InputError
+        If the table is empty, lacks a column, or has several rows for a bar.
+    """
+    _require(table, [label, "gap", "gap_low", "gap_high", "confidence"], "center_bias")
+    parts = _parts(table, hue)
+    for name, part in parts:
+        _require_once(part, label, "hue", name)
+    conditions = list(dict.fromkeys(table[label]))
+    height = 1.4 + max(0.5, 0.34 * len(parts)) * len(conditions)
+    figure, ax = plt.subplots(figsize=(7.2, height))
+    _bars(ax, parts, label, conditions, ["gap", "gap_low", "gap_high"], horizontal=True)
+    ax.axvline(0, color="0.2", linewidth=1.2)
+    ax.set_yticks(range(len(conditions)), [textwrap.fill(str(condition), 24) for condition in conditions])
+    ax.invert_yaxis()
+    ax.grid(False, axis="y")
+    ax.set_xlabel("center-bias gap: accuracy at the center minus off-center (percentage points)")
+    ax.margins(x=0.08)
+    _legend(figure, ax, _interval(table))
+    above_zero = np.count_nonzero(table["gap_low"] > 0)
+    finding = (
+        f"Gap of {_range(table['gap'])} points; interval above zero in {above_zero} of {len(table)} cases"
+    )
+    _headline(figure, title or finding)
+    return figure
+
+
+# --- parts of figures ---
+
+
+def _panels(number: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
+    """Return a figure with this number of panels of a size in inches, as many a row as a page is wide."""
+    columns = min(number, max(1, int(_MAX_WIDTH // size[0])))
+    rows = math.ceil(number / columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(columns * size[0], rows * size[1]), squeeze=False)
+    for ax in axes.flat[number:]:
+        ax.remove()
+    return figure, list(axes.flat[:number])
+
+
+def _heat_map(ax: Axes, cells: pd.DataFrame, *, small_print: bool) -> None:
+    """Draw the accuracies of a grid with numbers, and half the widths of their intervals as small print."""
+    accuracy = cells.pivot(index="row", columns="col", values="accuracy")
+    half_width = cells.assign(half=(cells["high"] - cells["low"]) / 2).pivot(
+        index="row", columns="col", values="half"
+    )
+    sns.heatmap(
+        accuracy,
+        ax=ax,
+        annot=True,
+        fmt=".0f",
+        vmin=0,
+        vmax=100,
+        cmap="viridis",
+        square=True,
+        cbar=False,
+        linewidths=0.5,
+    )
+    for number in list(ax.texts) if small_print else []:
+        x, y = number.get_position()
+        half = half_width.iloc[int(y), int(x)]
+        if np.isfinite(half):
+            number.set_y(y - 0.12)
+            ax.text(
+                x, y + 0.24, f"±{half:.0f}", ha="center", va="center", color=number.get_color(), fontsize=7
+            )
+    ax.set(xlabel="column (left to right)", ylabel="row (top to bottom)")
+    ax.tick_params(length=0)
+    ax.tick_params(axis="y", labelrotation=0)
+
+
+def _bars(
+    ax: Axes,
+    series: list[tuple[object, pd.DataFrame]],
+    key: str,
+    order: list[object],
+    columns: list[str],
+    *,
+    horizontal: bool = False,
+) -> None:
+    """Draw a bar with error bar and number for each series and each value of `key`, in the given order.
+
+    `columns` name the value and the low and high ends of its interval. Values of `key` are at 0, 1, 2, ...
+    """
+    thickness = 0.8 / len(series)
+    for number, (name, part) in enumerate(series):
+        value, low, high = part.set_index(key)[columns].reindex(order).to_numpy(dtype=float).T
+        places = np.arange(len(order)) + (number - (len(series) - 1) / 2) * thickness
+        (ax.barh if horizontal else ax.bar)(
+            places,
+            value,
+            thickness * 0.94,
+            color=_COLORS[number % len(_COLORS)],
+            hatch=_HATCHES[number % len(_HATCHES)],
+            edgecolor="white",
+            linewidth=0,
+            label="" if name is None else str(name),
+        )
+        error = {"xerr" if horizontal else "yerr": np.maximum([value - low, high - value], 0)}
+        ax.errorbar(
+            *((value, places) if horizontal else (places, value)),
+            **error,
+            **_ERROR_BAR,
+        )
+        for place, middle, start, end in zip(places, value, low, high, strict=True):
+            if np.isnan(middle):
+                continue
+            # Beyond the error bar, on the side to which the bar points.
+            tip, side = (np.nanmax([middle, end]), 1) if middle >= 0 else (np.nanmin([middle, start]), -1)
+            ax.annotate(
+                _number(middle),
+                (tip, place) if horizontal else (place, tip),
+                xytext=(4 * side, 0) if horizontal else (0, 3 * side),
+                textcoords="offset points",
+                ha=("left" if side > 0 else "right") if horizontal else "center",
+                va="center" if horizontal else ("bottom" if side > 0 else "top"),
+                fontsize="small",
+            )
+
+
+def _headline(figure: Figure, title: str | None) -> None:
+    if title:
+        width = int(figure.get_figwidth() * 8.8)
+        text = textwrap.fill(title, width, break_on_hyphens=False)
+        figure.suptitle(text, x=0.01, ha="left", fontsize="large", fontweight="bold")
+
+
+def _legend(figure: Figure, ax: Axes, error_bars: str | None = None) -> None:
+    """Explain the lines or bars of `ax`, and what its error bars are, below the panels."""
+    handles, labels = ax.get_legend_handles_labels()
+    if error_bars:
+        handles.append(ax.errorbar([np.nan], [np.nan], yerr=[np.nan], **_ERROR_BAR))
+        labels.append(error_bars)
+    named = [(handle, label) for handle, label in zip(handles, labels, strict=True) if label]
+
+    def letters(columns: int) -> int:
+        # A sample takes about the room of eight letters.
+        lengths = np.array([len(label) + 8 for _, label in named])
+        return sum(column.max() for column in np.array_split(lengths, columns))
+
+    # Eleven letters fit an inch.
+    fitting = (number for number in range(len(named), 1, -1) if letters(number) <= 11 * figure.get_figwidth())
+    columns = next(fitting, 1)
+    figure.legend(*zip(*named, strict=True), loc="outside lower center", ncols=columns, frameon=False)
+
+
+def _footnote(figure: Figure, text: str) -> None:
+    figure.supxlabel(text, x=0.01, ha="left", fontsize="small", color="0.35")
+
+
+# --- words and checks ---
+
+
+def _require(table: pd.DataFrame, columns: Iterable[str], source: str) -> None:
+    """Raise InputError unless the table has rows, the columns, and intervals of one confidence."""
+    missing = [column for column in columns if column not in table]
+    if missing:
+        raise InputError(f"table has no column {missing[0]!r}; expected the table of metrics.{source}")
+    if table.empty:
+        raise InputError(f"table has no rows; expected the table of metrics.{source}")
+    if table["confidence"].nunique() > 1:
+        raise InputError("table has intervals of more than one confidence; compute them with the same")
+
+
+def _require_once(part: pd.DataFrame, key: str | list[str], argument: str, name: object) -> None:
+    repeated = part.duplicated(key).sum()
+    if repeated:
+        where = "" if name is None else f" for {name}"
+        raise InputError(
+            f"table has {repeated} row(s) too many{where}: more than one for the same {key}; select the rows "
+            f"of one condition, or name the column that tells them apart in {argument!r}"
+        )
+
+
+def _parts(table: pd.DataFrame, column: str) -> list[tuple[object, pd.DataFrame]]:
+    """Return the rows of each value of a column in order of appearance; without it all rows, named None."""
+    if column not in table:
+        return [(None, table)]
+    return [(name, table[table[column] == name]) for name in dict.fromkeys(table[column])]
+
+
+def _panel_title(name: object, finding: str | None, width: float) -> str:
+    """Return the name and under it the finding, each if there is one, wrapped to a width in inches."""
+    lines = [str(line) for line in (name, finding) if line is not None]
+    return "\n".join(textwrap.fill(line, int(10 * width)) for line in lines)
+
+
+def _center_and_border(cells: pd.DataFrame) -> str | None:
+    """Return the accuracy in the middle cells of a grid and in its outermost ring, in words."""
+    cells = cells[cells["n"] > 0]
+    distance = np.maximum(
+        *((cells[axis] - (cells[axis].min() + cells[axis].max()) / 2).abs() for axis in ("row", "col"))
+    )
+    if distance.nunique() < 2:
+        return None
+    rings = {"center": cells[distance == distance.min()], "border": cells[distance == distance.max()]}
+    return ", ".join(
+        f"{name} {np.average(ring['accuracy'], weights=ring['n']):.0f} %" for name, ring in rings.items()
+    )
+
+
+def _first_to_last(percent: pd.Series) -> str:
+    return f"{percent.iloc[0]:.0f} → {percent.iloc[-1]:.0f} %"
+
+
+def _interval(table: pd.DataFrame) -> str:
+    return f"{100 * table['confidence'].iloc[0]:g} % bootstrap interval"
+
+
+def _number(value: float) -> str:
+    """Return a whole number with a typographic minus."""
+    return f"{value:.0f}".replace("-0", "0").replace("-", "−")
+
+
+def _range(values: Iterable[float]) -> str:
+    low, high = _number(np.nanmin(values)), _number(np.nanmax(values))
+    return low if low == high else f"{low} to {high}"
+
+
+def _changes(changes: dict[object, float]) -> str:
+    """Return signed changes in points, with their names if there are few and short ones."""
+    signed = {name: ("+" if change >= 0.5 else "") + _number(change) for name, change in changes.items()}
+    if len(signed) == 1:
+        return f"{next(iter(signed.values()))} points"
+    named = ", ".join(f"{points} points ({name})" for name, points in signed.items())
+    return named if len(named) <= 80 else f"{_range(list(changes.values()))} points"

@@ -1,0 +1,342 @@
+import io
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from crosseyed import plots
+from crosseyed.errors import InputError
+from matplotlib.figure import Figure
+
+
+def grid(model="a", k=3, center=90.0, border=10.0):
+    """Return a table as of metrics.accuracy_by_cell."""
+    rows, cols = (axis.ravel() for axis in np.mgrid[:k, :k])
+    accuracy = np.where((rows == k // 2) & (cols == k // 2), center, border) + rows
+    table = pd.DataFrame({"model": model, "row": rows, "col": cols, "accuracy": accuracy})
+    return table.assign(
+        low=accuracy - 4 - cols, high=accuracy + 4 + cols, n=50, n_objects=50, confidence=0.95
+    )
+
+
+def rings(model="a", last=10.0):
+    """Return a table as of metrics.accuracy_by_eccentricity."""
+    accuracy = np.array([80.0, 40.0, last])
+    table = pd.DataFrame({"model": model, "eccentricity": [0.0, 0.5, 0.9], "accuracy": accuracy})
+    return table.assign(low=accuracy - 3, high=accuracy + 7, n=50, confidence=0.95)
+
+
+def shares(model="a"):
+    """Return a table as of metrics.choices."""
+    table = pd.DataFrame(
+        {
+            "model": model,
+            "center": [True] * 5 + [False] * 5,
+            "choice": ["both", "object", "object2", "other", "unreadable"] * 2,
+            "count": [60, 20, 15, 5, 1, 20, 30, 40, 10, 2],
+            "share": [60, 20, 15, 5, np.nan, 20, 30, 40, 10, np.nan],
+            "confidence": 0.95,
+        }
+    )
+    return table.assign(low=table["share"] - 2, high=table["share"] + 4)
+
+
+def gaps(model="a", gap=(60.0, -5.0)):
+    """Return a table as of metrics.center_bias."""
+    table = pd.DataFrame({"model": model, "condition": ["plain", "noise"], "gap": gap, "confidence": 0.9})
+    return table.assign(gap_low=table["gap"] - 3, gap_high=table["gap"] + 6)
+
+
+DRAWN = {
+    "accuracy_grid": (plots.accuracy_grid, grid),
+    "accuracy_by_eccentricity": (plots.accuracy_by_eccentricity, rings),
+    "choice_bars": (plots.choice_bars, shares),
+    "gap_bars": (plots.gap_bars, gaps),
+}
+every_plot = pytest.mark.parametrize(("draw", "table"), DRAWN.values(), ids=DRAWN)
+
+
+def two(table):
+    return pd.concat([table("first-model"), table("second-model")], ignore_index=True)
+
+
+def words(figure):
+    """Return all visible text of a figure, legends and titles included."""
+    return "\n".join(text.get_text() for text in figure.findobj(matplotlib.text.Text) if text.get_text())
+
+
+# What every figure does
+
+
+@every_plot
+def test_figure_is_returned_and_nothing_else_changes(draw, table):
+    table = two(table)
+    before, settings = table.copy(deep=True), dict(plt.rcParams)
+    figure = draw(table)
+    assert isinstance(figure, Figure)
+    pd.testing.assert_frame_equal(table, before)
+    assert dict(plt.rcParams) == settings
+    assert plt.get_fignums() == []  # or a notebook would show it twice
+
+
+@every_plot
+def test_models_interval_and_axes_are_named(draw, table):
+    figure = draw(two(table))
+    text = words(figure)
+    assert "first-model" in text and "second-model" in text
+    assert f"{100 * table()['confidence'][0]:g} %" in text and "bootstrap interval" in text
+    for ax in figure.axes:
+        assert ax.get_xlabel() or ax.get_ylabel()
+
+
+@every_plot
+def test_table_without_a_model_makes_one_plain_figure(draw, table):
+    figure = draw(table().drop(columns="model"))
+    assert "None" not in words(figure)
+
+
+@every_plot
+def test_given_title_is_used(draw, table):
+    assert "Corners are lost" in words(draw(table(), title="Corners are lost"))
+
+
+@every_plot
+def test_nothing_leaves_the_page(draw, table):
+    long = "ViT-B-32--laion2b_s34b_b79k-and-more"
+    figure = draw(pd.concat([table(f"{long}-{number}") for number in range(3)]))
+    figure.savefig(io.BytesIO())
+    drawn, page = figure.get_tightbbox(), figure.bbox_inches
+    assert drawn.x0 > -0.02 and drawn.y0 > -0.02
+    assert drawn.x1 < page.x1 + 0.02 and drawn.y1 < page.y1 + 0.02
+
+
+@every_plot
+def test_empty_table_is_refused(draw, table):
+    with pytest.raises(InputError, match=r"no rows; expected the table of metrics\."):
+        draw(table().iloc[:0])
+
+
+@every_plot
+def test_missing_column_is_named(draw, table):
+    for column in (
+        set(table().columns) - {"model", "n_objects"} - ({"n"} if draw is not plots.accuracy_grid else set())
+    ):
+        with pytest.raises(InputError, match=f"no column '{column}'"):
+            draw(table().drop(columns=column))
+
+
+@every_plot
+def test_two_rows_for_one_mark_are_refused(draw, table):
+    with pytest.raises(InputError, match="too many for a: more than one"):
+        draw(pd.concat([table(), table().iloc[:1]]))
+
+
+@every_plot
+def test_mixed_confidences_are_refused(draw, table):
+    mixed = pd.concat([table("first"), table("second").assign(confidence=0.5)])
+    with pytest.raises(InputError, match="more than one confidence"):
+        draw(mixed)
+
+
+def test_style_can_be_given_to_a_notebook():
+    with plt.rc_context():
+        plots.use_style()
+        figure, ax = plt.subplots()
+        assert not ax.spines["top"].get_visible()
+        assert figure.get_layout_engine() is not None
+        plt.close(figure)
+
+
+# The heat map
+
+
+def test_heat_map_shows_accuracy_and_half_width_of_every_cell():
+    table = grid(k=3)
+    ax = plots.accuracy_grid(table).axes[0]
+    shown = {}
+    for text in ax.texts:
+        x, y = text.get_position()
+        shown.setdefault((int(y), int(x)), []).append(text.get_text())
+    for _, cell in table.iterrows():
+        half = (cell["high"] - cell["low"]) / 2
+        assert shown[cell["row"], cell["col"]] == [f"{cell['accuracy']:.0f}", f"±{half:.0f}"]
+
+
+def test_heat_map_colors_are_the_accuracies_on_one_scale():
+    figure = plots.accuracy_grid(pd.concat([grid("a"), grid("b", center=50)]))
+    for ax, center in zip(figure.axes[:2], (90, 50), strict=True):
+        mesh = ax.collections[0]
+        assert mesh.get_clim() == (0, 100)
+        assert mesh.get_array().reshape(3, 3)[1, 1] == center + 1
+        assert ax.yaxis_inverted()
+
+
+def test_heat_map_titles_tell_center_and_border():
+    titles = [ax.get_title(loc="left") for ax in plots.accuracy_grid(two(grid)).axes[:2]]
+    # The border's eight cells hold 10, 11 and 12 percent, row by row.
+    assert titles == ["first-model\ncenter 91 %, border 11 %", "second-model\ncenter 91 %, border 11 %"]
+
+
+def test_heat_map_of_an_even_grid_has_four_cells_in_the_middle():
+    table = grid(k=4).assign(
+        accuracy=lambda cells: np.where(cells[["row", "col"]].isin([1, 2]).all(axis=1), 80, 20)
+    )
+    assert "center 80 %, border 20 %" in words(plots.accuracy_grid(table))
+
+
+def test_heat_map_leaves_cells_without_rows_blank():
+    table = grid(k=3).query("not (row == 0 and col == 2)")
+    ax = plots.accuracy_grid(table).axes[0]
+    assert len(ax.texts) == 2 * 8
+
+
+def test_heat_map_says_how_many_images_a_cell_has():
+    assert "50 images a cell" in words(plots.accuracy_grid(grid()))
+    table = grid().assign(n=np.arange(41, 50))
+    assert "41 to 49 images a cell" in words(plots.accuracy_grid(table))
+
+
+# Accuracy by eccentricity
+
+
+def test_line_and_band_are_those_of_the_table():
+    table = rings()
+    ax = plots.accuracy_by_eccentricity(table).axes[0]
+    line = ax.lines[0]
+    assert line.get_xdata().tolist() == table["eccentricity"].tolist()
+    assert line.get_ydata().tolist() == table["accuracy"].tolist()
+    band = ax.collections[0].get_paths()[0].vertices
+    for x, low, high in table[["eccentricity", "low", "high"]].itertuples(index=False):
+        at = band[np.isclose(band[:, 0], x), 1]
+        assert (at.min(), at.max()) == (low, high)
+
+
+def test_rings_are_joined_from_the_inside_outwards():
+    ax = plots.accuracy_by_eccentricity(rings().iloc[::-1]).axes[0]
+    assert ax.lines[0].get_xdata().tolist() == [0.0, 0.5, 0.9]
+
+
+def test_lines_differ_by_more_than_color():
+    figure = plots.accuracy_by_eccentricity(pd.concat([rings(name) for name in "abcd"]))
+    lines = figure.axes[0].lines[:4]
+    for look in (
+        lambda line: line.get_color(),
+        lambda line: line.get_marker(),
+        lambda line: line.get_linestyle(),
+    ):
+        assert len({look(line) for line in lines}) == 4
+
+
+def test_title_and_legend_state_the_change():
+    figure = plots.accuracy_by_eccentricity(pd.concat([rings("a"), rings("b", last=85.0)]))
+    text = words(figure)
+    assert "a: 80 → 10 %" in text and "b: 80 → 85 %" in text
+    assert "−70 points (a), +5 points (b)" in text.replace("\n", " ")
+
+
+def test_chance_is_drawn_where_it_is():
+    figure = plots.accuracy_by_eccentricity(rings(), chance=12.5)
+    assert any(line.get_ydata()[0] == line.get_ydata()[-1] == 12.5 for line in figure.axes[0].lines)
+    assert "chance (12 %)" in words(figure)
+    with pytest.raises(InputError, match="chance is 120"):
+        plots.accuracy_by_eccentricity(rings(), chance=120)
+
+
+# Bars
+
+
+def error_bars(ax, axis):
+    """Return the ends of the error bars as (place, low, high), from the line segments drawn."""
+    segments = [segment for lines in ax.collections for segment in lines.get_segments() if len(segment)]
+    return sorted(
+        (segment[0, 1 - axis], segment[0, axis], segment[1, axis])
+        for segment in segments
+        if not np.isnan(segment).any()
+    )
+
+
+def test_choice_bars_are_the_shares_with_their_intervals():
+    table = shares()
+    ax = plots.choice_bars(table).axes[0]
+    for container, center in zip((ax.containers[0], ax.containers[2]), (True, False), strict=True):
+        side = table[(table["center"] == center) & (table["choice"] != "unreadable")]
+        assert [bar.get_height() for bar in container] == side["share"].tolist()
+        assert container.get_label() == ("center" if center else "off-center")
+        bars = [(bar.get_x() + bar.get_width() / 2) for bar in container]
+        for place, low, high in zip(bars, side["low"], side["high"], strict=True):
+            assert any(np.allclose(drawn, (place, low, high)) for drawn in error_bars(ax, axis=1))
+    labels = [label.get_text() for label in ax.get_xticklabels()]
+    assert [label.split()[0] for label in labels] == ["both", "first", "second", "neither"]
+
+
+def test_choice_bars_count_unreadable_images_and_tell_both():
+    text = words(plots.choice_bars(shares()))
+    assert "3 unreadable images left out" in text
+    assert "both: 60 % center, 20 % off-center" in text
+    clean = shares().query("choice != 'unreadable'")
+    assert "unreadable images" not in words(plots.choice_bars(clean))
+
+
+def test_gap_bars_are_the_gaps_with_their_intervals_in_the_order_of_the_table():
+    table = gaps()
+    ax = plots.gap_bars(table).axes[0]
+    bars = ax.containers[0]
+    assert [bar.get_width() for bar in bars] == [60, -5]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["plain", "noise"]
+    assert ax.yaxis_inverted()  # the first row is the topmost
+    assert error_bars(ax, axis=0) == [(0, 57, 66), (1, -8, 1)]
+    assert any(list(line.get_xdata()) == [0, 0] for line in ax.lines)
+
+
+def test_numbers_of_bars_stand_beyond_the_error_bars():
+    ax = plots.gap_bars(gaps()).axes[0]
+    notes = {note.get_text(): note.xy for note in ax.texts}
+    assert notes == {"60": (66, 0), "−5": (-8, 1)}
+
+
+def test_gap_title_counts_the_intervals_above_zero():
+    text = words(plots.gap_bars(pd.concat([gaps("a"), gaps("b", gap=(20.0, 1.0))])))
+    assert "Gap of −5 to 60 points; interval above zero in 2 of 4 cases" in text.replace("\n", " ")
+
+
+def test_gap_without_an_interval_is_still_a_bar():
+    table = gaps().assign(gap_low=np.nan, gap_high=np.nan)
+    ax = plots.gap_bars(table).axes[0]
+    assert [bar.get_width() for bar in ax.containers[0]] == [60, -5]
+    assert {note.get_text() for note in ax.texts} == {"60", "−5"}
+
+
+# Pictures
+
+
+def test_scenes_are_shown_as_they_are():
+    images = [np.full((4, 6, 3), value, dtype=np.uint8) for value in (0, 100, 200)]
+    figure = plots.scenes(images, ["one", "two", "three"], columns=2)
+    for ax, image, title in zip(figure.axes, images, ["one", "two", "three"], strict=False):
+        assert (ax.images[0].get_array() == image).all()
+        assert ax.get_title() == title
+    assert [len(ax.images) for ax in figure.axes] == [1, 1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([],), "images is empty"),
+        (([np.zeros((4, 4, 4))],), r"image 0 has shape \(4, 4, 4\)"),
+        (([np.zeros((4, 4)), np.zeros(4)],), "image 1 has shape"),
+        (([np.zeros((0, 4, 3))],), "image 0 has shape"),
+        (([np.zeros((4, 4))], ["one", "two"]), "2 titles for 1 images"),
+    ],
+)
+def test_pictures_that_cannot_be_shown_are_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        plots.scenes(*arguments)
+
+
+def test_columns_must_be_positive():
+    with pytest.raises(InputError, match="columns is 0"):
+        plots.scenes([np.zeros((4, 4))], columns=0)
