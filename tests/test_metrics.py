@@ -431,7 +431,7 @@ def test_size_is_a_covariate_when_it_varies_within_objects():
             "separates right from wrong",
         ),
         (lambda table: table.assign(eccentricity=0.5), "more than one eccentricity"),
-        (lambda table: table.assign(size=np.exp(table["eccentricity"])), "in step with eccentricity"),
+        (lambda table: table.assign(size=np.exp(2 + table["eccentricity"])), "in step with eccentricity"),
         (
             lambda table: table.assign(size=1 + table["correct"].astype(float) + table["eccentricity"] / 9),
             "separates right from wrong",

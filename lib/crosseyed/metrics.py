@@ -451,8 +451,6 @@ def paired_difference(
                 f"{differ} pair(s) of {levels[0]!r} and {levels[1]!r} differ in {name!r}: not the same images"
             )
     values = pairs[["correct_first", "correct_second"]].to_numpy()
-    # A pair counts only when both of its rows are readable.
-    values[np.isnan(values).any(axis=1)] = np.nan
     off_center = pairs["off_center_first"].to_numpy(dtype=bool)
     contrast = np.ones(1)
     if quantity == "gap":
@@ -470,7 +468,7 @@ def paired_difference(
     first, second = 100 * contrast @ means
     resampled = 100 * contrast @ draws
     low, high = _interval(resampled[:, 0] - resampled[:, 1], confidence)
-    readable = ~np.isnan(values[:, 0])
+    readable = ~np.isnan(values).any(axis=1)
     return pd.DataFrame(
         {
             "column": [column],
@@ -760,9 +758,9 @@ def _bootstrap_means(
 ) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
     """Return means of values by group, observed and on resampled clusters, and what they are taken over.
 
-    `values` is (n_rows, n_values), NaN rows being unreadable; `codes` (n_rows,) is each row's group. Means
-    are (n_groups, n_values), their draws (resamples, n_groups, n_values); a group of fewer than two clusters
-    has NaN draws. The counts have columns `n`, `n_objects` and `unreadable`.
+    `values` is (n_rows, n_values), rows with a NaN being unreadable; `codes` (n_rows,) is each row's group.
+    Means are (n_groups, n_values), their draws (resamples, n_groups, n_values); a group of fewer than two
+    clusters has NaN draws. The counts have columns `n`, `n_objects` and `unreadable`.
     """
     readable = ~np.isnan(values).any(axis=1)
     if not readable.any():
@@ -907,7 +905,8 @@ def _fit_slope(
     if "eccentricity" not in varying:
         return fit | {"note": "no object that is both right and wrong stood at more than one eccentricity"}
     design = np.column_stack([covariates[name] for name in varying])
-    # Object means carry no information under either likelihood; without them the numbers stay small.
+    # Object means say nothing beside object effects; without them the numbers stay small and the rank is that
+    # of the variation within objects.
     design -= pd.DataFrame(design).groupby(objects).transform("mean").to_numpy()
     if np.linalg.matrix_rank(design) < len(varying):
         return fit | {"note": "size changes in step with eccentricity, so their effects cannot be told apart"}
