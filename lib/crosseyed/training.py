@@ -94,7 +94,9 @@ def find_recipe(name: str) -> Recipe:
         There is no recipe of that name.
     """
     if name not in RECIPES:
-        raise InputError(f"Recipe {name!r} does not exist; choose one of {', '.join(RECIPES)}{suggest(name, RECIPES)}")
+        raise InputError(
+            f"Recipe {name!r} does not exist; choose one of {', '.join(RECIPES)}{suggest(name, RECIPES)}"
+        )
     return RECIPES[name]
 
 
@@ -221,10 +223,19 @@ def train(
     start = _restore(state_file, recipe, model, optimizer)
     loss_of = open_clip.ClipLoss()
     losses: list[tuple[int, float]] = []
-    with tqdm(total=recipe.steps, initial=start, disable=not progress, desc=folder.name, mininterval=5) as bar:
+    with tqdm(
+        total=recipe.steps, initial=start, disable=not progress, desc=folder.name, mininterval=5
+    ) as bar:
         for step, pictures, captions in _batches(recipe, cutouts, start, config["vision_cfg"]["image_size"]):
             tokens = _tokenize(tokenizer, captions, config["text_cfg"]["context_length"])
-            loss = _step(model, optimizer, loss_of, pictures.to(device), tokens.to(device), learning_rate_at(recipe, step))
+            loss = _step(
+                model,
+                optimizer,
+                loss_of,
+                pictures.to(device),
+                tokens.to(device),
+                learning_rate_at(recipe, step),
+            )
             losses.append((step, loss))
             bar.update()
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
@@ -270,7 +281,10 @@ def _architecture(config: dict) -> dict:
 def _make_optimizer(model: torch.nn.Module, recipe: Recipe) -> torch.optim.AdamW:
     matrices = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
     vectors = [parameter for parameter in model.parameters() if parameter.ndim < 2]
-    groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    groups = [
+        {"params": matrices, "weight_decay": recipe.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
     return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98))
 
 
@@ -293,7 +307,9 @@ def _batches(
 
 
 def _tokenize(tokenizer: PreTrainedTokenizerFast, captions: list[str], length: int) -> torch.Tensor:
-    tokens = tokenizer(captions, padding="max_length", truncation=True, max_length=length, return_tensors="pt")
+    tokens = tokenizer(
+        captions, padding="max_length", truncation=True, max_length=length, return_tensors="pt"
+    )
     return tokens.input_ids
 
 
@@ -357,7 +373,9 @@ def _restore(file: Path, recipe: Recipe, model: torch.nn.Module, optimizer: torc
         state = torch.load(file, map_location="cpu", weights_only=True)
         same = state["recipe"] == json.dumps(asdict(recipe))
     except Exception as error:
-        raise CheckpointError(f"{file} cannot be read ({error}); delete it to start the training afresh.") from error
+        raise CheckpointError(
+            f"{file} cannot be read ({error}); delete it to start the training afresh."
+        ) from error
     if not same:
         raise CheckpointError(f"{file} belongs to another recipe; delete it or train into another folder.")
     model.load_state_dict(state["model"])
