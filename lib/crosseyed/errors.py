@@ -1,8 +1,8 @@
 """The errors this package raises on purpose.
 
 Everything a user can cause and mend (a misspelt name, a missing download, a damaged checkpoint) is a
-`CrosseyedError`; the command line prints its message alone. Any other exception is a defect of the package and
-keeps its traceback. Each class is also the built-in error that a caller would expect.
+`CrosseyedError`; the command line prints its message alone. Any other exception is a defect of the package
+and keeps its traceback. Each class is also the built-in error that a caller would expect.
 """
 
 import difflib
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 
 class CrosseyedError(Exception):
-    """Base of every error whose message is meant for a user: what was given, what was expected, what to do."""
+    """Base of every error whose message is meant for a user: what was given, what was expected, what next."""
 
 
 class InputError(CrosseyedError, ValueError):

@@ -1,4 +1,4 @@
-"""Writing files so that a reader finds either the whole file or none."""
+"""Where the project's data lies, and writing files so that a reader finds either the whole file or none."""
 
 import errno
 import os
@@ -10,6 +10,9 @@ from uuid import uuid4
 import pandas as pd
 
 from crosseyed.errors import InputError
+
+DATA = Path(os.environ.get("CROSSEYED_DATA", Path(__file__).parents[2] / "data"))
+"""The repository's `data` folder; the environment variable CROSSEYED_DATA names another."""
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 

@@ -1,0 +1,321 @@
+"""Load any CLIP that open_clip knows, a checkpoint file or a PocketCLIP behind one object that encodes."""
+
+import os
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from open_clip.transform import PreprocessCfg, image_transform_v2
+from PIL import Image
+from torch import Tensor, nn
+from torchvision.transforms import Compose
+from tqdm import tqdm
+
+from crosseyed.checkpoints import load_weights
+from crosseyed.encoder import UnreadableImagesWarning
+from crosseyed.errors import InputError, suggest
+from crosseyed.images import ImageSource, UnreadableImage, map_ahead, read_image
+from crosseyed.sources import config_of, create, find_source, tokenizer_of, weights_of
+from crosseyed.towers import Tower, describe_tower
+
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+RESIZES = {"crop": "shortest", "squash": "squash", "letterbox": "longest"}
+"""How an image becomes the square that a model sees, and open_clip's word for it. Crop: the short side is
+resized to fit, the border cut away; squash: both sides are; letterbox: the long side is, the rest black."""
+
+_IMAGES_AT_ONCE = {"cpu": 32, "mps": 64, "cuda": 256}  # more gain nothing; out of memory, the batch is halved
+_TEXTS_AT_ONCE = 256
+_WORKERS_AT_MOST = 16
+_NAMED_AT_MOST = 20
+
+
+@dataclass(frozen=True, eq=False)
+class ClipModel:
+    """A CLIP in evaluation mode, without gradients: an `crosseyed.encoder.Encoder`.
+
+    Attributes
+    ----------
+    name : str
+        Name of the edition: ``"<architecture>--<pretrained>"``, or the name of the folder or repository.
+    model : str
+        Architecture, folder or repository.
+    pretrained : str
+        Where the weights come from: open_clip's tag, the checkpoint's file name without suffix,
+        ``"local-dir"``, ``"hf-hub"``, ``"crosseyed"`` for what the repository ships, or ``"random"``.
+    clip : torch.nn.Module
+        The open_clip model.
+    preprocess : callable
+        open_clip's transform, from a Pillow image to a tensor (3, height, width).
+    tokenizer : callable
+        From a list of texts to token numbers (n_texts, context_length).
+    tower : Tower
+        What the image tower is made of.
+    device : torch.device
+        Where the model computes.
+    precision : {"fp32", "fp16", "bf16"}
+        Type of the weights and activations; embeddings are float32 in any case.
+    resize : {"crop", "squash", "letterbox"}
+        How an image is made square; see `RESIZES`.
+    """
+
+    name: str
+    model: str
+    pretrained: str
+    clip: nn.Module = field(repr=False)
+    preprocess: Compose = field(repr=False)
+    tokenizer: Callable[[list[str]], Tensor] = field(repr=False)
+    tower: Tower
+    device: torch.device
+    precision: str
+    resize: str
+
+    @property
+    def logit_scale(self) -> float:
+        """Factor from cosine similarity to logit, about 100 for published CLIPs."""
+        return self.clip.logit_scale.exp().item()
+
+    @property
+    def logit_bias(self) -> float | None:
+        """Summand of the logits of a model trained with a sigmoid loss (SigLIP); None for the others."""
+        bias = getattr(self.clip, "logit_bias", None)
+        return None if bias is None else bias.item()
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width in pixels of the model's input."""
+        return self.tower.image_size
+
+    def encode_images(self, images: Iterable[ImageSource], *, progress: bool = True) -> np.ndarray:
+        """Return the embeddings of any number of images, in constant memory beyond them.
+
+        Images are read and resized in background threads while the model computes.
+
+        Parameters
+        ----------
+        images : iterable of ImageSource
+            The images; may be a generator.
+        progress : bool
+            Show a progress bar if the standard error is a terminal.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n_images, embed_dim)
+            float32 rows of length 1; a row of NaN for an image that cannot be read.
+
+        Raises
+        ------
+        InputError
+            `images` is a single image, or contains what is not an `ImageSource`.
+
+        Warns
+        -----
+        UnreadableImagesWarning
+            Once, at the end, if images could not be read: how many and which.
+        """
+        if isinstance(images, str | os.PathLike | Image.Image):
+            raise InputError(f"encode_images takes several images, not one: put {images!r} into a list.")
+        size = _IMAGES_AT_ONCE.get(self.device.type, _IMAGES_AT_ONCE["cpu"])
+        # torch's threads, because that is the number of cores this process may use
+        workers = min(torch.get_num_threads(), _WORKERS_AT_MOST)
+        total = len(images) if hasattr(images, "__len__") else None
+        rows, unreadable = [np.empty((0, self.tower.embed_dim), np.float32)], []
+        bar = tqdm(total=total, unit="image", disable=None if progress else True)
+        with bar, closing(map_ahead(self._pixels, images, workers=workers, ahead=2 * size)) as pixels:
+            while batch := list(islice(pixels, size)):
+                readable = [not isinstance(item, UnreadableImage) for item in batch]
+                unreadable += [item for item in batch if isinstance(item, UnreadableImage)]
+                rows.append(np.full((len(batch), self.tower.embed_dim), np.nan, np.float32))
+                if any(readable):
+                    stack = np.stack([item for item, ok in zip(batch, readable, strict=True) if ok])
+                    rows[-1][readable] = self._embed(torch.from_numpy(stack)).numpy()
+                bar.update(len(batch))
+        embeddings = np.concatenate(rows)
+        if unreadable:
+            warnings.warn(_report(unreadable, len(embeddings)), UnreadableImagesWarning, stacklevel=2)
+        return embeddings
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the embeddings of the texts, each distinct text computed once.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            Captions; what exceeds the model's context length is cut off.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n_texts, embed_dim)
+            float32 rows of length 1.
+
+        Raises
+        ------
+        InputError
+            `texts` is a single text, or contains what is not a text.
+        """
+        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+            raise InputError(f"encode_texts takes a list of texts, not {texts!r}.")
+        place = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+        distinct = iter(place)
+        rows = [np.empty((0, self.tower.embed_dim), np.float32)]
+        while batch := list(islice(distinct, _TEXTS_AT_ONCE)):
+            with torch.inference_mode():
+                rows.append(_unit(self.clip.encode_text(self.tokenizer(batch).to(self.device))).numpy())
+        return np.concatenate(rows)[[place[text] for text in texts]]
+
+    def _pixels(self, source: ImageSource) -> np.ndarray | UnreadableImage:
+        """Resize one image as the model's transform does: (height, width, 3) of uint8."""
+        *resize, _to_tensor, _normalize = self.preprocess.transforms
+        try:
+            return np.asarray(Compose(resize)(read_image(source)))
+        except UnreadableImage as error:
+            return error
+
+    @torch.inference_mode()
+    def _embed(self, pixels: Tensor) -> Tensor:
+        """Finish the model's transform for a whole batch (n, height, width, 3) of uint8, and encode it."""
+        normalize = self.preprocess.transforms[-1]
+        try:
+            batch = pixels.to(self.device).permute(0, 3, 1, 2).contiguous().float().div_(255)
+            return _unit(self.clip.encode_image(normalize(batch).to(PRECISIONS[self.precision])))
+        except torch.OutOfMemoryError:
+            if len(pixels) == 1:
+                raise
+        torch.cuda.empty_cache()
+        return torch.cat([self._embed(half) for half in pixels.chunk(2)])
+
+
+def load(
+    model: str,
+    pretrained: str | None = None,
+    *,
+    checkpoint: str | os.PathLike | None = None,
+    device: str = "auto",
+    precision: str = "fp32",
+    resize: str | None = None,
+    random_init: bool = False,
+    seed: int = 0,
+) -> ClipModel:
+    """Load a CLIP for evaluation.
+
+    Parameters
+    ----------
+    model : str
+        One of
+
+        - a PocketCLIP, ``"pocketclip-centered"`` or ``"pocketclip-uniform"``;
+        - an open_clip architecture, e.g. ``"ViT-B-32"``, with `pretrained`, `checkpoint` or `random_init`;
+        - ``"hf-hub:organization/repository"`` or ``"local-dir:folder"`` with open_clip's files;
+        - ``"DetailCLIP-ViT-B-16"``, with the `checkpoint` that its authors publish.
+    pretrained : str, optional
+        open_clip's tag of the published weights, e.g. ``"openai"``. The activation function that goes with
+        them (QuickGELU for OpenAI's) is set, also where open_clip would only warn of the mismatch.
+    checkpoint : path, optional
+        File to read the weights from, ``.safetensors`` or written by torch.save. A tag in `pretrained` then
+        says which published model's activation function and preprocessing they need: NegCLIP, fine-tuned
+        from OpenAI's weights, is ``load("ViT-B-32", "openai", checkpoint="negclip.pth")``, SuperCLIP, trained
+        from scratch, ``load("ViT-B-16", checkpoint="superclip.pt")``.
+    device : str
+        ``"auto"`` (CUDA, else Apple's MPS, else CPU), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+    precision : {"fp32", "fp16", "bf16"}
+        Type of weights and activations.
+    resize : {"crop", "squash", "letterbox"}, optional
+        How an image is made square (see `RESIZES`); by default as the model was meant to be used, which for
+        most is ``"crop"``.
+    random_init : bool
+        Use random weights instead of trained ones.
+    seed : int
+        Seed of the random weights. The global random state is left as it was.
+
+    Returns
+    -------
+    ClipModel
+        In evaluation mode, parameters without gradients.
+
+    Raises
+    ------
+    InputError
+        An unknown or contradictory argument; the message offers the valid choices.
+    DownloadError
+        Weights are neither in the local cache nor to be had from the network.
+    CheckpointError
+        A checkpoint is damaged, unsafe or of another architecture.
+    """
+    chosen_device = _device(device)
+    _check_choice("precision", precision, PRECISIONS)
+    if resize is not None:
+        _check_choice("resize", resize, RESIZES)
+    source = find_source(model, pretrained)
+    if random_init and (pretrained or checkpoint):
+        raise InputError("random_init=True asks for random weights: leave out pretrained and checkpoint.")
+    name, origin, weights = source.label, source.origin, None
+    if random_init:
+        origin = "random"
+    elif checkpoint:
+        origin, weights = Path(checkpoint).stem, checkpoint
+    else:
+        weights = weights_of(source)
+    if source.tag or random_init or checkpoint:
+        name = f"{source.label}--{origin}"
+    config = config_of(source)
+    tokenizer = tokenizer_of(source, config)
+    clip = create(
+        source,
+        config,
+        seed,
+        precision=precision,
+        device=chosen_device,
+        force_quick_gelu=source.published.get("quick_gelu", False),
+        force_preprocess_cfg=source.published | ({"resize_mode": RESIZES[resize]} if resize else {}),
+    )
+    if weights is not None:
+        load_weights(clip, weights, source.label)
+    preprocess = PreprocessCfg(**clip.visual.preprocess_cfg)
+    return ClipModel(
+        name=name,
+        model=source.label,
+        pretrained=origin,
+        clip=clip.eval().requires_grad_(False),
+        preprocess=image_transform_v2(preprocess, is_train=False),
+        tokenizer=tokenizer,
+        tower=describe_tower(clip.visual, config),
+        device=chosen_device,
+        precision=precision,
+        resize=next(name for name, mode in RESIZES.items() if mode == preprocess.resize_mode),
+    )
+
+
+def _unit(embeddings: Tensor) -> Tensor:
+    return nn.functional.normalize(embeddings.float(), dim=-1).cpu()
+
+
+def _report(unreadable: list[UnreadableImage], total: int) -> str:
+    names = [f"{image.name} ({image.reason})" for image in unreadable[:_NAMED_AT_MOST]]
+    if len(unreadable) > _NAMED_AT_MOST:
+        names.append(f"{len(unreadable) - _NAMED_AT_MOST} more")
+    listed = "; ".join(names)
+    return f"{len(unreadable)} of {total} images could not be read, their embeddings are NaN: {listed}."
+
+
+def _check_choice(argument: str, value: str, choices: Iterable[str]) -> None:
+    if value not in choices:
+        near = suggest(value, choices) or "."
+        raise InputError(f"Unknown {argument} {value!r}{near} Choose from {', '.join(choices)}.")
+
+
+def _device(name: str) -> torch.device:
+    present = [kind for kind in ("cuda", "mps") if getattr(torch, kind).is_available()] + ["cpu"]
+    if name == "auto":
+        return torch.device(present[0])
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()  # only use shows whether "cuda:7" is there
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InputError(
+            f"The device {name!r} is not available on this machine; available: auto, {', '.join(present)}."
+        ) from error
+    return device
