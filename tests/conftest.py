@@ -6,8 +6,9 @@ from pathlib import Path
 import open_clip
 import pytest
 import torch
-from crosseyed import models
 from safetensors.torch import save_file
+
+from crosseyed import models
 
 TINY_CONFIG = {
     "embed_dim": 32,

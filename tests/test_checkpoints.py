@@ -10,11 +10,12 @@ import pytest
 import timm
 import torch
 from conftest import TINY_CONFIG, TINY_PREPROCESS
+from safetensors.torch import load_file, save_file
+from torch import nn
+
 from crosseyed import models
 from crosseyed.checkpoints import load_weights, read_state_dict
 from crosseyed.errors import CheckpointError
-from safetensors.torch import load_file, save_file
-from torch import nn
 
 
 @pytest.fixture(scope="session")

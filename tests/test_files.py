@@ -5,6 +5,7 @@ import os
 
 import pandas as pd
 import pytest
+
 from crosseyed.errors import CheckpointError, CrosseyedError, DownloadError, InputError, suggest
 from crosseyed.files import atomic_write, write_table
 

@@ -4,10 +4,11 @@ import socket
 import time
 
 import pytest
+from huggingface_hub import constants as hub_constants
+
 from crosseyed import hub
 from crosseyed.errors import DownloadError
 from crosseyed.hub import from_hub
-from huggingface_hub import constants as hub_constants
 
 
 def test_from_hub_asks_the_cache_before_the_network(monkeypatch):

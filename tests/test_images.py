@@ -7,10 +7,11 @@ import zlib
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from crosseyed import images
 from crosseyed.errors import InputError
 from crosseyed.images import UnreadableImage, map_ahead, read_image
-from PIL import Image
 
 PIXELS = np.array(
     [[[255, 0, 0], [0, 255, 0], [0, 0, 255]], [[10, 20, 30], [200, 100, 50], [0, 0, 0]]], np.uint8

@@ -13,16 +13,17 @@ import open_clip
 import pytest
 import torch
 from conftest import TINY_CONFIG, TINY_PREPROCESS
-from crosseyed import hub, models, sources
-from crosseyed.encoder import Encoder, UnreadableImagesWarning
-from crosseyed.errors import DownloadError, InputError
-from crosseyed.towers import describe_tower
 from huggingface_hub import constants as hub_constants
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from open_clip.transformer import QuickGELU
 from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
+
+from crosseyed import hub, models, sources
+from crosseyed.encoder import Encoder, UnreadableImagesWarning
+from crosseyed.errors import DownloadError, InputError
+from crosseyed.towers import describe_tower
 
 SIZES = [(32, 32), (40, 30), (30, 47), (500, 100), (1, 1), (224, 224), (33, 640)]
 

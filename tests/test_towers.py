@@ -3,6 +3,7 @@
 import open_clip
 import pytest
 import torch
+
 from crosseyed.towers import Tower, describe_tower
 
 
