@@ -36,7 +36,7 @@ _NAMED_AT_MOST = 20
 
 @dataclass(frozen=True, eq=False)
 class ClipModel:
-    """A CLIP in evaluation mode, without gradients: an `crosseyed.encoder.Encoder`.
+    """A CLIP in evaluation mode, without gradients: a `crosseyed.encoder.Encoder`.
 
     Attributes
     ----------
