@@ -34,12 +34,10 @@ def files_below(*folders):
 
 
 def weights(wildcards):
-    """Files of the edition's model; the PocketCLIPs are shown beside each other and come together."""
+    """Local files with the weights of the edition's model; a published checkpoint never changes."""
     edition = EDITIONS[wildcards.edition]
-    local = ["data/models"] if edition.model.startswith("pocketclip-") else []
-    if edition.model.startswith("local-dir:"):
-        local = [edition.model.removeprefix("local-dir:")]
-    return [*files_below(*local), *([edition.checkpoint] if edition.checkpoint else [])]
+    folder = edition.model.removeprefix("local-dir:") if edition.model.startswith("local-dir:") else "data/models"
+    return [*files_below(folder), *([edition.checkpoint] if edition.checkpoint else [])]
 
 
 wildcard_constraints:
@@ -69,11 +67,12 @@ rule model:
 
 rule notebook:
     input:
-        model=ancient(rules.model.output[0]),
+        model=rules.model.output[0],
         weights=weights,
         notebook="notebooks/{notebook}.ipynb",
         library=ANALYSIS,
-        objects=files_below("data/objects"),
+        # the PocketCLIPs are shown beside every other model
+        data=files_below("data/objects", "data/models", "data/whatsup"),
     output:
         f"{BUILD}/editions/{{edition}}/notebooks/{{notebook}}.ipynb",
         directory(f"{BUILD}/editions/{{edition}}/results/{{notebook}}"),
@@ -88,6 +87,7 @@ rule notebook:
 
 rule book:
     input:
+        model=rules.model.output[0],
         notebooks=expand(f"{BUILD}/editions/{{{{edition}}}}/notebooks/{{notebook}}.ipynb", notebook=NOTEBOOKS),
         results=expand(f"{BUILD}/editions/{{{{edition}}}}/results/{{notebook}}", notebook=NOTEBOOKS),
         pages=files_below("book"),
@@ -97,6 +97,5 @@ rule book:
         directory(f"{BUILD}/editions/{{edition}}/html"),
     params:
         folder=f"{BUILD}/editions/{{edition}}",
-        edition=lambda wildcards: EDITIONS[wildcards.edition].json,
     shell:
-        "python -m crosseyed.cli render {params.folder:q} --edition {params.edition:q}"
+        "python -m crosseyed.cli render {input.model:q} {params.folder:q}"

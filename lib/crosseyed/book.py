@@ -15,129 +15,136 @@ from pathlib import Path
 
 import yaml
 
-from crosseyed.editions import Edition
+from crosseyed.editions import Description
 from crosseyed.errors import CrosseyedError
 from crosseyed.files import atomic_write
+from crosseyed.findings import describe_bias, draw_bias, read_grid
 
 PAGES = Path("book")
 CONFIGURATION = Path("_config.yml")
 PACKAGE = Path("lib/crosseyed")
+HEADLINE_TABLE = Path("results/01_center_bias/grid.csv")
+"""The table behind the claim of the introduction, which the first chapter writes, in an edition's folder."""
+
+_JUPYTER_BOOK = (sys.executable, "-c", "from jupyter_book.cli.main import main; main()")
+_WARNINGS_ARE_ERRORS = ("--warningiserror", "--keep-going", "--all")
 
 
 class BookError(CrosseyedError):
     """The pages of a book could not be rendered without a warning."""
 
 
-def render_book(edition: Edition, folder: str | os.PathLike) -> None:
+def render_book(model: Description, folder: str | os.PathLike) -> None:
     """Render an edition whose notebooks are executed as HTML, whole or not at all.
 
     Parameters
     ----------
-    edition : Edition
+    model : Description
         The model that the notebooks were executed for.
     folder : path
         Folder of the edition, with executed notebooks in ``notebooks`` and their tables in ``results``. The
-        pages are put together in ``source``; the book goes to ``html``.
+        pages are put together in ``source``; the book goes to ``html``, Sphinx's report to ``book.log``.
 
     Raises
     ------
     BookError
         Sphinx warned of something; the message holds its warnings.
+    InputError
+        The table that the introduction needs is not there.
     """
     folder = Path(folder)
     source, output = folder / "source", folder / "html"
-    stage_pages(edition, folder, source)
+    stage_pages(model, folder, source)
     run = subprocess.run(
         [*_JUPYTER_BOOK, "build", source, "--config", source / "_config.yml", *_WARNINGS_ARE_ERRORS],
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
         encoding="utf-8",
         errors="replace",
         check=False,
     )
-    log = _without_color(run.stdout)
+    report = re.sub(r"\x1b\[[0-9;]*m", "", run.stdout)  # Sphinx colors its warnings
     with atomic_write(folder / "book.log") as file:
-        file.write_text(log, encoding="utf-8")
+        file.write_text(report, encoding="utf-8")
     if run.returncode:
-        problems = [line for line in log.splitlines() if re.search("WARNING|ERROR|Error:", line)]
-        told = "\n".join(dict.fromkeys(problems)) or log[-2000:]
-        raise BookError(
-            f"the book of {edition.name} was not rendered; all is in {folder / 'book.log'}:\n{told}"
-        )
+        problems = [line for line in report.splitlines() if re.search("WARNING|ERROR|Error:", line)]
+        told = "\n".join(dict.fromkeys(problems)) or report[-2000:]
+        raise BookError(f"the pages of {model.edition} have faults (all in {folder / 'book.log'}):\n{told}")
     shutil.rmtree(output, ignore_errors=True)
     os.replace(source / "_build" / "html", output)
 
 
-_JUPYTER_BOOK = (sys.executable, "-c", "from jupyter_book.cli.main import main; main()")
-_WARNINGS_ARE_ERRORS = ("--warningiserror", "--keep-going", "--all")
-
-
-def stage_pages(edition: Edition, folder: Path, source: Path) -> None:
-    """Copy the pages, the executed notebooks and the configuration of an edition into one folder for Sphinx.
+def stage_pages(model: Description, folder: Path, source: Path) -> None:
+    """Put the pages, the executed notebooks and the configuration of an edition into one folder for Sphinx.
 
     Parameters
     ----------
-    edition : Edition
+    model : Description
         What the pages say that they were made for.
     folder : pathlib.Path
         Folder of the edition, with ``notebooks`` and ``results``.
     source : pathlib.Path
         The folder to make; an older one is replaced.
+
+    Raises
+    ------
+    InputError
+        The table that the introduction needs is not there.
     """
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(PAGES, source)
     shutil.copytree(folder / "notebooks", source / "notebooks")
     write_api_pages(PACKAGE, source / "api")
+    own, every = read_grid(folder / HEADLINE_TABLE, model.model, model.pretrained)
+    draw_bias(every).savefig(source / "finding.png", dpi=160, bbox_inches="tight")
     configuration = yaml.safe_load(CONFIGURATION.read_text(encoding="utf-8"))
-    configuration["html"]["announcement"] = banner(edition)
+    configuration["html"]["announcement"] = banner(model)
     configuration["sphinx"]["config"]["myst_substitutions"] = {
-        "edition": edition.name,
-        "model": edition.model,
-        "origin": origin(edition),
+        "edition": model.edition,
+        "model": model.model,
+        "origin": origin(model),
+        "parameters": f"{model.parameters / 1e6:.1f} million",
         "modules": module_table(PACKAGE),
-        "finding": finding(folder / "results"),
+        "finding": describe_bias(own),
     }
     (source / "_config.yml").write_text(yaml.safe_dump(configuration, allow_unicode=True), encoding="utf-8")
 
 
-def origin(edition: Edition) -> str:
+def origin(model: Description) -> str:
     """Say in words which model the numbers of an edition come from.
 
     Parameters
     ----------
-    edition : Edition
-        The edition.
+    model : Description
+        The edition's model.
 
     Returns
     -------
     str
         A clause that fits after "computed with".
     """
-    if edition.model.startswith("pocketclip-"):
-        return f"{edition.model}, a small model of this project's own and not a published CLIP"
-    if edition.pretrained == "random" and not edition.checkpoint:
-        return f"{edition.model} with random weights, which knows nothing"
-    if edition.checkpoint:
-        return f"{edition.model} with the weights of {Path(edition.checkpoint).name}"
-    return f"{edition.model} with the weights {edition.pretrained}" if edition.pretrained else edition.model
+    if model.model.startswith("pocketclip-"):
+        return f"{model.model}, a small model of this project's own and not a published CLIP"
+    if model.pretrained == "random":
+        return f"{model.model} with random weights, which has learned nothing"
+    return f"{model.model} with the weights {model.pretrained}"
 
 
-def banner(edition: Edition) -> str:
+def banner(model: Description) -> str:
     """Return the HTML of the banner above each page.
 
     Parameters
     ----------
-    edition : Edition
-        The edition.
+    model : Description
+        The edition's model.
 
     Returns
     -------
     str
-        HTML that names the edition and its model.
+        HTML that names the edition and says which model its numbers come from.
     """
-    text = f"numbers computed with {origin(edition)}"
-    return f"Edition <b>{html.escape(edition.name)}</b>: {html.escape(text)}"
+    return f"Edition <b>{html.escape(model.edition)}</b>: computed with {html.escape(origin(model))}"
 
 
 def module_table(package: Path) -> str:
@@ -177,22 +184,6 @@ def write_api_pages(package: Path, folder: Path) -> None:
         (folder / f"{name}.md").write_text(f"# {title}\n\n{directive}", encoding="utf-8")
 
 
-def finding(results: Path) -> str:
-    """Put the finding of an edition into words, computed from its tables.
-
-    Parameters
-    ----------
-    results : pathlib.Path
-        Folder with the tables of each notebook.
-
-    Returns
-    -------
-    str
-        MyST text.
-    """
-    return ""
-
-
 def _modules(package: Path) -> dict[str, str]:
     files = sorted(path for path in package.glob("*.py") if not path.stem.startswith("_"))
     return {path.stem: ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "" for path in files}
@@ -201,7 +192,3 @@ def _modules(package: Path) -> dict[str, str]:
 def _first_sentence(docstring: str) -> str:
     paragraph = " ".join(docstring.split("\n\n")[0].split())
     return re.split(r"(?<=\.) ", paragraph)[0].replace("|", r"\|")
-
-
-def _without_color(text: str) -> str:
-    return re.sub(r"\x1b\[[0-9;]*m", "", text)

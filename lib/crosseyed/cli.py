@@ -7,13 +7,16 @@ that only the workflow calls is hidden from the help.
 import json
 import logging
 import os
+import signal
 import sys
+from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crosseyed.editions import BUILD, DEFAULT_MODEL, Edition
+from crosseyed.editions import BUILD, DEFAULT_MODEL, Description, Edition
 from crosseyed.errors import CrosseyedError, InputError
 
 if TYPE_CHECKING:
@@ -32,7 +35,7 @@ EditionJson = Annotated[str, typer.Option("--edition", help="The edition as JSON
 def main() -> None:
     """Run the command line; print the message alone of an error that is meant for the user."""
     try:
-        app()
+        app(prog_name="crosseyed")
     except CrosseyedError as error:
         sys.exit(f"error: {error}")
 
@@ -68,6 +71,24 @@ def book(
     typer.echo(f"the book is {edition.folder / 'html' / 'index.html'}")
 
 
+class Dataset(StrEnum):
+    """The data sets that can be downloaded."""
+
+    whatsup = "whatsup"
+
+
+@app.command()
+def download(
+    dataset: Annotated[Dataset, typer.Argument(help="Data set to fetch.")],
+    folder: Annotated[Path | None, typer.Option(help="Where it goes; data/<data set>, if not given.")] = None,
+) -> None:
+    """Fetch a published data set, unless it is on disk."""
+    from crosseyed.datasets import download_whatsup
+    from crosseyed.files import DATA
+
+    typer.echo(f"{dataset} is in {download_whatsup(folder or DATA / dataset)}")
+
+
 @app.command(hidden=True)
 def describe(output: Path, edition: EditionJson) -> None:
     """Load the model of an edition and write what it is as JSON."""
@@ -81,9 +102,9 @@ def describe(output: Path, edition: EditionJson) -> None:
     else:
         clip = load(wanted.model, wanted.pretrained, checkpoint=wanted.checkpoint)
     parameters = sum(parameter.numel() for parameter in clip.clip.parameters())
-    description = {"model": clip.model, "pretrained": clip.pretrained, "parameters": parameters}
+    description = Description(wanted.name, clip.model, clip.pretrained, parameters)
     with atomic_write(output) as file:
-        file.write_text(json.dumps(description))
+        file.write_text(json.dumps(asdict(description)))
 
 
 @app.command(hidden=True)
@@ -98,12 +119,12 @@ def execute(notebook: Path, folder: Path, edition: EditionJson) -> None:
 
 
 @app.command(hidden=True)
-def render(folder: Path, edition: EditionJson) -> None:
+def render(description: Path, folder: Path) -> None:
     """Render the pages and the executed notebooks of an edition as HTML."""
     from crosseyed.book import render_book
 
     typer.echo("rendering the book", err=True)
-    render_book(Edition(**json.loads(edition)), folder)
+    render_book(Description(**json.loads(description.read_text())), folder)
 
 
 def _available_cores() -> int:
@@ -132,18 +153,39 @@ def _run_snakemake(edition: Edition, cores: int) -> int:
     """Return the exit status of Snakemake, whose notices are left out and whose errors are shown."""
     from snakemake.cli import main as snakemake
 
-    logging.getLogger("snakemake.logging").addFilter(lambda record: record.levelno >= logging.WARNING)
+    logging.getLogger("snakemake.logging").addFilter(_is_news)
     configuration = [f"{key}={value}" for key, value in edition.parameters.items() if value]
     arguments = ["--cores", str(cores), "--keep-going", "--rerun-incomplete", "--scheduler", "greedy"]
     # Editions do not share files, and each has its own lock; Snakemake's would outlive a killed run.
     arguments += ["--nolock", "--quiet", "host", "progress", "rules", "reason"]
     # Where a checkout or a copy renews the date of a file, its checksum tells that nothing changed.
     arguments += ["--max-checksum-file-size", str(100 * 2**20)]
+    interrupted = False
+
+    def note_interruption(*signal_and_frame: object) -> None:
+        nonlocal interrupted
+        interrupted = True
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, note_interruption)  # Snakemake answers Ctrl-C like any failure
     try:
         snakemake([*arguments, "--config", *configuration])
     except SystemExit as stop:
+        if interrupted:
+            typer.echo("interrupted; what is done is kept, and the same command goes on from there", err=True)
+            raise typer.Exit(130) from None
         return int(stop.code or 0)
     return 0
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Tell Snakemake's own errors from its notices and from echoes of what a command has said itself."""
+    echoes = (
+        "returned non-zero exit status 1",
+        "Exiting because a job",
+        "At least one job did not complete",
+    )
+    return record.levelno >= logging.WARNING and not any(echo in record.getMessage() for echo in echoes)
 
 
 if __name__ == "__main__":

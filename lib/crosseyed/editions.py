@@ -30,7 +30,7 @@ def edition_name(model: str, pretrained: str | None = None, checkpoint: str | No
     Returns
     -------
     str
-        The model (of ``hf-hub:`` and ``local-dir:`` the repository or the folder, without what leads there)
+        The model (``hf-hub:`` left out and ``/`` written as ``--``; of ``local-dir:`` the folder's own name)
         and the origin of its weights (the checkpoint's file name without suffix, else the tag, if there is
         one), joined by ``--``; each character other than letters, digits, ``_``, ``.`` and ``-`` becomes
         ``-``.
@@ -45,9 +45,12 @@ def edition_name(model: str, pretrained: str | None = None, checkpoint: str | No
     >>> edition_name("ViT-B-32", "openai")
     'ViT-B-32--openai'
     >>> edition_name("hf-hub:timm/ViT-B-16-SigLIP")
-    'ViT-B-16-SigLIP'
+    'timm--ViT-B-16-SigLIP'
     """
-    label = model.removeprefix("hf-hub:").removeprefix("local-dir:").rstrip("/").split("/")[-1]
+    if model.startswith("local-dir:"):
+        label = Path(model.removeprefix("local-dir:")).resolve().name
+    else:
+        label = model.removeprefix("hf-hub:").replace("/", "--")
     origin = Path(checkpoint).stem if checkpoint else pretrained
     label, origin = (
         re.sub(r"[^\w.-]+", "-", part or "", flags=re.ASCII).strip(".-") for part in (label, origin)
@@ -131,3 +134,23 @@ class Edition:
     def json(self) -> str:
         """The edition as JSON, in which form the workflow hands it to a command."""
         return json.dumps(asdict(self), sort_keys=True)
+
+
+@dataclass(frozen=True)
+class Description:
+    """What the pages say of an edition's model once it has been loaded.
+
+    Attributes
+    ----------
+    edition : str
+        Name of the edition.
+    model, pretrained : str
+        The model as the tables of the edition spell it.
+    parameters : int
+        Number of the model's parameters.
+    """
+
+    edition: str
+    model: str
+    pretrained: str
+    parameters: int

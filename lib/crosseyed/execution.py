@@ -61,8 +61,9 @@ def execute(notebook: str | os.PathLike, folder: str | os.PathLike, parameters: 
         raise NotebookError(f"{message}\n  The notebook as far as it came: {failed}") from error
     finally:
         shutil.rmtree(running, ignore_errors=True)
-        with suppress(OSError):  # another notebook may still be running there
-            running.parent.rmdir()
+        for parent in (running.parent, failed.parent):
+            with suppress(OSError):  # it holds something of another notebook
+                parent.rmdir()
 
 
 def _run(notebook: Path, executed: Path, parameters: dict[str, object]) -> None:
@@ -71,11 +72,11 @@ def _run(notebook: Path, executed: Path, parameters: dict[str, object]) -> None:
         executed,
         parameters,
         kernel_name="python3",  # that of this Python, whatever name the author's machine had for it
+        language="python",
         cwd=executed.parent,
         progress_bar={"desc": notebook.stem} if sys.stderr.isatty() else False,
-        extra_arguments=[
-            "--log-level=ERROR"
-        ],  # each kernel would warn that it listens on the loopback interface
+        # A kernel has much to say when it starts and when it is stopped; a cell's errors are in the notebook.
+        extra_arguments=["--log-level=CRITICAL"],
     )
 
 
@@ -84,7 +85,7 @@ def _place_and_reason(error: PapermillExecutionError | DeadKernelError, partial:
         number, source, reason = error.exec_count, error.source, f"{error.ename}: {error.evalue}"
     else:
         cells = [cell for cell in nbformat.read(partial, as_version=4).cells if cell.cell_type == "code"]
-        number = sum(cell.metadata.papermill.status != "pending" for cell in cells)
+        number = sum(cell.metadata.papermill.start_time is not None for cell in cells)
         source = cells[number - 1].source
         reason = "the kernel died, most often for lack of memory"
     first_line = next(iter(source.strip().splitlines()), "")

@@ -1,0 +1,294 @@
+"""The workflow on small notebooks that need no model: what runs, what does not, what a fault leaves."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from crosseyed.editions import Edition, edition_name
+from crosseyed.errors import InputError
+from crosseyed.execution import NotebookError, execute
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = Path("_build/editions/pocketclip-centered/notebooks")
+RESULTS = Path("_build/editions/pocketclip-centered/results")
+
+
+def write_notebook(path, *cells):
+    parameters = nbformat.v4.new_code_cell('model = "none"\npretrained = "none"\noutput = "none"')
+    parameters.metadata["tags"] = ["parameters"]
+    notebook = nbformat.v4.new_notebook(cells=[parameters, *map(nbformat.v4.new_code_cell, cells)])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, path)
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Return a folder that looks to the Snakefile like the repository, with a model that counts as loaded."""
+    for file in ("lib/crosseyed/models.py", "lib/crosseyed/metrics.py", "lib/crosseyed/cli.py"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text("one = 1\n")
+    for file in (
+        "data/models/pocketclip-centered/weights",
+        "data/objects/cup.webp",
+        "book/intro.md",
+        "_config.yml",
+    ):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text("first")
+    (tmp_path / "Snakefile").symlink_to(ROOT / "Snakefile")
+    pretend_loaded(tmp_path, "pocketclip-centered")
+    return tmp_path
+
+
+def pretend_loaded(project, edition):
+    file = project / "_build" / "models" / f"{edition}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("{}")
+
+
+def environment():
+    return {
+        **os.environ,
+        "PYTHONPATH": str(ROOT / "lib"),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+
+
+def start(project, *command, **keywords):
+    return subprocess.Popen(
+        [sys.executable, *command],
+        cwd=project,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **keywords,
+    )
+
+
+def run(project, *command):
+    process = start(project, *command)
+    output, _ = process.communicate(timeout=120)
+    return process.returncode, output
+
+
+SNAKEMAKE = (
+    "-m",
+    "snakemake",
+    "--cores",
+    "2",
+    "--keep-going",
+    "--rerun-incomplete",
+    "--scheduler",
+    "greedy",
+    "--nolock",
+)
+
+
+def snakemake(project, *arguments):
+    return run(project, *SNAKEMAKE, "--until", "notebook", *arguments)
+
+
+def jobs_due(project, *arguments):
+    code, output = snakemake(project, "--dry-run", "--quiet", "rules", *arguments)
+    assert code == 0, output
+    found = re.search(r"^notebook +(\d+)$", output, flags=re.MULTILINE)
+    return int(found.group(1)) if found else 0
+
+
+def test_runs_notebooks_side_by_side_and_again_only_what_changed(project):
+    cell = (
+        "import os, pathlib\npathlib.Path(output, 't.csv').write_text(model + os.environ['OMP_NUM_THREADS'])"
+    )
+    write_notebook(project / "notebooks/01_first.ipynb", cell)
+    write_notebook(project / "notebooks/02_second.ipynb", cell)
+    code, output = snakemake(project)
+    assert code == 0, output
+    # two notebooks on two cores: a core for each
+    for name in ("01_first", "02_second"):
+        assert (project / RESULTS / name / "t.csv").read_text() == "pocketclip-centered1"
+        assert 'output = "results"' in (project / NOTEBOOKS / f"{name}.ipynb").read_text().replace("\\", "")
+    assert not (project / "_build/editions/pocketclip-centered/running").exists()
+    assert jobs_due(project) == 0
+
+    def due_after(file, text):
+        path = project / file
+        before, written = path.read_bytes(), path.stat()
+        path.write_text(text)
+        due = jobs_due(project)
+        path.write_bytes(before)
+        os.utime(path, ns=(written.st_atime_ns, written.st_mtime_ns))
+        return due
+
+    assert due_after("lib/crosseyed/metrics.py", "one = 2\n") == 2
+    assert due_after("data/objects/cup.webp", "second") == 2
+    assert due_after("data/models/pocketclip-centered/weights", "second") == 2
+    # these do not decide what a notebook computes
+    assert due_after("lib/crosseyed/cli.py", "one = 2\n") == 0
+    assert due_after("book/intro.md", "second") == 0
+    # as it was, only younger
+    (project / "lib/crosseyed/metrics.py").touch()
+    assert jobs_due(project) == 0
+    write_notebook(project / "notebooks/02_second.ipynb", cell, "1 + 1")
+    assert jobs_due(project) == 1
+
+
+def test_names_a_failing_notebook_with_its_cell_and_goes_on_with_the_others(project):
+    write_notebook(project / "notebooks/01_bad.ipynb", "x = 0", "# divide by it\n1 / x")
+    write_notebook(project / "notebooks/02_good.ipynb", "1 + 1")
+    code, output = run(project, "-m", "crosseyed.cli", "book", "--cores", "1")
+    assert code == 1
+    assert "notebooks/01_bad.ipynb failed in cell [4], which begins with `# divide by it`" in output
+    assert "ZeroDivisionError: division by zero" in output
+    assert "pocketclip-centered is not complete (01_bad failed)" in output
+    assert "Traceback" not in output
+    assert "Exception" not in output
+    assert not (project / NOTEBOOKS / "01_bad.ipynb").exists()
+    assert not (project / RESULTS / "01_bad").exists()
+    assert (project / NOTEBOOKS / "02_good.ipynb").exists()
+    kept = project / "_build/editions/pocketclip-centered/failed/01_bad.ipynb"
+    assert "ZeroDivisionError" in kept.read_text()
+
+    write_notebook(project / "notebooks/01_bad.ipynb", "1 + 1")
+    assert jobs_due(project) == 1
+    code, output = snakemake(project)
+    assert code == 0, output
+    assert not kept.exists()
+
+
+@pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
+def test_goes_on_after_an_interruption_and_leaves_nothing_half_written(project, blow):
+    waiting = "import pathlib, time\nwhile not pathlib.Path({!r}).exists():\n    time.sleep(0.05)"
+    write_table = "pathlib.Path(output, 't.csv').write_text('half')"
+    started = project / "started"
+    write_notebook(project / "notebooks/01_quick.ipynb", "1 + 1")
+    code, output = snakemake(project)
+    assert code == 0, output
+    write_notebook(
+        project / "notebooks/02_slow.ipynb",
+        "import pathlib\n" + write_table,
+        f"pathlib.Path({str(started)!r}).touch()",
+        waiting.format(str(project / "go")),
+    )
+    process = start(project, "-m", "crosseyed.cli", "book", "--cores", "2", start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not started.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, blow)
+    output, _ = process.communicate(timeout=60)
+    assert started.exists(), output
+    assert process.returncode not in (0, 1)
+    if blow == signal.SIGINT:
+        assert "interrupted; what is done is kept" in output
+        assert "Traceback" not in output
+    assert not (project / NOTEBOOKS / "02_slow.ipynb").exists()
+    assert not (project / RESULTS / "02_slow").exists()
+
+    (project / "go").touch()
+    assert jobs_due(project) == 1
+    code, output = snakemake(project)
+    assert code == 0, output
+    assert (project / RESULTS / "02_slow" / "t.csv").read_text() == "half"
+
+
+def test_hands_parameters_on_as_data(project):
+    name = """a'b"c $(touch hacked) `touch hacked`; {x} \\n # é"""
+    (project / "editions.json").write_text(
+        json.dumps({"editions": [{"model": name, "pretrained": "x'; touch hacked"}]})
+    )
+    pretend_loaded(project, edition_name(name, "x'; touch hacked"))
+    write_notebook(
+        project / "notebooks/01_first.ipynb",
+        "import json, pathlib\npathlib.Path(output, 't.json').write_text(json.dumps([model, pretrained]))",
+    )
+    code, output = snakemake(project, "--configfile", "editions.json")
+    assert code == 0, output
+    (table,) = project.glob("_build/editions/*/results/01_first/t.json")
+    assert json.loads(table.read_text()) == [name, "x'; touch hacked"]
+    assert not list(project.rglob("hacked"))
+
+
+def test_refuses_an_unknown_model_before_it_makes_anything_of_the_edition(project):
+    write_notebook(project / "notebooks/01_first.ipynb", "1 + 1")
+    code, output = run(
+        project, "-m", "crosseyed.cli", "book", "--model", "ViT-B-23", "--pretrained", "openai"
+    )
+    assert code == 1
+    assert "'ViT-B-23'" in output
+    assert "did you mean 'ViT-B-32'" in output
+    assert "Traceback" not in output
+    assert not (project / "_build/editions").exists()
+    assert not (project / "_build/models/ViT-B-23--openai.json").exists()
+
+
+def test_says_that_the_output_folder_cannot_be_written(project, tmp_path_factory):
+    (project / "_build/models/pocketclip-centered.json").unlink()
+    (project / "_build/models").rmdir()
+    (project / "_build").rmdir()
+    (project / "_build").write_text("a file where the folder should be")
+    code, output = run(project, "-m", "crosseyed.cli", "book")
+    assert code == 1
+    assert f"error: {project / '_build'} cannot be written to" in output
+
+
+def test_says_that_it_is_not_in_the_repository(tmp_path):
+    code, output = run(tmp_path, "-m", "crosseyed.cli", "book")
+    assert (code, "has no Snakefile" in output) == (1, True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_the_cell_in_which_the_kernel_died(tmp_path):
+    write_notebook(tmp_path / "01.ipynb", "x = 1", "import os\nos._exit(1)", "y = 1")
+    with pytest.raises(NotebookError, match=r"01\.ipynb failed in cell \[4\], which begins with `import os`"):
+        execute(tmp_path / "01.ipynb", tmp_path / "edition", {"model": "m"})
+    assert [path.name for path in (tmp_path / "edition").rglob("*.ipynb")] == ["01.ipynb"]
+
+
+def test_says_that_a_file_is_no_notebook(tmp_path):
+    (tmp_path / "01.ipynb").write_text("<<<<<<< HEAD")
+    with pytest.raises(NotebookError, match=r"01\.ipynb is not a notebook"):
+        execute(tmp_path / "01.ipynb", tmp_path / "edition", {"model": "m"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (("pocketclip-centered",), "pocketclip-centered"),
+        (("ViT-B-32", "openai"), "ViT-B-32--openai"),
+        (("ViT-B-32", "openai", "weights/negclip.pth"), "ViT-B-32--negclip"),
+        (("hf-hub:timm/ViT-B-16-SigLIP",), "timm--ViT-B-16-SigLIP"),
+        (("local-dir:some/where/my model/",), "my-model"),
+        (("../../etc", "a/b"), "etc--a-b"),
+    ],
+)
+def test_names_editions(arguments, name):
+    assert edition_name(*arguments) == name
+
+
+@pytest.mark.parametrize("model", ["", "..", "hf-hub:"])
+def test_refuses_a_model_without_a_name(model):
+    with pytest.raises(InputError, match="names no model"):
+        edition_name(model)
+
+
+def test_reads_an_edition_from_a_configuration(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "w.pt").touch()
+    assert Edition.from_mapping({"model": "ViT-B-32", "pretrained": "", "checkpoint": "w.pt"}) == Edition(
+        "ViT-B-32", None, str(tmp_path / "w.pt")
+    )
+    assert Edition.from_mapping({}).name == "pocketclip-centered"
+    assert Edition.from_mapping({"model": "local-dir:m"}).model == f"local-dir:{tmp_path / 'm'}"
+    with pytest.raises(InputError, match=r"v\.pt does not exist"):
+        Edition.from_mapping({"model": "ViT-B-32", "checkpoint": "v.pt"})
+    with pytest.raises(InputError, match="no 'weights'"):
+        Edition.from_mapping({"model": "ViT-B-32", "weights": "v.pt"})
