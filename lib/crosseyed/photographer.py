@@ -1,22 +1,23 @@
-"""The photographer whose pictures PocketCLIP learns from: what is in a picture, where, and what its caption says.
+"""The photographer of PocketCLIP's training pictures: what is in them, where, and what their captions say.
 
-A picture is planned in two steps. First subjects and clutter get their places as a photographer would choose them
-and the caption is written from what the photographer would mention. Then, for the uniform recipe only, every object
-is moved to a place drawn uniformly over the picture. Objects, sizes, backgrounds and captions of the two recipes are
-therefore the same, picture by picture: they differ in where the objects stand and in nothing else.
+A picture is planned in two steps. First subjects and clutter get their places as a photographer would choose
+them, and the caption is written from what the photographer would mention. Then, for the uniform recipe only,
+every object is moved to a place drawn uniformly over the picture. Objects, sizes, backgrounds and captions of
+the two recipes are therefore the same, picture by picture: they differ in where the objects stand and in
+nothing else.
 
-============================  ==================================================================================
-subjects                      one (probability 0.7) or two side by side (0.3); size uniform in [0.24, 0.46] alone,
-                              in [0.22, 0.32] as two
-position of a subject         normal around the image center (or around two points 0.16 left and right, or above
-                              and below it), standard deviation 0.07 of the side in x and in y
-clutter                       zero (0.4), one (0.4) or two (0.2) objects; size uniform in [0.16, 0.30]
-position of clutter           at the border: eccentricity uniform in [0.6, 1], direction uniform, moved inward
-                              until it is wholly inside the picture
-probability of being          1 up to eccentricity 1/3, then falling linearly to 0 at eccentricity 0.55; always 1
-mentioned in the caption      for the first subject (a caption names something)
-rotation                      uniform in ±15 degrees
-============================  ==================================================================================
+========================  ===================================================================================
+subjects                  one (probability 0.7) or two side by side (0.3); size uniform in [0.24, 0.46]
+                          alone, in [0.22, 0.32] as two
+position of a subject     normal around the image center (or around two points 0.16 left and right, or above
+                          and below it), standard deviation 0.07 of the side in x and in y
+clutter                   zero (0.4), one (0.4) or two (0.2) objects; size uniform in [0.16, 0.30]
+position of clutter       at the border: eccentricity uniform in [0.6, 1], direction uniform, moved inward
+                          until it is wholly inside the picture
+probability of being      1 up to eccentricity 1/3, then falling linearly to 0 at eccentricity 0.55; always 1
+mentioned in the caption  for the first subject (a caption names something)
+rotation                  uniform in ±15 degrees
+========================  ===================================================================================
 """
 
 from collections.abc import Sequence
@@ -25,7 +26,8 @@ from typing import Literal
 
 import numpy as np
 
-from crosseyed.stimuli import BACKGROUNDS, Background, Cutout, Placement, Scene, eccentricity
+from crosseyed.errors import InputError, suggest
+from crosseyed.stimuli import BACKGROUNDS, Background, Cutout, Placement, Scene, eccentricity, objects_of
 
 Positions = Literal["centered", "uniform"]
 
@@ -41,6 +43,7 @@ _SIZE_PAIR = (0.22, 0.32)
 _SIZE_CLUTTER = (0.16, 0.30)
 _LARGEST_ROTATION = 15.0
 _ATTEMPTS = 20
+_MOST_OBJECTS = 4  # two subjects and two pieces of clutter
 
 _Place = tuple[float, float, tuple[float, float]]  # x, y, range of sizes
 
@@ -75,7 +78,7 @@ def photograph(
     positions : {"centered", "uniform"}
         Whether the objects stay where the photographer put them or are moved to uniform positions.
     rng : numpy.random.Generator
-        Source of chance. Both kinds of positions draw the same objects, sizes, background and caption from it.
+        Source of chance. Both kinds of positions draw the same objects, sizes, background and caption.
     side : int
         Height and width of the picture in pixels.
 
@@ -85,7 +88,19 @@ def photograph(
         Not yet drawn.
     caption : str
         For example ``"a photo of a dog and a key"``.
+
+    Raises
+    ------
+    InputError
+        The world has fewer objects than a picture may need, or `subject` is none of them.
     """
+    objects = objects_of(cutouts)
+    if len(objects) < _MOST_OBJECTS:
+        raise InputError(f"There are {len(objects)} objects to photograph; give at least {_MOST_OBJECTS}.")
+    if subject not in objects:
+        raise InputError(
+            f"The subject {subject!r} is none of the {len(objects)} objects{suggest(subject, objects)}"
+        )
     n_subjects = 1 + int(rng.random() < 0.3)
     n_clutter = int(rng.choice(3, p=[0.4, 0.4, 0.2]))
     others = _draw_others(cutouts, subject, n_subjects + n_clutter - 1, rng)
@@ -151,7 +166,7 @@ def _write_caption(placements: Sequence[Placement], rng: np.random.Generator) ->
 
 
 def _scatter(placements: Sequence[Placement], rng: np.random.Generator) -> list[Placement]:
-    """Move every object to a uniform position inside the picture, away from the others where room is found."""
+    """Move every object to a uniform position inside the picture, away from the others if there is room."""
     moved: list[Placement] = []
     for placement in placements:
         for _ in range(_ATTEMPTS):

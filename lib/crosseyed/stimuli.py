@@ -1,12 +1,12 @@
 """Compose scenes from object cut-outs, with known positions, sizes and masks.
 
 A `Scene` is a description: which cut-outs stand where on which background. Nothing is drawn before
-`Scene.render`, and drawing depends on the description alone, so a scene looks the same to the pixel in whatever
-order, batch or process it is drawn. Layouts (`grid`, `slide`, `pair`) return lists of scenes; `scene_table` gives
-the tidy table that belongs to them.
+`Scene.render`, and drawing depends on the description alone, so a scene looks the same to the pixel in
+whatever order, batch or process it is drawn. Layouts (`grid`, `slide`, `pair`) return lists of scenes;
+`scene_table` gives the tidy table that belongs to them.
 
-Positions are fractions of the image: `x` of its width from the left, `y` of its height from the top. Sizes are the
-longer side of the drawn object as a fraction of the shorter side of the image.
+Positions are fractions of the image: `x` of its width from the left, `y` of its height from the top. Sizes
+are the longer side of the drawn object as a fraction of the shorter side of the image.
 """
 
 import os
@@ -21,9 +21,8 @@ import pandas as pd
 from PIL import Image
 
 from crosseyed.errors import InputError, suggest
-from crosseyed.files import atomic_write
+from crosseyed.files import DATA, atomic_write
 
-DATA = Path(os.environ.get("CROSSEYED_DATA", Path(__file__).parents[2] / "data"))
 STYLES = ("fluent", "noto", "twemoji")
 BACKGROUNDS = ("plain", "gradient", "noise", "photo")
 RELATIONS = ("on", "under", "left_of", "right_of")
@@ -52,7 +51,7 @@ class Cutout:
     category : str
         The kind of thing, such as ``"plant"``.
     style : str
-        The rendering it belongs to: ``"fluent"``, ``"noto"``, ``"twemoji"``, or ``"own"`` for a user's folder.
+        The rendering it belongs to: ``"fluent"``, ``"noto"``, ``"twemoji"``; ``"own"`` for a user's folder.
     path : pathlib.Path
         A PNG or WebP file with an alpha channel.
     """
@@ -70,8 +69,8 @@ class Background:
     Attributes
     ----------
     kind : str
-        ``"plain"`` (one color), ``"gradient"`` (two colors, any direction), ``"noise"`` (1/f noise) or ``"photo"``
-        (a crop of one of scikit-image's bundled photographs).
+        ``"plain"`` (one color), ``"gradient"`` (two colors, any direction), ``"noise"`` (1/f noise) or
+        ``"photo"`` (a crop of one of scikit-image's bundled photographs).
     seed : int
         Decides colors, directions and crops.
     """
@@ -88,7 +87,9 @@ class Background:
             `kind` is not one of the four.
         """
         if self.kind not in BACKGROUNDS:
-            raise InputError(f"Background {self.kind!r} does not exist; choose one of {', '.join(BACKGROUNDS)}.")
+            raise InputError(
+                f"Background {self.kind!r} does not exist; choose one of {', '.join(BACKGROUNDS)}."
+            )
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class Placement:
     rotation : float
         Degrees counterclockwise around the center of the object.
     row, col : int or None
-        Cell of the grid that the object stands in, counted from 0 at the top left, where the layout has cells.
+        Cell of the grid that the object stands in, counted from 0 at the top left; None if there is no grid.
     """
 
     cutout: Cutout
@@ -126,7 +127,9 @@ class Placement:
             `size` is not positive or not finite.
         """
         if not 0 < self.size < np.inf:
-            raise InputError(f"Object size {self.size} is not positive; give a fraction of the image side, such as 0.3.")
+            raise InputError(
+                f"Object size {self.size} is not positive; give a fraction of the image side, such as 0.3."
+            )
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,19 @@ class Scene:
     relation: str | None = None
     height: int = 224
     width: int = 224
+
+    def __post_init__(self) -> None:
+        """Refuse a picture without pixels.
+
+        Raises
+        ------
+        InputError
+            `height` or `width` is not positive.
+        """
+        if self.height < 1 or self.width < 1:
+            raise InputError(
+                f"A scene of {self.width} × {self.height} pixels cannot be drawn; give at least 1 × 1."
+            )
 
     def render(self) -> np.ndarray:
         """Draw the scene.
@@ -214,13 +230,17 @@ def read_catalogue(styles: Iterable[str] = STYLES, folder: Path = DATA / "object
     """
     file = Path(folder) / "catalogue.csv"
     if not file.is_file():
-        raise InputError(f"{file} is missing; rebuild it with 'python data/objects/build.py' or give the folder that has it.")
+        raise InputError(
+            f"{file} is missing; rebuild it with 'python data/objects/build.py' or give the folder with it."
+        )
     table = pd.read_csv(file)
-    known = list(dict.fromkeys(table["style"]))
+    styles, known = list(styles), list(dict.fromkeys(table["style"]))
     for style in styles:
         if style not in known:
-            raise InputError(f"Style {style!r} does not exist; the catalogue has {', '.join(known)}{suggest(style, known)}")
-    rows = table[table["style"].isin(list(styles))]
+            raise InputError(
+                f"Style {style!r} does not exist; the catalogue has {', '.join(known)}{suggest(style, known)}"
+            )
+    rows = table[table["style"].isin(styles)]
     return [
         Cutout(row.object, row.category, row.style, Path(folder) / row.file)
         for row in rows.itertuples(index=False)
@@ -243,7 +263,8 @@ def read_cutout_folder(folder: str | os.PathLike) -> list[Cutout]:
     Raises
     ------
     InputError
-        The folder does not exist or has no such file; a file cannot be read or has nothing transparent.
+        The folder does not exist or has no such file; a file cannot be read or has nothing transparent, or
+        two files show the same object.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -252,8 +273,14 @@ def read_cutout_folder(folder: str | os.PathLike) -> list[Cutout]:
     if not files:
         raise InputError(f"{folder} has no PNG or WebP file; put one transparent file per object there.")
     cutouts = [Cutout(file.stem.replace("-", " ").replace("_", " "), "own", "own", file) for file in files]
+    paths: dict[str, Path] = {}
     for cutout in cutouts:
         _premultiplied(cutout.path)
+        if cutout.object in paths:
+            raise InputError(
+                f"{paths[cutout.object]} and {cutout.path} both show {cutout.object!r}; keep one of them."
+            )
+        paths[cutout.object] = cutout.path
     return cutouts
 
 
@@ -286,7 +313,9 @@ def sample_objects(cutouts: Sequence[Cutout], n_objects: int, seed: int) -> list
     """
     objects = objects_of(cutouts)
     if not 1 <= n_objects <= len(objects):
-        raise InputError(f"n_objects is {n_objects}; it must lie between 1 and {len(objects)}, the number of objects there are.")
+        raise InputError(
+            f"n_objects is {n_objects}; it must lie between 1 and {len(objects)}, the number of objects."
+        )
     kept = set(np.random.default_rng(seed).choice(objects, n_objects, replace=False))
     return [cutout for cutout in cutouts if cutout.object in kept]
 
@@ -350,7 +379,9 @@ def grid(
         `k`, `size` or `backgrounds` is out of range.
     """
     if k < 3 or k % 2 == 0:
-        raise InputError(f"The grid has k = {k} cells a side; k must be odd and at least 3, so that one cell is the center.")
+        raise InputError(
+            f"The grid has k = {k} cells a side; k must be odd and at least 3, so that one is the center."
+        )
     _check_layout(cutouts, size, backgrounds)
     xs, ys = _cells(k, size * min(height, width) / width), _cells(k, size * min(height, width) / height)
     scenes = []
@@ -380,8 +411,8 @@ def slide(
     cutouts : sequence of Cutout
         The objects to show.
     step : float
-        Distance between two stops as eccentricity, in (0, 1]. The last stop is the last at which the whole object
-        is still inside the image.
+        Distance between two stops as eccentricity, in (0, 1]. The last stop is the last at which the whole
+        object is still inside the image.
     size, backgrounds, height, width
         As for `grid`.
     seed : int
@@ -398,7 +429,9 @@ def slide(
         `step`, `size` or `backgrounds` is out of range.
     """
     if not 0 < step <= 1:
-        raise InputError(f"The slide has a step of {step}; it must lie above 0 and at most at 1 (eccentricity per step).")
+        raise InputError(
+            f"The slide has a step of {step}; it must lie above 0 and at most at 1 (eccentricity per step)."
+        )
     _check_layout(cutouts, size, backgrounds)
     stops = np.arange(0, 1 - size + 1e-9, step)
     corners = np.random.default_rng([seed, 1]).choice([-1, 1], (len(cutouts), 2))
@@ -427,8 +460,8 @@ def pair(
     """Show every object together with another one, in one of What'sUp's relations.
 
     With ``"on"`` both objects stand at the center, one above the other. With ``"under"``, ``"left_of"`` and
-    ``"right_of"`` the second object stands at the center and the first at the border. The partner of each object
-    is drawn among the others of its style, and is the same for every relation and background kind.
+    ``"right_of"`` the second object stands at the center and the first at the border. The partner of each
+    object is drawn among the others of its style, and is the same for every relation and background kind.
 
     Parameters
     ----------
@@ -453,7 +486,8 @@ def pair(
     """
     if relation not in RELATIONS:
         raise InputError(
-            f"Relation {relation!r} does not exist; choose one of {', '.join(RELATIONS)}{suggest(relation, RELATIONS)}"
+            f"Relation {relation!r} does not exist; choose one of {', '.join(RELATIONS)}"
+            f"{suggest(relation, RELATIONS)}"
         )
     _check_layout(cutouts, _PAIR_SIZE, backgrounds)
     first, second = _PAIR_POSITIONS[relation]
@@ -478,11 +512,13 @@ def scene_table(scenes: Iterable[Scene]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per object, front-most last, with the columns `image, object, category, style, row, col, x, y, size,
-        rotation, eccentricity, area, center, relation, background, seed`. `area` is the share of the picture that the
-        object covers where nothing cuts it off; `seed` is that of the background.
+        One row per object, front-most last, with the columns `image, object, category, style, row, col, x, y,
+        size, rotation, eccentricity, area, center, relation, background, seed`. `area` is the share of the
+        picture that the object covers where nothing cuts it off; `seed` is that of the background.
     """
-    return pd.DataFrame.from_records([_row(scene, placement) for scene in scenes for placement in scene.placements])
+    return pd.DataFrame.from_records(
+        [_row(scene, placement) for scene in scenes for placement in scene.placements]
+    )
 
 
 def pair_table(scenes: Iterable[Scene]) -> pd.DataFrame:
@@ -531,7 +567,9 @@ def write_whatsup(scenes: Sequence[Scene], folder: str | os.PathLike) -> list[Pa
         paths.append(Path(folder) / f"{first}_{scene.relation}_{second}.jpeg")
     repeated = sorted({path.name for path in paths if paths.count(path) > 1})
     if repeated:
-        raise InputError(f"Several scenes would be written to {repeated[0]!r}; write one style and one seed to a folder.")
+        raise InputError(
+            f"Several scenes would be written to {repeated[0]!r}; write one style and one seed to a folder."
+        )
     for scene, path in zip(scenes, paths, strict=True):
         with atomic_write(path) as temporary:
             Image.fromarray(scene.render()).save(temporary, quality=95)
@@ -564,7 +602,10 @@ def _paint_plain(rng: np.random.Generator, height: int, width: int) -> np.ndarra
 def _paint_gradient(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     start, stop = rng.integers(0, 256, (2, 1, 3)).astype(np.float32)
     angle = rng.uniform(0, 2 * np.pi)
-    ramp = np.cos(angle) * np.linspace(-1, 1, width)[None, :] + np.sin(angle) * np.linspace(-1, 1, height)[:, None]
+    ramp = (
+        np.cos(angle) * np.linspace(-1, 1, width)[None, :]
+        + np.sin(angle) * np.linspace(-1, 1, height)[:, None]
+    )
     level = np.rint((ramp / np.abs(ramp).max() + 1) * 127.5).astype(np.uint8)
     palette = start + (stop - start) * np.linspace(0, 1, 256, dtype=np.float32)[:, None]
     return palette.astype(np.uint8)[level]
@@ -600,7 +641,7 @@ _PAINTERS: dict[str, Callable[[np.random.Generator, int, int], np.ndarray]] = {
 
 @lru_cache(maxsize=1)
 def _pink_noise(side: int = 512) -> np.ndarray:
-    """Give a periodic texture whose amplitude falls as 1/f; uint8, mean 127.5, 32 levels to a standard deviation."""
+    """Give a periodic texture whose amplitude falls as 1/f: uint8, mean 127.5, standard deviation 32."""
     frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None, :])
     frequency[0, 0] = np.inf
     rng = np.random.default_rng(0)
@@ -618,16 +659,21 @@ def _photograph(name: str) -> Image.Image:
 
 @lru_cache(maxsize=4096)
 def _premultiplied(path: Path) -> Image.Image:
-    """Read a cut-out, trimmed to what is drawn, its colors multiplied by alpha (so that resizing mixes them rightly)."""
+    """Read a cut-out and trim it to what is drawn; colors are multiplied by alpha for resizing."""
     try:
-        image = Image.open(path).convert("RGBA")
-    except OSError as error:
-        raise InputError(f"{path} cannot be read as an image ({error}); replace it by a transparent PNG or WebP file.") from error
+        with Image.open(path) as file:
+            image = file.convert("RGBA")
+    except Exception as error:  # a damaged file can make Pillow's decoders fail in any way
+        raise InputError(
+            f"{path} cannot be read as an image ({error}); replace it by a transparent PNG or WebP file."
+        ) from error
     drawn = image.getchannel("A").point(lambda alpha: 255 * (alpha >= 8)).getbbox()
     if drawn is None:
         raise InputError(f"{path} is wholly transparent; a cut-out must show an object.")
     if image.getchannel("A").getextrema()[0] == 255:
-        raise InputError(f"{path} has no transparent pixel; a cut-out must be the object alone on a transparent ground.")
+        raise InputError(
+            f"{path} has no transparent pixel; a cut-out must be the object alone on a transparent ground."
+        )
     return image.crop(drawn).convert("RGBa")
 
 
@@ -639,7 +685,7 @@ def _coverage(path: Path) -> float:
 
 
 def _tile(placement: Placement, height: int, width: int) -> tuple[slice, slice, np.ndarray | None]:
-    """Draw one object onto the pixels it can touch: rows, columns and (rows, columns, 4) premultiplied uint8."""
+    """Draw one object onto the pixels it can touch: rows, columns, (rows, columns, 4) premultiplied uint8."""
     sprite = _premultiplied(placement.cutout.path)
     scale = placement.size * min(height, width) / max(sprite.size)
     if placement.rotation:
@@ -660,7 +706,7 @@ def _tile(placement: Placement, height: int, width: int) -> tuple[slice, slice, 
 
 
 def _cells(k: int, size: float) -> np.ndarray:
-    """Give the k positions along one side: cell centers, moved inward where a larger object would be cut off."""
+    """Give the k positions along one side: cell centers, moved inward where the object would be cut off."""
     margin = max(1 / (2 * k), size / 2)
     return np.linspace(margin, 1 - margin, k)
 
@@ -669,7 +715,9 @@ def _check_layout(cutouts: Sequence[Cutout], size: float, backgrounds: Sequence[
     if not cutouts:
         raise InputError("A layout needs at least one cut-out; the list is empty.")
     if not 0 < size <= 1:
-        raise InputError(f"Object size is {size}; it must lie above 0 and at most at 1 (fraction of the image side).")
+        raise InputError(
+            f"Object size is {size}; it must lie above 0 and at most at 1 (fraction of the image side)."
+        )
     if not backgrounds:
         raise InputError(f"A layout needs at least one background; choose from {', '.join(BACKGROUNDS)}.")
 
@@ -680,7 +728,7 @@ def _deal_backgrounds(cutouts: Sequence[Cutout], kinds: Sequence[str], seed: int
 
 
 def _partners(cutouts: Sequence[Cutout], seed: int) -> list[Cutout]:
-    """Give each cut-out another of its style: the next one in a random circle, so that each is a partner once."""
+    """Give each cut-out another of its style: the next in a random circle, so that each is a partner once."""
     partners: dict[Cutout, Cutout] = {}
     for style in dict.fromkeys(cutout.style for cutout in cutouts):
         circle = [cutout for cutout in cutouts if cutout.style == style]
