@@ -29,6 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+RecipeName = Annotated[str, typer.Argument(help="centered or uniform.")]
 EditionJson = Annotated[str, typer.Option("--edition", help="The edition as JSON.")]
 
 
@@ -87,6 +88,40 @@ def download(
     from crosseyed.files import DATA
 
     typer.echo(f"{dataset} is in {download_whatsup(folder or DATA / dataset)}")
+
+
+@app.command()
+def train(
+    recipe: RecipeName,
+    folder: Annotated[Path | None, typer.Option(help="Where the model goes.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+) -> None:
+    """Train a PocketCLIP from scratch, or go on where a training was interrupted; write its model card."""
+    from crosseyed import models, training
+
+    chosen = training.find_recipe(recipe)
+    folder = folder or BUILD / "training" / f"pocketclip-{recipe}"
+    try:
+        training.train(chosen, folder, device=models.choose_device(device).type)
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted; the same command goes on from the last save in {folder}", err=True)
+        raise typer.Exit(130) from None
+    card(recipe, folder)
+
+
+@app.command()
+def card(
+    recipe: RecipeName,
+    folder: Annotated[Path | None, typer.Option(help="Folder of the model.")] = None,
+) -> None:
+    """Measure a PocketCLIP and write its model card; without a folder, that of the repository."""
+    from crosseyed import cards, models, training
+    from crosseyed.files import DATA
+
+    chosen = training.find_recipe(recipe)
+    folder = folder or DATA / "models" / f"pocketclip-{recipe}"
+    table = cards.evaluate(models.load(f"local-dir:{folder}"), chosen)
+    typer.echo(cards.write_card(folder, chosen, table).read_text(encoding="utf-8"))
 
 
 @app.command(hidden=True)

@@ -245,7 +245,7 @@ def load(
     CheckpointError
         A checkpoint is damaged, unsafe or of another architecture.
     """
-    chosen_device = _device(device)
+    chosen_device = choose_device(device)
     _check_choice("precision", precision, PRECISIONS)
     if resize is not None:
         _check_choice("resize", resize, RESIZES)
@@ -307,7 +307,24 @@ def _check_choice(argument: str, value: str, choices: Iterable[str]) -> None:
         raise InputError(f"Unknown {argument} {value!r}{near} Choose from {', '.join(choices)}.")
 
 
-def _device(name: str) -> torch.device:
+def choose_device(name: str) -> torch.device:
+    """Find the device of a name on this machine.
+
+    Parameters
+    ----------
+    name : str
+        ``"auto"`` (CUDA, else Apple's MPS, else CPU), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+
+    Returns
+    -------
+    torch.device
+        A device that answers.
+
+    Raises
+    ------
+    InputError
+        There is no such device here.
+    """
     present = [kind for kind in ("cuda", "mps") if getattr(torch, kind).is_available()] + ["cpu"]
     if name == "auto":
         return torch.device(present[0])
