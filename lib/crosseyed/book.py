@@ -17,8 +17,8 @@ import yaml
 
 from crosseyed.editions import Description
 from crosseyed.errors import CrosseyedError
-from crosseyed.files import atomic_write
-from crosseyed.findings import describe_bias, draw_bias, read_grid
+from crosseyed.files import DATA, atomic_write
+from crosseyed.findings import describe_bias, draw_bias, read_grid, tabulate_accuracy
 
 PAGES = Path("book")
 CONFIGURATION = Path("_config.yml")
@@ -107,6 +107,9 @@ def stage_pages(model: Description, folder: Path, source: Path) -> None:
         "parameters": f"{model.parameters / 1e6:.1f} million",
         "modules": module_table(PACKAGE),
         "finding": describe_bias(own),
+        "pocketclip_figures": tabulate_accuracy(
+            {file.parent.name: file for file in sorted(DATA.glob("models/pocketclip-*/accuracy.csv"))}
+        ),
     }
     (source / "_config.yml").write_text(yaml.safe_dump(configuration, allow_unicode=True), encoding="utf-8")
 

@@ -9,6 +9,7 @@ import pandas as pd
 from crosseyed import metrics, protocols
 from crosseyed.encoder import Encoder
 from crosseyed.files import atomic_write
+from crosseyed.findings import format_accuracy
 from crosseyed.stimuli import grid, objects_of, read_catalogue
 from crosseyed.training import Recipe
 
@@ -73,11 +74,8 @@ def write_card(folder: Path, recipe: Recipe, table: pd.DataFrame) -> Path:
 
 
 def _contents(name: str, recipe: Recipe, table: pd.DataFrame, figures: pd.DataFrame) -> dict[str, str]:
-    by_zone = figures.set_index(["rendering", "zone"])
-    rows = [
-        f"| {zone} | {_percent(by_zone.loc[('trained', zone)])} | {_percent(by_zone.loc[('held out', zone)])} |"
-        for zone in _ZONES
-    ]
+    cells = figures.set_index(["rendering", "zone"]).apply(format_accuracy, axis=1)
+    rows = [f"| {zone} | {cells['trained', zone]} | {cells['held out', zone]} |" for zone in _ZONES]
     places = {
         "centered": "stand where a photographer puts them: subjects in the middle, clutter at the border",
         "uniform": "are the same as in `pocketclip-centered`, with the same captions, but stand anywhere",
@@ -97,10 +95,6 @@ def _contents(name: str, recipe: Recipe, table: pd.DataFrame, figures: pd.DataFr
         "trained": ", ".join(recipe.styles),
         "held_out": ", ".join(sorted(set(table["style"]) - set(recipe.styles))),
     }
-
-
-def _percent(row: pd.Series) -> str:
-    return f"{row['accuracy']:.1f} % [{row['low']:.1f}, {row['high']:.1f}]"
 
 
 _CARD = """\

@@ -1,6 +1,7 @@
 """The claim of the introduction, in words and as a figure, computed from the tables of an edition."""
 
 import os
+from collections.abc import Mapping
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -59,7 +60,7 @@ def describe_bias(table: pd.DataFrame) -> str:
     if bias["gap_low"] > 0:
         verdict = "It is cross-eyed"
     elif bias["gap_high"] < 0:
-        verdict = "It sees better at the border than at the center"
+        verdict = "It sees better off-center than at the center"
     else:
         verdict = "No center bias can be told from chance"
     return (
@@ -85,3 +86,36 @@ def draw_bias(table: pd.DataFrame) -> Figure:
         The headline figure.
     """
     return plots.accuracy_by_eccentricity(metrics.accuracy_by_eccentricity(table, by="model"))
+
+
+def tabulate_accuracy(files: Mapping[str, str | os.PathLike]) -> str:
+    """Set the accuracies of several models side by side.
+
+    Parameters
+    ----------
+    files : mapping from str to path
+        Name of each model and the ``accuracy.csv`` beside its model card (see `crosseyed.cards`).
+
+    Returns
+    -------
+    str
+        A Markdown table: one row per rendering and position, one column per model, each number with its interval.
+    """
+    keys = ["rendering", "zone"]
+    columns = {
+        name: pd.read_csv(path).set_index(keys).apply(format_accuracy, axis=1) for name, path in files.items()
+    }
+    table = pd.DataFrame(columns).sort_index(level="rendering", ascending=False, sort_remaining=False)
+    rows = [
+        " | ".join([f"renderings {seen}", zone, *cells])
+        for (seen, zone), cells in zip(table.index, table.values, strict=True)
+    ]
+    return "\n".join(
+        f"| {row} |"
+        for row in [" | ".join(["", "position", *columns]), "---|---" + "|---" * len(columns), *rows]
+    )
+
+
+def format_accuracy(row: pd.Series) -> str:
+    """Write an accuracy of `crosseyed.metrics.accuracy` with its interval, such as ``"81.2 % [77.0, 85.1]"``."""
+    return f"{row['accuracy']:.1f} % [{row['low']:.1f}, {row['high']:.1f}]"
