@@ -91,6 +91,7 @@ rule book:
         notebooks=expand(f"{BUILD}/editions/{{{{edition}}}}/notebooks/{{notebook}}.ipynb", notebook=NOTEBOOKS),
         results=expand(f"{BUILD}/editions/{{{{edition}}}}/results/{{notebook}}", notebook=NOTEBOOKS),
         pages=files_below("book"),
+        accuracies=[path for path in files_below("data/models") if path.endswith(".csv")],
         configuration="_config.yml",
         library=LIBRARY,
     output:
