@@ -3,10 +3,11 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from crosseyed import metrics
-from crosseyed.errors import InputError
 from statsmodels.discrete.conditional_models import ConditionalLogit
 from statsmodels.discrete.discrete_model import Logit
+
+from crosseyed import metrics
+from crosseyed.errors import InputError
 
 
 def simulate(n_objects=40, k=5, per_object=0.0, slope=-3.0, seed=0, sizes=(0.2,), size_slope=0.0):

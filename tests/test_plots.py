@@ -8,9 +8,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
+
 from crosseyed import plots
 from crosseyed.errors import InputError
-from matplotlib.figure import Figure
 
 
 def grid(model="a", k=3, center=90.0, border=10.0):

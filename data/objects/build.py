@@ -54,7 +54,9 @@ def fetch(style: str, folder: Path) -> Path:
     subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
     found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
     if found != digest:
-        raise SystemExit(f"{name}: SHA-256 is {found}, expected {digest}; the package is not the one this set was made from")
+        raise SystemExit(
+            f"{name}: SHA-256 is {found}, expected {digest}; the package is not the one this set was made from"
+        )
     return folder / name
 
 
@@ -128,7 +130,9 @@ def main() -> None:
             shutil.rmtree(HERE / style, ignore_errors=True)
             shutil.move(output / style, HERE / style)
         with (output / "catalogue.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, ["object", "category", "codepoint", "style", "file"], lineterminator="\n")
+            writer = csv.DictWriter(
+                file, ["object", "category", "codepoint", "style", "file"], lineterminator="\n"
+            )
             writer.writeheader()
             writer.writerows(rows)
         shutil.copy(output / "catalogue.csv", HERE / "catalogue.csv.new")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+
 from crosseyed import metrics
 
 N_ROWS, RESAMPLES, LOOP_RESAMPLES = 10_000, 10_000, 50
