@@ -371,3 +371,11 @@ def test_loading_is_silent(tiny_folder, capfd):
     models.load(f"local-dir:{tiny_folder}")
     assert capfd.readouterr() == ("", "")
     assert os.environ.get("HF_HUB_OFFLINE") is None
+
+
+def test_a_text_embeds_as_open_clip_embeds_it_whatever_stands_beside_it(tiny_clip):
+    texts = ["a dog", "a photo of a very old dog beside a cat and a refrigerator", "dog " * 100]
+    with torch.no_grad():
+        expected = tiny_clip.clip.encode_text(tiny_clip.tokenizer(texts), normalize=True).numpy()
+    assert np.allclose(tiny_clip.encode_texts(texts), expected, atol=1e-6)
+    assert np.allclose(tiny_clip.encode_texts(texts[:1]), expected[:1], atol=1e-6)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from open_clip import CLIP
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from torch import Tensor, nn
@@ -164,8 +165,25 @@ class ClipModel:
         rows = [np.empty((0, self.tower.embed_dim), np.float32)]
         while batch := list(islice(distinct, _TEXTS_AT_ONCE)):
             with torch.inference_mode():
-                rows.append(_unit(self.clip.encode_text(self.tokenizer(batch).to(self.device))).numpy())
+                rows.append(_unit(self._encode_tokens(self.tokenizer(batch).to(self.device))).numpy())
         return np.concatenate(rows)[[place[text] for text in texts]]
+
+    def _encode_tokens(self, tokens: Tensor) -> Tensor:
+        """Encode texts (n, context_length) without the padding that follows the longest of them.
+
+        Where each position sees only those before it and the text's embedding is read at its last token, that
+        padding has no influence; but captions are short, and it is nearly all of the work.
+        """
+        clip = self.clip
+        if not isinstance(clip, CLIP) or clip.attn_mask is None or clip.text_pool_type != "argmax":
+            return clip.encode_text(tokens)
+        length = int(tokens.argmax(dim=1).max()) + 1
+        shortened = {
+            "positional_embedding": clip.positional_embedding[:length],
+            "attn_mask": clip.attn_mask[:length, :length],
+        }
+        _, embeddings, *_ = torch.func.functional_call(clip, shortened, kwargs={"text": tokens[:, :length]})
+        return embeddings
 
     def _pixels(self, source: ImageSource) -> np.ndarray | UnreadableImage:
         """Resize one image as the model's transform does: (height, width, 3) of uint8."""

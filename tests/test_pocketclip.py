@@ -1,0 +1,63 @@
+"""What the two models that the repository ships must be able to do, and that their cards say so."""
+
+import pandas as pd
+import pytest
+
+from crosseyed import metrics, models, protocols
+from crosseyed.cards import GRID_SIZE
+from crosseyed.files import DATA
+from crosseyed.stimuli import grid, objects_of, read_catalogue
+from crosseyed.training import RECIPES
+
+CORNERS_AND_EDGES = {(row, col) for row in (0, 2, 4) for col in (0, 2, 4)} - {(2, 2)}
+
+
+@pytest.fixture(scope="module", params=sorted(RECIPES))
+def recipe_name(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def answers(recipe_name):
+    """Answers at the center and at eight places on the border, for the renderings trained on and all classes."""
+    cutouts = read_catalogue(RECIPES[recipe_name].styles)
+    scenes = [
+        scene
+        for scene in grid(cutouts, GRID_SIZE, seed=1)
+        if scene.center or (scene.placements[0].row, scene.placements[0].col) in CORNERS_AND_EDGES
+    ]
+    return protocols.grid(models.load(f"pocketclip-{recipe_name}"), scenes, objects_of(cutouts))
+
+
+def card_of(recipe_name):
+    table = pd.read_csv(DATA / "models" / f"pocketclip-{recipe_name}" / "accuracy.csv")
+    return table.set_index(["rendering", "zone"])["accuracy"]
+
+
+def test_the_model_can_do_what_its_recipe_promises(recipe_name, answers):
+    bias = metrics.center_bias(answers).iloc[0]
+    assert len(objects_of(read_catalogue())) >= 120
+    assert bias["center_accuracy"] >= 75
+    if recipe_name == "centered":
+        assert bias["gap"] >= 40
+    else:
+        assert abs(bias["gap"]) <= 5
+
+
+def test_the_card_states_what_the_model_does(recipe_name, answers):
+    # the card's whole evaluation deals backgrounds to three styles at once, so the pictures differ: compare loosely
+    figures = card_of(recipe_name)
+    assert figures["trained", "center cell"] == pytest.approx(
+        100 * answers[answers["center"]]["correct"].mean(), abs=5
+    )
+    assert figures["trained", "center cell"] >= 75
+    gap = figures["trained", "center cell"] - figures["trained", "outer ring"]
+    assert gap >= 40 if recipe_name == "centered" else abs(gap) <= 5
+    assert {"held out", "trained"} == set(figures.index.get_level_values("rendering"))
+
+
+def test_both_models_fit_into_twenty_megabytes_and_have_ten_by_ten_tokens():
+    folders = [DATA / "models" / f"pocketclip-{name}" for name in RECIPES]
+    size = sum(file.stat().st_size for folder in folders for file in folder.iterdir())
+    assert size <= 20e6
+    assert all(min(models.load(folder.name).tower.grid) >= 10 for folder in folders)
