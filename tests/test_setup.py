@@ -120,7 +120,7 @@ PYTHON = """#!/bin/sh
 echo "{name} $*" >> "$LOG"
 case "$*" in
     --version) echo Python {version} ;;
-    "-c import sys"*) exec {python} -c "import sys; sys.version_info = ({tuple}); $2" ;;
+    "-c import sys"*) exec "{python}" -c "import sys; sys.version_info = ({tuple}); $2" ;;
     "-m venv"*) mkdir -p .venv/bin && rm -rf .venv/* && mkdir .venv/bin && cp "$0" .venv/bin/python ;;
     "-m pip install"*) exit ${{PIP_STATUS:-0}} ;;
     "-I lib/crosseyed/lock.py"*) echo "torch 2 is missing"; exit ${{LOCK_STATUS:-0}} ;;
