@@ -90,6 +90,11 @@ def test_no_placeholder_is_left(html):
         assert "{{" not in text_of(page), page
 
 
+def test_no_page_tells_where_it_was_built(html):
+    for page in html.rglob("*.html"):
+        assert str(ROOT) not in page.read_text(), page
+
+
 def test_the_chapter_is_rendered_with_its_outputs(html):
     chapter = text_of(html / "notebooks" / "01_center_bias.html")
     assert "forty-two" in chapter

@@ -12,7 +12,10 @@ import pandas as pd
 from crosseyed.errors import InputError
 
 DATA = Path(os.environ.get("CROSSEYED_DATA", Path(__file__).parents[2] / "data"))
-"""The repository's `data` folder; the environment variable CROSSEYED_DATA names another."""
+"""The repository's `data` folder; the environment variable CROSSEYED_DATA names another.
+
+:meta hide-value:
+"""
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
