@@ -1,6 +1,6 @@
 """Measure a PocketCLIP on the grid and write its model card."""
 
-from dataclasses import fields
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +95,10 @@ def _contents(name: str, recipe: Recipe, table: pd.DataFrame, figures: pd.DataFr
         "trained": ", ".join(recipe.styles),
         "held_out": ", ".join(sorted(set(table["style"]) - set(recipe.styles))),
     }
+
+
+def _setting(value: object) -> str:
+    return ", ".join(value) if isinstance(value, tuple) else str(value)
 
 
 _CARD = """\
