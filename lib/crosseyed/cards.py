@@ -84,14 +84,12 @@ def _contents(name: str, recipe: Recipe, table: pd.DataFrame, figures: pd.DataFr
         "name": name,
         "recipe_name": recipe.positions,
         "places": places[recipe.positions],
-        "settings": "\n".join(
-            f"| {field.name} | {getattr(recipe, field.name)} |" for field in fields(recipe)
-        ),
+        "settings": "\n".join(f"| {name} | {_setting(value)} |" for name, value in asdict(recipe).items()),
         "figures": "\n".join(rows),
         "k": str(int(table["row"].max()) + 1),
-        "size": f"{table['size'].iloc[0]:.0%}",
+        "size": f"{100 * table['size'].iloc[0]:.0f} %",
         "classes": str(table["object"].nunique()),
-        "chance": f"{1 / table['object'].nunique():.1%}",
+        "chance": f"{100 / table['object'].nunique():.1f} %",
         "trained": ", ".join(recipe.styles),
         "held_out": ", ".join(sorted(set(table["style"]) - set(recipe.styles))),
     }
@@ -105,12 +103,14 @@ _CARD = """\
 # {name}
 
 A small CLIP, trained from scratch by `crosseyed train {recipe_name}` on scenes composed from this project's object
-cut-outs. Objects in its training pictures {places}. `pocketclip-centered` and `pocketclip-uniform` saw the same
-objects, sizes, backgrounds and captions, picture by picture; they differ in where the objects stood and in nothing
-else, and serve as the controlled experiment of the study of center bias.
+cut-outs. Objects in its training pictures {places}.
 
-It is an open_clip model: `open_clip.create_model_and_transforms("local-dir:data/models/{name}")`, with its tokenizer
-under the same name.
+`pocketclip-centered` and `pocketclip-uniform` saw the same objects, sizes, backgrounds and captions, picture by
+picture; they differ in where the objects stood and in nothing else, and serve as the controlled experiment of the
+study of center bias.
+
+It is an open_clip model: `open_clip.create_model_and_transforms("local-dir:data/models/{name}")` loads it, and
+`open_clip.get_tokenizer` its tokenizer under the same name.
 
 ## Figures
 
