@@ -120,13 +120,13 @@ class ClipModel:
         rows = [np.empty((0, self.tower.embed_dim), np.float32)]
         for pixels, readable in self.read_batches(images, progress=progress):
             rows.append(np.full((len(readable), self.tower.embed_dim), np.nan, np.float32))
-            if len(pixels):
+            if pixels:
                 rows[-1][readable] = self._embed(pixels).numpy()
         return np.concatenate(rows)
 
     def read_batches(
         self, images: Iterable[ImageSource], *, batch_size: int | None = None, progress: bool = True
-    ) -> Iterator[tuple[Tensor, np.ndarray]]:
+    ) -> Iterator[tuple[list[np.ndarray], np.ndarray]]:
         """Read any number of images, resized to the model's input, some batches ahead of their use.
 
         Parameters
@@ -140,8 +140,8 @@ class ClipModel:
 
         Yields
         ------
-        pixels : torch.Tensor, shape (n_readable, height, width, 3)
-            uint8 pixels of those images of the batch that can be read; `to_input` takes them.
+        pixels : list of numpy.ndarray, shape (height, width, 3)
+            uint8 pixels of those images of the batch that can be read, for `to_input`.
         readable : numpy.ndarray of bool, shape (n_batch,)
             Which images of the batch these are.
 
@@ -166,30 +166,29 @@ class ClipModel:
             while batch := list(islice(pixels, size)):
                 readable = np.array([not isinstance(item, UnreadableImage) for item in batch])
                 unreadable += [item for item in batch if isinstance(item, UnreadableImage)]
-                stack = np.empty((readable.sum(), *self.image_size, 3), np.uint8)
-                stack[:] = [item for item, ok in zip(batch, readable, strict=True) if ok]
-                yield torch.from_numpy(stack), readable
+                yield [item for item, ok in zip(batch, readable, strict=True) if ok], readable
                 done += len(batch)
                 bar.update(len(batch))
         if unreadable:
             # the caller of encode_images, or of whatever else reads its images here
             warnings.warn(_report(unreadable, done), UnreadableImagesWarning, stacklevel=3)
 
-    def to_input(self, pixels: Tensor) -> Tensor:
+    def to_input(self, pixels: Sequence[np.ndarray]) -> Tensor:
         """Finish the model's transform for a whole batch, on the model's device and in its precision.
 
         Parameters
         ----------
-        pixels : torch.Tensor, shape (n_images, height, width, 3)
-            uint8 pixels of the size of the model's input, from `read_batches`.
+        pixels : sequence of numpy.ndarray, shape (height, width, 3)
+            uint8 pixels of the size of the model's input, from `read_batches`; at least one image.
 
         Returns
         -------
         torch.Tensor, shape (n_images, 3, height, width)
             What the model's `encode_image` takes.
         """
-        normalize = self.preprocess.transforms[-1]
-        batch = pixels.to(self.device).permute(0, 3, 1, 2).contiguous().float().div_(255)
+        *_, normalize = self.preprocess.transforms
+        whole = torch.from_numpy(np.stack(pixels)).to(self.device)
+        batch = whole.permute(0, 3, 1, 2).contiguous().float().div_(255)
         return normalize(batch).to(PRECISIONS[self.precision])
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
@@ -229,15 +228,15 @@ class ClipModel:
             return error
 
     @torch.inference_mode()
-    def _embed(self, pixels: Tensor) -> Tensor:
-        """Encode a batch (n, height, width, 3) of uint8."""
+    def _embed(self, pixels: list[np.ndarray]) -> Tensor:
         try:
             return _unit(self.clip.encode_image(self.to_input(pixels)))
         except torch.OutOfMemoryError:
             if len(pixels) == 1:
                 raise
         torch.cuda.empty_cache()
-        return torch.cat([self._embed(half) for half in pixels.chunk(2)])
+        half = len(pixels) // 2
+        return torch.cat([self._embed(pixels[:half]), self._embed(pixels[half:])])
 
 
 def load(
