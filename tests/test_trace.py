@@ -18,7 +18,7 @@ from crosseyed import trace as tracing
 from crosseyed.encoder import UnreadableImagesWarning
 from crosseyed.errors import InputError
 from crosseyed.towers import describe_tower
-from crosseyed.trace import WANTS, UnsupportedTower, adapter_of, hooked, trace
+from crosseyed.trace import WANTS, UnsupportedTower, adapter_of, hooked, pooled_rows, trace
 
 POOLER = {"attentional_pool": True, "attn_pooler_queries": 5, "attn_pooler_heads": 4}
 TRANSFORMERS = {
@@ -188,6 +188,7 @@ def test_the_pooled_row_weighs_the_rows_as_pooling_weighs_the_tokens(model_of, k
             for weight, row in zip(weights, everything.attention[layer, image, head], strict=True)
         )
         torch.testing.assert_close(pooled[layer, image, head], expected / weights.sum(), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(pooled_rows(everything.attention, everything.readout), pooled)
     torch.testing.assert_close(pooled.sum(-1), torch.ones(2, 3, 2))
 
 

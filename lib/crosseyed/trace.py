@@ -52,7 +52,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import torch
 from open_clip.modified_resnet import ModifiedResNet
@@ -66,6 +66,8 @@ from crosseyed.models import PRECISIONS, ClipModel
 
 WANTS = ("tokens", "attention", "values", "attention_output", "mlp")
 ROWS = ("pooled", "all")
+
+Result = TypeVar("Result")
 
 
 class UnsupportedTower(InputError):  # noqa: N818 (a property of the model, not a failure)
@@ -126,6 +128,8 @@ class Trace:
         Which images of the stream these are: rows of a table with one row per image.
     layers, blocks : tuple of int
         Depths of ``tokens``, and of what belongs to blocks, along their first axes.
+    last : int
+        Depth of the tokens that pooling takes, whether or not they were kept.
     grid : tuple of int
         Rows and columns of the spatial tokens.
     prefix : int
@@ -139,6 +143,7 @@ class Trace:
     images: range
     layers: tuple[int, ...]
     blocks: tuple[int, ...]
+    last: int
     grid: tuple[int, int]
     prefix: int
     pooled: Tensor
@@ -539,6 +544,28 @@ def adapter_of(model: ClipModel) -> TowerAdapter:
     )
 
 
+def pooled_rows(attention: Tensor, readout: Readout) -> Tensor:
+    """Combine the attention of all tokens to that of the pooled one.
+
+    Parameters
+    ----------
+    attention : torch.Tensor, shape (..., batch, heads, tokens, tokens)
+        Traced with ``attention_rows="all"``.
+    readout : Readout
+        Of the same trace.
+
+    Returns
+    -------
+    torch.Tensor, shape (..., batch, heads, tokens)
+        The rows, weighted as their tokens enter the embedding (mean of `Readout.rows` over the groups, scaled
+        to the sum 1): for class-token pooling the class token's row. It is what ``attention_rows="pooled"``
+        gives.
+    """
+    share = readout.rows.mean(1)
+    share = share / share.sum(-1, keepdim=True)
+    return torch.einsum("bq,...bhqt->...bht", share, attention)
+
+
 @contextmanager
 def hooked(modules: Mapping[str, nn.Module]) -> Iterator[dict[str, tuple[Tensor, Tensor]]]:
     """Listen to modules: within the context, keep the input and the output of each one's latest call.
@@ -597,7 +624,7 @@ def trace(
         Depths to keep, from 0 (what enters the first block) to the number of blocks; negative numbers count
         from the last. All by default.
     attention_rows : {"pooled", "all"}
-        Attention of the pooled token, or of every token.
+        Attention of the pooled token (see `pooled_rows`), or of every token.
     batch_size : int, optional
         Images in a batch; by default as many as `encode_images` takes at once. Where a GPU has too little
         memory for it, the batch is halved.
@@ -626,21 +653,64 @@ def trace(
     wanted, kept = _check_want(want), _check_layers(adapter, layers)
     if attention_rows not in ROWS:
         raise InputError(f"attention_rows is 'pooled' or 'all', not {attention_rows!r}.")
+    run = partial(_trace_batch, model, adapter, wanted, kept, attention_rows)
+    return stream(model, images, run, batch_size=batch_size, progress=progress)
+
+
+def stream(
+    model: ClipModel,
+    images: Iterable[ImageSource],
+    run: Callable[[Tensor, int], Result],
+    *,
+    batch_size: int | None = None,
+    progress: bool = True,
+) -> Iterator[Result]:
+    """Read images in batches and do something with each batch; what `trace` does with its own step.
+
+    Parameters
+    ----------
+    model : ClipModel
+        The model.
+    images : iterable of ImageSource
+        The images; may be a generator.
+    run : callable
+        Takes what the model's `encode_image` takes, (batch, 3, height, width), and the number of the batch's
+        first image. Unreadable images are NaN.
+    batch_size : int, optional
+        As for `trace`; likewise halved where memory is short.
+    progress : bool
+        Show a progress bar if the standard error is a terminal.
+
+    Yields
+    ------
+    object
+        What `run` returns, batch by batch.
+
+    Raises
+    ------
+    InputError
+        The model is in training mode; `batch_size` is not positive; `images` is a single image or contains
+        what is not one.
+
+    Warns
+    -----
+    UnreadableImagesWarning
+        Once, at the end, if images could not be read.
+    """
     if any(module.training for module in model.clip.visual.modules()):
         raise InputError(f"{model.name} is in training mode: call model.clip.eval() before tracing it.")
     if batch_size is not None and batch_size < 1:
         raise InputError(f"batch_size is at least 1, not {batch_size}.")
-    run = partial(_trace_batch, model, adapter, wanted, kept, attention_rows)
     return _stream(model, images, run, batch_size, progress)
 
 
 def _stream(
     model: ClipModel,
     images: Iterable[ImageSource],
-    run: Callable[[Tensor, int], Trace],
+    run: Callable[[Tensor, int], Result],
     batch_size: int | None,
     progress: bool,
-) -> Iterator[Trace]:
+) -> Iterator[Result]:
     first = 0
     for pixels, readable in model.read_batches(images, batch_size=batch_size, progress=progress):
         if readable.all():
@@ -654,7 +724,7 @@ def _stream(
         first += len(readable)
 
 
-def _run_or_halve(run: Callable[[Tensor, int], Trace], batch: Tensor, first: int) -> Iterator[Trace]:
+def _run_or_halve(run: Callable[[Tensor, int], Result], batch: Tensor, first: int) -> Iterator[Result]:
     try:
         result = run(batch, first)
     except torch.OutOfMemoryError:
@@ -700,6 +770,7 @@ def _trace_batch(
         images=range(first, first + len(batch)),
         layers=layers,
         blocks=blocks,
+        last=adapter.layers[-1],
         grid=adapter.grid,
         prefix=adapter.prefix,
         embedding=calls["tower"][1].float(),
@@ -714,11 +785,7 @@ def _probabilities(
     if rows == "pooled" and adapter.pooled_token is not None:
         return weights.rows(read[:, adapter.pooled_token, None], read)[:, :, 0]
     attention = weights.rows(read, read)
-    if rows == "all":
-        return attention
-    share = readout.rows.mean(1)
-    share = share / share.sum(-1, keepdim=True)
-    return torch.einsum("bq,bhqt->bht", share, attention)
+    return attention if rows == "all" else pooled_rows(attention, readout)
 
 
 def _refuse_unknown_parts(visual: VisionTransformer) -> None:
