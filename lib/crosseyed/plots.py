@@ -11,7 +11,7 @@ state the finding in numbers from the table.
 import functools
 import math
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -135,6 +135,209 @@ def scenes(
         ax.spines[:].set(visible=True, color="0.7")
         if titles is not None:
             ax.set_title(wrapped[number], fontsize="small", fontweight="normal", loc="center")
+    _headline(figure, title)
+    return figure
+
+
+@_styled
+def overlays(
+    pictures: Sequence[ArrayLike],
+    maps: Mapping[str, Sequence[ArrayLike]],
+    rows: Sequence[str],
+    *,
+    masks: Sequence[ArrayLike] | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Show pictures, and beside each of them maps of the same picture.
+
+    Parameters
+    ----------
+    pictures : sequence of array_like, shape (height, width, 3)
+        One for each row, as for `scenes`.
+    maps : mapping of str to sequence of array_like, shape (any, any)
+        By the title of their column: one map for each picture, of any resolution with the picture's proportions.
+    rows : sequence of str
+        What each row shows.
+    masks : sequence of array_like of bool, shape (height, width), optional
+        Objects whose outlines are drawn into every map, one for each picture.
+    title : str, optional
+        Title of the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Each map in colors from its own minimum (dark) to its own maximum (bright).
+
+    Raises
+    ------
+    InputError
+        If there are no pictures or maps, or their numbers differ.
+    """
+    counts = [len(pictures), len(rows), *map(len, maps.values()), len(pictures if masks is None else masks)]
+    if not pictures or not maps or len(set(counts)) > 1:
+        raise InputError(
+            f"there are {len(pictures)} pictures, {len(rows)} names of rows and {len(maps)} columns of maps with "
+            f"{', '.join(str(len(column)) for column in maps.values()) or 'none'}; give each picture its name, "
+            "its mask and a map in each of at least one column"
+        )
+    side = min(1.7, _MAX_WIDTH / (len(maps) + 1))
+    size = (side * (len(maps) + 1), (side + 0.05) * len(rows) + (0.9 if title else 0.5))
+    figure, axes = plt.subplots(len(rows), len(maps) + 1, figsize=size, squeeze=False)
+    for number, (line, name) in enumerate(zip(axes, rows, strict=True)):
+        picture = np.asarray(pictures[number])
+        extent = (0, picture.shape[1], picture.shape[0], 0)
+        line[0].imshow(picture)
+        line[0].set_ylabel(textwrap.fill(name, 16), fontsize="small")
+        for ax, column in zip(line[1:], maps.values(), strict=True):
+            ax.imshow(np.asarray(column[number], dtype=float), cmap="viridis", extent=extent)
+            if masks is not None:
+                outline = np.asarray(masks[number], dtype=float)
+                ax.contour(outline, levels=[0.5], colors="black", linewidths=2.2)
+                ax.contour(outline, levels=[0.5], colors="white", linewidths=1)
+    for ax in axes.flat:
+        ax.set(xticks=[], yticks=[])
+        ax.grid(False)
+    for ax, name in zip(axes[0], ["picture", *maps], strict=True):
+        wrapped = textwrap.fill(name, int(10 * side), break_long_words=False)
+        ax.set_title(wrapped, fontsize="small", fontweight="normal", loc="center")
+    note = "" if masks is None else "; outlined: the object"
+    _footnote(figure, f"Each map from its own minimum (dark) to its own maximum (bright){note}.")
+    _headline(figure, title)
+    return figure
+
+
+@_styled
+def means(
+    table: pd.DataFrame,
+    x: str,
+    *,
+    xlabel: str,
+    ylabel: str,
+    hue: str,
+    panel: str = "model",
+    reference: float | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Show how the mean of a quantity changes along an axis.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `crosseyed.metrics.mean`, by `x`, `hue` and `panel`.
+    x : str
+        Column of the horizontal axis.
+    xlabel, ylabel : str
+        Names of the axes, with units.
+    hue : str
+        Column with a line for each of its values; numbers get colors in their order.
+    panel : str
+        Column with a panel for each of its values; without that column there is one.
+    reference : float, optional
+        A value to compare with, drawn as a dotted line.
+    title : str, optional
+        Title of the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Lines with markers in bands that reach from `low` to `high`; panels have one scale.
+
+    Raises
+    ------
+    InputError
+        If the table is empty, lacks a column, or has several rows for a point of a line.
+    """
+    _require(table, [x, hue, "mean", "low", "high", "confidence"], "mean")
+    parts = _parts(table, panel)
+    names = list(dict.fromkeys(table[hue]))
+    ordered = pd.api.types.is_numeric_dtype(table[hue])
+    colors = sns.color_palette("viridis", len(names)) if ordered else _COLORS
+    figure, axes = _panels(len(parts), (4.9, 3.9))
+    for ax, (name, part) in zip(axes, parts, strict=True):
+        _require_once(part, [x, hue], "panel", name)
+        for number, value in enumerate(names):
+            line = part[part[hue] == value].sort_values(x)
+            color = colors[number % len(colors)]
+            ax.fill_between(line[x], line["low"], line["high"], color=color, alpha=0.15, linewidth=0)
+            marker, style = _MARKERS[number % len(_MARKERS)], _LINES[number % len(_LINES)]
+            label = f"{hue} {value}" if ordered else str(value)
+            ax.plot(line[x], line["mean"], color=color, marker=marker, linestyle=style, label=label)
+        if reference is not None:
+            ax.axhline(reference, color="0.35", linestyle=(0, (1, 3)))
+        margin = 0.05 * (table["high"].max() - table["low"].min())
+        ax.set(xlabel=xlabel, ylabel=ylabel, ylim=(table["low"].min() - margin, table["high"].max() + margin))
+        ax.set_title(_panel_title(name, None, 4.2))
+    _legend(figure, axes[0])
+    dotted = "" if reference is None else f" Dotted: {reference:g}."
+    _footnote(figure, f"Bands: {_interval(table)}.{dotted}")
+    _headline(figure, title)
+    return figure
+
+
+@_styled
+def method_scores(
+    table: pd.DataFrame,
+    *,
+    hue: str = "place",
+    panel: str = "score",
+    references: Mapping[str, float] | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Show the scores of methods side by side.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `crosseyed.metrics.mean`, by `method`, `hue` and `panel`; methods appear in the order of its rows.
+    hue : str
+        Column with a marker for each of its values.
+    panel : str
+        Column with a panel for each of its values: the scores.
+    references : mapping of str to float, optional
+        For some scores a value to compare with, drawn as a dotted line.
+    title : str, optional
+        Title of the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Points with bars that reach from `low` to `high`.
+
+    Raises
+    ------
+    InputError
+        If the table is empty, lacks a column, or has several rows for a point.
+    """
+    _require(table, ["method", hue, "mean", "low", "high", "confidence"], "mean")
+    parts = _parts(table, panel)
+    order = list(dict.fromkeys(table["method"]))
+    figure, axes = _panels(len(parts), (3.3, 1.2 + 0.42 * len(order)))
+    for number, (ax, (name, part)) in enumerate(zip(axes, parts, strict=True)):
+        _require_once(part, ["method", hue], "panel", name)
+        series = _parts(part, hue)
+        for mark, (value, points) in enumerate(series):
+            points = points.set_index("method").reindex(order)
+            places = np.arange(len(order)) + 0.22 * (mark - (len(series) - 1) / 2)
+            reach = np.array([points["mean"] - points["low"], points["high"] - points["mean"]])
+            ax.errorbar(
+                points["mean"],
+                places,
+                xerr=np.maximum(reach, 0),
+                fmt=_MARKERS[mark % len(_MARKERS)],
+                color=_COLORS[mark % len(_COLORS)],
+                elinewidth=1.2,
+                capsize=2,
+                label=str(value),
+            )
+        if references and name in references:
+            ax.axvline(references[name], color="0.35", linestyle=(0, (1, 3)))
+        first = number % max(1, int(_MAX_WIDTH // 3.3)) == 0
+        ax.set_yticks(range(len(order)), order if first else [""] * len(order))
+        ax.invert_yaxis()
+        ax.set_xlabel(str(name))
+    _legend(figure, axes[0])
+    dotted = "; dotted: no preference" if references else ""
+    _footnote(figure, f"Bars: {_interval(table)}{dotted}.")
     _headline(figure, title)
     return figure
 
