@@ -20,6 +20,7 @@ from crosseyed.decompose import (
     effect_maps,
     effect_parts,
     head_effects,
+    layer_effects,
     mean_ablation,
     radial_profile,
     read_layers,
@@ -229,6 +230,18 @@ def test_head_effects_and_their_drop(whole):
     effects = [float(whole.heads[1, i, 0].numpy() @ directions()[i]) for i in range(3)]
     found = drop[(drop["layer"] == 2) & (drop["head"] == 0)]["difference"].item()
     assert found == pytest.approx(effects[0] - (effects[1] + effects[2]) / 2, abs=1e-6)
+
+
+def test_effects_of_layers_add_up_to_the_similarity(model):
+    result = taken_apart(model)
+    own = directions(3, result.embedding.shape[1])
+    table = layer_effects(result, own)
+    similarity = (result.embedding.numpy() * own).sum(1)
+    np.testing.assert_allclose(table.groupby("image")["effect"].sum(), similarity, atol=1e-4)
+    last = table[(table["part"] == "attention") & (table["layer"] == result.layers[-1])]
+    expected = (result.heads[-1].sum(1).numpy() * own).sum(1)
+    np.testing.assert_allclose(last["effect"], expected, atol=1e-5)
+    assert (table["part"] == "mlp").sum() == 3 * len(result.mlp)
 
 
 def test_mean_ablation_takes_away_what_a_head_says_about_the_single_image(whole):

@@ -393,6 +393,47 @@ def radial_profile(maps: np.ndarray, bins: int = 6) -> pd.DataFrame:
     return pd.concat(parts).sort_values(["image", "ring_low"], ignore_index=True)
 
 
+def layer_effects(decomposition: Decomposition, directions: np.ndarray) -> pd.DataFrame:
+    """List the direct effect of the attention and of the MLP of every layer on each image's caption.
+
+    Parameters
+    ----------
+    decomposition, directions
+        As for `effect_maps`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per image and part: `image` (number in the stream), `part` (``"start"``, ``"attention"``, ``"mlp"``
+        or ``"bias"``), `layer` (0 for the start, <NA> for the biases) and `effect`. An image's effects add up to
+        its similarity.
+
+    Raises
+    ------
+    InputError
+        There is not one direction of the embedding's width for each image.
+    """
+    directions = _directions(decomposition, directions)
+    summands = [("start", 0, decomposition.start), ("bias", pd.NA, decomposition.bias)]
+    for layer, heads in zip(decomposition.layers, decomposition.heads, strict=True):
+        summands.append(("attention", layer, heads.sum(1)))
+    summands += [("mlp", *pair) for pair in zip(decomposition.layers, decomposition.mlp, strict=False)]
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "image": decomposition.images,
+                    "part": part,
+                    "layer": pd.array([layer] * len(decomposition.images), dtype="Int64"),
+                    "effect": _along(contribution, directions),
+                }
+            )
+            for part, layer, contribution in summands
+        ],
+        ignore_index=True,
+    )
+
+
 def head_effects(decomposition: Decomposition, directions: np.ndarray) -> pd.DataFrame:
     """List the direct effect of every attention head on each image's caption.
 

@@ -548,7 +548,234 @@ def gap_bars(
     return figure
 
 
+@_styled
+def concept_by_eccentricity(
+    table: pd.DataFrame,
+    *,
+    hue: str = "source",
+    panel: str = "model",
+    top: int,
+    title: str | None = None,
+) -> Figure:
+    """Show how often the concept is found in different parts of a tower, from the image center to the corners.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `crosseyed.metrics.accuracy_by_eccentricity`, of answers that are correct if the concept is among
+        the first `top`.
+    hue : str
+        Column with a line for each of its values.
+    panel : str
+        Column with a panel for each of its values; without that column there is one.
+    top : int
+        Up to which rank a concept counts as found; for the label of the axis.
+    title : str, optional
+        Title of the figure; by default the change from the innermost to the outermost ring for each line is in
+        the panels' titles and the figure has none.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Lines with markers at the mean eccentricity of each ring, in bands that reach from `low` to `high`.
+
+    Raises
+    ------
+    InputError
+        If the table is empty, lacks a column, or has several rows for a ring of a line.
+    """
+    _require(
+        table, [hue, "eccentricity", "accuracy", "low", "high", "confidence"], "accuracy_by_eccentricity"
+    )
+    parts = _parts(table, panel)
+    figure, axes = _panels(len(parts), (4.9, 4.2))
+    for ax, (name, part) in zip(axes, parts, strict=True):
+        lines = [(value, line.sort_values("eccentricity")) for value, line in _parts(part, hue)]
+        for value, line in lines:
+            _require_once(line, "eccentricity", "panel", f"{name}, {value}")
+        _lines(ax, lines, "eccentricity", "accuracy")
+        changes = ", ".join(f"{value} {_first_to_last(line['accuracy'])}" for value, line in lines)
+        ax.set_title(_panel_title(name, changes, 4.2))
+        ax.axvline(CENTER_LIMIT, color="0.5", linewidth=1)
+        ax.set(xlim=(-0.02, 1.02), ylim=(0, 100), ylabel=f"concept among the first {top} (%)")
+        ax.set_xlabel("eccentricity (0: image center, 1: corner)")
+    _legend(figure, axes[0])
+    _footnote(figure, f"Bands: {_interval(table)}. Gray line: edge of the center.")
+    _headline(figure, title)
+    return figure
+
+
+@_styled
+def accuracy_by_layer(
+    table: pd.DataFrame, *, hue: str = "source", panel: str = "model", title: str | None = None
+) -> Figure:
+    """Show how often an object is found at each depth of a tower, at the center and off-center.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `crosseyed.metrics.accuracy`, by `layer`, `center`, `hue` and `panel`.
+    hue : str
+        Column with a color for each of its values.
+    panel : str
+        Column with a panel for each of its values; without that column there is one.
+    title : str, optional
+        Title of the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Solid lines for the center, dashed ones for off-center, in bands that reach from `low` to `high`.
+
+    Raises
+    ------
+    InputError
+        If the table is empty, lacks a column, or has several rows for a point of a line.
+    """
+    _require(table, ["layer", "center", hue, "accuracy", "low", "high", "confidence"], "accuracy")
+    parts = _parts(table, panel)
+    figure, axes = _panels(len(parts), (4.9, 3.8))
+    for ax, (name, part) in zip(axes, parts, strict=True):
+        _require_once(part, ["layer", "center", hue], "panel", name)
+        for center, line in ((True, "-"), (False, "--")):
+            side = part[part["center"].astype(bool) == center].sort_values("layer")
+            suffix = "center" if center else "off-center"
+            lines = [(f"{value}, {suffix}", rows) for value, rows in _parts(side, hue)]
+            _lines(ax, lines, "layer", "accuracy", line=line)
+        ax.set(ylim=(0, 100), xticks=sorted(part["layer"].unique()), ylabel="object found (%)")
+        ax.set_xlabel("layer (0: what enters the first block)")
+        ax.set_title(_panel_title(name, None, 4.2))
+    _legend(figure, axes[0])
+    _footnote(figure, f"Bands: {_interval(table)}.")
+    _headline(figure, title)
+    return figure
+
+
+@_styled
+def effect_maps(
+    maps: Sequence[ArrayLike], titles: Sequence[str], *, columns: int = 3, title: str | None = None
+) -> Figure:
+    """Show maps of direct effects on one scale, blue where they speak against the caption, red where for it.
+
+    Parameters
+    ----------
+    maps : sequence of array_like, shape (rows, columns)
+        For instance means of `crosseyed.decompose.effect_maps`.
+    titles : sequence of str
+        One for each map.
+    columns : int
+        Maps in a row, at least 1.
+    title : str, optional
+        Title of the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    InputError
+        If there are no maps, one has another number of axes, the numbers of maps and titles differ, or
+        `columns` is below 1.
+    """
+    drawn = [np.asarray(one, dtype=float) for one in maps]
+    if not drawn or len(drawn) != len(titles) or columns < 1:
+        raise InputError(
+            f"there are {len(drawn)} maps, {len(titles)} titles and {columns} columns; give at least one map, a "
+            "title for each, and at least 1 column"
+        )
+    if any(one.ndim != 2 for one in drawn):
+        raise InputError("a map is not of the shape (rows, columns)")
+    columns = min(columns, len(drawn))
+    rows = math.ceil(len(drawn) / columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(2.6 * columns + 1, 2.7 * rows + 0.4), squeeze=False)
+    limit = max(np.nanmax(np.abs(one)) for one in drawn) or 1.0
+    for ax in axes.flat[len(drawn) :]:
+        ax.remove()
+    for ax, one, text in zip(axes.flat, drawn, titles, strict=False):
+        image = ax.imshow(one, cmap="RdBu_r", vmin=-limit, vmax=limit)
+        ax.set(xticks=[], yticks=[])
+        ax.grid(False)
+        ax.set_title(textwrap.fill(text, 28), fontsize="small", fontweight="normal")
+    bar = figure.colorbar(image, ax=list(axes.flat[: len(drawn)]), shrink=0.8, pad=0.02)
+    bar.set_label("direct effect (cosine similarity)")
+    bar.outline.set_visible(False)
+    _headline(figure, title)
+    return figure
+
+
+@_styled
+def effect_profile(
+    table: pd.DataFrame, *, x: str, xlabel: str, panel: str = "model", title: str | None = None
+) -> Figure:
+    """Show direct effects on the object's caption at the center and off-center, over rings or layers.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `crosseyed.metrics.mean`, by `x`, `center` and `panel`.
+    x : str
+        Column of the horizontal axis.
+    xlabel : str
+        What it is.
+    panel : str
+        Column with a panel for each of its values; without that column there is one.
+    title : str, optional
+        Title of the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Lines in bands that reach from `low` to `high`; panels have one scale.
+
+    Raises
+    ------
+    InputError
+        If the table is empty, lacks a column, or has several rows for a point of a line.
+    """
+    _require(table, [x, "center", "mean", "low", "high", "confidence"], "mean")
+    parts = _parts(table, panel)
+    figure, axes = _panels(len(parts), (4.9, 3.6))
+    for ax, (name, part) in zip(axes, parts, strict=True):
+        _require_once(part, [x, "center"], "panel", name)
+        ordered = part.sort_values(x)
+        center = ordered["center"].astype(bool)
+        lines = [("object at the center", ordered[center]), ("object off-center", ordered[~center])]
+        _lines(ax, lines, x, "mean")
+        ax.axhline(0, color="0.35", linewidth=1)
+        ax.set(ylim=_with_margin(table), xlabel=xlabel, ylabel="direct effect (cosine similarity)")
+        ax.set_title(_panel_title(name, None, 4.2))
+    _legend(figure, axes[0])
+    _footnote(figure, f"Bands: {_interval(table)}.")
+    _headline(figure, title)
+    return figure
+
+
 # --- parts of figures ---
+
+
+def _lines(
+    ax: Axes, lines: list[tuple[object, pd.DataFrame]], x: str, y: str, *, line: str | None = None
+) -> None:
+    """Draw a line with markers in a band from `low` to `high` for each table; `line` is a style for all."""
+    for number, (name, part) in enumerate(lines):
+        color = _COLORS[number % len(_COLORS)]
+        ax.fill_between(part[x], part["low"], part["high"], color=color, alpha=0.15, linewidth=0)
+        ax.plot(
+            part[x],
+            part[y],
+            color=color,
+            marker=_MARKERS[number % len(_MARKERS)],
+            linestyle=line or _LINES[number % len(_LINES)],
+            label=str(name),
+        )
+
+
+def _with_margin(table: pd.DataFrame) -> tuple[float, float]:
+    """Return limits of an axis that hold all intervals of the table and 0."""
+    low, high = min(0, table["low"].min()), max(0, table["high"].max())
+    margin = 0.05 * (high - low) or 1.0
+    return low - margin, high + margin
 
 
 def _panels(number: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
