@@ -211,7 +211,7 @@ def test_parts_of_the_similarity_add_up_to_it(tiny_clip, whole):
 
 def test_a_radial_profile_worked_by_hand():
     maps = np.array([[[1.0, 2, 3], [4, 9, 6], [7, 8, 5]], [[0.0] * 3] * 3])
-    found = radial_profile(maps, bins=3)
+    found = radial_profile(maps, bins=4)
     # centers of 3 x 3 patches are at 0, at 1/3 of the side (eccentricity 0.47) and at 2/3 (corners)
     assert found["image"].tolist() == [0, 0, 0, 1, 1, 1]
     assert found["patches"].tolist() == [1, 4, 4] * 2
