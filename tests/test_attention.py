@@ -260,7 +260,7 @@ def test_an_empty_mask_has_no_relative_share():
 
 
 def test_the_columns_of_the_scenes_go_with_their_images():
-    about = pd.DataFrame({"image": ["a", "b"], "object": ["cup", "dog"], "area": [0.1, 0.2]}, index=[10, 11])
+    about = pd.DataFrame({"image": ["a", "b"], "object": ["cup", "dog"], "area": [0.1, 0.2]}, index=[11, 7])
     masks = np.stack([np.ones((3, 4), bool), np.zeros((3, 4), bool)])
     table = looking.mask_table(made(attention=random_attention(2, 2, 3, TOKENS)), masks, about)
     assert table.columns[:3].tolist() == ["image", "object", "area"]

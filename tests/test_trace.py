@@ -383,6 +383,12 @@ def test_an_unreadable_image_is_nan_and_leaves_the_others_alone(tiny_clip, tmp_p
     torch.testing.assert_close(result.embedding[::2], whole.embedding[::2])
 
 
+def test_unreadable_images_keep_their_numbers(tiny_clip, tmp_path):
+    with pytest.warns(UnreadableImagesWarning):
+        parts = list(trace(tiny_clip, [tmp_path / "absent.png", *pictures()], batch_size=2))
+    assert [part.images for part in parts] == [range(2), range(2, 4)]
+
+
 def test_a_batch_of_nothing_but_unreadable_images(tiny_clip, tmp_path):
     with pytest.warns(UnreadableImagesWarning):
         (result,) = trace(tiny_clip, [tmp_path / "a.png", tmp_path / "b.png"])
@@ -402,6 +408,14 @@ def test_too_little_memory_halves_the_batch(tiny_clip, monkeypatch):
     parts = list(trace(tiny_clip, pictures()))
     assert [part.images for part in parts] == [range(1), range(1, 2), range(2, 3)]
     torch.testing.assert_close(torch.cat([part.embedding for part in parts]), whole.embedding)
+
+
+def test_a_stream_of_something_else(model_of):
+    model = model_of("average")
+    seen = list(tracing.stream(model, pictures(), lambda batch, first: (first, len(batch)), batch_size=2))
+    assert seen == [(0, 2), (2, 1)]
+    batches = list(tracing.stream(model, pictures(), lambda batch, _: batch))
+    assert torch.equal(batches[0], model_input(model))
 
 
 def test_layers_can_be_chosen(tiny_clip):

@@ -373,7 +373,7 @@ def center_contrast(table: pd.DataFrame, value: str = "share") -> pd.DataFrame:
     pandas.DataFrame
         One row per layer, head and combination of `MATCHED` columns that occurs at both places: those columns,
         `center_mean`, `off_center_mean` (means over the images) and `difference`, center minus off-center.
-        To say how sure the mean difference is, draw whole objects: their rows are not independent.
+        `crosseyed.metrics.mean` of the difference gives its interval.
 
     Raises
     ------

@@ -192,12 +192,18 @@ class AttentionWeights:
 
     @property
     def passed_on(self) -> Tensor:
-        """What a head writes for a token that alone is attended to: (heads, width, output_width)."""
+        """From a token to what a head writes if it attends to that token alone, biases aside.
+
+        Shape (heads, width, output_width).
+        """
         return self.value @ self.output
 
     @property
     def passed_on_bias(self) -> Tensor:
-        """What attention writes whatever is attended to, as probabilities sum to 1: (output_width,)."""
+        """What attention writes whatever it attends to, because probabilities sum to 1.
+
+        Shape (output_width,).
+        """
         return torch.einsum("hd,hdo->o", self.value_bias, self.output) + self.output_bias
 
     def rows(self, reading: Tensor, read: Tensor) -> Tensor:
