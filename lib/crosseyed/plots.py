@@ -554,7 +554,6 @@ def concept_by_eccentricity(
     *,
     hue: str = "source",
     panel: str = "model",
-    top: int,
     title: str | None = None,
 ) -> Figure:
     """Show how often the concept is found in different parts of a tower, from the image center to the corners.
@@ -562,17 +561,13 @@ def concept_by_eccentricity(
     Parameters
     ----------
     table : pandas.DataFrame
-        From `crosseyed.metrics.accuracy_by_eccentricity`, of answers that are correct if the concept is among
-        the first `top`.
+        From `crosseyed.metrics.accuracy_by_eccentricity`, of answers that are correct where the concept is found.
     hue : str
         Column with a line for each of its values.
     panel : str
         Column with a panel for each of its values; without that column there is one.
-    top : int
-        Up to which rank a concept counts as found; for the label of the axis.
     title : str, optional
-        Title of the figure; by default the change from the innermost to the outermost ring for each line is in
-        the panels' titles and the figure has none.
+        Title of the figure. Each panel's own title gives the change from the innermost to the outermost ring.
 
     Returns
     -------
@@ -595,12 +590,12 @@ def concept_by_eccentricity(
             _require_once(line, "eccentricity", "panel", f"{name}, {value}")
         _lines(ax, lines, "eccentricity", "accuracy")
         changes = ", ".join(f"{value} {_first_to_last(line['accuracy'])}" for value, line in lines)
-        ax.set_title(_panel_title(name, changes, 4.2))
+        ax.set_title(_panel_title(name, changes, 4.2), fontsize="small")
         ax.axvline(CENTER_LIMIT, color="0.5", linewidth=1)
-        ax.set(xlim=(-0.02, 1.02), ylim=(0, 100), ylabel=f"concept among the first {top} (%)")
+        ax.set(xlim=(-0.02, 1.02), ylim=(0, 100), ylabel="concept found (%)")
         ax.set_xlabel("eccentricity (0: image center, 1: corner)")
-    _legend(figure, axes[0])
-    _footnote(figure, f"Bands: {_interval(table)}. Gray line: edge of the center.")
+    axes[0].plot([], [], color="0.5", linewidth=1, label="edge of the center")
+    _band_legend(figure, axes[0], table)
     _headline(figure, title)
     return figure
 
@@ -645,8 +640,7 @@ def accuracy_by_layer(
         ax.set(ylim=(0, 100), xticks=sorted(part["layer"].unique()), ylabel="object found (%)")
         ax.set_xlabel("layer (0: what enters the first block)")
         ax.set_title(_panel_title(name, None, 4.2))
-    _legend(figure, axes[0])
-    _footnote(figure, f"Bands: {_interval(table)}.")
+    _band_legend(figure, axes[0], table)
     _headline(figure, title)
     return figure
 
@@ -745,8 +739,7 @@ def effect_profile(
         ax.axhline(0, color="0.35", linewidth=1)
         ax.set(ylim=_with_margin(table), xlabel=xlabel, ylabel="direct effect (cosine similarity)")
         ax.set_title(_panel_title(name, None, 4.2))
-    _legend(figure, axes[0])
-    _footnote(figure, f"Bands: {_interval(table)}.")
+    _band_legend(figure, axes[0], table)
     _headline(figure, title)
     return figure
 
@@ -769,6 +762,12 @@ def _lines(
             linestyle=line or _LINES[number % len(_LINES)],
             label=str(name),
         )
+
+
+def _band_legend(figure: Figure, ax: Axes, table: pd.DataFrame) -> None:
+    """Explain the lines of `ax` and what their bands are."""
+    ax.fill_between([], [], color="0.5", alpha=0.3, linewidth=0, label=_interval(table))
+    _legend(figure, ax)
 
 
 def _with_margin(table: pd.DataFrame) -> tuple[float, float]:
