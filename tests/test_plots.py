@@ -51,11 +51,39 @@ def gaps(model="a", gap=(60.0, -5.0)):
     return table.assign(gap_low=table["gap"] - 3, gap_high=table["gap"] + 6)
 
 
+def sources(model="a", last=10.0):
+    """Return a table as of metrics.accuracy_by_eccentricity, by source."""
+    return pd.concat([rings(model, last).assign(source="object"), rings(model, 50.0).assign(source="mean")])
+
+
+def depths(model="a"):
+    """Return a table as of metrics.accuracy, by source, layer and center."""
+    index = pd.MultiIndex.from_product([["object", "mean"], [0, 1, 2], [True, False]])
+    table = index.to_frame(index=False, name=["source", "layer", "center"])
+    accuracy = 20 * table["layer"] + 40 * table["center"] + 5.0
+    return table.assign(model=model, accuracy=accuracy, low=accuracy - 3, high=accuracy + 7, confidence=0.95)
+
+
+def effects(model="a"):
+    """Return a table as of metrics.mean, by ring and center."""
+    index = pd.MultiIndex.from_product([[0.2, 0.6], [True, False]])
+    table = index.to_frame(index=False, name=["ring", "center"])
+    mean = table["ring"] - 0.5 * table["center"]
+    return table.assign(model=model, mean=mean, low=mean - 0.1, high=mean + 0.2, confidence=0.95)
+
+
+def profile(table, **options):
+    return plots.effect_profile(table, x="ring", xlabel="eccentricity of the token", **options)
+
+
 DRAWN = {
     "accuracy_grid": (plots.accuracy_grid, grid),
     "accuracy_by_eccentricity": (plots.accuracy_by_eccentricity, rings),
     "choice_bars": (plots.choice_bars, shares),
     "gap_bars": (plots.gap_bars, gaps),
+    "concept_by_eccentricity": (plots.concept_by_eccentricity, sources),
+    "accuracy_by_layer": (plots.accuracy_by_layer, depths),
+    "effect_profile": (profile, effects),
 }
 every_plot = pytest.mark.parametrize(("draw", "table"), DRAWN.values(), ids=DRAWN)
 
@@ -308,6 +336,52 @@ def test_gap_without_an_interval_is_still_a_bar():
     ax = plots.gap_bars(table).axes[0]
     assert [bar.get_width() for bar in ax.containers[0]] == [60, -5]
     assert {note.get_text() for note in ax.texts} == {"60", "−5"}
+
+
+# Inside a tower
+
+
+def test_sources_have_a_line_each_and_the_panel_tells_their_change():
+    figure = plots.concept_by_eccentricity(sources())
+    ax = figure.axes[0]
+    assert [line.get_ydata().tolist() for line in ax.lines[:2]] == [[80.0, 40.0, 10.0], [80.0, 40.0, 50.0]]
+    assert "object 80 → 10 %, mean 80 → 50 %" in ax.get_title().replace("\n", " ")
+
+
+def test_layers_have_solid_lines_for_the_center_and_dashed_ones_for_off_center():
+    ax = plots.accuracy_by_layer(depths().iloc[::-1]).axes[0]
+    drawn = {line.get_label(): line for line in ax.lines}
+    assert drawn["mean, center"].get_ydata().tolist() == [45.0, 65.0, 85.0]
+    assert drawn["mean, off-center"].get_ydata().tolist() == [5.0, 25.0, 45.0]
+    assert {drawn[f"{source}, center"].get_linestyle() for source in ("object", "mean")} == {"-"}
+    assert drawn["mean, off-center"].get_linestyle() == "--"
+    assert drawn["mean, center"].get_color() == drawn["mean, off-center"].get_color()
+
+
+def test_effects_are_drawn_with_their_intervals_on_one_scale():
+    figure = plots.effect_profile(pd.concat([effects("a"), effects("b")]), x="ring", xlabel="ring")
+    first, second = figure.axes
+    assert first.lines[0].get_ydata().tolist() == pytest.approx([-0.3, 0.1])
+    assert first.lines[1].get_ydata().tolist() == pytest.approx([0.2, 0.6])
+    low, high = first.get_ylim()
+    assert low < -0.4 and high > 0.8 and second.get_ylim() == (low, high)
+
+
+def test_maps_share_one_scale_that_is_even_around_zero():
+    maps = [np.array([[0.1, -0.2]]), np.array([[0.4, 0.0], [0.1, 0.2]])]
+    figure = plots.effect_maps(maps, ["first", "second"])
+    for ax, one, title in zip(figure.axes, maps, ["first", "second"], strict=False):
+        assert (ax.images[0].get_array() == one).all()
+        assert ax.images[0].get_clim() == (-0.4, 0.4)
+        assert ax.get_title() == title
+
+
+@pytest.mark.parametrize(
+    "arguments", [([], []), ([np.zeros((2, 2))], ["one", "two"]), ([np.zeros(4)], ["one"])]
+)
+def test_maps_that_cannot_be_shown_are_refused(arguments):
+    with pytest.raises(InputError, match="map"):
+        plots.effect_maps(*arguments)
 
 
 # Pictures

@@ -585,9 +585,8 @@ def concept_by_eccentricity(
     parts = _parts(table, panel)
     figure, axes = _panels(len(parts), (4.9, 4.2))
     for ax, (name, part) in zip(axes, parts, strict=True):
+        _require_once(part, [hue, "eccentricity"], "panel", name)
         lines = [(value, line.sort_values("eccentricity")) for value, line in _parts(part, hue)]
-        for value, line in lines:
-            _require_once(line, "eccentricity", "panel", f"{name}, {value}")
         _lines(ax, lines, "eccentricity", "accuracy")
         changes = ", ".join(f"{value} {_first_to_last(line['accuracy'])}" for value, line in lines)
         ax.set_title(_panel_title(name, changes, 4.2), fontsize="small")
