@@ -53,7 +53,10 @@ def gaps(model="a", gap=(60.0, -5.0)):
 
 def sources(model="a", last=10.0):
     """Return a table as of metrics.accuracy_by_eccentricity, by source."""
-    return pd.concat([rings(model, last).assign(source="object"), rings(model, 50.0).assign(source="mean")])
+    return pd.concat(
+        [rings(model, last).assign(source="object"), rings(model, 50.0).assign(source="mean")],
+        ignore_index=True,
+    )
 
 
 def depths(model="a"):
@@ -345,7 +348,7 @@ def test_sources_have_a_line_each_and_the_panel_tells_their_change():
     figure = plots.concept_by_eccentricity(sources())
     ax = figure.axes[0]
     assert [line.get_ydata().tolist() for line in ax.lines[:2]] == [[80.0, 40.0, 10.0], [80.0, 40.0, 50.0]]
-    assert "object 80 → 10 %, mean 80 → 50 %" in ax.get_title().replace("\n", " ")
+    assert "object 80 → 10 %, mean 80 → 50 %" in ax.get_title(loc="left").replace("\n", " ")
 
 
 def test_layers_have_solid_lines_for_the_center_and_dashed_ones_for_off_center():
@@ -373,7 +376,7 @@ def test_maps_share_one_scale_that_is_even_around_zero():
     for ax, one, title in zip(figure.axes, maps, ["first", "second"], strict=False):
         assert (ax.images[0].get_array() == one).all()
         assert ax.images[0].get_clim() == (-0.4, 0.4)
-        assert ax.get_title() == title
+        assert ax.get_title(loc="left") == title
 
 
 @pytest.mark.parametrize(
