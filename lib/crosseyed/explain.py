@@ -256,7 +256,7 @@ def grad_cam(model: ClipModel, pixels: Tensor, texts: Sequence[str]) -> np.ndarr
 
 
 def integrated_gradients(
-    model: ClipModel, pixels: Tensor, texts: Sequence[str], *, steps: int = 32
+    model: ClipModel, pixels: Tensor, texts: Sequence[str], *, steps: int = 16
 ) -> np.ndarray:
     """Integrate gradients on the way from the mean color to the image (Sundararajan et al., arXiv 1703.01365).
 
