@@ -263,13 +263,12 @@ def means(
             label = f"{hue} {value}" if ordered else str(value)
             ax.plot(line[x], line["mean"], color=color, marker=marker, linestyle=style, label=label)
         if reference is not None:
-            ax.axhline(reference, color="0.35", linestyle=(0, (1, 3)))
+            ax.axhline(reference, color="0.35", linestyle=(0, (1, 3)), label=f"{reference:g}")
         margin = 0.05 * (table["high"].max() - table["low"].min())
         ax.set(xlabel=xlabel, ylabel=ylabel, ylim=(table["low"].min() - margin, table["high"].max() + margin))
         ax.set_title(_panel_title(name, None, 4.2))
+    axes[0].fill_between([], [], color="0.5", alpha=0.3, linewidth=0, label=_interval(table))
     _legend(figure, axes[0])
-    dotted = "" if reference is None else f" Dotted: {reference:g}."
-    _footnote(figure, f"Bands: {_interval(table)}.{dotted}")
     _headline(figure, title)
     return figure
 
@@ -335,9 +334,9 @@ def method_scores(
         ax.set_yticks(range(len(order)), order if first else [""] * len(order))
         ax.invert_yaxis()
         ax.set_xlabel(str(name))
-    _legend(figure, axes[0])
-    dotted = "; dotted: no preference" if references else ""
-    _footnote(figure, f"Bars: {_interval(table)}{dotted}.")
+    if references:
+        axes[0].plot([], [], color="0.35", linestyle=(0, (1, 3)), label="no preference")
+    _legend(figure, axes[0], _interval(table))
     _headline(figure, title)
     return figure
 
