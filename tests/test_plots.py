@@ -387,6 +387,91 @@ def test_maps_that_cannot_be_shown_are_refused(arguments):
         plots.effect_maps(*arguments)
 
 
+# Maps and means
+
+
+def by_layer(model="a"):
+    """Return a table as of metrics.mean, by layer and place."""
+    table = pd.DataFrame({"model": model, "layer": [1, 2] * 2, "place": ["center"] * 2 + ["edge"] * 2})
+    values = np.array([3.0, 4.0, 1.0, 2.0])
+    return table.assign(mean=values, low=values - 0.5, high=values + 1, confidence=0.95)
+
+
+def by_method():
+    """Return a table as of metrics.mean, by score, method and place."""
+    rows = [
+        (score, method, place)
+        for score in ("auroc", "iou")
+        for method in ("second", "first")
+        for place in ("center", "edge")
+    ]
+    values = np.linspace(0.1, 0.8, 8)
+    table = pd.DataFrame(rows, columns=["score", "method", "place"])
+    return table.assign(mean=values, low=values - 0.05, high=values + 0.1, confidence=0.95)
+
+
+def test_overlays_put_each_map_beside_its_picture():
+    pictures = [np.full((8, 8, 3), value, dtype=np.uint8) for value in (0, 200)]
+    maps = {"one": [np.eye(2), 1 - np.eye(2)], "two": [np.zeros((4, 4)), np.arange(16).reshape(4, 4)]}
+    masks = np.zeros((2, 8, 8), dtype=bool)
+    masks[:, 2:5, 2:5] = True
+    axes = np.reshape(plots.overlays(pictures, maps, ["center", "edge"], masks=masks).axes, (2, 3))
+    for number, line in enumerate(axes):
+        assert (line[0].images[0].get_array() == pictures[number]).all()
+        for ax, column in zip(line[1:], maps.values(), strict=True):
+            assert (ax.images[0].get_array() == column[number]).all()
+            assert ax.images[0].get_extent() == [0, 8, 8, 0]  # over the whole picture
+            assert len(ax.collections) == 2  # the outline
+    assert [ax.get_title() for ax in axes[0]] == ["picture", "one", "two"]
+    assert [ax.get_ylabel() for ax in axes[:, 0]] == ["center", "edge"]
+
+
+def test_overlays_need_a_map_for_every_picture():
+    picture = np.zeros((4, 4, 3), dtype=np.uint8)
+    with pytest.raises(InputError, match="2 pictures, 2 names of rows and 1 columns of maps with 1"):
+        plots.overlays([picture] * 2, {"one": [np.eye(2)]}, ["a", "b"])
+
+
+def test_means_are_lines_in_their_bands():
+    figure = plots.means(
+        by_layer(), "layer", xlabel="layer", ylabel="attention", hue="place", reference=1, title="It rises"
+    )
+    (ax,) = figure.axes
+    lines = {line.get_label(): line for line in ax.lines}
+    assert lines["center"].get_ydata().tolist() == [3, 4]
+    assert lines["edge"].get_ydata().tolist() == [1, 2]
+    assert list(lines["1"].get_ydata()) == [1, 1]
+    band = ax.collections[1].get_paths()[0].vertices[:, 1]
+    assert (band.min(), band.max()) == (0.5, 3)
+    assert {"It rises", "95 % bootstrap interval", "attention"} <= set(words(figure).split("\n"))
+
+
+def test_means_name_layers_that_are_colors():
+    figure = plots.means(by_layer(), "place", xlabel="place", ylabel="attention", hue="layer")
+    assert "layer 1" in words(figure) and "layer 2" in words(figure)
+
+
+def test_method_scores_have_a_point_and_an_interval_each():
+    table = by_method()
+    figure = plots.method_scores(table, references={"auroc": 0.5})
+    assert [ax.get_xlabel() for ax in figure.axes] == ["auroc", "iou"]
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["second", "first"]
+    for ax, (_, part) in zip(figure.axes, table.groupby("score"), strict=True):
+        for container, place in zip(ax.containers[:2], ("center", "edge"), strict=True):
+            rows = part[part["place"] == place]
+            assert container.lines[0].get_xdata().tolist() == rows["mean"].tolist()
+            ends = np.array([segment[:, 0] for segment in container.lines[2][0].get_segments()])
+            np.testing.assert_allclose(ends, rows[["low", "high"]])
+    assert "no preference" in words(figure)
+
+
+def test_two_means_for_one_point_are_refused():
+    with pytest.raises(InputError, match="too many"):
+        plots.method_scores(pd.concat([by_method(), by_method()]))
+    with pytest.raises(InputError, match="too many"):
+        plots.means(pd.concat([by_layer(), by_layer()]), "layer", xlabel="", ylabel="", hue="place")
+
+
 # Pictures
 
 
