@@ -1,8 +1,8 @@
 """Measure what tracing costs: the time of a traced pass over the time of a plain one.
 
 Target: at most 1.3 for the tokens of all layers and the pooled row's attention. Random weights, which take the
-same time as trained ones. Passes alternate, and the fastest of each kind counts, so that a busy machine
-disturbs both alike. Run with ``python tests/benchmarks/bench_trace.py``.
+same time as trained ones. Passes alternate, and the median of the ratios within a round counts, so that a busy
+machine disturbs both alike. Run with ``python tests/benchmarks/bench_trace.py``.
 """
 
 import argparse
@@ -32,17 +32,17 @@ def pocket_size(like: models.ClipModel) -> models.ClipModel:
     return replace(like, name="PocketCLIP's size", clip=clip, preprocess=preprocess, tower=tower)
 
 
-def fastest(passes: list[Callable[[], object]], repeats: int) -> list[float]:
-    """Return the shortest time in seconds of each pass, taken in turns."""
-    times = [[] for _ in passes]
-    for _ in range(repeats + 1):  # the first round warms up
-        for run, taken in zip(passes, times, strict=True):
+def times(passes: list[Callable[[], object]], repeats: int) -> np.ndarray:
+    """Return seconds, (repeats, passes), the passes of a round taken in turn."""
+    seconds = np.empty((repeats + 1, len(passes)))
+    for taken in seconds:
+        for number, run in enumerate(passes):
             start = time.perf_counter()
             run()
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
-            taken.append(time.perf_counter() - start)
-    return [min(taken[1:]) for taken in times]
+            taken[number] = time.perf_counter() - start
+    return seconds[1:]  # the first round warms up
 
 
 def report(model: models.ClipModel, n_images: int, repeats: int) -> None:
@@ -56,19 +56,17 @@ def report(model: models.ClipModel, n_images: int, repeats: int) -> None:
     }
     plain = [lambda: model.encode_images(images, progress=False)]
     traced = [lambda wish=wish: next(trace(model, images, **wish, **options)) for wish in wishes.values()]
-    reference, *times = fastest(plain + traced, repeats)
-    print(f"{model.name}, {n_images} images: plain {1000 * reference:.0f} ms")
-    for wish, taken in zip(wishes, times, strict=True):
-        print(f"  {wish:32} {taken / reference:5.2f} times the plain pass")
+    seconds = times(plain + traced, repeats)
+    print(f"{model.name}, {n_images} images: plain {1000 * np.median(seconds[:, 0]):.0f} ms")
+    for wish, ratio in zip(wishes, np.median(seconds[:, 1:] / seconds[:, :1], axis=0), strict=True):
+        print(f"  {wish:32} {ratio:5.2f} times the plain pass")
 
 
 def main() -> None:
     """Print the ratios for ViT-B-32 and for a model of a PocketCLIP's size."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=32, help="images in the batch")
-    parser.add_argument(
-        "--repeats", type=int, default=5, help="passes of each kind, of which the fastest counts"
-    )
+    parser.add_argument("--repeats", type=int, default=5, help="rounds, after one to warm up")
     parser.add_argument("--device", default="auto", help="as of crosseyed.models.load")
     options = parser.parse_args()
     vit = models.load("ViT-B-32", random_init=True, device=options.device)
