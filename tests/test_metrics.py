@@ -719,3 +719,42 @@ def test_group_without_a_readable_row_is_counted():
     assert result.loc["b", ["n", "n_objects", "unreadable"]].tolist() == [0, 0, 1000]
     assert np.isnan(result.loc["b", "accuracy"])
     assert result.loc["a", "unreadable"] == 0
+
+
+# Any quantity
+
+
+def test_mean_of_any_quantity_against_resampled_tables():
+    table = simulate(n_objects=8, k=3).assign(effect=lambda table: table["x"] * len(table) % 7)
+    table["row"] = table["row"].astype(str)
+    table.loc[3, "effect"] = np.nan
+    result = metrics.mean(table, "effect", "row", resamples=200, seed=4)
+    expected = table.groupby("row")["effect"]
+    np.testing.assert_allclose(result["mean"], expected.mean())
+    assert result["n"].tolist() == expected.count().tolist()
+    assert result["unreadable"].sum() == 1
+    draws = [drawn.groupby("row")["effect"].mean() for drawn in resampled_tables(table, 200, 4)]
+    np.testing.assert_allclose(result[["low", "high"]].T, np.quantile(draws, [0.025, 0.975], axis=0))
+
+
+def test_center_difference_against_resampled_tables():
+    table = simulate(n_objects=8, k=3).assign(effect=lambda table: table["eccentricity"] ** 2 + table["size"])
+    table["effect"] += np.arange(len(table)) % 5
+    result = metrics.center_difference(table, "effect", resamples=200, seed=4).iloc[0]
+
+    def difference(rows):
+        center = metrics.is_center(rows)
+        return rows.loc[center, "effect"].mean() - rows.loc[~center, "effect"].mean()
+
+    assert result["difference"] == pytest.approx(difference(table))
+    assert result["difference"] == pytest.approx(result["center_mean"] - result["off_center_mean"])
+    draws = [difference(drawn.reset_index(drop=True)) for drawn in resampled_tables(table, 200, 4)]
+    expected = np.quantile(draws, [0.025, 0.975])
+    np.testing.assert_allclose([result["difference_low"], result["difference_high"]], expected)
+
+
+@pytest.mark.parametrize("values", [["a", "b"], [1.0, np.inf]])
+def test_a_quantity_that_is_no_number_is_refused(values):
+    table = pd.DataFrame({"object": ["cup", "dog"], "effect": values})
+    with pytest.raises(InputError, match="column 'effect'"):
+        metrics.mean(table, "effect")

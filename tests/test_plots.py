@@ -52,11 +52,42 @@ def gaps(model="a", gap=(60.0, -5.0)):
     return table.assign(gap_low=table["gap"] - 3, gap_high=table["gap"] + 6)
 
 
+def sources(model="a", last=10.0):
+    """Return a table as of metrics.accuracy_by_eccentricity, by source."""
+    return pd.concat(
+        [rings(model, last).assign(source="object"), rings(model, 50.0).assign(source="mean")],
+        ignore_index=True,
+    )
+
+
+def depths(model="a"):
+    """Return a table as of metrics.accuracy, by source, layer and center."""
+    index = pd.MultiIndex.from_product([["object", "mean"], [0, 1, 2], [True, False]])
+    table = index.to_frame(index=False, name=["source", "layer", "center"])
+    accuracy = 20 * table["layer"] + 40 * table["center"] + 5.0
+    return table.assign(model=model, accuracy=accuracy, low=accuracy - 3, high=accuracy + 7, confidence=0.95)
+
+
+def effects(model="a"):
+    """Return a table as of metrics.mean, by ring and center."""
+    index = pd.MultiIndex.from_product([[0.2, 0.6], [True, False]])
+    table = index.to_frame(index=False, name=["ring", "center"])
+    mean = table["ring"] - 0.5 * table["center"]
+    return table.assign(model=model, mean=mean, low=mean - 0.1, high=mean + 0.2, confidence=0.95)
+
+
+def profile(table, **options):
+    return plots.effect_profile(table, x="ring", xlabel="eccentricity of the token", **options)
+
+
 DRAWN = {
     "accuracy_grid": (plots.accuracy_grid, grid),
     "accuracy_by_eccentricity": (plots.accuracy_by_eccentricity, rings),
     "choice_bars": (plots.choice_bars, shares),
     "gap_bars": (plots.gap_bars, gaps),
+    "concept_by_eccentricity": (plots.concept_by_eccentricity, sources),
+    "accuracy_by_layer": (plots.accuracy_by_layer, depths),
+    "effect_profile": (profile, effects),
 }
 every_plot = pytest.mark.parametrize(("draw", "table"), DRAWN.values(), ids=DRAWN)
 
@@ -309,6 +340,137 @@ def test_gap_without_an_interval_is_still_a_bar():
     ax = plots.gap_bars(table).axes[0]
     assert [bar.get_width() for bar in ax.containers[0]] == [60, -5]
     assert {note.get_text() for note in ax.texts} == {"60", "−5"}
+
+
+# Inside a tower
+
+
+def test_sources_have_a_line_each_and_the_panel_tells_their_change():
+    figure = plots.concept_by_eccentricity(sources())
+    ax = figure.axes[0]
+    assert [line.get_ydata().tolist() for line in ax.lines[:2]] == [[80.0, 40.0, 10.0], [80.0, 40.0, 50.0]]
+    assert "object 80 → 10 %, mean 80 → 50 %" in ax.get_title(loc="left").replace("\n", " ")
+
+
+def test_layers_have_solid_lines_for_the_center_and_dashed_ones_for_off_center():
+    ax = plots.accuracy_by_layer(depths().iloc[::-1]).axes[0]
+    drawn = {line.get_label(): line for line in ax.lines}
+    assert drawn["mean, center"].get_ydata().tolist() == [45.0, 65.0, 85.0]
+    assert drawn["mean, off-center"].get_ydata().tolist() == [5.0, 25.0, 45.0]
+    assert {drawn[f"{source}, center"].get_linestyle() for source in ("object", "mean")} == {"-"}
+    assert drawn["mean, off-center"].get_linestyle() == "--"
+    assert drawn["mean, center"].get_color() == drawn["mean, off-center"].get_color()
+
+
+def test_effects_are_drawn_with_their_intervals_on_one_scale():
+    figure = plots.effect_profile(pd.concat([effects("a"), effects("b")]), x="ring", xlabel="ring")
+    first, second = figure.axes
+    assert first.lines[0].get_ydata().tolist() == pytest.approx([-0.3, 0.1])
+    assert first.lines[1].get_ydata().tolist() == pytest.approx([0.2, 0.6])
+    low, high = first.get_ylim()
+    assert low < -0.4 and high > 0.8 and second.get_ylim() == (low, high)
+
+
+def test_maps_share_one_scale_that_is_even_around_zero():
+    maps = [np.array([[0.1, -0.2]]), np.array([[0.4, 0.0], [0.1, 0.2]])]
+    figure = plots.effect_maps(maps, ["first", "second"])
+    for ax, one, title in zip(figure.axes, maps, ["first", "second"], strict=False):
+        assert (ax.images[0].get_array() == one).all()
+        assert ax.images[0].get_clim() == (-0.4, 0.4)
+        assert ax.get_title(loc="left") == title
+
+
+@pytest.mark.parametrize(
+    "arguments", [([], []), ([np.zeros((2, 2))], ["one", "two"]), ([np.zeros(4)], ["one"])]
+)
+def test_maps_that_cannot_be_shown_are_refused(arguments):
+    with pytest.raises(InputError, match="map"):
+        plots.effect_maps(*arguments)
+
+
+# Maps and means
+
+
+def by_layer(model="a"):
+    """Return a table as of metrics.mean, by layer and place."""
+    table = pd.DataFrame({"model": model, "layer": [1, 2] * 2, "place": ["center"] * 2 + ["edge"] * 2})
+    values = np.array([3.0, 4.0, 1.0, 2.0])
+    return table.assign(mean=values, low=values - 0.5, high=values + 1, confidence=0.95)
+
+
+def by_method():
+    """Return a table as of metrics.mean, by score, method and place."""
+    rows = [
+        (score, method, place)
+        for score in ("auroc", "iou")
+        for method in ("second", "first")
+        for place in ("center", "edge")
+    ]
+    values = np.linspace(0.1, 0.8, 8)
+    table = pd.DataFrame(rows, columns=["score", "method", "place"])
+    return table.assign(mean=values, low=values - 0.05, high=values + 0.1, confidence=0.95)
+
+
+def test_overlays_put_each_map_beside_its_picture():
+    pictures = [np.full((8, 8, 3), value, dtype=np.uint8) for value in (0, 200)]
+    maps = {"one": [np.eye(2), 1 - np.eye(2)], "two": [np.zeros((4, 4)), np.arange(16).reshape(4, 4)]}
+    masks = np.zeros((2, 8, 8), dtype=bool)
+    masks[:, 2:5, 2:5] = True
+    axes = np.reshape(plots.overlays(pictures, maps, ["center", "edge"], masks=masks).axes, (2, 3))
+    for number, line in enumerate(axes):
+        assert (line[0].images[0].get_array() == pictures[number]).all()
+        for ax, column in zip(line[1:], maps.values(), strict=True):
+            assert (ax.images[0].get_array() == column[number]).all()
+            assert ax.images[0].get_extent() == [0, 8, 8, 0]  # over the whole picture
+            assert len(ax.collections) == 2  # the outline
+    assert [ax.get_title() for ax in axes[0]] == ["picture", "one", "two"]
+    assert [ax.get_ylabel() for ax in axes[:, 0]] == ["center", "edge"]
+
+
+def test_overlays_need_a_map_for_every_picture():
+    picture = np.zeros((4, 4, 3), dtype=np.uint8)
+    with pytest.raises(InputError, match="2 pictures, 2 names of rows and 1 columns of maps with 1"):
+        plots.overlays([picture] * 2, {"one": [np.eye(2)]}, ["a", "b"])
+
+
+def test_means_are_lines_in_their_bands():
+    figure = plots.means(
+        by_layer(), "layer", xlabel="layer", ylabel="attention", hue="place", reference=1, title="It rises"
+    )
+    (ax,) = figure.axes
+    lines = {line.get_label(): line for line in ax.lines}
+    assert lines["center"].get_ydata().tolist() == [3, 4]
+    assert lines["edge"].get_ydata().tolist() == [1, 2]
+    assert list(lines["1"].get_ydata()) == [1, 1]
+    band = ax.collections[1].get_paths()[0].vertices[:, 1]
+    assert (band.min(), band.max()) == (0.5, 3)
+    assert {"It rises", "95 % bootstrap interval", "attention"} <= set(words(figure).split("\n"))
+
+
+def test_means_name_layers_that_are_colors():
+    figure = plots.means(by_layer(), "place", xlabel="place", ylabel="attention", hue="layer")
+    assert "layer 1" in words(figure) and "layer 2" in words(figure)
+
+
+def test_method_scores_have_a_point_and_an_interval_each():
+    table = by_method()
+    figure = plots.method_scores(table, references={"auroc": 0.5})
+    assert [ax.get_xlabel() for ax in figure.axes] == ["auroc", "iou"]
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["second", "first"]
+    for ax, (_, part) in zip(figure.axes, table.groupby("score"), strict=True):
+        for container, place in zip(ax.containers[:2], ("center", "edge"), strict=True):
+            rows = part[part["place"] == place]
+            assert container.lines[0].get_xdata().tolist() == rows["mean"].tolist()
+            ends = np.array([segment[:, 0] for segment in container.lines[2][0].get_segments()])
+            np.testing.assert_allclose(ends, rows[["low", "high"]])
+    assert "no preference" in words(figure)
+
+
+def test_two_means_for_one_point_are_refused():
+    with pytest.raises(InputError, match="too many"):
+        plots.method_scores(pd.concat([by_method(), by_method()]))
+    with pytest.raises(InputError, match="too many"):
+        plots.means(pd.concat([by_layer(), by_layer()]), "layer", xlabel="", ylabel="", hue="place")
 
 
 # Pictures

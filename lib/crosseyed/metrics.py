@@ -488,6 +488,134 @@ def paired_difference(
     )
 
 
+def mean(
+    table: pd.DataFrame,
+    value: str,
+    by: str | Sequence[str] | None = None,
+    *,
+    cluster: str = "object",
+    confidence: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Compute the mean of any quantity in each group with its interval.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        With columns `value` (numbers; NaN where there is none), `cluster` and those of `by`.
+    value : str
+        The quantity.
+    by, cluster, confidence, resamples, seed
+        As for `accuracy`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per group, sorted by the columns of `by`, which come first; then `mean`, `low`, `high` in the
+        unit of `value`, `n`, `n_objects`, `unreadable` (rows without a value) and `confidence` as in `accuracy`.
+
+    Raises
+    ------
+    InputError
+        As `accuracy`; and if `value` holds what is not a number.
+
+    Warns
+    -----
+    EstimateWarning
+        As `accuracy`.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"object": ["cup", "dog"], "effect": [0.1, 0.3]})
+    >>> mean(table, "effect")[["mean", "low", "high"]]
+       mean  low  high
+    0   0.2  0.1   0.3
+    """
+    by = _columns(by)
+    values = _values_of(table, value, [*by, cluster], confidence, resamples)
+    groups, codes = _groups(table, by)
+    means, draws, counts = _bootstrap_means(
+        table, values[:, None], codes, len(groups), cluster=cluster, resamples=resamples, seed=seed
+    )
+    result = groups.assign(mean=means[:, 0])
+    result["low"], result["high"] = _interval(draws[:, :, 0], confidence)
+    return result.join(counts).assign(confidence=confidence)
+
+
+def center_difference(
+    table: pd.DataFrame,
+    value: str,
+    by: str | Sequence[str] | None = None,
+    *,
+    cluster: str = "object",
+    confidence: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Compute by how much the mean of any quantity is larger at the center than off-center.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As for `mean`, with a column `center` or `eccentricity` (see `is_center`).
+    value : str
+        The quantity.
+    by, cluster, confidence, resamples, seed
+        As for `accuracy`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per group: the columns of `by`; `center_mean`, `off_center_mean` and `difference`, in the unit of
+        `value` and each with the ends of its interval in columns ending in ``_low`` and ``_high``; `confidence`.
+        Both sides are computed on the same draws of objects, so the difference is a paired one.
+
+    Raises
+    ------
+    InputError
+        As `mean` and `is_center`; and if a group has no center or no off-center rows.
+
+    Warns
+    -----
+    EstimateWarning
+        As `accuracy`, for the center and the off-center rows of each group.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame(
+    ...     {
+    ...         "object": ["cup", "cup", "dog", "dog"],
+    ...         "center": [True, False, True, False],
+    ...         "effect": [0.75, 0.25, 0.5, 0.25],
+    ...     }
+    ... )
+    >>> center_difference(table, "effect")[["difference", "difference_low", "difference_high"]]
+       difference  difference_low  difference_high
+    0       0.375            0.25              0.5
+    """
+    by = _columns(by)
+    values = _values_of(table, value, [*by, cluster], confidence, resamples)
+    groups, codes = _groups(table, by)
+    off_center = ~is_center(table).to_numpy()
+    _require_both(groups, codes, off_center)
+    means, draws, _ = _bootstrap_means(
+        table,
+        values[:, None],
+        2 * codes + off_center,
+        2 * len(groups),
+        cluster=cluster,
+        resamples=resamples,
+        seed=seed,
+    )
+    result = groups
+    observed, resampled = _sides(means[:, 0]), _sides(draws[:, :, 0])
+    for name, numbers in observed.items():
+        low, high = _interval(resampled[name], confidence)
+        result = result.assign(**{name: numbers, f"{name}_low": low, f"{name}_high": high})
+    return result.assign(confidence=confidence)
+
+
 def eccentricity_slope(
     table: pd.DataFrame,
     by: str | Sequence[str] | None = None,
@@ -834,6 +962,12 @@ def _bias(percent: np.ndarray) -> dict[str, np.ndarray]:
     return {"center_accuracy": center, "off_center_accuracy": off_center, "gap": gap, "bias_index": index}
 
 
+def _sides(means: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the quantities of `center_difference` from means (..., 2 n_groups), center before off-center."""
+    center, off_center = means[..., 0::2], means[..., 1::2]
+    return {"center_mean": center, "off_center_mean": off_center, "difference": center - off_center}
+
+
 def _pairs(
     rows: pd.DataFrame, level: pd.Series, levels: tuple[object, object], on: list[str]
 ) -> pd.DataFrame:
@@ -1031,6 +1165,22 @@ def _correct(
     _check_resampling(confidence, resamples)
     _require(table, [*columns, "correct"])
     return _boolean(table, "correct", missing_allowed=True).to_numpy(dtype=float, na_value=np.nan)
+
+
+def _values_of(
+    table: pd.DataFrame, value: str, columns: Sequence[str], confidence: float, resamples: int
+) -> np.ndarray:
+    """Check the arguments of functions on any quantity and return it as float (n,), NaN where there is none."""
+    _check_resampling(confidence, resamples)
+    _require(table, [*columns, value])
+    try:
+        values = table[value].to_numpy(dtype=float, na_value=np.nan)
+    except (TypeError, ValueError):
+        held = ", ".join(map(str, table[value].dropna().unique()[:3]))
+        raise InputError(f"column {value!r} holds {held}; expected numbers") from None
+    if np.isinf(values).any():
+        raise InputError(f"column {value!r} holds infinite numbers; expected finite ones, or NaN for none")
+    return values
 
 
 def _boolean(table: pd.DataFrame, column: str, *, missing_allowed: bool) -> pd.Series:

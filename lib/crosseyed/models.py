@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
@@ -118,27 +118,79 @@ class ClipModel:
         UnreadableImagesWarning
             Once, at the end, if images could not be read: how many and which.
         """
+        rows = [np.empty((0, self.tower.embed_dim), np.float32)]
+        for pixels, readable in self.read_batches(images, progress=progress):
+            rows.append(np.full((len(readable), self.tower.embed_dim), np.nan, np.float32))
+            if pixels:
+                rows[-1][readable] = self._embed(pixels).numpy()
+        return np.concatenate(rows)
+
+    def read_batches(
+        self, images: Iterable[ImageSource], *, batch_size: int | None = None, progress: bool = True
+    ) -> Iterator[tuple[list[np.ndarray], np.ndarray]]:
+        """Read any number of images, resized to the model's input, some batches ahead of their use.
+
+        Parameters
+        ----------
+        images : iterable of ImageSource
+            The images; may be a generator.
+        batch_size : int, optional
+            Images in a batch; by default as many as `encode_images` takes at once.
+        progress : bool
+            Show a progress bar if the standard error is a terminal.
+
+        Yields
+        ------
+        pixels : list of numpy.ndarray, shape (height, width, 3)
+            uint8 pixels of those images of the batch that can be read, for `to_input`.
+        readable : numpy.ndarray of bool, shape (n_batch,)
+            Which images of the batch these are.
+
+        Raises
+        ------
+        InputError
+            `images` is a single image, or contains what is not an `ImageSource`.
+
+        Warns
+        -----
+        UnreadableImagesWarning
+            Once, at the end, if images could not be read: how many and which.
+        """
         if isinstance(images, str | os.PathLike | Image.Image):
-            raise InputError(f"encode_images takes several images, not one: put {images!r} into a list.")
-        size = _IMAGES_AT_ONCE.get(self.device.type, _IMAGES_AT_ONCE["cpu"])
+            raise InputError(f"Several images are expected, not one: put {images!r} into a list.")
+        size = batch_size or _IMAGES_AT_ONCE.get(self.device.type, _IMAGES_AT_ONCE["cpu"])
         # torch's threads, because that is the number of cores this process may use
         workers = min(torch.get_num_threads(), _WORKERS_AT_MOST)
-        total = len(images) if hasattr(images, "__len__") else None
-        rows, unreadable = [np.empty((0, self.tower.embed_dim), np.float32)], []
+        total, done, unreadable = len(images) if hasattr(images, "__len__") else None, 0, []
         bar = tqdm(total=total, unit="image", disable=None if progress else True)
         with bar, closing(map_ahead(self._pixels, images, workers=workers, ahead=2 * size)) as pixels:
             while batch := list(islice(pixels, size)):
-                readable = [not isinstance(item, UnreadableImage) for item in batch]
+                readable = np.array([not isinstance(item, UnreadableImage) for item in batch])
                 unreadable += [item for item in batch if isinstance(item, UnreadableImage)]
-                rows.append(np.full((len(batch), self.tower.embed_dim), np.nan, np.float32))
-                if any(readable):
-                    stack = np.stack([item for item, ok in zip(batch, readable, strict=True) if ok])
-                    rows[-1][readable] = self._embed(torch.from_numpy(stack)).numpy()
+                yield [item for item, ok in zip(batch, readable, strict=True) if ok], readable
+                done += len(batch)
                 bar.update(len(batch))
-        embeddings = np.concatenate(rows)
         if unreadable:
-            warnings.warn(_report(unreadable, len(embeddings)), UnreadableImagesWarning, stacklevel=2)
-        return embeddings
+            # the caller of encode_images, or of whatever else reads its images here
+            warnings.warn(_report(unreadable, done), UnreadableImagesWarning, stacklevel=3)
+
+    def to_input(self, pixels: Sequence[np.ndarray]) -> Tensor:
+        """Finish the model's transform for a whole batch, on the model's device and in its precision.
+
+        Parameters
+        ----------
+        pixels : sequence of numpy.ndarray, shape (height, width, 3)
+            uint8 pixels of the size of the model's input, from `read_batches`; at least one image.
+
+        Returns
+        -------
+        torch.Tensor, shape (n_images, 3, height, width)
+            What the model's `encode_image` takes.
+        """
+        *_, normalize = self.preprocess.transforms
+        whole = torch.from_numpy(np.stack(pixels)).to(self.device)
+        batch = whole.permute(0, 3, 1, 2).contiguous().float().div_(255)
+        return normalize(batch).to(PRECISIONS[self.precision])
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Return the embeddings of the texts, each distinct text computed once.
@@ -194,17 +246,15 @@ class ClipModel:
             return error
 
     @torch.inference_mode()
-    def _embed(self, pixels: Tensor) -> Tensor:
-        """Finish the model's transform for a whole batch (n, height, width, 3) of uint8, and encode it."""
-        normalize = self.preprocess.transforms[-1]
+    def _embed(self, pixels: list[np.ndarray]) -> Tensor:
         try:
-            batch = pixels.to(self.device).permute(0, 3, 1, 2).contiguous().float().div_(255)
-            return _unit(self.clip.encode_image(normalize(batch).to(PRECISIONS[self.precision])))
+            return _unit(self.clip.encode_image(self.to_input(pixels)))
         except torch.OutOfMemoryError:
             if len(pixels) == 1:
                 raise
         torch.cuda.empty_cache()
-        return torch.cat([self._embed(half) for half in pixels.chunk(2)])
+        half = len(pixels) // 2
+        return torch.cat([self._embed(pixels[:half]), self._embed(pixels[half:])])
 
 
 def load(

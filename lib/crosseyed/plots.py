@@ -11,7 +11,7 @@ state the finding in numbers from the table.
 import functools
 import math
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -135,6 +135,208 @@ def scenes(
         ax.spines[:].set(visible=True, color="0.7")
         if titles is not None:
             ax.set_title(wrapped[number], fontsize="small", fontweight="normal", loc="center")
+    _headline(figure, title)
+    return figure
+
+
+@_styled
+def overlays(
+    pictures: Sequence[ArrayLike],
+    maps: Mapping[str, Sequence[ArrayLike]],
+    rows: Sequence[str],
+    *,
+    masks: Sequence[ArrayLike] | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Show pictures, and beside each of them maps of the same picture.
+
+    Parameters
+    ----------
+    pictures : sequence of array_like, shape (height, width, 3)
+        One for each row, as for `scenes`.
+    maps : mapping of str to sequence of array_like, shape (any, any)
+        By the title of their column: one map for each picture, of any resolution with the picture's proportions.
+    rows : sequence of str
+        What each row shows.
+    masks : sequence of array_like of bool, shape (height, width), optional
+        Objects whose outlines are drawn into every map, one for each picture.
+    title : str, optional
+        Title of the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Each map in colors from its own minimum (dark) to its own maximum (bright).
+
+    Raises
+    ------
+    InputError
+        If there are no pictures or maps, or their numbers differ.
+    """
+    counts = [len(pictures), len(rows), *map(len, maps.values()), len(pictures if masks is None else masks)]
+    if not pictures or not maps or len(set(counts)) > 1:
+        raise InputError(
+            f"there are {len(pictures)} pictures, {len(rows)} names of rows and {len(maps)} columns of maps with "
+            f"{', '.join(str(len(column)) for column in maps.values()) or 'none'}; give each picture its name, "
+            "its mask and a map in each of at least one column"
+        )
+    side = min(1.7, _MAX_WIDTH / (len(maps) + 1))
+    size = (side * (len(maps) + 1), (side + 0.05) * len(rows) + (0.9 if title else 0.5))
+    figure, axes = plt.subplots(len(rows), len(maps) + 1, figsize=size, squeeze=False)
+    for number, (line, name) in enumerate(zip(axes, rows, strict=True)):
+        picture = np.asarray(pictures[number])
+        extent = (0, picture.shape[1], picture.shape[0], 0)
+        line[0].imshow(picture)
+        line[0].set_ylabel(textwrap.fill(name, 16), fontsize="small")
+        for ax, column in zip(line[1:], maps.values(), strict=True):
+            ax.imshow(np.asarray(column[number], dtype=float), cmap="viridis", extent=extent)
+            if masks is not None:
+                outline = np.asarray(masks[number], dtype=float)
+                ax.contour(outline, levels=[0.5], colors="black", linewidths=2.2)
+                ax.contour(outline, levels=[0.5], colors="white", linewidths=1)
+    for ax in axes.flat:
+        ax.set(xticks=[], yticks=[])
+        ax.grid(False)
+    for ax, name in zip(axes[0], ["picture", *maps], strict=True):
+        wrapped = textwrap.fill(name, int(10 * side), break_long_words=False)
+        ax.set_title(wrapped, fontsize="small", fontweight="normal", loc="center")
+    note = "" if masks is None else "; outlined: the object"
+    _footnote(figure, f"Each map from its own minimum (dark) to its own maximum (bright){note}.")
+    _headline(figure, title)
+    return figure
+
+
+@_styled
+def means(
+    table: pd.DataFrame,
+    x: str,
+    *,
+    xlabel: str,
+    ylabel: str,
+    hue: str,
+    panel: str = "model",
+    reference: float | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Show how the mean of a quantity changes along an axis.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `crosseyed.metrics.mean`, by `x`, `hue` and `panel`.
+    x : str
+        Column of the horizontal axis.
+    xlabel, ylabel : str
+        Names of the axes, with units.
+    hue : str
+        Column with a line for each of its values; numbers get colors in their order.
+    panel : str
+        Column with a panel for each of its values; without that column there is one.
+    reference : float, optional
+        A value to compare with, drawn as a dotted line.
+    title : str, optional
+        Title of the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Lines with markers in bands that reach from `low` to `high`; panels have one scale.
+
+    Raises
+    ------
+    InputError
+        If the table is empty, lacks a column, or has several rows for a point of a line.
+    """
+    _require(table, [x, hue, "mean", "low", "high", "confidence"], "mean")
+    parts = _parts(table, panel)
+    names = list(dict.fromkeys(table[hue]))
+    ordered = pd.api.types.is_numeric_dtype(table[hue])
+    colors = sns.color_palette("viridis", len(names)) if ordered else _COLORS
+    figure, axes = _panels(len(parts), (4.9, 3.9))
+    for ax, (name, part) in zip(axes, parts, strict=True):
+        _require_once(part, [x, hue], "panel", name)
+        for number, value in enumerate(names):
+            line = part[part[hue] == value].sort_values(x)
+            color = colors[number % len(colors)]
+            ax.fill_between(line[x], line["low"], line["high"], color=color, alpha=0.15, linewidth=0)
+            marker, style = _MARKERS[number % len(_MARKERS)], _LINES[number % len(_LINES)]
+            label = f"{hue} {value}" if ordered else str(value)
+            ax.plot(line[x], line["mean"], color=color, marker=marker, linestyle=style, label=label)
+        if reference is not None:
+            ax.axhline(reference, color="0.35", linestyle=(0, (1, 3)), label=f"{reference:g}")
+        margin = 0.05 * (table["high"].max() - table["low"].min())
+        ax.set(xlabel=xlabel, ylabel=ylabel, ylim=(table["low"].min() - margin, table["high"].max() + margin))
+        ax.set_title(_panel_title(name, None, 4.2))
+    axes[0].fill_between([], [], color="0.5", alpha=0.3, linewidth=0, label=_interval(table))
+    _legend(figure, axes[0])
+    _headline(figure, title)
+    return figure
+
+
+@_styled
+def method_scores(
+    table: pd.DataFrame,
+    *,
+    hue: str = "place",
+    panel: str = "score",
+    references: Mapping[str, float] | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Show the scores of methods side by side.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `crosseyed.metrics.mean`, by `method`, `hue` and `panel`; methods appear in the order of its rows.
+    hue : str
+        Column with a marker for each of its values.
+    panel : str
+        Column with a panel for each of its values: the scores.
+    references : mapping of str to float, optional
+        For some scores a value to compare with, drawn as a dotted line.
+    title : str, optional
+        Title of the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Points with bars that reach from `low` to `high`.
+
+    Raises
+    ------
+    InputError
+        If the table is empty, lacks a column, or has several rows for a point.
+    """
+    _require(table, ["method", hue, "mean", "low", "high", "confidence"], "mean")
+    parts = _parts(table, panel)
+    order = list(dict.fromkeys(table["method"]))
+    figure, axes = _panels(len(parts), (3.3, 1.2 + 0.42 * len(order)))
+    for number, (ax, (name, part)) in enumerate(zip(axes, parts, strict=True)):
+        _require_once(part, ["method", hue], "panel", name)
+        series = _parts(part, hue)
+        for mark, (value, points) in enumerate(series):
+            points = points.set_index("method").reindex(order)
+            places = np.arange(len(order)) + 0.22 * (mark - (len(series) - 1) / 2)
+            reach = np.array([points["mean"] - points["low"], points["high"] - points["mean"]])
+            ax.errorbar(
+                points["mean"],
+                places,
+                xerr=np.maximum(reach, 0),
+                fmt=_MARKERS[mark % len(_MARKERS)],
+                color=_COLORS[mark % len(_COLORS)],
+                elinewidth=1.2,
+                capsize=2,
+                label=str(value),
+            )
+        if references and name in references:
+            ax.axvline(references[name], color="0.35", linestyle=(0, (1, 3)))
+        first = number % max(1, int(_MAX_WIDTH // 3.3)) == 0
+        ax.set_yticks(range(len(order)), order if first else [""] * len(order))
+        ax.invert_yaxis()
+        ax.set_xlabel(str(name))
+    if references:
+        axes[0].plot([], [], color="0.35", linestyle=(0, (1, 3)), label="no preference")
+    _legend(figure, axes[0], _interval(table))
     _headline(figure, title)
     return figure
 
@@ -345,7 +547,232 @@ def gap_bars(
     return figure
 
 
+@_styled
+def concept_by_eccentricity(
+    table: pd.DataFrame,
+    *,
+    hue: str = "source",
+    panel: str = "model",
+    title: str | None = None,
+) -> Figure:
+    """Show how often the concept is found in different parts of a tower, from the image center to the corners.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `crosseyed.metrics.accuracy_by_eccentricity`, of answers that are correct where the concept is found.
+    hue : str
+        Column with a line for each of its values.
+    panel : str
+        Column with a panel for each of its values; without that column there is one.
+    title : str, optional
+        Title of the figure. Each panel's own title gives the change from the innermost to the outermost ring.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Lines with markers at the mean eccentricity of each ring, in bands that reach from `low` to `high`.
+
+    Raises
+    ------
+    InputError
+        If the table is empty, lacks a column, or has several rows for a ring of a line.
+    """
+    _require(
+        table, [hue, "eccentricity", "accuracy", "low", "high", "confidence"], "accuracy_by_eccentricity"
+    )
+    parts = _parts(table, panel)
+    figure, axes = _panels(len(parts), (4.9, 4.2))
+    for ax, (name, part) in zip(axes, parts, strict=True):
+        _require_once(part, [hue, "eccentricity"], "panel", name)
+        lines = [(value, line.sort_values("eccentricity")) for value, line in _parts(part, hue)]
+        _lines(ax, lines, "eccentricity", "accuracy")
+        changes = ", ".join(f"{value} {_first_to_last(line['accuracy'])}" for value, line in lines)
+        ax.set_title(_panel_title(name, changes, 4.2), fontsize="small")
+        ax.axvline(CENTER_LIMIT, color="0.5", linewidth=1)
+        ax.set(xlim=(-0.02, 1.02), ylim=(0, 100), ylabel="concept found (%)")
+        ax.set_xlabel("eccentricity (0: image center, 1: corner)")
+    axes[0].plot([], [], color="0.5", linewidth=1, label="edge of the center")
+    _band_legend(figure, axes[0], table)
+    _headline(figure, title)
+    return figure
+
+
+@_styled
+def accuracy_by_layer(
+    table: pd.DataFrame, *, hue: str = "source", panel: str = "model", title: str | None = None
+) -> Figure:
+    """Show how often an object is found at each depth of a tower, at the center and off-center.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `crosseyed.metrics.accuracy`, by `layer`, `center`, `hue` and `panel`.
+    hue : str
+        Column with a color for each of its values.
+    panel : str
+        Column with a panel for each of its values; without that column there is one.
+    title : str, optional
+        Title of the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Solid lines for the center, dashed ones for off-center, in bands that reach from `low` to `high`.
+
+    Raises
+    ------
+    InputError
+        If the table is empty, lacks a column, or has several rows for a point of a line.
+    """
+    _require(table, ["layer", "center", hue, "accuracy", "low", "high", "confidence"], "accuracy")
+    parts = _parts(table, panel)
+    figure, axes = _panels(len(parts), (4.9, 3.8))
+    for ax, (name, part) in zip(axes, parts, strict=True):
+        _require_once(part, ["layer", "center", hue], "panel", name)
+        for center, line in ((True, "-"), (False, "--")):
+            side = part[part["center"].astype(bool) == center].sort_values("layer")
+            suffix = "center" if center else "off-center"
+            lines = [(f"{value}, {suffix}", rows) for value, rows in _parts(side, hue)]
+            _lines(ax, lines, "layer", "accuracy", line=line)
+        ax.set(ylim=(0, 100), xticks=sorted(part["layer"].unique()), ylabel="object found (%)")
+        ax.set_xlabel("layer (0: what enters the first block)")
+        ax.set_title(_panel_title(name, None, 4.2))
+    _band_legend(figure, axes[0], table)
+    _headline(figure, title)
+    return figure
+
+
+@_styled
+def effect_maps(
+    maps: Sequence[ArrayLike], titles: Sequence[str], *, columns: int = 3, title: str | None = None
+) -> Figure:
+    """Show maps of direct effects on one scale, blue where they speak against the caption, red where for it.
+
+    Parameters
+    ----------
+    maps : sequence of array_like, shape (rows, columns)
+        For instance means of `crosseyed.decompose.effect_maps`.
+    titles : sequence of str
+        One for each map.
+    columns : int
+        Maps in a row, at least 1.
+    title : str, optional
+        Title of the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    InputError
+        If there are no maps, one has another number of axes, the numbers of maps and titles differ, or
+        `columns` is below 1.
+    """
+    drawn = [np.asarray(one, dtype=float) for one in maps]
+    if not drawn or len(drawn) != len(titles) or columns < 1:
+        raise InputError(
+            f"there are {len(drawn)} maps, {len(titles)} titles and {columns} columns; give at least one map, a "
+            "title for each, and at least 1 column"
+        )
+    if any(one.ndim != 2 for one in drawn):
+        raise InputError("a map is not of the shape (rows, columns)")
+    columns = min(columns, len(drawn))
+    rows = math.ceil(len(drawn) / columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(2.6 * columns + 1, 2.7 * rows + 0.4), squeeze=False)
+    limit = max(np.nanmax(np.abs(one)) for one in drawn) or 1.0
+    for ax in axes.flat[len(drawn) :]:
+        ax.remove()
+    for ax, one, text in zip(axes.flat, drawn, titles, strict=False):
+        image = ax.imshow(one, cmap="RdBu_r", vmin=-limit, vmax=limit)
+        ax.set(xticks=[], yticks=[])
+        ax.grid(False)
+        ax.set_title(textwrap.fill(text, 28), fontsize="small", fontweight="normal")
+    bar = figure.colorbar(image, ax=list(axes.flat[: len(drawn)]), shrink=0.8, pad=0.02)
+    bar.set_label("direct effect (cosine similarity)")
+    bar.outline.set_visible(False)
+    _headline(figure, title)
+    return figure
+
+
+@_styled
+def effect_profile(
+    table: pd.DataFrame, *, x: str, xlabel: str, panel: str = "model", title: str | None = None
+) -> Figure:
+    """Show direct effects on the object's caption at the center and off-center, over rings or layers.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `crosseyed.metrics.mean`, by `x`, `center` and `panel`.
+    x : str
+        Column of the horizontal axis.
+    xlabel : str
+        What it is.
+    panel : str
+        Column with a panel for each of its values; without that column there is one.
+    title : str, optional
+        Title of the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Lines in bands that reach from `low` to `high`; panels have one scale.
+
+    Raises
+    ------
+    InputError
+        If the table is empty, lacks a column, or has several rows for a point of a line.
+    """
+    _require(table, [x, "center", "mean", "low", "high", "confidence"], "mean")
+    parts = _parts(table, panel)
+    figure, axes = _panels(len(parts), (4.9, 3.6))
+    for ax, (name, part) in zip(axes, parts, strict=True):
+        _require_once(part, [x, "center"], "panel", name)
+        ordered = part.sort_values(x)
+        center = ordered["center"].astype(bool)
+        lines = [("object at the center", ordered[center]), ("object off-center", ordered[~center])]
+        _lines(ax, lines, x, "mean")
+        ax.axhline(0, color="0.35", linewidth=1)
+        ax.set(ylim=_with_margin(table), xlabel=xlabel, ylabel="direct effect (cosine similarity)")
+        ax.set_title(_panel_title(name, None, 4.2))
+    _band_legend(figure, axes[0], table)
+    _headline(figure, title)
+    return figure
+
+
 # --- parts of figures ---
+
+
+def _lines(
+    ax: Axes, lines: list[tuple[object, pd.DataFrame]], x: str, y: str, *, line: str | None = None
+) -> None:
+    """Draw a line with markers in a band from `low` to `high` for each table; `line` is a style for all."""
+    for number, (name, part) in enumerate(lines):
+        color = _COLORS[number % len(_COLORS)]
+        ax.fill_between(part[x], part["low"], part["high"], color=color, alpha=0.15, linewidth=0)
+        ax.plot(
+            part[x],
+            part[y],
+            color=color,
+            marker=_MARKERS[number % len(_MARKERS)],
+            linestyle=line or _LINES[number % len(_LINES)],
+            label=str(name),
+        )
+
+
+def _band_legend(figure: Figure, ax: Axes, table: pd.DataFrame) -> None:
+    """Explain the lines of `ax` and what their bands are."""
+    ax.fill_between([], [], color="0.5", alpha=0.3, linewidth=0, label=_interval(table))
+    _legend(figure, ax)
+
+
+def _with_margin(table: pd.DataFrame) -> tuple[float, float]:
+    """Return limits of an axis that hold all intervals of the table and 0."""
+    low, high = min(0, table["low"].min()), max(0, table["high"].max())
+    margin = 0.05 * (high - low) or 1.0
+    return low - margin, high + margin
 
 
 def _panels(number: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:

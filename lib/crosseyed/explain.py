@@ -1,0 +1,604 @@
+"""Say which pixels speak for a caption, and score such maps against the known masks of the objects.
+
+A *method* takes a model, a batch of its input and one caption an image, and returns one map an image::
+
+    method(model, pixels, texts) -> maps    # (batch, height, width), float32, at the resolution of the pixels
+
+The larger a map, the more its method holds the place to speak for the caption. Methods differ in their units;
+`scale` brings each map to [0, 1]. `methods` names them all, `score_maps` and `removal_curves` judge maps, and
+`compare` does it for scenes, in one tidy table.
+
+Similarity is the cosine between the image's embedding and the caption's. A place that is blotted out, in
+occlusion and in the curves, and the baseline of integrated gradients are 0 in the model's input: the mean
+color of the pictures that the model was made for.
+
+Before and after pooling
+------------------------
+Li et al. (arXiv 2209.07046) report that the map of similarities between projected tokens and a caption (ITSM)
+is lower on the object than on the background, and hold pooling responsible, which they say shifts the meaning
+of tokens. Two maps tell what pooling does, in the same words for every tower:
+
+before pooling (`itsm`)
+    Similarity of the caption with the embedding that pooling would give if it saw this token only. No token
+    is mixed with another.
+after pooling (`itsm_after_pooling`)
+    What the token adds to the similarity of the pooled embedding: weighted as pooling weights it. Pooling is
+    the step in which the pooled vector reads the spatial tokens for the last time: attention or average
+    pooling where a tower has it, else the class token's attention in the last block.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import islice
+
+import numpy as np
+import pandas as pd
+import torch
+from captum.attr import IntegratedGradients, LayerActivation, LayerGradientXActivation, Occlusion
+from PIL import Image
+from scipy.stats import rankdata
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 (its usual name)
+from torchvision.transforms import Compose
+
+from crosseyed.errors import InputError
+from crosseyed.models import ClipModel
+from crosseyed.stimuli import Scene, scene_table
+from crosseyed.trace import Calls, TowerAdapter, adapter_of, hooked
+
+Method = Callable[[ClipModel, Tensor, Sequence[str]], np.ndarray]
+"""From a model, its input (batch, 3, height, width) and a caption an image to maps (batch, height, width)."""
+
+SCORES = ("iou", "contrast", "auroc", "pointing")
+"""The columns of `score_maps`."""
+
+_IMAGES_AT_ONCE = 16
+
+
+def methods(captions: Sequence[str]) -> dict[str, Method]:
+    """Name every method.
+
+    Parameters
+    ----------
+    captions : sequence of str
+        The captions among which feature surgery tells one from the others; at least two different ones.
+
+    Returns
+    -------
+    dict of str to callable
+        The methods of this module by the names under which tables and figures show them.
+
+    Raises
+    ------
+    InputError
+        Fewer than two different captions.
+    """
+    _check_captions(captions)
+    return {
+        "ITSM": itsm,
+        "ITSM after pooling": itsm_after_pooling,
+        "feature surgery": partial(feature_surgery, captions=captions),
+        "Grad-CAM": grad_cam,
+        "integrated gradients": integrated_gradients,
+        "occlusion": occlusion,
+    }
+
+
+# --- maps from tokens ---
+
+
+def itsm(model: ClipModel, pixels: Tensor, texts: Sequence[str]) -> np.ndarray:
+    """Compare each token, before pooling, with the caption: the image–text similarity map.
+
+    Parameters
+    ----------
+    model : ClipModel
+        A model whose tower can be traced.
+    pixels : torch.Tensor, shape (batch, 3, height, width)
+        The model's input, as of `ClipModel.to_input`.
+    texts : sequence of str
+        One caption an image.
+
+    Returns
+    -------
+    numpy.ndarray, shape (batch, height, width)
+        float32 cosines in [-1, 1], one a token, interpolated between the middles of the tokens' cells. The map of
+        Li et al. (arXiv 2209.07046) is this one after `scale`.
+
+    Raises
+    ------
+    UnsupportedTower
+        The tower is of a family that tracing does not know.
+    InputError
+        The captions are not one an image, the pixels not of the model's resolution, or the model is in
+        training mode.
+    """
+    adapter, text = _check(model, pixels, texts)
+    tokens, _ = _last_tokens(model, adapter, pixels)
+    similarity = torch.einsum("bte,be->bt", F.normalize(adapter.project(tokens), dim=-1), text)
+    return _upsample(similarity[:, adapter.prefix :], adapter.grid, pixels)
+
+
+def itsm_after_pooling(model: ClipModel, pixels: Tensor, texts: Sequence[str]) -> np.ndarray:
+    """Say what each token adds to the similarity of image and caption when it is pooled.
+
+    The module's docstring says which step counts as pooling. The final norm is held at its statistics, so that
+    the step is linear (`crosseyed.trace.Readout`).
+
+    Parameters
+    ----------
+    model, pixels, texts
+        As for `itsm`.
+
+    Returns
+    -------
+    numpy.ndarray, shape (batch, height, width)
+        float32 summands of the cosine similarity, one a token, interpolated as for `itsm`. The summands of all
+        tokens, the prefix token's included, give the part of the similarity that comes through pooling, biases
+        apart.
+
+    Raises
+    ------
+    UnsupportedTower, InputError
+        As `itsm`.
+    """
+    adapter, text = _check(model, pixels, texts)
+    tokens, calls = _last_tokens(model, adapter, pixels)
+    with torch.no_grad():
+        pooling = adapter.pool(calls)
+    rows, matrix = pooling.readout.rows, pooling.readout.matrix
+    direction = torch.einsum("gwe,be->bgw", matrix, text / calls["tower"][1].float().norm(dim=-1)[:, None])
+    if adapter.pooled_token is None:
+        added = torch.einsum("bgt,btw,bgw->bt", rows, tokens.float(), direction)
+    else:
+        weights = adapter.attention(adapter.blocks[-1])
+        read = adapter.attended(calls, adapter.blocks[-1]).float()
+        attention = weights.rows(read[:, adapter.pooled_token, None], read)[:, :, 0]
+        direction = torch.einsum("bg,bgw->bw", rows[:, :, adapter.pooled_token], direction)
+        towards = torch.einsum("hdw,bw->bhd", weights.output, direction)
+        added = torch.einsum("bht,bhtd,bhd->bt", attention, weights.values(read), towards)
+    return _upsample(added[:, adapter.prefix :], adapter.grid, pixels)
+
+
+def feature_surgery(
+    model: ClipModel, pixels: Tensor, texts: Sequence[str], *, captions: Sequence[str]
+) -> np.ndarray:
+    """Compare each token with what sets the caption apart from all captions.
+
+    Feature surgery of CLIP Surgery (Li et al., arXiv 2304.05653): from the products of token and caption, number
+    by number, their mean over all captions is taken away. Captions count by how well they fit the whole image.
+    The surgery on the tower that the paper combines with it is not done here: the tokens are those of `itsm`.
+
+    Parameters
+    ----------
+    model, pixels, texts
+        As for `itsm`.
+    captions : sequence of str
+        All captions; at least two different ones. A caption of `texts` that is not among them is added.
+
+    Returns
+    -------
+    numpy.ndarray, shape (batch, height, width)
+        float32 similarities, weighted and relative to the mean caption, interpolated as for `itsm`.
+
+    Raises
+    ------
+    UnsupportedTower, InputError
+        As `itsm`; and for fewer than two different captions.
+    """
+    adapter, _ = _check(model, pixels, texts)
+    _check_captions(captions)
+    place = {caption: number for number, caption in enumerate(dict.fromkeys([*captions, *texts]))}
+    every = _embed(model, list(place))
+    tokens, calls = _last_tokens(model, adapter, pixels)
+    fit = F.normalize(calls["tower"][1].float(), dim=-1) @ every.T
+    weights = (2 * fit).softmax(-1)  # the temperature of the authors' code
+    weights = weights / weights.mean(-1, keepdim=True)
+    own = torch.tensor([place[text] for text in texts], device=every.device)
+    # The sum over a token's numbers is linear in the caption, so captions can be subtracted before it.
+    distinct = weights.gather(1, own[:, None]) * every[own] - weights @ every / len(every)
+    similarity = torch.einsum("bte,be->bt", F.normalize(adapter.project(tokens), dim=-1), distinct)
+    return _upsample(similarity[:, adapter.prefix :], adapter.grid, pixels)
+
+
+def _last_tokens(model: ClipModel, adapter: TowerAdapter, pixels: Tensor) -> tuple[Tensor, Calls]:
+    """Return the tokens before pooling, (batch, tokens, width), and what else was listened to."""
+    with torch.no_grad(), hooked({"tower": model.clip.visual, **adapter.modules(())}) as calls:
+        model.clip.encode_image(pixels)
+    return adapter.tokens(calls, adapter.layers[-1]), calls
+
+
+def _upsample(values: Tensor, grid: tuple[int, int], pixels: Tensor) -> np.ndarray:
+    """Spread values of the spatial tokens (batch, rows × columns) over the pixels."""
+    cells = values.float().unflatten(1, grid)[:, None]
+    spread = F.interpolate(cells, size=pixels.shape[-2:], mode="bilinear", align_corners=False)
+    return spread[:, 0].cpu().numpy()
+
+
+# --- maps by Captum ---
+
+
+def grad_cam(model: ClipModel, pixels: Tensor, texts: Sequence[str]) -> np.ndarray:
+    """Weight the last tokens' numbers by their gradients: Grad-CAM (Selvaraju et al., arXiv 1610.02391).
+
+    The tokens are the last that pooling reads: the last feature map of a ResNet; the last block's output, or
+    where a class token is pooled that block's input, since nothing else of its output reaches the embedding.
+
+    Parameters
+    ----------
+    model, pixels, texts
+        As for `itsm`.
+
+    Returns
+    -------
+    numpy.ndarray, shape (batch, height, width)
+        float32, at least 0: the positive part of the numbers' sum, each weighted by the mean of its gradient over
+        the spatial tokens; interpolated as for `itsm`.
+
+    Raises
+    ------
+    UnsupportedTower, InputError
+        As `itsm`.
+    """
+    adapter, text = _check(model, pixels, texts)
+    modules = adapter.modules(())
+    module = modules[f"block {adapter.blocks[-1]}"] if adapter.blocks else modules["pooling"]
+    options = {
+        "additional_forward_args": (text,),
+        "attribute_to_layer_input": adapter.pooled_token is not None or not adapter.blocks,
+    }
+    score, inputs = _similarity_of(model), pixels.detach().clone().requires_grad_()
+    gradient = LayerGradientXActivation(score, module, multiply_by_inputs=False).attribute(inputs, **options)
+    activation = LayerActivation(score, module).attribute(inputs, **options)
+    gradient, activation = (_spatial(each, adapter) for each in (gradient, activation))
+    weighted = torch.einsum("btw,bw->bt", activation, gradient.mean(1))
+    return _upsample(weighted.relu(), adapter.grid, pixels)
+
+
+def integrated_gradients(
+    model: ClipModel, pixels: Tensor, texts: Sequence[str], *, steps: int = 16
+) -> np.ndarray:
+    """Integrate gradients on the way from the mean color to the image (Sundararajan et al., arXiv 1703.01365).
+
+    Parameters
+    ----------
+    model, pixels, texts
+        As for `itsm`.
+    steps : int
+        Number of points of the Gauss–Legendre quadrature.
+
+    Returns
+    -------
+    numpy.ndarray, shape (batch, height, width)
+        float32, summed over colors. The sum over pixels is the similarity of the image minus that of the mean
+        color (completeness), but for the quadrature's error.
+
+    Raises
+    ------
+    UnsupportedTower, InputError
+        As `itsm`.
+    """
+    _, text = _check(model, pixels, texts)
+    attributed = IntegratedGradients(_similarity_of(model)).attribute(
+        pixels.detach().clone(),
+        baselines=0,
+        additional_forward_args=(text,),
+        n_steps=steps,
+        internal_batch_size=max(len(pixels), _IMAGES_AT_ONCE),
+    )
+    return attributed.detach().sum(1).float().cpu().numpy()
+
+
+def occlusion(model: ClipModel, pixels: Tensor, texts: Sequence[str]) -> np.ndarray:
+    """Blot out one place after the other (Zeiler and Fergus, arXiv 1311.2901).
+
+    The window is two cells of the tower's grid high and wide and moves by one cell.
+
+    Parameters
+    ----------
+    model, pixels, texts
+        As for `itsm`.
+
+    Returns
+    -------
+    numpy.ndarray, shape (batch, height, width)
+        float32: by how much the similarity falls when the pixel is hidden, mean over the windows that hide it.
+
+    Raises
+    ------
+    UnsupportedTower, InputError
+        As `itsm`.
+    """
+    adapter, text = _check(model, pixels, texts)
+    cell = [max(1, side // cells) for side, cells in zip(pixels.shape[-2:], adapter.grid, strict=True)]
+    with torch.no_grad():
+        attributed = Occlusion(_similarity_of(model)).attribute(
+            pixels,
+            sliding_window_shapes=(3, 2 * cell[0], 2 * cell[1]),
+            strides=(3, *cell),
+            baselines=0,
+            additional_forward_args=(text,),
+        )
+    return attributed[:, 0].float().cpu().numpy()
+
+
+def _similarity_of(model: ClipModel) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the similarity of each image with its caption's embedding as a function that has gradients."""
+
+    def similarity(pixels: Tensor, text: Tensor) -> Tensor:
+        return (F.normalize(model.clip.encode_image(pixels).float(), dim=-1) * text).sum(-1)
+
+    return similarity
+
+
+def _spatial(activation: Tensor, adapter: TowerAdapter) -> Tensor:
+    """Return the spatial tokens (batch, rows × columns, width) of tokens or of a feature map."""
+    activation = activation.detach().float()
+    return activation.flatten(2).mT if activation.ndim == 4 else activation[:, adapter.prefix :]
+
+
+# --- scores ---
+
+
+def scale(maps: np.ndarray) -> np.ndarray:
+    """Bring each map to [0, 1] by its own minimum and maximum.
+
+    Parameters
+    ----------
+    maps : numpy.ndarray, shape (batch, height, width)
+        Maps of any method.
+
+    Returns
+    -------
+    numpy.ndarray, shape (batch, height, width)
+        float32; a map that is the same everywhere becomes 0.
+    """
+    low, high = (end(axis=(1, 2), keepdims=True) for end in (maps.min, maps.max))
+    return ((maps - low) / np.where(high > low, high - low, 1)).astype(np.float32)
+
+
+def fit_masks(model: ClipModel, masks: np.ndarray) -> np.ndarray:
+    """Resize masks as the model resizes its pictures.
+
+    Parameters
+    ----------
+    model : ClipModel
+        The model.
+    masks : numpy.ndarray of bool, shape (n_masks, height, width)
+        Masks at the resolution of the pictures, as of `crosseyed.stimuli.Scene.masks`.
+
+    Returns
+    -------
+    numpy.ndarray of bool, shape (n_masks, model's height, model's width)
+        True where at least half of a pixel of the model's input belongs to the object.
+
+    Raises
+    ------
+    InputError
+        The masks have another number of axes.
+    """
+    if np.ndim(masks) != 3:
+        raise InputError(f"masks have the shape {np.shape(masks)}; expected (n_masks, height, width)")
+    *resize, _to_tensor, _normalize = model.preprocess.transforms
+    resize = Compose(resize)
+    pictures = [Image.fromarray(mask.astype(np.uint8) * 255).convert("RGB") for mask in masks]
+    fitted = [np.asarray(resize(picture))[..., 0] >= 128 for picture in pictures]
+    return np.array(fitted).reshape(-1, *model.image_size)
+
+
+def score_maps(maps: np.ndarray, masks: np.ndarray) -> pd.DataFrame:
+    """Say how well maps agree with the masks of the objects that their captions name.
+
+    Parameters
+    ----------
+    maps : numpy.ndarray, shape (batch, height, width)
+        Maps of any method.
+    masks : numpy.ndarray of bool, shape (batch, height, width)
+        Where the objects are, at the maps' resolution (`fit_masks`).
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a map. NaN where the mask is empty or covers everything.
+
+        - `iou`: intersection over union of the mask and the places where the scaled map is at least 0.5, in
+          [0, 1]; its mean over images is the mIoU.
+        - `contrast`: mean of the scaled map on the object minus its mean elsewhere, in [-1, 1]: below 0 if the
+          background is preferred (the mean score contrast of Li et al., arXiv 2209.07046).
+        - `auroc`: probability that a pixel of the object has a higher value than one elsewhere, ties counted
+          half, in [0, 1].
+        - `pointing`: whether the highest pixel is on the object, 1 or 0; the share on the object if several
+          are highest (pointing game, Zhang et al., arXiv 1608.00507).
+
+    Raises
+    ------
+    InputError
+        Masks and maps differ in shape.
+    """
+    maps, masks = np.asarray(maps), np.asarray(masks, dtype=bool)
+    if maps.ndim != 3 or masks.shape != maps.shape:
+        raise InputError(
+            f"masks have the shape {masks.shape}, maps {maps.shape}; expected (batch, height, width) for both. "
+            "explain.fit_masks brings a scene's masks to the size of a model's maps."
+        )
+    scaled, inside = scale(maps).reshape(len(maps), -1), masks.reshape(len(maps), -1)
+    size, n_pixels = inside.sum(1), inside.shape[1]
+    rest = n_pixels - size
+    highest, chosen = scaled == scaled.max(1, keepdims=True), scaled >= 0.5
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ranks = (rankdata(scaled, axis=1) * inside).sum(1)  # Mann and Whitney's statistic
+        scores = {
+            "iou": (chosen & inside).sum(1) / (chosen | inside).sum(1),
+            "contrast": (scaled * inside).sum(1) / size - (scaled * ~inside).sum(1) / rest,
+            "auroc": (ranks - size * (size + 1) / 2) / (size * rest),
+            "pointing": (highest & inside).sum(1) / highest.sum(1),
+        }
+    judged = (size > 0) & (rest > 0)
+    return pd.DataFrame({name: np.where(judged, values, np.nan) for name, values in scores.items()})
+
+
+def removal_curves(
+    score: Callable[[Tensor], Tensor], pixels: Tensor, maps: np.ndarray, *, steps: int = 10
+) -> tuple[np.ndarray, np.ndarray]:
+    """Follow a score while pixels vanish, or appear, in the order of a map.
+
+    Deletion and insertion of Petsiuk et al. (arXiv 1806.07421). If the map is right about the score, the score
+    falls quickly by deletion and rises quickly by insertion.
+
+    Parameters
+    ----------
+    score : callable
+        From images (batch, 3, height, width) to a number each (batch,), such as `similarity_to`.
+    pixels : torch.Tensor, shape (batch, 3, height, width)
+        The model's input.
+    maps : numpy.ndarray, shape (batch, height, width)
+        What orders the pixels, highest first.
+    steps : int
+        Number of equal portions in which the pixels go.
+
+    Returns
+    -------
+    deletion, insertion : numpy.ndarray, shape (batch, steps + 1)
+        float32 scores after 0, 1, ... portions; the area below a curve is ``np.trapezoid(curve, axis=1) / steps``.
+
+    Raises
+    ------
+    InputError
+        Maps and pixels differ in size, or `steps` is below 1.
+    """
+    if maps.shape != (len(pixels), *pixels.shape[-2:]):
+        raise InputError(
+            f"maps have the shape {maps.shape}; expected {(len(pixels), *pixels.shape[-2:])}, as the pixels"
+        )
+    if steps < 1:
+        raise InputError(f"steps is {steps}; expected at least 1")
+    order = np.argsort(-maps.reshape(len(maps), -1), axis=1, kind="stable")
+    place = torch.from_numpy(np.argsort(order, axis=1).reshape(maps.shape)).to(pixels.device)[:, None]
+    curves = []
+    for portion in range(steps + 1):
+        first = place < portion * maps[0].size / steps
+        curves.append([score(pixels * kept).detach().float().cpu() for kept in (~first, first)])
+    deletion, insertion = (torch.stack(curve, 1).numpy() for curve in zip(*curves, strict=True))
+    return deletion, insertion
+
+
+def similarity_to(model: ClipModel, texts: Sequence[str]) -> Callable[[Tensor], Tensor]:
+    """Return the similarity of images with their captions as a function of the images, for `removal_curves`.
+
+    Parameters
+    ----------
+    model : ClipModel
+        The model.
+    texts : sequence of str
+        One caption an image.
+
+    Returns
+    -------
+    callable
+        From (batch, 3, height, width) to cosines (batch,).
+    """
+    text, similarity = _embed(model, texts), _similarity_of(model)
+
+    @torch.no_grad()
+    def score(pixels: Tensor) -> Tensor:
+        return similarity(pixels, text)
+
+    return score
+
+
+def compare(
+    model: ClipModel,
+    scenes: Sequence[Scene],
+    texts: Sequence[str],
+    methods: Mapping[str, Method],
+    *,
+    steps: int = 10,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Score methods on scenes, in one tidy table.
+
+    Parameters
+    ----------
+    model : ClipModel
+        A model whose tower can be traced.
+    scenes : sequence of Scene
+        The pictures; the first object of each is the one that the caption names.
+    texts : sequence of str
+        One caption a scene.
+    methods : mapping of str to callable
+        The methods by name, such as `methods` gives them.
+    steps : int
+        Portions of the deletion and insertion curves.
+    progress : bool
+        Show a progress bar if the standard error is a terminal.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per scene and method: the columns of `crosseyed.stimuli.scene_table` for the object, `model`,
+        `pretrained`, `method`, those of `score_maps`, and the areas `deletion` (the lower the better) and
+        `insertion` (the higher the better) below the curves of the similarity.
+
+    Raises
+    ------
+    UnsupportedTower, InputError
+        As `itsm`; and if there are no scenes, or scenes and captions differ in number.
+    """
+    if not scenes:
+        raise InputError("scenes is empty; expected at least one")
+    _check_texts(texts, len(scenes), "scenes")
+    tables, left = [], iter(zip(scenes, texts, strict=True))
+    images = [scene.render for scene in scenes]
+    for batch, _ in model.read_batches(images, batch_size=_IMAGES_AT_ONCE, progress=progress):
+        shown, captions = zip(*islice(left, len(batch)), strict=True)
+        pixels, similarity = model.to_input(batch), similarity_to(model, captions)
+        masks = fit_masks(model, np.stack([scene.masks()[0] for scene in shown]))
+        about = scene_table(shown).drop_duplicates("image", ignore_index=True)
+        about = about.assign(model=model.model, pretrained=model.pretrained)
+        for name, method in methods.items():
+            maps = method(model, pixels, captions)
+            curves = removal_curves(similarity, pixels, maps, steps=steps)
+            areas = {
+                way: np.trapezoid(curve, axis=1) / steps
+                for way, curve in zip(("deletion", "insertion"), curves, strict=True)
+            }
+            tables.append(about.assign(method=name).join(score_maps(maps, masks)).assign(**areas))
+    return pd.concat(tables, ignore_index=True)
+
+
+# --- checks ---
+
+
+def _check(model: ClipModel, pixels: Tensor, texts: Sequence[str]) -> tuple[TowerAdapter, Tensor]:
+    """Return the tower's adapter and the captions' embeddings (batch, embed_dim), or refuse the arguments."""
+    adapter = adapter_of(model)
+    if pixels.ndim != 4 or pixels.shape[1:] != (3, *model.image_size):
+        height, width = model.image_size
+        raise InputError(
+            f"pixels have the shape {tuple(pixels.shape)}; {model.name} takes (batch, 3, {height}, {width}). "
+            "Read pictures of any size with model.read_batches and model.to_input."
+        )
+    _check_texts(texts, len(pixels), "images")
+    if any(module.training for module in model.clip.visual.modules()):
+        raise InputError(f"{model.name} is in training mode: call model.clip.eval() before explaining it.")
+    return adapter, _embed(model, texts)
+
+
+def _check_texts(texts: Sequence[str], number: int, what: str) -> None:
+    if isinstance(texts, str) or len(texts) == 0:
+        raise InputError(
+            f"texts is {texts!r}; expected a list with one caption for each of the {number} {what}"
+        )
+    if len(texts) != number:
+        raise InputError(f"there are {len(texts)} captions for {number} {what}; give one for each")
+
+
+def _check_captions(captions: Sequence[str]) -> None:
+    if isinstance(captions, str) or len(set(captions)) < 2:
+        raise InputError(
+            f"captions is {captions!r}; feature surgery removes what captions have in common, so give at least two"
+        )
+
+
+def _embed(model: ClipModel, texts: Sequence[str]) -> Tensor:
+    return torch.from_numpy(model.encode_texts(texts)).to(model.device)
