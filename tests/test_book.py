@@ -37,15 +37,16 @@ def answers(at_center, off_center, n_objects=20, model=MODEL):
     return pd.DataFrame(rows)
 
 
-def add_chapter(folder, table):
-    """Put an executed first chapter and its table into the folder of an edition."""
+def add_chapters(folder, table):
+    """Put a small executed notebook for every chapter and the table of the first into the folder of an edition."""
     (folder / "notebooks").mkdir(parents=True)
-    title = nbformat.v4.new_markdown_cell("# The first chapter\n\nIt cites {cite}`chew2026crosseyed`.")
+    title = nbformat.v4.new_markdown_cell("# A chapter\n\nIt cites {cite}`chew2026crosseyed`.")
     code = nbformat.v4.new_code_cell("6 * 7", execution_count=1)
     code.outputs = [nbformat.v4.new_output("execute_result", {"text/plain": "forty-two"}, execution_count=1)]
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     notebook = nbformat.v4.new_notebook(cells=[title, code], metadata=metadata)
-    nbformat.write(notebook, folder / "notebooks" / "01_center_bias.ipynb")
+    for chapter in (ROOT / "notebooks").glob("*.ipynb"):
+        nbformat.write(notebook, folder / "notebooks" / chapter.name)
     (folder / "results" / "01_center_bias").mkdir(parents=True)
     table.to_csv(folder / "results" / "01_center_bias" / "grid.csv", index=False)
 
@@ -53,7 +54,7 @@ def add_chapter(folder, table):
 @pytest.fixture(scope="module")
 def html(tmp_path_factory):
     folder = tmp_path_factory.mktemp("edition")
-    add_chapter(folder, answers(at_center=0.9, off_center=0.4))
+    add_chapters(folder, answers(at_center=0.9, off_center=0.4))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         render_book(MODEL, folder)
@@ -128,7 +129,7 @@ def small_book(tmp_path, monkeypatch):
         "format: jb-book\nroot: intro\nchapters:\n  - file: notebooks/01_center_bias\n  - glob: api/*\n"
     )
     (tmp_path / "book/_toc.yml").write_text(contents)
-    add_chapter(tmp_path / "edition", answers(at_center=0.9, off_center=0.4))
+    add_chapters(tmp_path / "edition", answers(at_center=0.9, off_center=0.4))
     return tmp_path / "edition"
 
 

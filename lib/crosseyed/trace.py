@@ -35,7 +35,7 @@ activation            shape                                     meaning
                       head_width)
 ``attention_output``  (blocks, batch, tokens, width)            what attention adds to the stream
 ``mlp``               (blocks, batch, tokens, width)            what the MLP adds to the stream
-``pooling_attention`` (batch, pooling_heads, tokens)           probabilities of attention pooling; None without
+``pooling_attention`` (batch, pooling_heads, tokens)            probabilities of attention pooling; None without
 ``norm_mean``,        (batch, normalised)                       statistics of the final norm as it was applied,
 ``norm_std``                                                    to `normalised` vectors; None without such a norm
 ``pooled``            (batch, pooled_width)                     the pooled vector, before the projection
