@@ -201,6 +201,16 @@ def test_a_template_without_a_place_for_the_concept_is_refused(tmp_path):
         embed_concepts(FakeEncoder(), WORDS, "a photo", tmp_path)
 
 
+def test_a_loaded_model_is_cached_and_tells_words_apart(tiny_clip, tmp_path):
+    words = vocabulary(["alarm clock"], size=20)
+    first = embed_concepts(tiny_clip, words, "a photo of a {}", tmp_path)
+    np.testing.assert_allclose(
+        first, tiny_clip.encode_texts([f"a photo of a {word}" for word in words]), atol=1e-6
+    )
+    np.testing.assert_array_equal(embed_concepts(tiny_clip, words, "a photo of a {}", tmp_path), first)
+    assert tell_apart(first).all()
+
+
 # Means
 
 

@@ -69,6 +69,17 @@ def test_atoms_that_repeat_share_their_weight_at_the_same_objective():
     np.testing.assert_allclose(objective(targets, doubled, 0.05, weights), best, rtol=2e-5)
 
 
+@pytest.mark.parametrize("ridge", [1e-5, 0.0])  # without the ridge, the Newton step fails on equal atoms
+def test_a_dictionary_of_atoms_that_are_all_but_equal_is_no_harder(monkeypatch, ridge):
+    monkeypatch.setattr(lasso, "_RIDGE", ridge)
+    targets, dictionary = problem(n_targets=5, n_atoms=30)
+    crowd = np.repeat(dictionary, 20, axis=0)
+    crowd = unit(crowd + 1e-6 * np.random.default_rng(1).normal(size=crowd.shape))
+    weights = nonnegative_lasso(targets, crowd, 0.05).toarray().astype(float)
+    best = objective(targets, dictionary, 0.05, reference(targets, dictionary, 0.05))
+    np.testing.assert_allclose(objective(targets, crowd, 0.05, weights), best, rtol=2e-5)
+
+
 def test_working_sets_that_start_too_small_grow(monkeypatch):
     monkeypatch.setattr(lasso, "_SMALLEST_WORKING_SET", 2)
     monkeypatch.setattr(lasso, "_ROWS_AT_ONCE", 7)
