@@ -324,7 +324,8 @@ def test_the_table_has_a_row_for_every_scene_and_method(tiny_clip):
     (pixels, _), *_ = tiny_clip.read_batches([scenes[17].render])
     maps = explain.itsm(tiny_clip, tiny_clip.to_input(pixels), texts[17:])
     expected = explain.score_maps(maps, explain.fit_masks(tiny_clip, scenes[17].masks()))
-    np.testing.assert_allclose(last[list(explain.SCORES)].astype(float), expected.iloc[0], atol=1e-4)
+    # another batch rounds otherwise, which may swap nearly equal pixels in the ranks behind the AUROC
+    np.testing.assert_allclose(last[list(explain.SCORES)].astype(float), expected.iloc[0], atol=2e-3)
     curve, _ = explain.removal_curves(
         explain.similarity_to(tiny_clip, texts[17:]), tiny_clip.to_input(pixels), maps, steps=4
     )

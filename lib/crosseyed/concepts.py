@@ -24,7 +24,10 @@ from crosseyed.files import atomic_write
 from crosseyed.lasso import nonnegative_lasso
 
 CACHE = Path(__file__).parents[2] / "_build" / "concepts"
-"""Folder of the embeddings that have been computed; `make clean` removes it."""
+"""Folder of the embeddings that have been computed; `make clean` removes it.
+
+:meta hide-value:
+"""
 
 _WORD = re.compile(r"[a-z]{3,}")
 _FORMAT = "1"  # of the files in the cache; part of their names
