@@ -3,6 +3,7 @@
 import _thread
 import copy
 import dataclasses
+import signal
 import threading
 from itertools import count
 
@@ -488,6 +489,8 @@ def test_hooks_come_off_after_an_error_in_the_model(tiny_clip, error):
 
 def test_hooks_come_off_after_ctrl_c(tiny_clip):
     begun = threading.Event()
+    # a process that was started in the background may have been told to ignore Ctrl-C
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def endless(*_):
         begun.set()
@@ -498,6 +501,7 @@ def test_hooks_come_off_after_ctrl_c(tiny_clip):
     threading.Thread(target=lambda: begun.wait() and _thread.interrupt_main()).start()
     with pytest.raises(KeyboardInterrupt):
         traced(tiny_clip)
+    signal.signal(signal.SIGINT, before)
     handle.remove()
     assert listeners(tiny_clip) == []
 
