@@ -26,7 +26,7 @@ def unit(rows):
     return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
 
 
-class FakeEncoder:
+class FakeEncoder(Encoder):
     """Gives each text a random unit vector of its own, and counts the texts it has encoded."""
 
     name, model, pretrained, logit_scale = "fake", "org/fake", "tag", 100.0

@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from crosseyed import datasets, protocols, stimuli
-from crosseyed.encoder import UnreadableImagesWarning
+from crosseyed.encoder import Encoder, UnreadableImagesWarning
 from crosseyed.errors import InputError
 from crosseyed.protocols import four_captions, zero_shot
 
@@ -16,7 +16,7 @@ def at(*degrees):
     return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
 
 
-class FakeEncoder:
+class FakeEncoder(Encoder):
     """Embeds images as the vectors it is given, in order, and texts as a dictionary says."""
 
     name, model, pretrained = "fake--none", "fake", "none"

@@ -1,7 +1,8 @@
-"""The one interface that carries the study: an encoder turns images and captions into unit vectors.
+"""The interface that carries the study: a scorer compares images with captions, an encoder by one vector each.
 
-A loaded model is an encoder, and so is everything built around one (another pooling, a changed image), so
-that every protocol and figure works for all of them.
+A loaded model is an encoder, and so is a model with another pooling or with changed attention. Where several views
+of an image are combined, or where tokens are weighted by the caption, an image has no single vector: such a model is
+a scorer, and a scorer is all that the protocols ask for.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,7 +18,7 @@ class UnreadableImagesWarning(UserWarning):
 
 
 @runtime_checkable
-class Encoder(Protocol):
+class Scorer(Protocol):
     """What every protocol asks of a model.
 
     Attributes
@@ -36,6 +37,37 @@ class Encoder(Protocol):
     model: str
     pretrained: str
     logit_scale: float
+
+    def similarities(
+        self, images: Iterable[ImageSource], texts: Sequence[str], *, progress: bool = True
+    ) -> np.ndarray:
+        """Compare every image with every text.
+
+        Parameters
+        ----------
+        images : iterable of ImageSource
+            Any number of images; they are read one after another and not kept.
+        texts : sequence of str
+            Captions.
+        progress : bool
+            Whether to show a progress bar.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n_images, n_texts)
+            float64. A cosine similarity, or what takes its place; a row of NaN for an image that cannot be read.
+
+        Warns
+        -----
+        UnreadableImagesWarning
+            Once, at the end, with the number and the names of the images that could not be read.
+        """
+        ...
+
+
+@runtime_checkable
+class Encoder(Scorer, Protocol):
+    """A scorer that turns images and texts into unit vectors, and compares these; subclass it to inherit that."""
 
     def encode_images(self, images: Iterable[ImageSource], *, progress: bool = True) -> np.ndarray:
         """Return the embeddings of the images.
@@ -73,3 +105,13 @@ class Encoder(Protocol):
             float32 rows of length 1.
         """
         ...
+
+    def similarities(
+        self, images: Iterable[ImageSource], texts: Sequence[str], *, progress: bool = True
+    ) -> np.ndarray:
+        """Return the cosine of every image's vector with every text's, in double precision.
+
+        As for `Scorer`; in double precision, so that no rounding turns one choice into another.
+        """
+        vectors = self.encode_texts(texts).astype(np.float64)
+        return self.encode_images(images, progress=progress).astype(np.float64) @ vectors.T

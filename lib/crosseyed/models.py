@@ -18,7 +18,7 @@ from torchvision.transforms import Compose
 from tqdm import tqdm
 
 from crosseyed.checkpoints import load_weights
-from crosseyed.encoder import UnreadableImagesWarning
+from crosseyed.encoder import Encoder, UnreadableImagesWarning
 from crosseyed.errors import InputError, suggest
 from crosseyed.images import ImageSource, UnreadableImage, map_ahead, read_image
 from crosseyed.sources import config_of, create, find_source, tokenizer_of, weights_of
@@ -36,7 +36,7 @@ _NAMED_AT_MOST = 20
 
 
 @dataclass(frozen=True, eq=False)
-class ClipModel:
+class ClipModel(Encoder):
     """A CLIP in evaluation mode, without gradients: a `crosseyed.encoder.Encoder`.
 
     Attributes

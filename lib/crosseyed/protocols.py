@@ -1,6 +1,6 @@
-"""Ask an encoder the questions of the experiment: which object is it, and which of four captions fits best.
+"""Ask a model the questions of the experiment: which object is it, and which of four captions fits best.
 
-Each protocol takes an encoder, images and the table that describes them, and gives the table back with the
+Each protocol takes a scorer, images and the table that describes them, and gives the table back with the
 answers added, one row per image in the same order.
 
 - `zero_shot` (GRID): which of many labels fits an image of one object? `grid` asks it about scenes.
@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
-from crosseyed.encoder import Encoder
+from crosseyed.encoder import Scorer
 from crosseyed.errors import InputError, suggest
 from crosseyed.images import ImageSource
 from crosseyed.stimuli import Scene, pair_table, scene_table
@@ -33,7 +33,7 @@ _UNREADABLE = "unreadable"
 
 
 def zero_shot(
-    encoder: Encoder,
+    scorer: Scorer,
     images: Iterable[ImageSource],
     table: pd.DataFrame,
     labels: Sequence[str],
@@ -44,7 +44,7 @@ def zero_shot(
 
     Parameters
     ----------
-    encoder : Encoder
+    scorer : Scorer
         The model in question.
     images : iterable of ImageSource
         One for each row of the table, in its order; read one after another and not kept.
@@ -62,12 +62,12 @@ def zero_shot(
     pandas.DataFrame
         The rows of `table`, numbered from 0, with these columns added:
 
-        - `model`, `pretrained`: as the encoder says; `protocol`;
+        - `model`, `pretrained`: as the scorer says; `protocol`;
         - `choice`: the label whose caption is most similar (of equally similar ones the first),
           ``"unreadable"`` where the image cannot be read;
         - `correct`: whether that is the true label (dtype ``boolean``, ``<NA>`` for an unreadable image);
         - `margin`: logit of the true label minus that of the best other one, positive where correct; a logit
-          is the encoder's `logit_scale` times the cosine (NaN for an unreadable image);
+          is the scorer's `logit_scale` times the cosine (NaN for an unreadable image);
         - `rank`: place of the true label when all are sorted by similarity, 1 where correct (dtype ``Int64``,
           ``<NA>`` for an unreadable image).
 
@@ -80,7 +80,7 @@ def zero_shot(
     Warns
     -----
     UnreadableImagesWarning
-        By the encoder, naming the images that cannot be read.
+        By the scorer, naming the images that cannot be read.
     """
     _check_table(table, images, ["object"])
     _check_labels(table["object"], labels)
@@ -88,9 +88,8 @@ def zero_shot(
         raise InputError(
             f"The template {template!r} must have one '{{}}' for the label, as in 'a photo of a {{}}'."
         )
-    texts = encoder.encode_texts([template.replace("{}", label) for label in labels]).astype(np.float64)
-    embeddings = _encode_images(encoder, images, table)
-    logits = encoder.logit_scale * embeddings @ texts.T
+    captions = [template.replace("{}", label) for label in labels]
+    logits = scorer.logit_scale * _similarities(scorer, images, captions, table)
     truth = pd.Index(labels).get_indexer(table["object"])
     order = np.argsort(-logits, axis=1, kind="stable")
     rank = 1 + np.argmax(order == truth[:, None], axis=1)
@@ -102,22 +101,22 @@ def zero_shot(
             "rank": pd.array(rank, dtype="Int64"),
         }
     )
-    return _join(encoder, table, protocol, embeddings, answers)
+    return _join(scorer, table, protocol, logits, answers)
 
 
 def four_captions(
-    encoder: Encoder, images: Iterable[ImageSource], table: pd.DataFrame, protocol: str = "whatsup"
+    scorer: Scorer, images: Iterable[ImageSource], table: pd.DataFrame, protocol: str = "whatsup"
 ) -> pd.DataFrame:
     """Ask which of What'sUp's four captions fits each image of two objects.
 
     The captions are, in this order, ``a {object} and a {object2}``, ``a {object}``, ``a {object2}`` and
     ``a cat and a refrigerator``. Their probabilities are the softmax of 100 × cosine. The factor 100 belongs
-    to the protocol and is the same for every encoder, so that probabilities can be compared; the
+    to the protocol and is the same for every model, so that probabilities can be compared; the
     `logit_scale` that a model has learned is not used.
 
     Parameters
     ----------
-    encoder : Encoder
+    scorer : Scorer
         The model in question.
     images : iterable of ImageSource
         One for each row of the table, in its order; read one after another and not kept.
@@ -131,7 +130,7 @@ def four_captions(
     pandas.DataFrame
         The rows of `table`, numbered from 0, with these columns added:
 
-        - `model`, `pretrained`: as the encoder says; `protocol`;
+        - `model`, `pretrained`: as the scorer says; `protocol`;
         - `choice`: the caption that wins (of equally probable ones the first): ``"both"``, ``"object"``,
           ``"object2"`` or ``"other"``; ``"unreadable"`` where the image cannot be read;
         - `correct`: whether that is ``"both"`` (dtype ``boolean``, ``<NA>`` for an unreadable image);
@@ -147,14 +146,12 @@ def four_captions(
     Warns
     -----
     UnreadableImagesWarning
-        By the encoder, naming the images that cannot be read.
+        By the scorer, naming the images that cannot be read.
     """
     _check_table(table, images, ["object", "object2"])
     codes, captions = pd.factorize(pd.Series(_four_captions_of(table)))
-    texts = encoder.encode_texts(list(captions)).astype(np.float64)
-    embeddings = _encode_images(encoder, images, table)
-    cosines = [np.einsum("nd,nd->n", embeddings, texts[column]) for column in codes.reshape(-1, 4).T]
-    logits = FOUR_CAPTIONS_SCALE * np.stack(cosines, axis=1)
+    cosines = _similarities(scorer, images, list(captions), table)
+    logits = FOUR_CAPTIONS_SCALE * np.take_along_axis(cosines, codes.reshape(-1, 4), axis=1)
     winner = logits.argmax(axis=1)
     answers = pd.DataFrame(
         {
@@ -164,18 +161,18 @@ def four_captions(
             "probability": softmax(logits, axis=1)[:, 0],
         }
     )
-    return _join(encoder, table, protocol, embeddings, answers)
+    return _join(scorer, table, protocol, logits, answers)
 
 
-def grid(encoder: Encoder, scenes: Sequence[Scene], labels: Sequence[str]) -> pd.DataFrame:
+def grid(scorer: Scorer, scenes: Sequence[Scene], labels: Sequence[str]) -> pd.DataFrame:
     """Ask `zero_shot` about scenes of one object each, such as those of `crosseyed.stimuli.grid`.
 
     Parameters
     ----------
-    encoder : Encoder
+    scorer : Scorer
         The model in question.
     scenes : sequence of Scene
-        Drawn one after another as the encoder asks for them.
+        Drawn one after another as the scorer asks for them.
     labels : sequence of str
         What the model chooses among.
 
@@ -189,18 +186,18 @@ def grid(encoder: Encoder, scenes: Sequence[Scene], labels: Sequence[str]) -> pd
     InputError
         As `zero_shot`; a scene has not exactly one object.
     """
-    return zero_shot(encoder, [scene.render for scene in scenes], scene_table(scenes), labels)
+    return zero_shot(scorer, [scene.render for scene in scenes], scene_table(scenes), labels)
 
 
-def pair(encoder: Encoder, scenes: Sequence[Scene]) -> pd.DataFrame:
+def pair(scorer: Scorer, scenes: Sequence[Scene]) -> pd.DataFrame:
     """Ask `four_captions` about the scenes of `crosseyed.stimuli.pair`.
 
     Parameters
     ----------
-    encoder : Encoder
+    scorer : Scorer
         The model in question.
     scenes : sequence of Scene
-        Drawn one after another as the encoder asks for them.
+        Drawn one after another as the scorer asks for them.
 
     Returns
     -------
@@ -212,15 +209,15 @@ def pair(encoder: Encoder, scenes: Sequence[Scene]) -> pd.DataFrame:
     InputError
         There is no scene.
     """
-    return four_captions(encoder, [scene.render for scene in scenes], pair_table(scenes), protocol="pair")
+    return four_captions(scorer, [scene.render for scene in scenes], pair_table(scenes), protocol="pair")
 
 
-def whatsup(encoder: Encoder, table: pd.DataFrame) -> pd.DataFrame:
+def whatsup(scorer: Scorer, table: pd.DataFrame) -> pd.DataFrame:
     """Ask `four_captions` about files in What'sUp's naming.
 
     Parameters
     ----------
-    encoder : Encoder
+    scorer : Scorer
         The model in question.
     table : pandas.DataFrame
         What `crosseyed.datasets.read_whatsup` returned, or some of its rows.
@@ -236,7 +233,7 @@ def whatsup(encoder: Encoder, table: pd.DataFrame) -> pd.DataFrame:
         The table is empty or lacks a column.
     """
     _check_columns(table, ["path"])
-    return four_captions(encoder, list(table["path"]), table)
+    return four_captions(scorer, list(table["path"]), table)
 
 
 def _four_captions_of(table: pd.DataFrame) -> list[str]:
@@ -248,11 +245,13 @@ def _four_captions_of(table: pd.DataFrame) -> list[str]:
     ]
 
 
-def _encode_images(encoder: Encoder, images: Iterable[ImageSource], table: pd.DataFrame) -> np.ndarray:
-    """Encode one image per row; in double precision, so that no later sum rounds a choice to another."""
-    embeddings = encoder.encode_images(images).astype(np.float64)
-    _check_count(len(embeddings), table)
-    return embeddings
+def _similarities(
+    scorer: Scorer, images: Iterable[ImageSource], texts: Sequence[str], table: pd.DataFrame
+) -> np.ndarray:
+    """Compare one image per row of the table with all texts."""
+    similarities = scorer.similarities(images, texts)
+    _check_count(len(similarities), table)
+    return similarities
 
 
 def _margin(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -264,13 +263,13 @@ def _margin(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def _join(
-    encoder: Encoder, table: pd.DataFrame, protocol: str, embeddings: np.ndarray, answers: pd.DataFrame
+    scorer: Scorer, table: pd.DataFrame, protocol: str, logits: np.ndarray, answers: pd.DataFrame
 ) -> pd.DataFrame:
-    """Add the answers to the table; none for images that could not be read, whose embeddings are NaN."""
-    unreadable = np.isnan(embeddings).any(axis=1)
+    """Add the answers to the table; none for images that could not be read, whose logits are NaN."""
+    unreadable = np.isnan(logits).any(axis=1)
     answers.loc[unreadable] = pd.NA
     answers.loc[unreadable, "choice"] = _UNREADABLE
-    asked = {"model": encoder.model, "pretrained": encoder.pretrained, "protocol": protocol}
+    asked = {"model": scorer.model, "pretrained": scorer.pretrained, "protocol": protocol}
     return table.reset_index(drop=True).assign(**asked, **answers)
 
 
