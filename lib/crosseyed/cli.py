@@ -124,6 +124,27 @@ def card(
     typer.echo(cards.write_card(folder, chosen, table).read_text(encoding="utf-8"))
 
 
+@app.command()
+def experiment(
+    name: Annotated[str, typer.Argument(help="pooling or origins.")],
+    folder: Annotated[Path | None, typer.Option(help="Where the models go.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+) -> None:
+    """Train and measure the models of an experiment, or go on with it; renew its table in data/results."""
+    from crosseyed import experiments, models
+    from crosseyed.files import write_table
+
+    trials, results = experiments.find_trials(name), experiments.results_of(name)
+    folder = folder or BUILD / "experiments" / name
+    try:
+        table = experiments.run(trials, folder, device=models.choose_device(device).type)
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted; the same command goes on from the last save in {folder}", err=True)
+        raise typer.Exit(130) from None
+    write_table(table, results)
+    typer.echo(f"{results} holds the answers of {len(trials)} models")
+
+
 @app.command(hidden=True)
 def describe(output: Path, edition: EditionJson) -> None:
     """Load the model of an edition and write what it is as JSON."""

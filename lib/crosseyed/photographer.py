@@ -18,13 +18,18 @@ probability of being      1 up to eccentricity 1/3, then falling linearly to 0 a
 mentioned in the caption  for the first subject (a caption names something)
 rotation                  uniform in ±15 degrees
 ========================  ===================================================================================
+
+For the question which of the two makes the bias, where objects stand or which of them captions name, `snapshot`
+takes simpler pictures in which either can be turned up while the other stays off (`Dose`).
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from math import inf
 from typing import Literal
 
 import numpy as np
+from scipy.stats import truncnorm
 
 from crosseyed.errors import InputError, suggest
 from crosseyed.stimuli import BACKGROUNDS, Background, Cutout, Placement, Scene, eccentricity, objects_of
@@ -42,10 +47,48 @@ _SIZE_ALONE = (0.24, 0.46)
 _SIZE_PAIR = (0.22, 0.32)
 _SIZE_CLUTTER = (0.16, 0.30)
 _LARGEST_ROTATION = 15.0
+_SIZE_SNAPSHOT = (0.22, 0.38)
 _ATTEMPTS = 20
 _MOST_OBJECTS = 4  # two subjects and two pieces of clutter
 
 _Place = tuple[float, float, tuple[float, float]]  # x, y, range of sizes
+
+
+@dataclass(frozen=True)
+class Dose:
+    """How far objects stand from the center, and how silent captions are about the border.
+
+    Attributes
+    ----------
+    spread : float
+        Standard deviation of the normal distribution of x and of y around 0.5, as a fraction of the side and cut
+        off so that objects stand wholly inside the picture; infinite for uniform positions.
+    silence : float
+        Probability, in [0, 1], that the caption names the most central object; else it names any of them.
+    n_objects : int
+        Objects in a picture, of which the caption names one. With one object nothing is left unsaid.
+    """
+
+    spread: float = inf
+    silence: float = 0.0
+    n_objects: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what is out of range.
+
+        Raises
+        ------
+        InputError
+            The message names the value and its range.
+        """
+        if not self.spread > 0:
+            raise InputError(
+                f"The spread is {self.spread}; give a positive number, or inf for uniform positions."
+            )
+        if not 0 <= self.silence <= 1:
+            raise InputError(f"The silence is {self.silence}; it is a probability, from 0 to 1.")
+        if self.n_objects < 1:
+            raise InputError(f"n_objects is {self.n_objects}; a picture shows at least 1 object.")
 
 
 def mention_probability(distance: float) -> float:
@@ -94,27 +137,80 @@ def photograph(
     InputError
         The world has fewer objects than a picture may need, or `subject` is none of them.
     """
-    objects = objects_of(cutouts)
-    if len(objects) < _MOST_OBJECTS:
-        raise InputError(f"There are {len(objects)} objects to photograph; give at least {_MOST_OBJECTS}.")
-    if subject not in objects:
-        raise InputError(
-            f"The subject {subject!r} is none of the {len(objects)} objects{suggest(subject, objects)}"
-        )
+    _check_world(objects_of(cutouts), subject, _MOST_OBJECTS)
     n_subjects = 1 + int(rng.random() < 0.3)
     n_clutter = int(rng.choice(3, p=[0.4, 0.4, 0.2]))
     others = _draw_others(cutouts, subject, n_subjects + n_clutter - 1, rng)
-    first = [cutout for cutout in cutouts if cutout.object == subject]
-    shown = [first[rng.integers(len(first))], *others]
+    shown = [_draw_rendering(cutouts, subject, rng), *others]
     places = [*_subject_places(n_subjects, rng), *_clutter_places(n_clutter, rng)]
     placements = [_place(cutout, *place, rng) for cutout, place in zip(shown, places, strict=True)]
     caption = _write_caption(placements, rng)
-    background = Background(BACKGROUNDS[rng.integers(len(BACKGROUNDS))], int(rng.integers(2**31)))
+    background = _draw_background(rng)
     if positions == "uniform":
         placements = _scatter(placements, rng)
     # clutter is drawn first, so that it never hides a subject
     scene = Scene(caption, background, tuple(reversed(placements)), height=side, width=side)
     return scene, caption
+
+
+def snapshot(
+    cutouts: Sequence[Cutout], subject: str, dose: Dose, rng: np.random.Generator, side: int
+) -> tuple[Scene, str]:
+    """Take a picture of one or several objects and name one of them.
+
+    Parameters
+    ----------
+    cutouts : sequence of Cutout
+        What the world consists of.
+    subject : str
+        Name of the object that the caption names.
+    dose : Dose
+        Where objects stand, and how often the named one is the most central.
+    rng : numpy.random.Generator
+        Source of chance.
+    side : int
+        Height and width of the picture in pixels.
+
+    Returns
+    -------
+    scene : Scene
+        Not yet drawn.
+    caption : str
+        For example ``"a photo of a dog"``.
+
+    Raises
+    ------
+    InputError
+        The world has fewer objects than the picture shows, or `subject` is none of them.
+    """
+    _check_world(objects_of(cutouts), subject, dose.n_objects)
+    shown = [_draw_rendering(cutouts, subject, rng), *_draw_others(cutouts, subject, dose.n_objects - 1, rng)]
+    placements = [Placement(cutout, 0.5, 0.5, rng.uniform(*_SIZE_SNAPSHOT)) for cutout in shown]
+    placements = _scatter(placements, rng, dose.spread)
+    if rng.random() < dose.silence:
+        nearest = min(placements, key=lambda placement: eccentricity(placement.x, placement.y))
+        placements = _exchange(placements, 0, placements.index(nearest))
+    caption = TEMPLATES[rng.integers(len(TEMPLATES))].format(subject)
+    scene = Scene(caption, _draw_background(rng), tuple(reversed(placements)), height=side, width=side)
+    return scene, caption
+
+
+def _check_world(objects: Sequence[str], subject: str, at_least: int) -> None:
+    if len(objects) < at_least:
+        raise InputError(f"There are {len(objects)} objects to photograph; give at least {at_least}.")
+    if subject not in objects:
+        raise InputError(
+            f"The subject {subject!r} is none of the {len(objects)} objects{suggest(subject, objects)}"
+        )
+
+
+def _draw_rendering(cutouts: Sequence[Cutout], subject: str, rng: np.random.Generator) -> Cutout:
+    renderings = [cutout for cutout in cutouts if cutout.object == subject]
+    return renderings[rng.integers(len(renderings))]
+
+
+def _draw_background(rng: np.random.Generator) -> Background:
+    return Background(BACKGROUNDS[rng.integers(len(BACKGROUNDS))], int(rng.integers(2**31)))
 
 
 def _draw_others(
@@ -165,14 +261,34 @@ def _write_caption(placements: Sequence[Placement], rng: np.random.Generator) ->
     return template.format(" and a ".join(mentioned[index] for index in order))
 
 
-def _scatter(placements: Sequence[Placement], rng: np.random.Generator) -> list[Placement]:
-    """Move every object to a uniform position inside the picture, away from the others if there is room."""
+def _scatter(
+    placements: Sequence[Placement], rng: np.random.Generator, spread: float = inf
+) -> list[Placement]:
+    """Move every object to a random position inside the picture, away from the others if there is room."""
     moved: list[Placement] = []
     for placement in placements:
         for _ in range(_ATTEMPTS):
-            x, y = rng.uniform(placement.size / 2, 1 - placement.size / 2, 2)
+            x, y = _position(placement.size / 2, spread, rng)
             apart = [np.hypot(x - other.x, y - other.y) / (placement.size + other.size) for other in moved]
             if min(apart, default=1) > 0.45:
                 break
         moved.append(replace(placement, x=float(x), y=float(y)))
     return moved
+
+
+def _position(margin: float, spread: float, rng: np.random.Generator) -> np.ndarray:
+    """Draw x and y between the margins: uniform, or normal around the center and cut off there."""
+    if spread == inf:
+        return rng.uniform(margin, 1 - margin, 2)
+    reach = (0.5 - margin) / spread
+    return 0.5 + spread * truncnorm.rvs(-reach, reach, size=2, random_state=rng)
+
+
+def _exchange(placements: Sequence[Placement], first: int, second: int) -> list[Placement]:
+    """Let two objects stand in each other's place, each in its own size."""
+    exchanged = list(placements)
+    for mine, other in ((first, second), (second, first)):
+        margin = placements[mine].size / 2
+        x, y = np.clip([placements[other].x, placements[other].y], margin, 1 - margin)
+        exchanged[mine] = replace(placements[mine], x=float(x), y=float(y))
+    return exchanged

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import open_clip
 import torch
+from open_clip.transformer import VisionTransformer
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers.models import WordLevel
@@ -25,24 +26,35 @@ from transformers import PreTrainedTokenizerFast
 
 from crosseyed.errors import CheckpointError, InputError, suggest
 from crosseyed.files import atomic_write
-from crosseyed.photographer import TEMPLATES, Positions, photograph
-from crosseyed.stimuli import Cutout, objects_of, read_catalogue
+from crosseyed.photographer import TEMPLATES, Dose, Positions, photograph, snapshot
+from crosseyed.stimuli import Cutout, objects_of, read_catalogue, sample_objects
 
-MODEL_CONFIG = {
-    "embed_dim": 128,
-    "vision_cfg": {"image_size": 100, "patch_size": 10, "width": 128, "layers": 6, "head_width": 32},
-    "text_cfg": {
-        "context_length": 16,
-        "width": 128,
-        "heads": 4,
-        "layers": 2,
-        "hf_tokenizer_name": "pocketclip",
-        "tokenizer_kwargs": {"clean": "lower"},
+ARCHITECTURES = {
+    "pocketclip": {
+        "embed_dim": 128,
+        "vision_cfg": {"image_size": 100, "patch_size": 10, "width": 128, "layers": 6, "head_width": 32},
+        "text_cfg": {"width": 128, "heads": 4, "layers": 2},
+    },
+    "small": {
+        "embed_dim": 96,
+        "vision_cfg": {"image_size": 80, "patch_size": 10, "width": 96, "layers": 4, "head_width": 32},
+        "text_cfg": {"width": 96, "heads": 3, "layers": 2},
     },
 }
+"""Sizes of model: that of the two PocketCLIPs, and one for experiments that train many models."""
+
+POOLINGS = {
+    "class token": {},
+    "average": {"pool_type": "avg"},
+    "attention": {"attentional_pool": True, "attn_pooler_queries": 1, "attn_pooler_heads": 3},
+    "max": {"pool_type": "avg"},  # open_clip has no maximum: see `pool_by_maximum`
+}
+"""Poolings that a model can be trained with, as options of open_clip's image tower."""
+
 MEAN = (0.5, 0.5, 0.5)
 STD = (0.25, 0.25, 0.25)
 
+_TEXT = {"context_length": 16, "hf_tokenizer_name": "pocketclip", "tokenizer_kwargs": {"clean": "lower"}}
 _LARGEST_LOGIT_SCALE = math.log(100)
 _SPECIAL_TOKENS = ("<pad>", "<unknown>", "<start>")
 _END_TOKEN = "<end>"
@@ -54,8 +66,15 @@ class Recipe:
 
     Attributes
     ----------
-    positions : {"centered", "uniform"}
+    positions : {"centered", "uniform"} or Dose
         Where the photographer's objects stand; see `crosseyed.photographer`.
+    architecture : {"pocketclip", "small"}
+        Size of the model; see `ARCHITECTURES`.
+    pooling : {"class token", "average", "attention", "max"}
+        Step from tokens to one vector; see `POOLINGS`.
+    n_objects : int, optional
+        How many objects of the catalogue to train on, drawn at random but the same for every recipe; all by
+        default.
     styles : tuple of str
         Renderings to train on; the others are held out.
     steps : int
@@ -72,7 +91,10 @@ class Recipe:
         Decides the initial weights and all pictures.
     """
 
-    positions: Positions
+    positions: Positions | Dose
+    architecture: str = "pocketclip"
+    pooling: str = "class token"
+    n_objects: int | None = None
     styles: tuple[str, ...] = ("fluent", "twemoji")
     steps: int = 2600
     learning_rate: float = 1e-3
@@ -98,6 +120,21 @@ def find_recipe(name: str) -> Recipe:
             f"Recipe {name!r} does not exist; choose one of {', '.join(RECIPES)}{suggest(name, RECIPES)}"
         )
     return RECIPES[name]
+
+
+def world_of(recipe: Recipe) -> list[Cutout]:
+    """List the cut-outs that a recipe trains on."""
+    cutouts = read_catalogue(recipe.styles)
+    return cutouts if recipe.n_objects is None else sample_objects(cutouts, recipe.n_objects, seed=0)
+
+
+def pool_by_maximum(visual: VisionTransformer) -> None:
+    """Let a tower with average pooling take the largest value of each channel over the spatial tokens instead."""
+
+    def largest(tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return tokens[:, 1:].amax(1), tokens[:, 1:]
+
+    visual._global_pool = largest
 
 
 def build_tokenizer(objects: Sequence[str]) -> PreTrainedTokenizerFast:
@@ -132,6 +169,29 @@ def build_tokenizer(objects: Sequence[str]) -> PreTrainedTokenizerFast:
     )
 
 
+def config_of(recipe: Recipe, vocab_size: int) -> dict:
+    """Write the open_clip configuration of a recipe's model.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Its architecture and pooling are what counts here.
+    vocab_size : int
+        Number of tokens of its tokenizer.
+
+    Returns
+    -------
+    dict
+        With `embed_dim`, `vision_cfg` and `text_cfg`.
+    """
+    sizes = ARCHITECTURES[recipe.architecture]
+    return {
+        "embed_dim": sizes["embed_dim"],
+        "vision_cfg": {**sizes["vision_cfg"], **POOLINGS[recipe.pooling]},
+        "text_cfg": {**_TEXT, **sizes["text_cfg"], "vocab_size": vocab_size},
+    }
+
+
 def photograph_batch(
     recipe: Recipe, cutouts: Sequence[Cutout], step: int, side: int
 ) -> tuple[np.ndarray, list[str]]:
@@ -158,7 +218,8 @@ def photograph_batch(
     pictures, captions = [], []
     for index, subject in enumerate(objects_of(cutouts)):
         rng = np.random.default_rng([recipe.seed, step, index])
-        scene, caption = photograph(cutouts, subject, recipe.positions, rng, side)
+        take = snapshot if isinstance(recipe.positions, Dose) else photograph
+        scene, caption = take(cutouts, subject, recipe.positions, rng, side)
         picture = scene.render()
         jitter = np.random.default_rng([recipe.seed, step, index, 1])  # own chance: the same for both recipes
         gains = 1 + recipe.color_jitter * jitter.uniform(-1, 1, 3)
@@ -200,7 +261,7 @@ def train(
     progress : bool
         Show a progress bar with the loss.
     cutouts : sequence of Cutout, optional
-        What to train on; by default the catalogue in the recipe's styles.
+        What to train on; by default the recipe's own (`world_of`).
 
     Returns
     -------
@@ -212,12 +273,10 @@ def train(
     CheckpointError
         The folder holds the state of another recipe, or a damaged one.
     """
-    cutouts = list(cutouts if cutouts is not None else read_catalogue(recipe.styles))
+    cutouts = list(cutouts if cutouts is not None else world_of(recipe))
     tokenizer = build_tokenizer(objects_of(cutouts))
-    config = {**MODEL_CONFIG, "text_cfg": {**MODEL_CONFIG["text_cfg"], "vocab_size": len(tokenizer)}}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        model = open_clip.model.CLIP(**_architecture(config)).to(device)
+    config = config_of(recipe, len(tokenizer))
+    model = _create(recipe, config).to(device)
     optimizer = _make_optimizer(model, recipe)
     state_file = folder / "training_state.pt"
     start = _restore(state_file, recipe, model, optimizer)
@@ -273,9 +332,15 @@ def export(
         save_file(weights, temporary)
 
 
-def _architecture(config: dict) -> dict:
+def _create(recipe: Recipe, config: dict) -> open_clip.model.CLIP:
+    """Make the model of a recipe with the initial weights that its seed decides."""
     text = {key: value for key, value in config["text_cfg"].items() if key != "tokenizer_kwargs"}
-    return {**config, "text_cfg": text}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        model = open_clip.model.CLIP(**{**config, "text_cfg": text})
+    if recipe.pooling == "max":
+        pool_by_maximum(model.visual)
+    return model
 
 
 def _make_optimizer(model: torch.nn.Module, recipe: Recipe) -> torch.optim.AdamW:

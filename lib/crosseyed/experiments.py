@@ -1,0 +1,173 @@
+"""Train many small models to ask which pooling, and which habit of photographers, makes the bias.
+
+An experiment is a list of trials; a trial is a recipe, trained from scratch and then asked about every object of
+its world in every cell of the grid. Trials differ from each other in what the experiment is about and share all
+else: objects, number of steps, initial weights (by the seed), and, as far as the recipe allows, pictures.
+
+- ``pooling``: class-token, average, attention and maximum pooling, each trained on the centered and on the uniform
+  recipe of PocketCLIP, with a second seed for the class token. It separates the data from the architecture.
+- ``origins``: the spread of positions from narrow to uniform, in pictures of one object, which the caption names; and
+  the silence of captions about the border, from none to complete, at uniform positions, in pictures of three objects
+  of which the caption names one. A second seed at both ends of each.
+
+A trial that is done is not run again; one that was interrupted goes on from its last save.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from math import inf
+from pathlib import Path
+
+import pandas as pd
+
+from crosseyed import models, protocols, training
+from crosseyed.errors import InputError, suggest
+from crosseyed.files import DATA, atomic_write, write_table
+from crosseyed.photographer import Dose
+from crosseyed.provenance import stamp
+from crosseyed.stimuli import grid, objects_of
+from crosseyed.training import Recipe
+
+GRID_SIZE = 5
+SPREADS = (0.03, 0.08, 0.15, 0.25, inf)
+SILENCES = (0.0, 0.25, 0.5, 0.75, 1.0)
+BASE = Recipe(
+    "centered",
+    architecture="small",
+    n_objects=64,
+    steps=1000,
+    learning_rate=1.5e-3,
+    warmup=60,
+    styles=("fluent", "twemoji"),
+)
+"""What the trials of all experiments share."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One model of an experiment.
+
+    Attributes
+    ----------
+    name : str
+        Unique within the experiment; column `model` of its table.
+    recipe : Recipe
+        How it is trained.
+    about : dict
+        What tells it from the other trials: further columns of the table.
+    """
+
+    name: str
+    recipe: Recipe
+    about: dict[str, str | float] = field(default_factory=dict)
+
+
+def pooling_trials() -> list[Trial]:
+    """List the trials of the experiment ``pooling``; columns `pooling`, `positions`, `seed`."""
+    wanted = [(pooling, positions, 0) for pooling in training.POOLINGS for positions in training.RECIPES]
+    wanted += [("class token", positions, 1) for positions in training.RECIPES]
+    return [
+        Trial(
+            f"{pooling}, {positions}, seed {seed}",
+            replace(BASE, positions=positions, pooling=pooling, seed=seed),
+            {"pooling": pooling, "positions": positions, "seed": seed},
+        )
+        for pooling, positions, seed in wanted
+    ]
+
+
+def origins_trials() -> list[Trial]:
+    """List the trials of the experiment ``origins``; columns `varied`, `spread`, `silence`, `seed`."""
+    doses = [("spread", Dose(spread=spread)) for spread in SPREADS]
+    doses += [("silence", Dose(silence=silence, n_objects=3)) for silence in SILENCES]
+    ends = [doses[0], doses[len(SPREADS) - 1], doses[len(SPREADS)], doses[-1]]
+    return [
+        Trial(
+            f"{varied} {getattr(dose, varied):g}, seed {seed}",
+            replace(BASE, positions=dose, seed=seed),
+            {"varied": varied, "spread": dose.spread, "silence": dose.silence, "seed": seed},
+        )
+        for seed, varied, dose in [(0, *each) for each in doses] + [(1, *each) for each in ends]
+    ]
+
+
+EXPERIMENTS = {"pooling": pooling_trials, "origins": origins_trials}
+
+
+def find_trials(experiment: str) -> list[Trial]:
+    """Look up the trials of an experiment by its name.
+
+    Raises
+    ------
+    InputError
+        There is no experiment of that name.
+    """
+    if experiment not in EXPERIMENTS:
+        raise InputError(
+            f"Experiment {experiment!r} does not exist; choose one of {', '.join(EXPERIMENTS)}"
+            f"{suggest(experiment, EXPERIMENTS)}"
+        )
+    return EXPERIMENTS[experiment]()
+
+
+def results_of(experiment: str) -> Path:
+    """Name the table with the answers of an experiment that the repository keeps."""
+    return DATA / "results" / f"{experiment}.csv.gz"
+
+
+def run(trials: Sequence[Trial], folder: Path, *, device: str = "cpu", progress: bool = True) -> pd.DataFrame:
+    """Train and measure the models of an experiment, except those that are done.
+
+    Parameters
+    ----------
+    trials : sequence of Trial
+        The experiment.
+    folder : path
+        Holds a folder for each trial, with its model, the recipe it was made by and its answers.
+    device : str
+        ``"cpu"``, ``"cuda"`` or ``"mps"``.
+    progress : bool
+        Show a progress bar for each training.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The answers of all trials: the columns of `crosseyed.protocols.grid` that vary, those of `Trial.about`, and
+        the columns of `crosseyed.provenance.stamp`.
+    """
+    return pd.concat([_answers(trial, folder, device, progress) for trial in trials], ignore_index=True)
+
+
+def _answers(trial: Trial, folder: Path, device: str, progress: bool) -> pd.DataFrame:
+    folder = folder / trial.name.replace(", ", "_").replace(" ", "-")
+    answers, recipe = folder / "grid.csv", folder / "recipe.json"
+    description = json.dumps(asdict(trial.recipe), indent=2)
+    if recipe.exists() and recipe.read_text() != description:
+        raise InputError(f"{folder} holds a model of another recipe; delete the folder or give another one.")
+    if not answers.exists():
+        with atomic_write(recipe) as temporary:
+            temporary.write_text(description)
+        training.train(trial.recipe, folder, device=device, save_every=100, progress=progress)
+        write_table(stamp(_measure(trial, folder, device), device), answers)
+    return pd.read_csv(answers, dtype={"correct": "boolean", "commit": str}, keep_default_na=False)
+
+
+def _measure(trial: Trial, folder: Path, device: str) -> pd.DataFrame:
+    model = models.load(f"local-dir:{folder}", device=device)
+    if trial.recipe.pooling == "max":
+        training.pool_by_maximum(model.clip.visual)
+    world = training.world_of(trial.recipe)
+    side = model.image_size[0]
+    table = protocols.grid(model, grid(world, GRID_SIZE, seed=1, height=side, width=side), objects_of(world))
+    kept = table[["image", "object", "style", "row", "col", "eccentricity", "center", "choice", "correct"]]
+    return kept.assign(model=trial.name, **trial.about, **_parameters(trial.recipe))
+
+
+def _parameters(recipe: Recipe) -> dict[str, str | int | float]:
+    """Name the parameters that decide what came out, beside those that tell the trials apart."""
+    return {
+        "steps": recipe.steps,
+        "architecture": recipe.architecture,
+        "n_objects": recipe.n_objects,
+    }

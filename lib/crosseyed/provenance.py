@@ -1,0 +1,50 @@
+"""Where a result comes from: versions, commit, device and date, as columns of its table."""
+
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+
+COLUMNS = ("crosseyed", "commit", "python", "torch", "open_clip", "device", "date")
+"""What `stamp` adds to a table."""
+
+
+def stamp(table: pd.DataFrame, device: str) -> pd.DataFrame:
+    """Say in every row of a table how it was made.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        A result.
+    device : str
+        What computed it, such as ``"cpu"`` or ``"cuda"``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The table with the columns `COLUMNS`: versions of this package, Python, torch and open_clip; `commit`, the
+        first twelve digits of the checkout's git commit, with a ``+`` where files differ from it, empty where this
+        is no checkout; `device`; `date` (UTC, year-month-day).
+    """
+    return table.assign(
+        crosseyed=version("crosseyed"),
+        commit=_commit(),
+        python=platform.python_version(),
+        torch=version("torch").split("+")[0],
+        open_clip=version("open_clip_torch"),
+        device=device,
+        date=datetime.now(UTC).date().isoformat(),
+    )
+
+
+def _commit() -> str:
+    """Name the commit of the checkout that this file lies in."""
+    folder = Path(__file__).parent
+    command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
