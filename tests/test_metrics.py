@@ -758,3 +758,42 @@ def test_a_quantity_that_is_no_number_is_refused(values):
     table = pd.DataFrame({"object": ["cup", "dog"], "effect": values})
     with pytest.raises(InputError, match="column 'effect'"):
         metrics.mean(table, "effect")
+
+
+# --- paired differences, signs flipped ---
+
+
+def every_flip(differences: pd.DataFrame) -> float:
+    """Give the two-sided p-value over all flips of whole objects, by enumeration."""
+    totals = differences.groupby("object")["change"].sum().to_numpy()
+    flips = np.array(list(itertools.product([-1, 1], repeat=len(totals))))
+    return np.mean(np.abs(flips @ totals) >= abs(totals.sum()) - 1e-9)
+
+
+def test_sign_flip_test_agrees_with_all_flips():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {"object": rng.choice(list("abcdefgh"), 60), "change": rng.choice([-100, 0, 100], 60)}
+    )
+    table["change"] += 25.0
+    table["side"] = rng.choice(["left", "right"], 60)
+    result = metrics.sign_flip_test(table, "change", "side", resamples=20_000).set_index("side")
+    for side, rows in table.groupby("side"):
+        assert result.loc[side, "p_value"] == pytest.approx(every_flip(rows), abs=0.015)
+        assert result.loc[side, "mean"] == pytest.approx(rows["change"].mean())
+        assert result.loc[side, "n"] == len(rows)
+        assert result.loc[side, "n_objects"] == rows["object"].nunique()
+
+
+def test_sign_flip_test_of_no_change_is_one_and_of_no_value_is_none():
+    table = pd.DataFrame({"object": ["a", "b", "a"], "change": [0.0, 0.0, np.nan], "side": ["l", "l", "r"]})
+    result = metrics.sign_flip_test(table, "change", "side").set_index("side")
+    assert result.loc["l", "p_value"] == 1
+    assert np.isnan(result.loc["r", ["mean", "p_value"]].astype(float)).all()
+    assert result["unreadable"].tolist() == [0, 1]
+
+
+def test_sign_flip_test_flips_all_rows_of_an_object_together():
+    one_object = pd.DataFrame({"object": ["a"] * 50, "change": [1.0] * 50})
+    assert metrics.sign_flip_test(one_object, "change")["p_value"].item() == 1
+    assert metrics.sign_flip_test(one_object.assign(object=range(50)), "change")["p_value"].item() < 0.001

@@ -804,6 +804,83 @@ def permutation_test(
     return groups.join(pd.DataFrame(tests))
 
 
+def sign_flip_test(
+    table: pd.DataFrame,
+    value: str,
+    by: str | Sequence[str] | None = None,
+    *,
+    cluster: str = "object",
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Test whether paired differences have a mean other than zero.
+
+    Under the null hypothesis the two sides of a pair are exchangeable, so a difference is as likely with the other
+    sign (Fisher, *The Design of Experiments*, 1935, section 21). Rows of the same object are not independent, so the
+    signs of all differences of an object are flipped together.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        With columns `value` (differences of pairs; NaN where there is none), `cluster` and those of `by`.
+    value : str
+        The differences.
+    by : str, sequence of str or None
+        Columns whose combinations of values are tested separately, on the same flips.
+    cluster : str
+        Column of the objects.
+    resamples : int
+        Number of random flips, at least 1; the smallest possible p-value is 1 / (resamples + 1).
+    seed : int
+        Seed of the flips.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per group: the columns of `by`; `mean`, in the unit of `value`; `p_value`, two-sided and not corrected
+        for the number of groups (NaN in a group without a value); `n`, `n_objects` and `unreadable` as in `mean`; and
+        `resamples`.
+
+    Raises
+    ------
+    InputError
+        As `mean`.
+
+    Notes
+    -----
+    The p-value is ``(1 + far) / (1 + resamples)``, where ``far`` counts the flips whose mean is at least as far from
+    zero as that of the table, as in `permutation_test`.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"object": ["cup", "cup", "dog"], "change": [1.0, 1.0, 1.0]})
+    >>> sign_flip_test(table, "change")["p_value"].round(1).item()  # two objects: four flips, two as far
+    0.5
+    """
+    by = _columns(by)
+    values = _values_of(table, value, [*by, cluster], 0.95, resamples)
+    groups, codes = _groups(table, by)
+    objects = _objects(table, cluster)
+    shape = (objects.max() + 1, len(groups))
+    readable = ~np.isnan(values)
+    cell = (objects * shape[1] + codes)[readable]
+    counts = np.bincount(cell, minlength=np.prod(shape)).reshape(shape)
+    totals = np.bincount(cell, values[readable], np.prod(shape)).reshape(shape)
+    n, observed = counts.sum(axis=0), totals.sum(axis=0)
+    signs = np.random.default_rng(seed).choice([-1.0, 1.0], (resamples, len(totals)))
+    far = (np.abs(signs @ totals) >= np.abs(observed) * (1 - _ROUNDING) - _ROUNDING).sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        means = observed / n
+    return groups.assign(
+        mean=means,
+        p_value=np.where(n > 0, (1 + far) / (1 + resamples), np.nan),
+        n=n,
+        n_objects=(counts > 0).sum(axis=0),
+        unreadable=np.bincount(codes[~readable], minlength=len(groups)),
+        resamples=resamples,
+    )
+
+
 def choices(
     table: pd.DataFrame,
     by: str | Sequence[str] | None = None,
