@@ -207,7 +207,7 @@ class AttentionWeights:
         return torch.einsum("hd,hdo->o", self.value_bias, self.output) + self.output_bias
 
     def rows(self, reading: Tensor, read: Tensor) -> Tensor:
-        """Return the probabilities with which tokens attend to tokens.
+        """Return the probabilities with which tokens attend to tokens: the softmax of `logits`.
 
         Parameters
         ----------
@@ -221,6 +221,23 @@ class AttentionWeights:
         torch.Tensor, shape (batch, heads, n_reading, n_read)
             Sums to 1 over the last axis.
         """
+        return self.logits(reading, read).softmax(-1)
+
+    def logits(self, reading: Tensor, read: Tensor) -> Tensor:
+        """Return what the softmax turns into the probabilities with which tokens attend to tokens.
+
+        Parameters
+        ----------
+        reading : torch.Tensor, shape (batch or 1, n_reading, reading_width)
+            Input of the queries.
+        read : torch.Tensor, shape (batch, n_read, width)
+            Input of the keys.
+
+        Returns
+        -------
+        torch.Tensor, shape (batch, heads, n_reading, n_read)
+            Up to a number added to a whole row, which the softmax takes off.
+        """
         query = torch.einsum("bqw,hwd->bhqd", reading, self.query) + self.query_bias[:, None]
         query = query * query.shape[-1] ** -0.5
         n_reading, (n_read, width), heads = reading.shape[1], read.shape[1:], len(self.query)
@@ -228,9 +245,9 @@ class AttentionWeights:
             # For few rows it is cheaper to carry the queries to the tokens than to make keys of all tokens.
             # The key's bias adds the same to all logits of a row and cancels in the softmax.
             carried = torch.einsum("bhqd,hwd->bhqw", query, self.key)
-            return (carried @ read[:, None].mT).softmax(-1)
+            return carried @ read[:, None].mT
         key = torch.einsum("btw,hwd->bhtd", read, self.key) + self.key_bias[:, None]
-        return (query @ key.mT).softmax(-1)
+        return query @ key.mT
 
     def values(self, read: Tensor) -> Tensor:
         """Return the values of tokens.
@@ -246,6 +263,38 @@ class AttentionWeights:
             The values.
         """
         return torch.einsum("btw,hwd->bhtd", read, self.value) + self.value_bias[:, None]
+
+    def write(self, rows: Tensor, read: Tensor) -> Tensor:
+        """Return the output of the attention.
+
+        Parameters
+        ----------
+        rows : torch.Tensor, shape (batch, heads, n_reading, n_read)
+            Weights of the tokens read; sum to 1 over the last axis.
+        read : torch.Tensor, shape (batch, n_read, width)
+            Input of the values.
+
+        Returns
+        -------
+        torch.Tensor, shape (batch, n_reading, output_width)
+            What the attention writes for every reading token.
+        """
+        return torch.einsum("bhqd,hdo->bqo", rows @ self.values(read), self.output) + self.output_bias
+
+    def alone(self, tokens: Tensor) -> Tensor:
+        """Return the output of the attention where every token is read by itself alone.
+
+        Parameters
+        ----------
+        tokens : torch.Tensor, shape (..., width)
+            Input of the values.
+
+        Returns
+        -------
+        torch.Tensor, shape (..., output_width)
+            Values and output applied to each token.
+        """
+        return tokens @ self.passed_on.sum(0) + self.passed_on_bias
 
 
 Calls = Mapping[str, tuple[Tensor, Tensor]]
@@ -280,6 +329,10 @@ class TowerAdapter(ABC):
         Depths at which there are tokens, and those that a transformer block leads to; ascending.
     pooled_token : int, optional
         The token that pooling takes; None if it combines several.
+    class_token : int, optional
+        The class token, pooled or not; None if there is none.
+    native_pooling : {"class token", "average", "attention"}
+        The tower's own pooling: takes the class token, averages the spatial tokens, attends to tokens.
     """
 
     family: ClassVar[type[nn.Module]]
@@ -289,6 +342,8 @@ class TowerAdapter(ABC):
     layers: tuple[int, ...]
     blocks: tuple[int, ...]
     pooled_token: int | None
+    class_token: int | None
+    native_pooling: str
 
     @abstractmethod
     def __init__(self, visual: nn.Module) -> None:
@@ -307,6 +362,37 @@ class TowerAdapter(ABC):
         """Describe the step from the last tokens to the embedding."""
 
     @abstractmethod
+    def candidates(self, tokens: Tensor) -> Tensor:
+        """Return the vectors that the tower's own pooling chooses among or averages, one for each token.
+
+        Where attention pools, a token's vector is what the attention would write if it read that token alone.
+
+        Parameters
+        ----------
+        tokens : torch.Tensor, shape (..., width)
+            Tokens of any depth.
+
+        Returns
+        -------
+        torch.Tensor, shape (..., pooled_width)
+            float32.
+        """
+
+    @abstractmethod
+    def embed(self, pooled: Tensor) -> Tensor:
+        """Return the embeddings of vectors that were pooled from `candidates`: what the tower does after pooling.
+
+        Parameters
+        ----------
+        pooled : torch.Tensor, shape (..., pooled_width)
+            One vector for each image, or several.
+
+        Returns
+        -------
+        torch.Tensor, shape (..., embed_dim)
+            float32, not normalised.
+        """
+
     def project(self, tokens: Tensor) -> Tensor:
         """Return the embedding that pooling would give if it saw one token only, for each of the tokens.
 
@@ -320,6 +406,31 @@ class TowerAdapter(ABC):
         torch.Tensor, shape (..., embed_dim)
             float32, not normalised.
         """
+        return self.embed(self.candidates(tokens))
+
+    def pooling_reads(self, tokens: Tensor) -> tuple[AttentionWeights, Tensor, Tensor]:
+        """Return the weights of attention pooling and what reads what; for towers that pool by attention.
+
+        Parameters
+        ----------
+        tokens : torch.Tensor, shape (batch, tokens, width)
+            The last tokens.
+
+        Returns
+        -------
+        weights : AttentionWeights
+            Of the pooling. The embedding is the mean over the readers of `embed` of what it writes.
+        reading : torch.Tensor, shape (batch or 1, readers, reading_width)
+            Input of the queries.
+        read : torch.Tensor, shape (batch, tokens, width)
+            Input of keys and values.
+
+        Raises
+        ------
+        InputError
+            The tower has another pooling.
+        """
+        raise InputError(f"This tower does not pool by attention: its pooling is {self.native_pooling!r}.")
 
     def attended(self, calls: Calls, layer: int) -> Tensor:
         """Return the input of a block's attention, (batch, tokens, width); for towers that have `blocks`."""
@@ -349,6 +460,28 @@ class TowerAdapter(ABC):
         """
         raise self._no_block(layer)
 
+    def after_attention(self, layer: int, tokens: Tensor) -> Tensor:
+        """Return what the rest of a block makes of tokens to which its attention is added already.
+
+        Parameters
+        ----------
+        layer : int
+            The depth that the block leads to, from 1.
+        tokens : torch.Tensor, shape (batch, n_tokens, width)
+            All the tokens or some: from here on they do not mix.
+
+        Returns
+        -------
+        torch.Tensor, shape (batch, n_tokens, width)
+            The tokens at this depth, float32.
+
+        Raises
+        ------
+        InputError
+            No block leads to this depth.
+        """
+        raise self._no_block(layer)
+
     def _no_block(self, layer: int) -> InputError:
         valid = (
             f"one of {self.blocks[0]} to {self.blocks[-1]}" if self.blocks else "there are none in this tower"
@@ -370,6 +503,10 @@ class VisionTransformerAdapter(TowerAdapter):
         self.layers = tuple(range(len(self._resblocks) + 1))
         self.blocks = self.layers[1:]
         self.pooled_token = 0 if visual.attn_pool is None and visual.pool_type == "tok" else None
+        self.class_token = 0
+        self.native_pooling = {"tok": "class token", "avg": "average"}[visual.pool_type]
+        if visual.attn_pool is not None:
+            self.native_pooling = "attention"
 
     def modules(self, want: Collection[str]) -> dict[str, nn.Module]:
         """Name the transformer, its blocks, the final norm, and what attention and MLP add if wanted."""
@@ -399,6 +536,14 @@ class VisionTransformerAdapter(TowerAdapter):
         block = self._resblocks[layer - 1]
         return _multihead_weights(block.attn, scale=getattr(block.ls_1, "gamma", None))
 
+    def after_attention(self, layer: int, tokens: Tensor) -> Tensor:
+        """Add the block's MLP, after its layer scale."""
+        if layer not in self.blocks:
+            raise self._no_block(layer)
+        block = self._resblocks[layer - 1]
+        tokens = tokens.to(self.visual.conv1.weight.dtype)
+        return (tokens + block.ls_2(block.mlp(block.ln_2(tokens)))).float()
+
     def pool(self, calls: Calls) -> Pooling:
         """Describe the pooling, whichever of the three it is."""
         normalised, normed = (tensor.float() for tensor in calls["final_norm"])
@@ -426,13 +571,27 @@ class VisionTransformerAdapter(TowerAdapter):
             pooling_attention=attention,
         )
 
-    def project(self, tokens: Tensor) -> Tensor:
-        """Apply the pooler's values and output, if there is one, the final norm and the projection."""
+    def candidates(self, tokens: Tensor) -> Tensor:
+        """Apply the pooler's values and output, if there is one; else the final norm, if it precedes pooling."""
         pooler = self.visual.attn_pool
         if pooler is not None:
-            weights, read = _multihead_weights(pooler.attn), _layer_norm(pooler.ln_k, tokens)
-            tokens = read @ weights.passed_on.sum(0) + weights.passed_on_bias
-        return _layer_norm(self.visual.ln_post, tokens) @ self.visual.proj.float()
+            return _multihead_weights(pooler.attn).alone(_layer_norm(pooler.ln_k, tokens))
+        return tokens.float() if self.visual.final_ln_after_pool else _layer_norm(self.visual.ln_post, tokens)
+
+    def embed(self, pooled: Tensor) -> Tensor:
+        """Apply the final norm, if it follows pooling, and the projection."""
+        if self.visual.attn_pool is not None or self.visual.final_ln_after_pool:
+            pooled = _layer_norm(self.visual.ln_post, pooled)
+        return pooled @ self.visual.proj.float()
+
+    def pooling_reads(self, tokens: Tensor) -> tuple[AttentionWeights, Tensor, Tensor]:
+        """Return the pooler's weights; its queries that reach the embedding read all tokens."""
+        pooler = self.visual.attn_pool
+        if pooler is None:
+            return super().pooling_reads(tokens)
+        queries = pooler.query[self._shares(len(pooler.query)) > 0]
+        reading = _layer_norm(pooler.ln_q, queries)[None]
+        return _multihead_weights(pooler.attn), reading, _layer_norm(pooler.ln_k, tokens)
 
     def _shares(self, n_vectors: int) -> Tensor:
         """Share of each of the vectors, tokens or answers to the pooler's queries, in the pooled one."""
@@ -476,6 +635,8 @@ class ModifiedResNetAdapter(TowerAdapter):
         self.layers = (sum(map(len, (visual.layer1, visual.layer2, visual.layer3, visual.layer4))),)
         self.blocks = ()
         self.pooled_token = None
+        self.class_token = None
+        self.native_pooling = "attention"
 
     def modules(self, want: Collection[str]) -> dict[str, nn.Module]:
         """Name the attention pooling."""
@@ -498,10 +659,18 @@ class ModifiedResNetAdapter(TowerAdapter):
             pooling_attention=rows,
         )
 
-    def project(self, tokens: Tensor) -> Tensor:
+    def candidates(self, tokens: Tensor) -> Tensor:
         """Apply the values and the output of the attention pooling to each token."""
-        weights = self._weights()
-        return tokens.float() @ weights.passed_on.sum(0) + weights.passed_on_bias
+        return self._weights().alone(tokens.float())
+
+    def embed(self, pooled: Tensor) -> Tensor:
+        """Leave it at that: the attention pooling's output is the embedding."""
+        return pooled
+
+    def pooling_reads(self, tokens: Tensor) -> tuple[AttentionWeights, Tensor, Tensor]:
+        """Return the weights of the attention pooling, in which the mean token reads all tokens."""
+        tokens = tokens.float()
+        return self._weights(), tokens[:, :1], tokens
 
     def _weights(self) -> AttentionWeights:
         pooling = self.visual.attnpool
