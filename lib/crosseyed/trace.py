@@ -270,7 +270,7 @@ class AttentionWeights:
         Parameters
         ----------
         rows : torch.Tensor, shape (batch, heads, n_reading, n_read)
-            Weights of the tokens read; sum to 1 over the last axis.
+            Weights of the tokens read: the model's sum to 1 over the last axis.
         read : torch.Tensor, shape (batch, n_read, width)
             Input of the values.
 
@@ -295,6 +295,36 @@ class AttentionWeights:
             Values and output applied to each token.
         """
         return tokens @ self.passed_on.sum(0) + self.passed_on_bias
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionStep:
+    """One attention of a tower and the modules around it: what to hook in order to change it.
+
+    Attributes
+    ----------
+    entry : torch.nn.Module
+        Its first input holds the tokens that are read.
+    exit : torch.nn.Module
+        Its output is what the attention writes: (batch, tokens or queries, output_width), or (batch, output_width)
+        where one token reads.
+    rows : slice
+        Which of these the embedding is made of, if nothing but this step changes: the class token where pooling
+        takes it, all tokens where pooling combines them, the queries in use of attention pooling.
+    weights : AttentionWeights
+        From the tokens to the output of `exit`.
+    tokens : callable
+        From the first input of `entry` to the tokens read, (batch, n_read, width), before any norm.
+    attended : callable
+        From those tokens to the inputs of queries, (batch or 1, len(rows), reading_width), and of keys.
+    """
+
+    entry: nn.Module
+    exit: nn.Module
+    rows: slice
+    weights: AttentionWeights
+    tokens: Callable[[Tensor], Tensor]
+    attended: Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 Calls = Mapping[str, tuple[Tensor, Tensor]]
@@ -482,6 +512,17 @@ class TowerAdapter(ABC):
         """
         raise self._no_block(layer)
 
+    def attention_steps(self) -> dict[int, AttentionStep]:
+        """Return every attention that can be changed, by the depth that it leads to.
+
+        Returns
+        -------
+        dict of int to AttentionStep
+            The blocks' in their order, then, of a tower that pools by attention, its pooling, one depth after the
+            last; empty unless a family says how.
+        """
+        return {}
+
     def _no_block(self, layer: int) -> InputError:
         valid = (
             f"one of {self.blocks[0]} to {self.blocks[-1]}" if self.blocks else "there are none in this tower"
@@ -593,6 +634,38 @@ class VisionTransformerAdapter(TowerAdapter):
         reading = _layer_norm(pooler.ln_q, queries)[None]
         return _multihead_weights(pooler.attn), reading, _layer_norm(pooler.ln_k, tokens)
 
+    def attention_steps(self) -> dict[int, AttentionStep]:
+        """Return the attention of the blocks and, if there is one, of the pooler."""
+        token = self.pooled_token
+        rows = slice(None) if token is None else slice(token, token + 1)
+
+        def normed(tokens: Tensor, norm: nn.Module) -> tuple[Tensor, Tensor]:
+            read = norm(tokens)
+            return read[:, rows], read
+
+        steps = {
+            layer: AttentionStep(
+                entry=block,
+                exit=block.ls_1,
+                rows=rows,
+                weights=self.attention(layer),
+                tokens=lambda entering: entering,
+                attended=partial(normed, norm=block.ln_1),
+            )
+            for layer, block in zip(self.blocks, self._resblocks, strict=True)
+        }
+        pooler = self.visual.attn_pool
+        if pooler is not None:
+            steps[self.layers[-1] + 1] = AttentionStep(
+                entry=pooler,
+                exit=pooler,
+                rows=slice(0, 1) if self.visual.pool_type == "tok" else slice(1, None),
+                weights=_multihead_weights(pooler.attn),
+                tokens=lambda entering: entering,
+                attended=lambda tokens: self.pooling_reads(tokens)[1:],
+            )
+        return steps
+
     def _shares(self, n_vectors: int) -> Tensor:
         """Share of each of the vectors, tokens or answers to the pooler's queries, in the pooled one."""
         shares = torch.zeros(n_vectors)
@@ -671,6 +744,20 @@ class ModifiedResNetAdapter(TowerAdapter):
         """Return the weights of the attention pooling, in which the mean token reads all tokens."""
         tokens = tokens.float()
         return self._weights(), tokens[:, :1], tokens
+
+    def attention_steps(self) -> dict[int, AttentionStep]:
+        """Return the attention pooling."""
+        layer, pooling = self.layers[-1], self.visual.attnpool
+        return {
+            layer + 1: AttentionStep(
+                entry=pooling,
+                exit=pooling,
+                rows=slice(0, 1),
+                weights=self._weights(),
+                tokens=lambda cells: self.tokens({"pooling": (cells, cells)}, layer),
+                attended=lambda tokens: self.pooling_reads(tokens)[1:],
+            )
+        }
 
     def _weights(self) -> AttentionWeights:
         pooling = self.visual.attnpool
