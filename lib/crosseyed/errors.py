@@ -49,3 +49,25 @@ def suggest(word: str, choices: Iterable[str]) -> str:
     by_lower = {choice.lower(): choice for choice in choices}
     near = difflib.get_close_matches(word.lower(), list(by_lower), n=3, cutoff=0.6)
     return "; did you mean " + " or ".join(repr(by_lower[match]) for match in near) + "?" if near else ""
+
+
+def check_choice(argument: str, value: str, choices: Iterable[str]) -> None:
+    """Refuse a value that is not among the choices.
+
+    Parameters
+    ----------
+    argument : str
+        What the message calls the value.
+    value : str
+        What was given.
+    choices : iterable of str
+        What would have been valid.
+
+    Raises
+    ------
+    InputError
+        The value is another; the message offers the nearest choices and lists all.
+    """
+    if value not in choices:
+        near = suggest(value, choices) or "."
+        raise InputError(f"Unknown {argument} {value!r}{near} Choose from {', '.join(choices)}.")

@@ -83,6 +83,23 @@ def read_image(source: ImageSource) -> Image.Image:
     )
 
 
+def check_several(images: Iterable[ImageSource]) -> None:
+    """Refuse a single image where several are expected.
+
+    Parameters
+    ----------
+    images : iterable of ImageSource
+        What was given.
+
+    Raises
+    ------
+    InputError
+        It is a file name or a Pillow image.
+    """
+    if isinstance(images, str | os.PathLike | Image.Image):
+        raise InputError(f"Several images are expected, not one: put {images!r} into a list.")
+
+
 def map_ahead(
     function: Callable[[_Item], _Result], items: Iterable[_Item], *, workers: int, ahead: int
 ) -> Iterator[_Result]:

@@ -12,15 +12,14 @@ import numpy as np
 import torch
 from open_clip import CLIP
 from open_clip.transform import PreprocessCfg, image_transform_v2
-from PIL import Image
 from torch import Tensor, nn
 from torchvision.transforms import Compose
 from tqdm import tqdm
 
 from crosseyed.checkpoints import load_weights
 from crosseyed.encoder import Encoder, UnreadableImagesWarning
-from crosseyed.errors import InputError, suggest
-from crosseyed.images import ImageSource, UnreadableImage, map_ahead, read_image
+from crosseyed.errors import InputError, check_choice
+from crosseyed.images import ImageSource, UnreadableImage, check_several, map_ahead, read_image
 from crosseyed.sources import config_of, create, find_source, tokenizer_of, weights_of
 from crosseyed.towers import Tower, describe_tower
 
@@ -156,8 +155,7 @@ class ClipModel(Encoder):
         UnreadableImagesWarning
             Once, at the end, if images could not be read: how many and which.
         """
-        if isinstance(images, str | os.PathLike | Image.Image):
-            raise InputError(f"Several images are expected, not one: put {images!r} into a list.")
+        check_several(images)
         size = batch_size or _IMAGES_AT_ONCE.get(self.device.type, _IMAGES_AT_ONCE["cpu"])
         # torch's threads, because that is the number of cores this process may use
         workers = min(torch.get_num_threads(), _WORKERS_AT_MOST)
@@ -172,7 +170,7 @@ class ClipModel(Encoder):
                 bar.update(len(batch))
         if unreadable:
             # the caller of encode_images, or of whatever else reads its images here
-            warnings.warn(_report(unreadable, done), UnreadableImagesWarning, stacklevel=3)
+            warnings.warn(report_unreadable(unreadable, done), UnreadableImagesWarning, stacklevel=3)
 
     def to_input(self, pixels: Sequence[np.ndarray]) -> Tensor:
         """Finish the model's transform for a whole batch, on the model's device and in its precision.
@@ -314,9 +312,9 @@ def load(
         A checkpoint is damaged, unsafe or of another architecture.
     """
     chosen_device = choose_device(device)
-    _check_choice("precision", precision, PRECISIONS)
+    check_choice("precision", precision, PRECISIONS)
     if resize is not None:
-        _check_choice("resize", resize, RESIZES)
+        check_choice("resize", resize, RESIZES)
     source = find_source(model, pretrained)
     if random_init and (pretrained or checkpoint):
         raise InputError("random_init=True asks for random weights: leave out pretrained and checkpoint.")
@@ -361,18 +359,26 @@ def _unit(embeddings: Tensor) -> Tensor:
     return nn.functional.normalize(embeddings.float(), dim=-1).cpu()
 
 
-def _report(unreadable: list[UnreadableImage], total: int) -> str:
+def report_unreadable(unreadable: Sequence[UnreadableImage], total: int) -> str:
+    """Say how many images could not be read and which; the message of `UnreadableImagesWarning`.
+
+    Parameters
+    ----------
+    unreadable : sequence of UnreadableImage
+        Those that could not be read; the first twenty are named.
+    total : int
+        Number of all images.
+
+    Returns
+    -------
+    str
+        The message.
+    """
     names = [f"{image.name} ({image.reason})" for image in unreadable[:_NAMED_AT_MOST]]
     if len(unreadable) > _NAMED_AT_MOST:
         names.append(f"{len(unreadable) - _NAMED_AT_MOST} more")
     listed = "; ".join(names)
     return f"{len(unreadable)} of {total} images could not be read, their embeddings are NaN: {listed}."
-
-
-def _check_choice(argument: str, value: str, choices: Iterable[str]) -> None:
-    if value not in choices:
-        near = suggest(value, choices) or "."
-        raise InputError(f"Unknown {argument} {value!r}{near} Choose from {', '.join(choices)}.")
 
 
 def choose_device(name: str) -> torch.device:
