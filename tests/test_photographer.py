@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from crosseyed.errors import InputError
-from crosseyed.photographer import TEMPLATES, mention_probability, photograph
+from crosseyed.photographer import TEMPLATES, Dose, mention_probability, photograph, snapshot
 from crosseyed.stimuli import BACKGROUNDS, Cutout, objects_of
 
 PICTURES = 4000
@@ -178,3 +178,68 @@ def test_a_picture_is_decided_by_its_source_of_chance():
 def test_bad_input_is_named(cutouts, subject, message):
     with pytest.raises(InputError, match=message):
         photograph(cutouts, subject, "centered", np.random.default_rng(0), 64)
+
+
+# --- snapshots ---
+
+# An object in the place of a smaller one may have to move by half the difference of their sizes to be wholly inside.
+MOVED_INWARD = (0.38 - 0.22) / 2 * 2
+
+
+def snapshots(dose, pictures=2000):
+    """List for each picture the eccentricities of the named object and of the others."""
+    found = []
+    for number in range(pictures):
+        subject = objects_of(CUTOUTS)[number % 30]
+        scene, caption = snapshot(CUTOUTS, subject, dose, np.random.default_rng([5, number]), 64)
+        assert named_in(caption)[1] == [subject]
+        distances = {placement.cutout.object: distance(placement) for placement in scene.placements}
+        assert len(distances) == dose.n_objects
+        found.append((distances.pop(subject), list(distances.values())))
+    return found
+
+
+@pytest.mark.parametrize("spread", [0.03, 0.1])
+def test_snapshots_stand_as_far_from_the_center_as_the_spread_says(spread):
+    named = np.array([named for named, _ in snapshots(Dose(spread=spread))])
+    # x and y are normal, so the distance over half the diagonal has the mean square 2 · spread² / 0.5
+    assert np.sqrt((named**2).mean()) == pytest.approx(2 * spread, rel=0.1)
+
+
+def test_a_silent_caption_names_the_most_central_object():
+    assert all(
+        named <= min(others) + MOVED_INWARD for named, others in snapshots(Dose(silence=1, n_objects=3))
+    )
+
+
+@pytest.mark.parametrize("silence", [0.0, 0.5])
+def test_silence_is_the_share_of_captions_that_look_at_the_place(silence):
+    central = np.mean(
+        [named <= min(others) for named, others in snapshots(Dose(silence=silence, n_objects=3))]
+    )
+    assert central == pytest.approx(silence + (1 - silence) / 3, abs=0.04)
+
+
+def test_silence_changes_what_is_named_and_not_where_objects_stand():
+    def places(silence):
+        return np.array([[named, *others] for named, others in snapshots(Dose(silence=silence, n_objects=3))])
+
+    assert np.abs(np.sort(places(1.0)) - np.sort(places(0.0))).mean() < 0.02
+
+
+@pytest.mark.parametrize(
+    ("dose", "message"),
+    [
+        ({"spread": 0}, "spread is 0"),
+        ({"silence": 1.5}, "silence is 1.5"),
+        ({"n_objects": 0}, "n_objects is 0"),
+    ],
+)
+def test_doses_out_of_range_are_refused(dose, message):
+    with pytest.raises(InputError, match=message):
+        Dose(**dose)
+
+
+def test_a_snapshot_needs_enough_objects():
+    with pytest.raises(InputError, match="give at least 3"):
+        snapshot(CUTOUTS[:2], "a0", Dose(n_objects=3), np.random.default_rng(0), 64)

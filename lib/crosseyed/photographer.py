@@ -187,9 +187,9 @@ def snapshot(
     shown = [_draw_rendering(cutouts, subject, rng), *_draw_others(cutouts, subject, dose.n_objects - 1, rng)]
     placements = [Placement(cutout, 0.5, 0.5, rng.uniform(*_SIZE_SNAPSHOT)) for cutout in shown]
     placements = _scatter(placements, rng, dose.spread)
-    if rng.random() < dose.silence:
-        nearest = min(placements, key=lambda placement: eccentricity(placement.x, placement.y))
-        placements = _exchange(placements, 0, placements.index(nearest))
+    distances = [eccentricity(placement.x, placement.y) for placement in placements]
+    named = int(np.argmin(distances)) if rng.random() < dose.silence else int(rng.integers(len(placements)))
+    placements = _exchange(placements, 0, named)  # the first is the subject, whichever place it was given
     caption = TEMPLATES[rng.integers(len(TEMPLATES))].format(subject)
     scene = Scene(caption, _draw_background(rng), tuple(reversed(placements)), height=side, width=side)
     return scene, caption

@@ -1,0 +1,79 @@
+from dataclasses import replace
+from math import inf
+
+import pandas as pd
+import pytest
+
+from crosseyed import experiments, training
+from crosseyed.errors import InputError
+from crosseyed.experiments import Trial
+from crosseyed.provenance import COLUMNS
+
+QUICK = replace(experiments.BASE, steps=2, warmup=1, n_objects=5)
+
+
+def trial(pooling="class token", positions="uniform"):
+    recipe = replace(QUICK, pooling=pooling, positions=positions)
+    return Trial(f"{pooling}, {positions}", recipe, {"pooling": pooling})
+
+
+def test_every_trial_is_asked_about_every_object_of_its_world_in_every_cell(tmp_path):
+    trials = [trial(pooling) for pooling in training.POOLINGS]
+    table = experiments.run(trials, tmp_path, progress=False)
+    assert table.groupby("pooling").size().to_dict() == dict.fromkeys(training.POOLINGS, 5 * 2 * 25)
+    assert table["correct"].dtype == "boolean"
+    assert (table["correct"] == (table["choice"] == table["object"])).all()
+    assert table["center"].sum() == 4 * 5 * 2
+    assert not table[list(COLUMNS)].isna().any(axis=None)
+    assert table.groupby("pooling")[list(COLUMNS)].nunique().eq(1).all(axis=None)
+    # one question to all models: same pictures, same objects
+    assert table.groupby("image")["pooling"].nunique().eq(4).all()
+
+
+def test_what_is_done_is_not_done_again_and_what_was_killed_goes_on(tmp_path, monkeypatch):
+    first, second = trial(), trial("max")
+    done = experiments.run([first], tmp_path, progress=False)
+    real, trained = training.train, []
+
+    def killed(recipe, *arguments, **options):
+        trained.append(recipe)
+        if len(trained) == 1:
+            raise KeyboardInterrupt
+        return real(recipe, *arguments, **options)
+
+    monkeypatch.setattr(training, "train", killed)
+    with pytest.raises(KeyboardInterrupt):
+        experiments.run([first, second], tmp_path, progress=False)
+    table = experiments.run([first, second], tmp_path, progress=False)
+    assert trained == [second.recipe] * 2
+    pd.testing.assert_frame_equal(table[table["model"] == first.name].reset_index(drop=True), done)
+
+
+def test_a_folder_of_another_recipe_is_refused(tmp_path):
+    experiments.run([trial()], tmp_path, progress=False)
+    other = replace(trial(), recipe=replace(QUICK, steps=3))
+    with pytest.raises(InputError, match="another recipe; delete the folder"):
+        experiments.run([other], tmp_path, progress=False)
+
+
+def test_trials_of_an_experiment_differ_in_what_it_is_about_alone():
+    pooling = [each.recipe for each in experiments.find_trials("pooling")]
+    assert {replace(each, pooling="max", positions="uniform", seed=0) for each in pooling} == {
+        replace(experiments.BASE, pooling="max", positions="uniform")
+    }
+    assert len(set(pooling)) == len(pooling) == 10
+    origins = experiments.find_trials("origins")
+    assert {replace(each.recipe, positions="uniform", seed=0) for each in origins} == {
+        replace(experiments.BASE, positions="uniform")
+    }
+    spread = [each.recipe.positions for each in origins if each.about["varied"] == "spread"]
+    silence = [each.recipe.positions for each in origins if each.about["varied"] == "silence"]
+    assert {(dose.silence, dose.n_objects) for dose in spread} == {(0, 1)}
+    assert {(dose.spread, dose.n_objects) for dose in silence} == {(inf, 3)}
+    assert all(sum(dose == end for dose in spread) == 2 for end in (spread[0], spread[4]))
+    assert all(sum(dose == end for dose in silence) == 2 for end in (silence[0], silence[4]))
+
+
+def test_unknown_experiment_is_told_the_nearest():
+    with pytest.raises(InputError, match="did you mean 'origins'"):
+        experiments.find_trials("origin")
