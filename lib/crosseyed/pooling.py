@@ -1,0 +1,684 @@
+r"""Replace the pooling of a frozen tower: another step from its tokens to one vector, without training.
+
+The tower runs as it is; what a method needs of it is read with `crosseyed.trace`. So changes that a context
+manager makes to the model, of positions or of attention, take effect here too. Only a method that replaces the
+attention of the last block, or that of attention pooling, overrides a change of that very attention.
+
+Notation
+--------
+v_t is what the tower's own pooling would take from spatial token t = 1 … T, the `candidates` of
+`crosseyed.trace.TowerAdapter`:
+
+- class-token and average pooling: the token after the final norm, before the projection. (Where a tower has its
+  final norm after pooling, the token itself; the norm then follows this pooling too.)
+- attention pooling, in a ViT or a ResNet: what the attention would write if it read that token alone, that is its
+  values and its output applied to the token (as ECLIP does for ResNets).
+
+Pooled vectors then go through what follows pooling in the tower, `embed`: the projection, for instance. Hence
+"max" equals a tower that was trained with a maximum in the place of its `_global_pool`.
+
+Methods of the last block run it again on its own input x_t, with other attention; the residual connection and
+the MLP stay. Two kinds:
+
+- *uniform*, *sharpened* and *flattened attention* change the probabilities A with which the pooled vector is
+  formed: in the last block the class token's row, or, where the tower averages, the rows of all spatial tokens; in
+  a tower with attention pooling, that attention instead of the last block's. The tower's own pooling follows.
+- *value only*, *query-query*, *key-key* and *value-value* concern the spatial tokens: their outputs of the last
+  block are computed anew, become v_t as above, and are averaged. The class token is read like any other token but
+  not pooled. The papers read spatial tokens one by one, for segmentation; averaging them is this module's choice.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from numbers import Integral, Real
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 (its usual name)
+
+from crosseyed.encoder import Encoder
+from crosseyed.errors import InputError, suggest
+from crosseyed.images import ImageSource
+from crosseyed.models import ClipModel
+from crosseyed.trace import AttentionWeights, Calls, TowerAdapter, adapter_of, hooked, stream
+
+NEEDS: dict[str, Callable[[TowerAdapter], bool]] = {
+    "spatial tokens": lambda adapter: math.prod(adapter.grid) > 0,
+    "a class token": lambda adapter: adapter.class_token is not None,
+    "attention pooling": lambda adapter: adapter.native_pooling == "attention",
+    "transformer blocks": lambda adapter: bool(adapter.blocks),
+    "attention": lambda adapter: bool(adapter.blocks) or adapter.native_pooling == "attention",
+}
+"""What a method may need, and whether a tower has it."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A hyper-parameter of a pooling method.
+
+    Attributes
+    ----------
+    default : float or int
+        Its value where none is given; an int if it must be whole.
+    valid : pandas.Interval
+        Its range.
+    meaning : str
+        What it is.
+    """
+
+    default: float
+    valid: pd.Interval
+    meaning: str
+
+
+@dataclass(frozen=True)
+class PoolingMethod:
+    """A step from tokens to one vector; the module's docstring explains the formulas' symbols.
+
+    Attributes
+    ----------
+    name : str
+        Its name in `POOLINGS`.
+    formula : str
+        In LaTeX.
+    source : str
+        Where it comes from.
+    needs : tuple of str
+        What it needs of a tower: keys of `NEEDS`.
+    step : callable
+        From a batch that went through the tower, and the parameters, to embeddings (batch, embed_dim), not
+        normalised; of a method that needs the caption, from batch and captions to cosines (batch, n_texts).
+    parameters : mapping of str to Parameter
+        Its hyper-parameters.
+    by_caption : bool
+        Whether the vector depends on the caption, so that an image has none of its own.
+    """
+
+    name: str
+    formula: str
+    source: str
+    needs: tuple[str, ...]
+    step: Callable[..., Tensor] = field(repr=False)
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    by_caption: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class PooledModel(Encoder):
+    """A model whose tower is pooled in another way; made by `pool`.
+
+    Attributes
+    ----------
+    clip_model : ClipModel
+        The model that computes; texts are embedded by it unchanged.
+    method : PoolingMethod
+        The pooling.
+    parameters : mapping of str to float
+        The value of each of the method's parameters.
+    """
+
+    clip_model: ClipModel
+    method: PoolingMethod
+    parameters: Mapping[str, float]
+
+    @property
+    def pooling(self) -> str:
+        """The method and its parameters, e.g. ``"top-k (k=4)"``: column `pooling` of the tables."""
+        values = ", ".join(f"{name}={value:g}" for name, value in self.parameters.items())
+        return f"{self.method.name} ({values})" if values else self.method.name
+
+    @property
+    def name(self) -> str:
+        """Name of the model and the pooling, e.g. ``"pocketclip-centered, max"``."""
+        return f"{self.clip_model.name}, {self.pooling}"
+
+    @property
+    def model(self) -> str:
+        """The architecture or repository of the model."""
+        return self.clip_model.model
+
+    @property
+    def pretrained(self) -> str:
+        """Where the weights of the model come from."""
+        return self.clip_model.pretrained
+
+    @property
+    def logit_scale(self) -> float:
+        """The factor from cosine similarity to logit that the model has learned, with its own pooling."""
+        return self.clip_model.logit_scale
+
+    def encode_images(self, images: Iterable[ImageSource], *, progress: bool = True) -> np.ndarray:
+        """Return the embeddings of any number of images, in constant memory beyond them.
+
+        As `ClipModel.encode_images`.
+
+        Raises
+        ------
+        InputError
+            As for `ClipModel.encode_images`; or the pooling depends on the caption.
+        """
+        if self.method.by_caption:
+            raise InputError(
+                f"With the pooling {self.method.name!r} an image has another vector for each caption: call "
+                "similarities(images, texts) instead of encode_images(images)."
+            )
+        (vectors,) = _run([self], images, None, progress)
+        return vectors
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the embeddings of the texts, which are the model's."""
+        return self.clip_model.encode_texts(texts)
+
+    def similarities(
+        self, images: Iterable[ImageSource], texts: Sequence[str], *, progress: bool = True
+    ) -> np.ndarray:
+        """Return the cosine of every image's vector with every text's; see `crosseyed.encoder.Scorer`."""
+        (cosines,) = pool_together([self], images, texts, progress=progress)
+        return cosines
+
+
+def supported(model: ClipModel) -> list[str]:
+    """List the poolings that a model's tower supports.
+
+    Parameters
+    ----------
+    model : ClipModel
+        A loaded model.
+
+    Returns
+    -------
+    list of str
+        Names, in the order of `POOLINGS`; among them the tower's own pooling, `native`.
+
+    Raises
+    ------
+    UnsupportedTower
+        The tower is of a family that tracing does not know.
+    """
+    adapter = adapter_of(model)
+    return [name for name, method in POOLINGS.items() if not _missing(method, adapter)]
+
+
+def native(model: ClipModel) -> str:
+    """Return the name of the pooling that the tower was trained with.
+
+    Parameters
+    ----------
+    model : ClipModel
+        A loaded model.
+
+    Returns
+    -------
+    {"class token", "average", "attention"}
+        ``pool(model, native(model))`` gives the model's own embeddings.
+
+    Raises
+    ------
+    UnsupportedTower
+        The tower is of a family that tracing does not know.
+    """
+    return adapter_of(model).native_pooling
+
+
+def pool(model: ClipModel, name: str, **parameters: float) -> PooledModel:
+    """Replace the pooling of a model.
+
+    Parameters
+    ----------
+    model : ClipModel
+        A loaded model; it is left as it is.
+    name : str
+        One of `supported`; `POOLINGS` has formula, source and parameters.
+    **parameters : float
+        Parameters of the method, in their ranges; each has a default.
+
+    Returns
+    -------
+    PooledModel
+        An `Encoder`; with a pooling that depends on the caption, a `Scorer` only.
+
+    Raises
+    ------
+    InputError
+        There is no such pooling, or the tower does not support it; a parameter is unknown or out of range.
+    UnsupportedTower
+        The tower is of a family that tracing does not know.
+    """
+    adapter, able = adapter_of(model), supported(model)
+    if name not in POOLINGS:
+        near = suggest(name, POOLINGS) or "."
+        raise InputError(f"There is no pooling {name!r}{near} {model.name} supports {', '.join(able)}.")
+    method = POOLINGS[name]
+    if missing := _missing(method, adapter):
+        raise InputError(
+            f"The pooling {name!r} needs {' and '.join(missing)}, which the tower of {model.name} "
+            f"({model.tower.kind}) does not have; it supports {', '.join(able)}."
+        )
+    for given in parameters.keys() - method.parameters.keys():
+        near = suggest(given, method.parameters) or "."
+        known = ", ".join(method.parameters) or "none"
+        raise InputError(f"The pooling {name!r} has no parameter {given!r}{near} Its parameters: {known}.")
+    values = {key: parameter.default for key, parameter in method.parameters.items()} | parameters
+    for key, value in values.items():
+        _check_value(name, key, value, method.parameters[key])
+    if values.get("k", 0) > math.prod(adapter.grid):
+        raise InputError(
+            f"k={values['k']} of the pooling {name!r} exceeds the number of spatial tokens of {model.name}, "
+            f"{math.prod(adapter.grid)}."
+        )
+    return PooledModel(model, method, values)
+
+
+def pool_together(
+    models: Sequence[PooledModel],
+    images: Iterable[ImageSource],
+    texts: Sequence[str],
+    *,
+    progress: bool = True,
+) -> list[np.ndarray]:
+    """Compare images and texts under several poolings of one model, whose tower runs once on each image.
+
+    Parameters
+    ----------
+    models : sequence of PooledModel
+        Poolings of one and the same `ClipModel`.
+    images : iterable of ImageSource
+        The images; may be a generator. They are not kept.
+    texts : sequence of str
+        Captions.
+    progress : bool
+        Show a progress bar if the standard error is a terminal.
+
+    Returns
+    -------
+    list of numpy.ndarray, shape (n_images, n_texts)
+        For each of the models, what its own `similarities` gives.
+
+    Raises
+    ------
+    InputError
+        There are no models, or they pool different ones; as for `ClipModel.encode_images` and `encode_texts`.
+
+    Warns
+    -----
+    UnreadableImagesWarning
+        Once, at the end, if images could not be read; their rows are NaN.
+    """
+    if len({id(model.clip_model) for model in models}) != 1:
+        raise InputError(
+            "pool_together takes at least one pooling, and all of the same loaded model; load the model once and "
+            f"give it to every pool(model, name). Given: {', '.join(model.name for model in models) or 'none'}."
+        )
+    captions = models[0].encode_texts(texts)
+    results = _run(models, images, captions, progress)
+    return [
+        result.astype(np.float64)
+        if model.method.by_caption
+        else result.astype(np.float64) @ captions.T.astype(float)
+        for model, result in zip(models, results, strict=True)
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """A batch that went through the tower; what the methods share is computed once, when first needed.
+
+    Attributes
+    ----------
+    adapter : TowerAdapter
+        Of the tower.
+    calls : mapping
+        What the tower's modules took and gave.
+    embedding : torch.Tensor, shape (batch, embed_dim)
+        The tower's own, not normalised.
+    """
+
+    adapter: TowerAdapter
+    calls: Calls
+    embedding: Tensor
+
+    @cached_property
+    def tokens(self) -> Tensor:
+        """The last tokens, (batch, tokens, width)."""
+        return self.adapter.tokens(self.calls, self.adapter.layers[-1]).float()
+
+    @cached_property
+    def spatial(self) -> Tensor:
+        """v_t, (batch, T, pooled_width)."""
+        return self.adapter.candidates(self.tokens[:, self.adapter.prefix :])
+
+    @cached_property
+    def entering(self) -> Tensor:
+        """What enters the last block, x_t, (batch, tokens, width)."""
+        return self.adapter.tokens(self.calls, self.adapter.blocks[-1] - 1).float()
+
+    @cached_property
+    def read(self) -> Tensor:
+        """What the attention of the last block reads, (batch, tokens, width)."""
+        return self.adapter.attended(self.calls, self.adapter.blocks[-1]).float()
+
+    @cached_property
+    def weights(self) -> AttentionWeights:
+        """The attention of the last block."""
+        return self.adapter.attention(self.adapter.blocks[-1])
+
+    @cached_property
+    def forming(self) -> tuple[AttentionWeights, Tensor, Tensor]:
+        """The attention that forms the pooled vector, and its (weights, reading, read)."""
+        if self.adapter.native_pooling == "attention":
+            return self.adapter.pooling_reads(self.tokens)
+        return self.weights, self.read[:, self.pooled], self.read
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """Logits of the attention that forms the pooled vector, (batch, heads, reading, tokens)."""
+        weights, reading, read = self.forming
+        return weights.logits(reading, read)
+
+    @property
+    def pooled(self) -> slice:
+        """The tokens that the tower's own pooling takes."""
+        token = self.adapter.pooled_token
+        return slice(self.adapter.prefix, None) if token is None else slice(token, token + 1)
+
+    def finish(self, written: Tensor, tokens: slice) -> Tensor:
+        """Go on from the last block's attention: add it to the tokens that read, and average what they become."""
+        after = self.adapter.after_attention(self.adapter.blocks[-1], self.entering[:, tokens] + written)
+        return self.adapter.embed(self.adapter.candidates(after).mean(1))
+
+
+def _class_token(batch: Batch) -> Tensor:
+    return batch.adapter.embed(batch.adapter.candidates(batch.tokens[:, batch.adapter.class_token]))
+
+
+def _own(batch: Batch) -> Tensor:
+    return batch.embedding
+
+
+def _average(vectors: Tensor) -> Tensor:
+    return vectors.mean(1)
+
+
+def _max(vectors: Tensor) -> Tensor:
+    return vectors.amax(1)
+
+
+def _generalised_mean(vectors: Tensor, p: float) -> Tensor:
+    least, most = vectors.amin(1, keepdim=True), vectors.amax(1, keepdim=True)
+    spread = most - least  # scaled to 0 … 1, so that no power overflows
+    scaled = (vectors - least) / spread.clamp_min(torch.finfo(spread.dtype).tiny)
+    return (least + spread * scaled.pow(p).mean(1, keepdim=True).pow(1 / p)).squeeze(1)
+
+
+def _log_sum_exp(vectors: Tensor, temperature: float) -> Tensor:
+    most = vectors.amax(1)
+    below = torch.expm1((vectors - most[:, None]) / temperature)  # exact also where the temperature is high
+    return most + temperature * torch.log1p(below.mean(1))
+
+
+def _top_k(vectors: Tensor, k: int) -> Tensor:
+    return vectors.topk(k, dim=1).values.mean(1)
+
+
+def _of_tokens(combine: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Turn a function from v_t to the pooled vector into a step."""
+
+    def step(batch: Batch, **parameters: float) -> Tensor:
+        return batch.adapter.embed(combine(batch.spatial, **parameters))
+
+    return step
+
+
+def _softmax(logits: Tensor, temperature: float, dim: int = -1) -> Tensor:
+    # the largest first becomes 0, so that the lowest temperatures do not overflow
+    return ((logits - logits.amax(dim, keepdim=True)) / temperature).softmax(dim)
+
+
+def _uniform_rows(logits: Tensor) -> Tensor:
+    return torch.full_like(logits, 1 / logits.shape[-1])
+
+
+def _of_rows(rows_of: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Turn a function from logits to probabilities into a step."""
+
+    def step(batch: Batch, **parameters: float) -> Tensor:
+        weights, _, read = batch.forming
+        written = weights.write(rows_of(batch.logits, **parameters), read)
+        if batch.adapter.native_pooling == "attention":
+            return batch.adapter.embed(written).mean(1)
+        return batch.finish(written, batch.pooled)
+
+    return step
+
+
+def _value_only(batch: Batch) -> Tensor:
+    spatial = slice(batch.adapter.prefix, None)
+    return batch.finish(batch.weights.alone(batch.read[:, spatial]), spatial)
+
+
+def _self_attention(batch: Batch, part: str) -> Tensor:
+    """Let both queries and keys of the last block be what `part` names: "query", "key" or "value"."""
+    spatial, matrix = slice(batch.adapter.prefix, None), getattr(batch.weights, part)
+    bias = getattr(batch.weights, f"{part}_bias")
+    alike = replace(batch.weights, query=matrix, key=matrix, query_bias=bias, key_bias=bias)
+    rows = alike.rows(batch.read[:, spatial], batch.read)
+    return batch.finish(batch.weights.write(rows, batch.read), spatial)
+
+
+def _masked_max(batch: Batch, fraction: float) -> Tensor:
+    attention = batch.logits.softmax(-1).mean((1, 2))[:, batch.adapter.prefix :]
+    n_kept = math.ceil(fraction * attention.shape[1] - 1e-9)  # 0.1 of 30 tokens are 3, whatever rounding says
+    kept = attention.topk(max(n_kept, 1), dim=1).indices
+    vectors = torch.take_along_dim(batch.spatial, kept[..., None], 1)
+    return batch.adapter.embed(vectors.amax(1))
+
+
+def _by_caption(batch: Batch, captions: Tensor, temperature: float) -> Tensor:
+    tokens = F.normalize(batch.adapter.embed(batch.spatial), dim=-1)
+    weights = _softmax(tokens @ captions.T, temperature, dim=1)
+    pooled = batch.adapter.embed(weights.mT @ batch.spatial)
+    return (F.normalize(pooled, dim=-1) * captions).sum(-1)
+
+
+_POSITIVE = pd.Interval(0, math.inf, closed="neither")
+
+_METHODS = (
+    PoolingMethod(
+        "class token",
+        r"v_\mathrm{class}",
+        "Dosovitskiy et al., ICLR 2021, arXiv 2010.11929; Radford et al., ICML 2021, arXiv 2103.00020",
+        ("a class token",),
+        _class_token,
+    ),
+    PoolingMethod(
+        "attention",
+        r"\sum_t A_t \, \mathrm{value}(x_t)",
+        "the tower's own: Radford et al., ICML 2021, arXiv 2103.00020 (ResNets); "
+        "Yu et al., TMLR 2022, arXiv 2205.01917 (CoCa)",
+        ("attention pooling",),
+        _own,
+    ),
+    PoolingMethod(
+        "average",
+        r"\frac{1}{T} \sum_t v_t",
+        "Lin, Chen and Yan, ICLR 2014, arXiv 1312.4400",
+        ("spatial tokens",),
+        _of_tokens(_average),
+    ),
+    PoolingMethod(
+        "max",
+        r"\max_t v_t \text{ (each channel)}",
+        "Oquab et al., CVPR 2015; after the tower: Li et al. 2022 (ECLIP), arXiv 2209.07046",
+        ("spatial tokens",),
+        _of_tokens(_max),
+    ),
+    PoolingMethod(
+        "generalised mean",
+        r"m + \left( \frac{1}{T} \sum_t (v_t - m)^p \right)^{1/p}, \; m = \min_t v_t \text{ (each channel)}",
+        "Radenović, Tolias and Chum, TPAMI 2019, arXiv 1711.02512, for activations that are never negative; here "
+        "counted from the least, because tokens have either sign",
+        ("spatial tokens",),
+        _of_tokens(_generalised_mean),
+        {
+            "p": Parameter(
+                3.0, pd.Interval(1, math.inf, closed="left"), "1 averages, large p tends to the maximum"
+            )
+        },
+    ),
+    PoolingMethod(
+        "log-sum-exp",
+        r"\tau \log \frac{1}{T} \sum_t \exp(v_t / \tau) \text{ (each channel)}",
+        "Pinheiro and Collobert, CVPR 2015, arXiv 1411.6228, with r = 1/τ",
+        ("spatial tokens",),
+        _of_tokens(_log_sum_exp),
+        {"temperature": Parameter(1.0, _POSITIVE, "τ: low tends to the maximum, high to the average")},
+    ),
+    PoolingMethod(
+        "top-k",
+        r"\text{mean of the } k \text{ largest } v_t \text{ (each channel)}",
+        "Durand, Thome and Cord, CVPR 2016 (WELDON)",
+        ("spatial tokens",),
+        _of_tokens(_top_k),
+        {"k": Parameter(4, _POSITIVE, "number of values: 1 is the maximum, all spatial tokens the average")},
+    ),
+    PoolingMethod(
+        "uniform attention",
+        r"A_t = 1 / n_\mathrm{tokens}",
+        "the limit of flattened attention",
+        ("attention",),
+        _of_rows(_uniform_rows),
+    ),
+    PoolingMethod(
+        "sharpened attention",
+        r"A = \mathrm{softmax}(q k^\top / (\tau \sqrt{d})), \; \tau \le 1",
+        "temperature of a softmax: Hinton, Vinyals and Dean 2015, arXiv 1503.02531",
+        ("attention",),
+        _of_rows(_softmax),
+        {
+            "temperature": Parameter(
+                0.5, pd.Interval(0, 1, closed="right"), "τ: 1 leaves the attention as it is"
+            )
+        },
+    ),
+    PoolingMethod(
+        "flattened attention",
+        r"A = \mathrm{softmax}(q k^\top / (\tau \sqrt{d})), \; \tau \ge 1",
+        "temperature of a softmax: Hinton, Vinyals and Dean 2015, arXiv 1503.02531",
+        ("attention",),
+        _of_rows(_softmax),
+        {
+            "temperature": Parameter(
+                2.0, pd.Interval(1, math.inf, closed="left"), "τ: 1 leaves the attention as it is"
+            )
+        },
+    ),
+    PoolingMethod(
+        "value only",
+        r"A = I \text{ in the last block}, \; \frac{1}{T} \sum_t v_t",
+        "Zhou, Loy and Dai, ECCV 2022 (MaskCLIP), arXiv 2112.01071",
+        ("transformer blocks",),
+        _value_only,
+    ),
+    PoolingMethod(
+        "query-query",
+        r"A = \mathrm{softmax}(q q^\top / \sqrt{d}) \text{ in the last block}, \; \frac{1}{T} \sum_t v_t",
+        "one half of the attention of Wang, Mei and Yuille, ECCV 2024 (SCLIP), arXiv 2312.01597",
+        ("transformer blocks",),
+        partial(_self_attention, part="query"),
+    ),
+    PoolingMethod(
+        "key-key",
+        r"A = \mathrm{softmax}(k k^\top / \sqrt{d}) \text{ in the last block}, \; \frac{1}{T} \sum_t v_t",
+        "the other half of the attention of Wang, Mei and Yuille, ECCV 2024 (SCLIP), arXiv 2312.01597",
+        ("transformer blocks",),
+        partial(_self_attention, part="key"),
+    ),
+    PoolingMethod(
+        "value-value",
+        r"A = \mathrm{softmax}(v v^\top / \sqrt{d}) \text{ in the last block}, \; \frac{1}{T} \sum_t v_t",
+        "Li et al. 2023 (CLIP Surgery), arXiv 2304.05653; there in several blocks and without their MLPs",
+        ("transformer blocks",),
+        partial(_self_attention, part="value"),
+    ),
+    PoolingMethod(
+        "caption-conditioned",
+        r"\cos(c, \mathrm{embed}(\sum_t w_t v_t)), \; "
+        r"w = \mathrm{softmax}_t(\cos(c, \mathrm{embed}(v_t)) / \tau) \text{ for the caption's } c",
+        "Bain et al. 2022, arXiv 2205.08508, there over the frames of a video",
+        ("spatial tokens",),
+        _by_caption,
+        {
+            "temperature": Parameter(
+                0.01, _POSITIVE, "τ: low tends to the token most similar, high to the average"
+            )
+        },
+        by_caption=True,
+    ),
+    PoolingMethod(
+        "masked max",
+        r"\max_{t \in M} v_t, \; M = \text{the tokens with the largest } A_t",
+        "Li et al. 2022 (ECLIP), arXiv 2209.07046; the mask here from the tower's own attention, mean of its heads",
+        ("spatial tokens", "attention"),
+        _masked_max,
+        {"fraction": Parameter(0.5, pd.Interval(0, 1, closed="right"), "|M| / T: 1 is the maximum over all")},
+    ),
+)
+
+POOLINGS: dict[str, PoolingMethod] = {method.name: method for method in _METHODS}
+"""The pooling methods by name."""
+
+
+def _run(
+    models: Sequence[PooledModel], images: Iterable[ImageSource], captions: np.ndarray | None, progress: bool
+) -> list[np.ndarray]:
+    """Return for each model its unit vectors (n_images, embed_dim), or its cosines (n_images, n_texts)."""
+    clip_model = models[0].clip_model
+    adapter = adapter_of(clip_model)
+    texts = None if captions is None else torch.from_numpy(captions).to(clip_model.device)
+
+    @torch.inference_mode()
+    def run(pixels: Tensor, _: int) -> list[np.ndarray]:
+        with hooked(adapter.modules(())) as calls:
+            embedding = clip_model.clip.encode_image(pixels)
+        batch = Batch(adapter, calls, embedding)
+        return [_pooled(model, batch, texts).cpu().numpy() for model in models]
+
+    results = [[np.empty((0, _width(model, captions)), np.float32)] for model in models]
+    for batch in stream(clip_model, images, run, progress=progress):
+        for parts, part in zip(results, batch, strict=True):
+            parts.append(part)
+    return [np.concatenate(parts) for parts in results]
+
+
+def _pooled(model: PooledModel, batch: Batch, texts: Tensor | None) -> Tensor:
+    method = model.method
+    if method.by_caption:
+        return method.step(batch, texts, **model.parameters)
+    is_native = method.name == batch.adapter.native_pooling  # the tower's very own numbers
+    embedding = batch.embedding if is_native else method.step(batch, **model.parameters)
+    return F.normalize(embedding.float(), dim=-1)
+
+
+def _width(model: PooledModel, captions: np.ndarray | None) -> int:
+    return len(captions) if model.method.by_caption else model.clip_model.tower.embed_dim
+
+
+def _missing(method: PoolingMethod, adapter: TowerAdapter) -> list[str]:
+    return [need for need in method.needs if not NEEDS[need](adapter)]
+
+
+def _check_value(pooling: str, key: str, value: float, parameter: Parameter) -> None:
+    whole = isinstance(parameter.default, int)
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, Integral if whole else Real)
+        or value not in parameter.valid
+    ):
+        kind = "a whole number" if whole else "a number"
+        raise InputError(
+            f"{key} of the pooling {pooling!r} is {kind} in {parameter.valid}, not {value!r} ({parameter.meaning})."
+        )
