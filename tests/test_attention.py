@@ -83,9 +83,7 @@ def test_both_kinds_of_rows_give_the_same_tables(tiny_clip):
     images = [np.random.default_rng(1).integers(0, 256, (32, 32, 3), dtype=np.uint8)] * 2
     pooled, every = (next(trace(tiny_clip, images, attention_rows=rows)) for rows in ("pooled", "all"))
     pd.testing.assert_frame_equal(looking.radial_table(pooled), looking.radial_table(every), rtol=1e-4)
-    torch.testing.assert_close(
-        pooled_rows(every.attention, every.readout), pooled.attention, rtol=1e-4, atol=1e-6
-    )
+    torch.testing.assert_close(pooled_rows(every.attention, every), pooled.attention, rtol=1e-4, atol=1e-6)
 
 
 # --- maps -------------------------------------------------------------------------------------------------

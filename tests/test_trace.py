@@ -89,7 +89,10 @@ def model_input(model):
     return model.to_input(pixels)
 
 
-def traced(model, want=WANTS, **options):
+def traced(model, want=None, **options):
+    """Trace with everything that the tower has, unless something else is wanted."""
+    if want is None:
+        want = WANTS if "tokens" in adapter_of(model).offers else ("tokens", "attention")
     (result,) = trace(model, pictures(), want, **options)
     return result
 
@@ -189,7 +192,7 @@ def test_the_pooled_row_weighs_the_rows_as_pooling_weighs_the_tokens(model_of, k
             for weight, row in zip(weights, everything.attention[layer, image, head], strict=True)
         )
         torch.testing.assert_close(pooled[layer, image, head], expected / weights.sum(), rtol=1e-4, atol=1e-6)
-    torch.testing.assert_close(pooled_rows(everything.attention, everything.readout), pooled)
+    torch.testing.assert_close(pooled_rows(everything.attention, everything), pooled)
     torch.testing.assert_close(pooled.sum(-1), torch.ones(2, 3, 2))
 
 
@@ -608,6 +611,12 @@ def test_options_that_do_not_exist(tiny_clip, options, message):
 def test_one_image_instead_of_several(tiny_clip):
     with pytest.raises(InputError, match="list"):
         list(trace(tiny_clip, "picture.png"))
+
+
+@pytest.mark.parametrize("want", ["values", "attention_output", "mlp"])
+def test_what_a_tower_lacks_is_refused_in_words(model_of, want):
+    with pytest.raises(UnsupportedTower, match=r"no tokens .*its stages differ in grid.*It offers attention"):
+        trace(model_of("ResNet"), pictures(), want)
 
 
 @pytest.mark.parametrize(("kind", "layer"), [("class token", 0), ("class token", 3), ("ResNet", 5)])

@@ -49,7 +49,7 @@ def pooled_attention(trace: Trace) -> dict[int, Tensor]:
     """
     attention = trace.attention
     if attention is not None and attention.ndim == 5:
-        attention = pooled_rows(attention, trace.readout)
+        attention = pooled_rows(attention, trace)
     by_layer = {} if attention is None else dict(zip(trace.blocks, attention, strict=True))
     if trace.pooling_attention is not None:
         by_layer[trace.last + 1] = trace.pooling_attention

@@ -30,7 +30,6 @@ from crosseyed.images import ImageSource
 from crosseyed.models import ClipModel
 from crosseyed.trace import (
     AttentionWeights,
-    Readout,
     TowerAdapter,
     adapter_of,
     hooked,
@@ -139,7 +138,7 @@ def decompose(
     Raises
     ------
     UnsupportedTower
-        The tower is of a family that tracing does not know.
+        The tower is of a family that tracing does not know, or its embedding is no such sum.
     InputError
         The model is in training mode; `images` is a single image or contains what is not one.
 
@@ -148,7 +147,9 @@ def decompose(
     UnreadableImagesWarning
         Once, at the end, if images could not be read.
     """
-    run = partial(_decompose_batch, model, adapter_of(model), head_tokens)
+    adapter = adapter_of(model)
+    adapter.require("decomposition")
+    run = partial(_decompose_batch, model, adapter, head_tokens)
     return stream(model, images, run, batch_size=batch_size, progress=progress)
 
 
@@ -166,7 +167,9 @@ def _decompose_batch(
         mlp = torch.stack([readout(adapter.added(calls, layer, "mlp").float()) for layer in adapter.blocks])
         for layer in adapter.blocks:
             weights, read = adapter.attention(layer), adapter.attended(calls, layer).float()
-            gathered, values = _gathered(adapter, weights, read, readout), weights.values(read)
+            factor, written_besides = adapter.written(calls, layer)
+            rows, values = readout.rows * factor[:, None], weights.values(read)
+            gathered = _gathered(adapter, weights, read, rows)
             written = torch.einsum("hdw,gwe->ghde", weights.output, readout.matrix)
             heads.append(torch.einsum("bght,bhtd,ghde->bhe", gathered, values, written))
             # group by group: all groups of a token at once would be groups × width numbers
@@ -174,7 +177,7 @@ def _decompose_batch(
                 tokens += torch.einsum("bhtd,hde->bte", group[..., None] * values, into)
             if keep_head_tokens:
                 head_tokens.append(torch.einsum("bght,bhtd,ghde->bhte", gathered, values, written))
-            bias = bias + readout.rows.sum(-1) @ (weights.output_bias @ readout.matrix)
+            bias = bias + readout(written_besides.expand(*tokens.shape[:2], -1))
     else:  # the readout's groups are the heads of attention pooling, the only ones there are
         layers, start = adapter.layers[-1:], torch.zeros_like(embedding)
         mlp = embedding.new_zeros(0, *embedding.shape)
@@ -204,13 +207,13 @@ def _decompose_batch(
     )
 
 
-def _gathered(adapter: TowerAdapter, weights: AttentionWeights, read: Tensor, readout: Readout) -> Tensor:
+def _gathered(adapter: TowerAdapter, weights: AttentionWeights, read: Tensor, rows: Tensor) -> Tensor:
     """Return how much of each token each head passes on to the embedding: (batch, groups, heads, tokens)."""
-    pooled = adapter.pooled_token
-    if pooled is not None:
-        rows = weights.rows(read[:, pooled, None], read)[:, :, 0]
-        return readout.rows[:, :, pooled, None, None] * rows[:, None]
-    return torch.einsum("bgq,bhqt->bght", readout.rows, weights.rows(read, read))
+    if adapter.pooled_token is not None:
+        place = slice(adapter.pooled_token, adapter.pooled_token + 1)
+        attention = weights.at(place).rows(read[:, place], read)
+        return rows[:, :, place, None] * attention[:, None, :, 0]
+    return torch.einsum("bgq,bhqt->bght", rows, weights.rows(read, read))
 
 
 def concatenate(parts: Iterable[Decomposition]) -> Decomposition:

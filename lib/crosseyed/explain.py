@@ -143,6 +143,7 @@ def itsm_after_pooling(model: ClipModel, pixels: Tensor, texts: Sequence[str]) -
         As `itsm`.
     """
     adapter, text = _check(model, pixels, texts)
+    adapter.require("decomposition")
     tokens, calls = _last_tokens(model, adapter, pixels)
     with torch.no_grad():
         pooling = adapter.pool(calls)
@@ -151,10 +152,13 @@ def itsm_after_pooling(model: ClipModel, pixels: Tensor, texts: Sequence[str]) -
     if adapter.pooled_token is None:
         added = torch.einsum("bgt,btw,bgw->bt", rows, tokens.float(), direction)
     else:
-        weights = adapter.attention(adapter.blocks[-1])
-        read = adapter.attended(calls, adapter.blocks[-1]).float()
-        attention = weights.rows(read[:, adapter.pooled_token, None], read)[:, :, 0]
-        direction = torch.einsum("bg,bgw->bw", rows[:, :, adapter.pooled_token], direction)
+        place, layer = slice(adapter.pooled_token, adapter.pooled_token + 1), adapter.blocks[-1]
+        weights, read = adapter.attention(layer), adapter.attended(calls, layer).float()
+        attention = weights.at(place).rows(read[:, place], read)[:, :, 0]
+        factor, _ = adapter.written(calls, layer)
+        direction = torch.einsum(
+            "bg,bgw->bw", (rows * factor[:, None])[:, :, adapter.pooled_token], direction
+        )
         towards = torch.einsum("hdw,bw->bhd", weights.output, direction)
         added = torch.einsum("bht,bhtd,bhd->bt", attention, weights.values(read), towards)
     return _upsample(added[:, adapter.prefix :], adapter.grid, pixels)
@@ -333,8 +337,8 @@ def _similarity_of(model: ClipModel) -> Callable[[Tensor, Tensor], Tensor]:
 
 def _spatial(activation: Tensor, adapter: TowerAdapter) -> Tensor:
     """Return the spatial tokens (batch, rows × columns, width) of tokens or of a feature map."""
-    activation = activation.detach().float()
-    return activation.flatten(2).mT if activation.ndim == 4 else activation[:, adapter.prefix :]
+    prefix = adapter.prefix if activation.ndim == 3 else 0
+    return adapter.laid_out(activation.detach().float())[:, prefix:]
 
 
 # --- scores ---

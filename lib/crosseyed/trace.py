@@ -6,9 +6,9 @@ probabilities, so these are computed again from the input of the block.
 
 Vocabulary
 ----------
-The sizes in the shapes: `batch` images; `tokens`, one `prefix` token (the class token; in a ResNet the mean
-token) followed by rows × columns spatial tokens in reading order, of `width` numbers each; `heads` of
-`head_width` in every block; `embed_dim`.
+The sizes in the shapes: `batch` images; `tokens`, the `prefix` tokens (the class token; in a ResNet the mean
+token; in some towers none) followed by rows × columns spatial tokens in reading order, of `width` numbers each;
+`heads` of `head_width` in every block; `embed_dim`.
 
 Layers are numbered as depths: 0 is what enters the first block, after the positions are added and the first
 norm; l is after the l-th block. What happens within a block carries the number of the depth that it leads to.
@@ -41,10 +41,12 @@ activation            shape                                     meaning
 ``pooled``            (batch, pooled_width)                     the pooled vector, before the projection
 ``embedding``         (batch, embed_dim)                        the pooled vector projected, not normalised
 ``readout``           see `Readout`                             the step from the last tokens to the embedding,
-                                                                linear once norms and attention are held fixed
+                                                                linear once norms and attention are held fixed;
+                                                                None where an MLP follows pooling
 ===================== ========================================= ================================================
 
-The first five are given only when wanted; the others always.
+The first five are given only when wanted; the others always. What a tower lacks its adapter says in words
+(`TowerAdapter.missing`); to want it is an error.
 """
 
 from abc import ABC, abstractmethod
@@ -52,6 +54,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
+from types import MappingProxyType
 from typing import ClassVar, TypeVar
 
 import torch
@@ -66,6 +69,14 @@ from crosseyed.models import PRECISIONS, ClipModel
 
 WANTS = ("tokens", "attention", "values", "attention_output", "mlp")
 ROWS = ("pooled", "all")
+OFFERS = {
+    "tokens": "the tokens of every layer, not of the last one alone",
+    "attention": "the probabilities with which tokens attend, in blocks or in pooling",
+    "decomposition": "the embedding as an exact sum over image tokens",
+    "heads": "the embedding as an exact sum over layers and attention heads",
+}
+"""What a tower may offer beyond what all do: the last tokens, the pooled vector, the embedding, and what pooling
+would make of a single token."""
 
 Result = TypeVar("Result")
 
@@ -148,7 +159,7 @@ class Trace:
     prefix: int
     pooled: Tensor
     embedding: Tensor
-    readout: Readout
+    readout: Readout | None
     norm_mean: Tensor | None = None
     norm_std: Tensor | None = None
     pooling_attention: Tensor | None = None
@@ -205,6 +216,21 @@ class AttentionWeights:
         Shape (output_width,).
         """
         return torch.einsum("hd,hdo->o", self.value_bias, self.output) + self.output_bias
+
+    def at(self, places: slice) -> "AttentionWeights":
+        """Return the weights for some of the tokens reading, where all are read.
+
+        Parameters
+        ----------
+        places : slice
+            Which of the tokens read are those reading.
+
+        Returns
+        -------
+        AttentionWeights
+            These weights themselves, unless the attention depends on where a token stands.
+        """
+        return self
 
     def rows(self, reading: Tensor, read: Tensor) -> Tensor:
         """Return the probabilities with which tokens attend to tokens: the softmax of `logits`.
@@ -336,7 +362,7 @@ class Pooling:
     """How one batch went from its last tokens to pooled vectors; the fields are those of `Trace`."""
 
     pooled: Tensor
-    readout: Readout
+    readout: Readout | None
     norm_mean: Tensor | None = None
     norm_std: Tensor | None = None
     pooling_attention: Tensor | None = None
@@ -363,6 +389,8 @@ class TowerAdapter(ABC):
         The class token, pooled or not; None if there is none.
     native_pooling : {"class token", "average", "attention"}
         The tower's own pooling: takes the class token, averages the spatial tokens, attends to tokens.
+    missing : dict of str to str
+        Which of `OFFERS` the tower lacks, and why, in words that complete "there is no ... here: ".
     """
 
     family: ClassVar[type[nn.Module]]
@@ -374,6 +402,37 @@ class TowerAdapter(ABC):
     pooled_token: int | None
     class_token: int | None
     native_pooling: str
+    missing: Mapping[str, str] = MappingProxyType({})
+
+    @classmethod
+    def knows(cls, visual: nn.Module) -> bool:
+        """Say whether a tower is of the family."""
+        return type(visual) is cls.family
+
+    @property
+    def offers(self) -> frozenset[str]:
+        """Which of `OFFERS` the tower has."""
+        return frozenset(OFFERS) - self.missing.keys()
+
+    def require(self, *offers: str) -> None:
+        """Make sure that the tower offers something.
+
+        Parameters
+        ----------
+        *offers : str
+            Some of `OFFERS`.
+
+        Raises
+        ------
+        UnsupportedTower
+            It does not; the message says what that is and why there is none.
+        """
+        for name in offers:
+            if name in self.missing:
+                raise UnsupportedTower(
+                    f"This tower has no {name} ({OFFERS[name]}): {self.missing[name]}. It offers "
+                    f"{', '.join(name for name in OFFERS if name in self.offers) or 'its last tokens alone'}."
+                )
 
     @abstractmethod
     def __init__(self, visual: nn.Module) -> None:
@@ -462,6 +521,10 @@ class TowerAdapter(ABC):
         """
         raise InputError(f"This tower does not pool by attention: its pooling is {self.native_pooling!r}.")
 
+    def laid_out(self, activation: Tensor) -> Tensor:
+        """Return tokens, or a feature map, as tokens (batch, tokens, width)."""
+        return activation.flatten(2).mT if activation.ndim == 4 else activation
+
     def attended(self, calls: Calls, layer: int) -> Tensor:
         """Return the input of a block's attention, (batch, tokens, width); for towers that have `blocks`."""
         raise self._no_block(layer)
@@ -489,6 +552,30 @@ class TowerAdapter(ABC):
             No block leads to this depth.
         """
         raise self._no_block(layer)
+
+    def written(self, calls: Calls, layer: int) -> tuple[Tensor, Tensor]:
+        """Return how what the heads of a block write becomes what its attention adds.
+
+        With the factor s, the bias c and the `AttentionWeights` of the block::
+
+            attention_output = s · Σ_h A_h value_h(y) @ output[h] + c
+
+        Parameters
+        ----------
+        calls : Calls
+            The modules listened to.
+        layer : int
+            The depth that the block leads to.
+
+        Returns
+        -------
+        factor : torch.Tensor, shape (batch or 1, tokens or 1)
+            1, or 1/std where the heads' sum is normalised before it is added.
+        bias : torch.Tensor, shape (batch or 1, tokens or 1, width)
+            What is added besides.
+        """
+        bias = self.attention(layer).output_bias
+        return torch.ones(1, 1, device=bias.device), bias[None, None]
 
     def after_attention(self, layer: int, tokens: Tensor) -> Tensor:
         """Return what the rest of a block makes of tokens to which its attention is added already.
@@ -710,6 +797,9 @@ class ModifiedResNetAdapter(TowerAdapter):
         self.pooled_token = None
         self.class_token = None
         self.native_pooling = "attention"
+        self.missing = {
+            "tokens": "its stages differ in grid and width, so there are tokens only before its attention pooling"
+        }
 
     def modules(self, want: Collection[str]) -> dict[str, nn.Module]:
         """Name the attention pooling."""
@@ -796,7 +886,7 @@ def adapter_of(model: ClipModel) -> TowerAdapter:
     """
     visual = model.clip.visual
     for adapter in ADAPTERS:
-        if type(visual) is adapter.family:
+        if adapter.knows(visual):
             return adapter(visual)
     known = ", ".join(adapter.family.__name__ for adapter in ADAPTERS)
     must = ", ".join(sorted(TowerAdapter.__abstractmethods__ - {"__init__"}))
@@ -806,24 +896,24 @@ def adapter_of(model: ClipModel) -> TowerAdapter:
     )
 
 
-def pooled_rows(attention: Tensor, readout: Readout) -> Tensor:
+def pooled_rows(attention: Tensor, pooling: Pooling | Trace) -> Tensor:
     """Combine the attention of all tokens to that of the pooled one.
 
     Parameters
     ----------
     attention : torch.Tensor, shape (..., batch, heads, tokens, tokens)
         Traced with ``attention_rows="all"``.
-    readout : Readout
-        Of the same trace.
+    pooling : Pooling or Trace
+        The same trace.
 
     Returns
     -------
     torch.Tensor, shape (..., batch, heads, tokens)
         The rows, weighted as their tokens enter the embedding (mean of `Readout.rows` over the groups, scaled
-        to the sum 1): for class-token pooling the class token's row. It is what ``attention_rows="pooled"``
-        gives.
+        to the sum 1; without a readout, the mean of `pooling_attention` over its heads): for class-token pooling
+        the class token's row. It is what ``attention_rows="pooled"`` gives.
     """
-    share = readout.rows.mean(1)
+    share = (pooling.pooling_attention if pooling.readout is None else pooling.readout.rows).mean(1)
     share = share / share.sum(-1, keepdim=True)
     return torch.einsum("bq,...bhqt->...bht", share, attention)
 
@@ -901,7 +991,7 @@ def trace(
     Raises
     ------
     UnsupportedTower
-        The tower is of a family that tracing does not know.
+        The tower is of a family that tracing does not know, or has not what is wanted.
     InputError
         The model is in training mode; `want`, `layers` or `attention_rows` is not valid; `images` is a single
         image or contains what is not one.
@@ -912,7 +1002,7 @@ def trace(
         Once, at the end, if images could not be read.
     """
     adapter = adapter_of(model)
-    wanted, kept = _check_want(want), _check_layers(adapter, layers)
+    wanted, kept = _check_want(adapter, want), _check_layers(adapter, layers)
     if attention_rows not in ROWS:
         raise InputError(f"attention_rows is 'pooled' or 'all', not {attention_rows!r}.")
     run = partial(_trace_batch, model, adapter, wanted, kept, attention_rows)
@@ -1025,7 +1115,7 @@ def _trace_batch(
         if want & {"attention", "values"}:
             weights, read = adapter.attention(layer), adapter.attended(calls, layer).float()
             if "attention" in want:
-                kept["attention"].append(_probabilities(adapter, weights, read, rows, pooling.readout))
+                kept["attention"].append(_probabilities(adapter, weights, read, rows, pooling))
             if "values" in want:
                 kept["values"].append(weights.values(read))
     return Trace(
@@ -1042,12 +1132,13 @@ def _trace_batch(
 
 
 def _probabilities(
-    adapter: TowerAdapter, weights: AttentionWeights, read: Tensor, rows: str, readout: Readout
+    adapter: TowerAdapter, weights: AttentionWeights, read: Tensor, rows: str, pooling: Pooling
 ) -> Tensor:
     if rows == "pooled" and adapter.pooled_token is not None:
-        return weights.rows(read[:, adapter.pooled_token, None], read)[:, :, 0]
+        place = slice(adapter.pooled_token, adapter.pooled_token + 1)
+        return weights.at(place).rows(read[:, place], read)[:, :, 0]
     attention = weights.rows(read, read)
-    return attention if rows == "all" else pooled_rows(attention, readout)
+    return attention if rows == "all" else pooled_rows(attention, pooling)
 
 
 def _refuse_unknown_parts(visual: VisionTransformer) -> None:
@@ -1066,11 +1157,15 @@ def _refuse_unknown_parts(visual: VisionTransformer) -> None:
         )
 
 
-def _check_want(want: Iterable[str]) -> set[str]:
+def _check_want(adapter: TowerAdapter, want: Iterable[str]) -> set[str]:
     wanted = {want} if isinstance(want, str) else set(want)
     for name in wanted - set(WANTS):
         near = suggest(name, WANTS) or "."
         raise InputError(f"Tracing has no {name!r}{near} Choose from {', '.join(WANTS)}.")
+    if "attention" in wanted:
+        adapter.require("attention")
+    if wanted & {"values", "attention_output", "mlp"}:
+        adapter.require("tokens")
     return wanted
 
 
