@@ -142,6 +142,11 @@ class Mitigation:
         return self.count
 
     @property
+    def only_views(self) -> bool:
+        """Whether the model itself stays as it is, so that what it says about a view holds wherever it is seen."""
+        return type(self).applied is Mitigation.applied and type(self).ask is Mitigation.ask
+
+    @property
     def has_vector(self) -> bool:
         """Whether an image has one vector whatever the captions: with one view, unless `ask` is overridden."""
         return self.count == 1 and type(self).ask is Mitigation.ask
@@ -348,6 +353,11 @@ class Composed(Mitigation):
     def passes(self) -> int:
         """The product over the parts."""
         return prod(part.passes for part in self.parts)
+
+    @property
+    def only_views(self) -> bool:
+        """Whether the model stays as it is under each of the parts."""
+        return all(part.only_views for part in self.parts)
 
     @property
     def has_vector(self) -> bool:
