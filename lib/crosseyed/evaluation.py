@@ -465,7 +465,7 @@ class _Entry:
     @property
     def only_views(self) -> bool:
         """Whether the model itself stays as it is, so that what it said about a view holds again."""
-        return self.mitigation is None or _only_views(self.mitigation)
+        return self.mitigation is None or self.mitigation.only_views
 
     def scorer(self, model: Encoder, locations: Sequence[Location] | None) -> Scorer:
         if self.pooled is not None:
@@ -519,12 +519,6 @@ def _entries(model: ClipModel, candidates: Sequence[Mitigation | PooledModel | s
 def _told(candidate: object) -> bool:
     """Whether a candidate is an oracle."""
     return isinstance(candidate, Mitigation) and candidate.needs_location
-
-
-def _only_views(mitigation: Mitigation) -> bool:
-    if isinstance(mitigation, Composed):
-        return all(_only_views(part) for part in mitigation.parts)
-    return type(mitigation).applied is Mitigation.applied
 
 
 @dataclass(frozen=True, eq=False)
