@@ -1,8 +1,9 @@
 r"""Replace the pooling of a frozen tower: another step from its tokens to one vector, without training.
 
 The tower runs as it is; what a method needs of it is read with `crosseyed.trace`. So changes that a context
-manager makes to the model, of positions or of attention, take effect here too. Only a method that replaces the
-attention of the last block, or that of attention pooling, overrides a change of that very attention.
+manager makes to the model, of positions or of attention, take effect here too. Only the methods that replace the
+attention of the last block, or of attention pooling, or take a mask from it, compute it from its weights and its
+input: they do not see a change of that very attention.
 
 Notation
 --------
@@ -47,13 +48,12 @@ from crosseyed.models import ClipModel
 from crosseyed.trace import AttentionWeights, Calls, TowerAdapter, adapter_of, hooked, stream
 
 NEEDS: dict[str, Callable[[TowerAdapter], bool]] = {
-    "spatial tokens": lambda adapter: math.prod(adapter.grid) > 0,
     "a class token": lambda adapter: adapter.class_token is not None,
     "attention pooling": lambda adapter: adapter.native_pooling == "attention",
     "transformer blocks": lambda adapter: bool(adapter.blocks),
     "attention": lambda adapter: bool(adapter.blocks) or adapter.native_pooling == "attention",
 }
-"""What a method may need, and whether a tower has it."""
+"""What a method may need besides spatial tokens, and whether a tower has it."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class PoolingMethod:
     source : str
         Where it comes from.
     needs : tuple of str
-        What it needs of a tower: keys of `NEEDS`.
+        What it needs of a tower besides spatial tokens: keys of `NEEDS`.
     step : callable
         From a batch that went through the tower, and the parameters, to embeddings (batch, embed_dim), not
         normalised; of a method that needs the caption, from batch and captions to cosines (batch, n_texts).
@@ -506,14 +506,14 @@ _METHODS = (
         "average",
         r"\frac{1}{T} \sum_t v_t",
         "Lin, Chen and Yan, ICLR 2014, arXiv 1312.4400",
-        ("spatial tokens",),
+        (),
         _of_tokens(_average),
     ),
     PoolingMethod(
         "max",
         r"\max_t v_t \text{ (each channel)}",
         "Oquab et al., CVPR 2015; after the tower: Li et al. 2022 (ECLIP), arXiv 2209.07046",
-        ("spatial tokens",),
+        (),
         _of_tokens(_max),
     ),
     PoolingMethod(
@@ -521,7 +521,7 @@ _METHODS = (
         r"m + \left( \frac{1}{T} \sum_t (v_t - m)^p \right)^{1/p}, \; m = \min_t v_t \text{ (each channel)}",
         "Radenović, Tolias and Chum, TPAMI 2019, arXiv 1711.02512, for activations that are never negative; here "
         "counted from the least, because tokens have either sign",
-        ("spatial tokens",),
+        (),
         _of_tokens(_generalised_mean),
         {
             "p": Parameter(
@@ -533,7 +533,7 @@ _METHODS = (
         "log-sum-exp",
         r"\tau \log \frac{1}{T} \sum_t \exp(v_t / \tau) \text{ (each channel)}",
         "Pinheiro and Collobert, CVPR 2015, arXiv 1411.6228, with r = 1/τ",
-        ("spatial tokens",),
+        (),
         _of_tokens(_log_sum_exp),
         {"temperature": Parameter(1.0, _POSITIVE, "τ: low tends to the maximum, high to the average")},
     ),
@@ -541,7 +541,7 @@ _METHODS = (
         "top-k",
         r"\text{mean of the } k \text{ largest } v_t \text{ (each channel)}",
         "Durand, Thome and Cord, CVPR 2016 (WELDON)",
-        ("spatial tokens",),
+        (),
         _of_tokens(_top_k),
         {"k": Parameter(4, _POSITIVE, "number of values: 1 is the maximum, all spatial tokens the average")},
     ),
@@ -609,7 +609,7 @@ _METHODS = (
         r"\cos(c, \mathrm{embed}(\sum_t w_t v_t)), \; "
         r"w = \mathrm{softmax}_t(\cos(c, \mathrm{embed}(v_t)) / \tau) \text{ for the caption's } c",
         "Bain et al. 2022, arXiv 2205.08508, there over the frames of a video",
-        ("spatial tokens",),
+        (),
         _by_caption,
         {
             "temperature": Parameter(
@@ -622,7 +622,7 @@ _METHODS = (
         "masked max",
         r"\max_{t \in M} v_t, \; M = \text{the tokens with the largest } A_t",
         "Li et al. 2022 (ECLIP), arXiv 2209.07046; the mask here from the tower's own attention, mean of its heads",
-        ("spatial tokens", "attention"),
+        ("attention",),
         _masked_max,
         {"fraction": Parameter(0.5, pd.Interval(0, 1, closed="right"), "|M| / T: 1 is the maximum over all")},
     ),
