@@ -22,7 +22,7 @@ from crosseyed.redistribution import (
     center_biased_heads,
     redirected,
 )
-from crosseyed.trace import UnsupportedTower, adapter_of, trace
+from crosseyed.trace import ModifiedResNetAdapter, TowerAdapter, UnsupportedTower, adapter_of, trace
 
 TEXTS = ["a dog", "a cat", "a key"]
 PLACES = [stimuli.eccentricity((col + 0.5) / 4, (row + 0.5) / 4) for row in range(4) for col in range(4)]
@@ -345,7 +345,8 @@ def test_suppression_removes_the_direct_effect_of_a_head_of_the_last_block(model
     model = model_of("class token")
     clip = copy.deepcopy(model.clip)
     last = clip.visual.transformer.resblocks[1].mlp.c_proj
-    last.weight.data.zero_(), last.bias.data.zero_()
+    for parameter in (last.weight, last.bias):
+        parameter.data.zero_()
     silent = dataclasses.replace(model, clip=clip)
     visual, steps = clip.visual, adapter_of(silent).attention_steps()
     (result,) = trace(silent, pictures(), ("tokens", "attention", "values"))
@@ -474,7 +475,7 @@ def test_a_factor_of_one_leaves_the_plain_answer(model_of):
     assert np.array_equal(found, model.similarities(pictures(), TEXTS))
 
 
-def test_passes_are_counted(model_of):
+def test_passes_are_counted():
     assert ConfidenceScaling().passes == 2
     assert ConfidenceScaling(sharpen=1.0, smooth=1.0).passes == RadialAttention().passes == 1
 
@@ -552,6 +553,7 @@ def test_a_suppressed_head_stays_suppressed_in_whatever_order(model_of):
     ],
 )
 def test_at_strength_zero_the_model_is_left_alone(tiny_clip, mitigation):
+    assert mitigation.only_views
     with mitigation.applied(tiny_clip):
         assert listeners(tiny_clip) == []
     found = mitigate(tiny_clip, mitigation).encode_images(pictures())
@@ -559,8 +561,10 @@ def test_at_strength_zero_the_model_is_left_alone(tiny_clip, mitigation):
 
 
 def test_neutral_confidence_scaling_is_the_plain_model(tiny_clip):
-    found = scored(tiny_clip, ConfidenceScaling(sharpen=1.0, smooth=1.0))
-    assert np.array_equal(found, tiny_clip.similarities(pictures(), TEXTS))
+    neutral = ConfidenceScaling(sharpen=1.0, smooth=1.0)
+    assert np.array_equal(scored(tiny_clip, neutral), tiny_clip.similarities(pictures(), TEXTS))
+    vectors = mitigate(tiny_clip, neutral).encode_images(pictures())
+    assert np.array_equal(vectors, tiny_clip.encode_images(pictures()))
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
@@ -636,3 +640,10 @@ def test_a_layer_without_attention_and_an_unknown_tower(model_of):
     strange = dataclasses.replace(model, clip=clip)
     with pytest.raises(UnsupportedTower, match="known: VisionTransformer"):
         RadialAttention().check(strange)
+
+
+def test_a_tower_without_attention(model_of, monkeypatch):
+    model = model_of("ResNet")
+    monkeypatch.setattr(ModifiedResNetAdapter, "attention_steps", TowerAdapter.attention_steps)
+    with pytest.raises(InputError, match=r"ModifiedResNet and has no attention .* crops, tiles or prompts"):
+        mitigate(model, RadialAttention())

@@ -10,9 +10,10 @@ by attention, its pooling, one depth after the last. "The last m" counts back fr
 first where there is one; a ResNet has nothing else. Where pooling takes the class token, only its row is changed;
 where it averages the tokens or attends to them, those of all tokens, and of the pooling the queries that are used.
 
-The reweighted attentions are computed a second time: for the class token's row that is little, for all rows about
-what the attention itself costs. Within the context a trace shows the changed outputs, but as `attention` the
-probabilities that the model would have had from its (possibly changed) input.
+The changed attentions are computed a second time: for the class token's row that is little, for all rows about what
+the attention itself costs. Whoever computes attention again from its input does not see the change, only what it does
+to later layers: a trace shows changed outputs beside the model's own probabilities, and a pooling that replaces the
+attention by which the pooled vector is formed (`crosseyed.pooling`) replaces a change of that attention, too.
 """
 
 from abc import ABC, abstractmethod
@@ -161,8 +162,7 @@ class LastAttentions(Mitigation):
         steps = _steps(model)
         if self.last > len(steps):
             raise InputError(
-                f"last is from 1 to {len(steps)} with {model.name}, not {self.last}: its {model.tower.kind} "
-                f"attends {_listed(steps)}."
+                f"last is from 1 to {len(steps)} with {model.name}, not {self.last}: {_attends(model)}."
             )
         layers = list(steps)[-self.last :]
         if self.heads != "all":
@@ -176,7 +176,7 @@ class Redistribution(LastAttentions, ABC):
 
     @property
     @abstractmethod
-    def neutral(self) -> bool:
+    def only_views(self) -> bool:
         """Whether the strength is such that nothing changes; then the model is left alone."""
 
     @abstractmethod
@@ -220,7 +220,7 @@ class Redistribution(LastAttentions, ABC):
 
     def applied(self, model: ClipModel) -> AbstractContextManager:
         """Redirect the last attentions; nothing if neutral."""
-        if self.neutral:
+        if self.only_views:
             return nullcontext()
         return redirected(model, dict.fromkeys(self.layers(model), self.change))
 
@@ -259,7 +259,7 @@ class RadialAttention(Redistribution):
         check_range("The strength of radial attention", self.strength, -20, 20)
 
     @property
-    def neutral(self) -> bool:
+    def only_views(self) -> bool:
         """Whether the strength is 0."""
         return self.strength == 0
 
@@ -301,7 +301,7 @@ class UniformMix(Redistribution):
         check_range("The strength of a uniform mix", self.strength, 0, 1)
 
     @property
-    def neutral(self) -> bool:
+    def only_views(self) -> bool:
         """Whether the strength is 0."""
         return self.strength == 0
 
@@ -343,7 +343,7 @@ class AttentionTemperature(Redistribution):
         check_range("The temperature of attention", self.temperature, 0.01, 100)
 
     @property
-    def neutral(self) -> bool:
+    def only_views(self) -> bool:
         """Whether the temperature is 1."""
         return self.temperature == 1
 
@@ -393,7 +393,7 @@ class SinkRedistribution(Redistribution):
             raise InputError(f"factor is above 1, not {self.factor!r}: a multiple of the median norm.")
 
     @property
-    def neutral(self) -> bool:
+    def only_views(self) -> bool:
         """Whether the strength is 0."""
         return self.strength == 0
 
@@ -452,15 +452,25 @@ class ConfidenceScaling(LastAttentions):
         check_range("The threshold of confidence", self.threshold, 0, 1)
 
     @property
+    def only_views(self) -> bool:
+        """Whether both factors are 1."""
+        return self.sharpen == self.smooth == 1
+
+    @property
+    def has_vector(self) -> bool:
+        """Whether an image has one vector: if neutral, as the factor depends on the captions."""
+        return self.only_views
+
+    @property
     def passes(self) -> int:
         """Two, or one if neutral."""
-        return 1 if self.sharpen == self.smooth == 1 else 2
+        return 1 if self.only_views else 2
 
     def ask(
         self, scorer: Scorer, model: ClipModel, views: Iterable[ImageSource], texts: Sequence[str]
     ) -> np.ndarray:
         """Ask plainly, then again with attention scaled by how confident the answer was."""
-        if self.passes == 1:
+        if self.only_views:
             return scorer.similarities(views, texts, progress=False)
         answers = [np.empty((0, len(texts)))]
         answers += [self._scaled(scorer, model, portion, texts) for portion in portions(views, _PORTION)]
@@ -477,7 +487,7 @@ class ConfidenceScaling(LastAttentions):
         }.items():
             chosen = [view for view, member in zip(views, group, strict=True) if member]
             scaling = AttentionTemperature(1 / factor, last=self.last, heads=self.heads)
-            if chosen and not scaling.neutral:
+            if chosen and not scaling.only_views:
                 with scaling.applied(model):
                     answers[group] = scorer.similarities(chosen, texts, progress=False)
         return answers
@@ -524,15 +534,20 @@ class HeadSuppression(Mitigation):
         object.__setattr__(self, "heads", heads)
         check_range("The strength of head suppression", self.strength, 0, 1)
 
+    @property
+    def only_views(self) -> bool:
+        """Whether the strength is 0 or there are no heads."""
+        return self.strength == 0 or not self.heads
+
     def check(self, model: ClipModel) -> None:
         """Refuse a tower that lacks one of the heads."""
         _check_heads(model, _steps(model), self.heads)
 
     def applied(self, model: ClipModel) -> AbstractContextManager:
         """Scale the heads; nothing if neutral."""
-        self.check(model)
-        if self.strength == 0:
+        if self.only_views:
             return nullcontext()
+        self.check(model)
         by_layer: dict[int, list[int]] = {}
         for layer, head in self.heads:
             by_layer.setdefault(layer, []).append(head)
@@ -689,26 +704,25 @@ def _steps(model: ClipModel) -> dict[int, AttentionStep]:
     steps = adapter_of(model).attention_steps()
     if not steps:
         raise InputError(
-            f"The attention of {model.name}, a {model.tower.kind}, cannot be changed from outside."
+            f"{model.name} is a {model.tower.kind} and has no attention that could be redistributed: transformers "
+            "have, and towers that pool by attention. Change what it is shown instead, by crops, tiles or prompts."
         )
     return steps
 
 
-def _listed(steps: Mapping[int, AttentionStep]) -> str:
-    first, last = min(steps), max(steps)
-    pools = steps[last].entry is steps[last].exit
-    blocks = f"in the blocks that lead to layers {first} to {last - pools}"
-    if not pools:
-        return blocks
-    pooling = f"in its pooling, layer {last}"
-    return f"{blocks}, and {pooling}" if len(steps) > 1 else f"only {pooling}"
+def _attends(model: ClipModel) -> str:
+    """Say in words where the tower attends."""
+    adapter = adapter_of(model)
+    pooling = f"in its pooling, layer {adapter.layers[-1] + 1}"
+    if not adapter.blocks:
+        return f"its {model.tower.kind} attends only {pooling}"
+    blocks = f"its {model.tower.kind} attends in the blocks that lead to layers 1 to {adapter.blocks[-1]}"
+    return f"{blocks}, and {pooling}" if len(adapter.attention_steps()) > len(adapter.blocks) else blocks
 
 
 def _check_layer(model: ClipModel, steps: Mapping[int, AttentionStep], layer: int) -> None:
     if layer not in steps:
-        raise InputError(
-            f"No attention of {model.name} leads to layer {layer!r}: its {model.tower.kind} attends {_listed(steps)}."
-        )
+        raise InputError(f"No attention of {model.name} leads to layer {layer!r}: {_attends(model)}.")
 
 
 def _check_heads(
