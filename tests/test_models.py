@@ -17,12 +17,12 @@ from huggingface_hub import constants as hub_constants
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from open_clip.transformer import QuickGELU
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from crosseyed import hub, models, sources
 from crosseyed.encoder import Encoder, UnreadableImagesWarning
-from crosseyed.errors import DownloadError, InputError
+from crosseyed.errors import CheckpointError, DownloadError, InputError
 from crosseyed.towers import describe_tower
 
 SIZES = [(32, 32), (40, 30), (30, 47), (500, 100), (1, 1), (224, 224), (33, 640)]
@@ -258,6 +258,39 @@ def test_the_shipped_configuration_of_detailclip_is_that_of_a_vit_b_16():
     assert (tower.patch_size, tower.layers, tower.width, tower.pooling) == ((16, 16), 12, 768, "class token")
     with pytest.raises(InputError, match=r"no weights in .*checkpoint="):
         models.load("DetailCLIP-ViT-B-16")
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture", "words"),
+    [
+        ("NegCLIP", "ViT-B-32", ["negclip.pth", "mertyg/vision-language-models-are-bows", "'openai'"]),
+        ("DetailCLIP", "DetailCLIP-ViT-B-16", ["detailclip.pt", "KishoreP1/DetailCLIP"]),
+        ("SuperCLIP", "ViT-B-16", ["superclip.pt", "hustvl/SuperCLIP"]),
+    ],
+)
+def test_a_named_model_without_its_file_says_whence_it_comes_and_where_it_goes(name, architecture, words):
+    with pytest.raises(InputError) as caught:
+        models.load(name)
+    for word in (*words, "checkpoints", "checkpoint=", f"Architecture: {architecture}", "arXiv"):
+        assert word in str(caught.value)
+    with pytest.raises(InputError, match=f"'{name}' is one checkpoint"):
+        models.load(name, "openai")
+
+
+def test_a_named_model_is_loaded_from_its_place_or_from_a_file(known_tiny, tmp_path, monkeypatch):
+    named = sources.NamedModel("Tiny", "published", "mine.safetensors", "https://example.org", "Someone")
+    monkeypatch.setitem(sources.NAMED, "MineCLIP", named)
+    monkeypatch.setattr(sources, "DATA", tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "mine.safetensors").symlink_to(known_tiny)
+    encoder = models.load("MineCLIP")
+    assert (encoder.name, encoder.model, encoder.pretrained) == ("MineCLIP", "MineCLIP", "mine")
+    assert same_weights(encoder.clip, load_file(known_tiny))
+    given = models.load("MineCLIP", checkpoint=known_tiny)
+    assert (given.name, given.pretrained) == (f"MineCLIP--{known_tiny.stem}", known_tiny.stem)
+    save_file({"visual.conv1.weight": torch.zeros(1)}, tmp_path / "other.safetensors")
+    with pytest.raises(CheckpointError, match=r"architecture 'Tiny'.*visual\.conv1\.weight \(expected"):
+        models.load("MineCLIP", checkpoint=tmp_path / "other.safetensors")
 
 
 def test_random_weights_follow_the_seed_and_leave_the_random_state_alone(known_tiny):

@@ -276,15 +276,16 @@ def load(
         - a PocketCLIP, ``"pocketclip-centered"`` or ``"pocketclip-uniform"``;
         - an open_clip architecture, e.g. ``"ViT-B-32"``, with `pretrained`, `checkpoint` or `random_init`;
         - ``"hf-hub:organization/repository"`` or ``"local-dir:folder"`` with open_clip's files;
-        - ``"DetailCLIP-ViT-B-16"``, with the `checkpoint` that its authors publish.
+        - ``"NegCLIP"``, ``"DetailCLIP"`` or ``"SuperCLIP"``, with the file that its authors publish in
+          ``data/checkpoints`` or as `checkpoint` (`crosseyed.sources.NAMED`).
     pretrained : str, optional
         open_clip's tag of the published weights, e.g. ``"openai"``. The activation function that goes with
         them (QuickGELU for OpenAI's) is set, also where open_clip would only warn of the mismatch.
     checkpoint : path, optional
         File to read the weights from, ``.safetensors`` or written by torch.save. A tag in `pretrained` then
-        says which published model's activation function and preprocessing they need: NegCLIP, fine-tuned
-        from OpenAI's weights, is ``load("ViT-B-32", "openai", checkpoint="negclip.pth")``, SuperCLIP, trained
-        from scratch, ``load("ViT-B-16", checkpoint="superclip.pt")``.
+        says which published model's activation function and preprocessing they need: a file fine-tuned from
+        OpenAI's weights is ``load("ViT-B-32", "openai", checkpoint="mine.pt")``, one trained from scratch
+        ``load("ViT-B-32", checkpoint="mine.pt")``.
     device : str
         ``"auto"`` (CUDA, else Apple's MPS, else CPU), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
     precision : {"fp32", "fp16", "bf16"}
@@ -325,7 +326,7 @@ def load(
         origin, weights = Path(checkpoint).stem, checkpoint
     else:
         weights = weights_of(source)
-    if source.tag or random_init or checkpoint:
+    if random_init or checkpoint or (source.tag and not source.named):
         name = f"{source.label}--{origin}"
     config = config_of(source)
     tokenizer = tokenizer_of(source, config)
@@ -339,7 +340,7 @@ def load(
         force_preprocess_cfg=source.published | ({"resize_mode": RESIZES[resize]} if resize else {}),
     )
     if weights is not None:
-        load_weights(clip, weights, source.label)
+        load_weights(clip, weights, source.architecture)
     preprocess = PreprocessCfg(**clip.visual.preprocess_cfg)
     return ClipModel(
         name=name,

@@ -5,7 +5,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import open_clip
@@ -20,6 +20,64 @@ from crosseyed.files import DATA
 from crosseyed.hub import from_hub, offline
 
 POCKETCLIPS = ("pocketclip-centered", "pocketclip-uniform")
+
+
+@dataclass(frozen=True)
+class NamedModel:
+    """A model whose authors publish a checkpoint that open_clip does not list.
+
+    Attributes
+    ----------
+    architecture : str
+        What the checkpoint fits: an architecture of open_clip, or a folder of ``data/models``.
+    tag : str, optional
+        open_clip's tag of the weights that it was fine-tuned from, whose activation function and preprocessing
+        it needs.
+    file : str
+        Name of the file in ``data/checkpoints``.
+    page : str
+        Where its authors publish it.
+    paper : str
+        Their paper.
+    """
+
+    architecture: str
+    tag: str | None
+    file: str
+    page: str
+    paper: str
+
+    @property
+    def path(self) -> Path:
+        """Where the file is looked for."""
+        return DATA / "checkpoints" / self.file
+
+
+NAMED = {
+    "NegCLIP": NamedModel(
+        "ViT-B-32",
+        "openai",
+        "negclip.pth",
+        "https://github.com/mertyg/vision-language-models-are-bows (model_zoo/__init__.py names the file on "
+        "Google Drive)",
+        "Yuksekgonul et al., ICLR 2023, arXiv 2210.01936",
+    ),
+    "DetailCLIP": NamedModel(
+        "DetailCLIP-ViT-B-16",
+        None,
+        "detailclip.pt",
+        "https://github.com/KishoreP1/DetailCLIP",
+        "Monsefi et al., arXiv 2409.06809",
+    ),
+    "SuperCLIP": NamedModel(
+        "ViT-B-16",
+        None,
+        "superclip.pt",
+        "https://github.com/hustvl/SuperCLIP",
+        "Zhao et al., NeurIPS 2025, arXiv 2512.14480",
+    ),
+}
+"""Models by the names under which their authors published them."""
 
 _HUB, _FOLDER = "hf-hub:", "local-dir:"  # open_clip's prefixes
 _COPY_TO_CACHE = "Without network, copy it from elsewhere into the Hub's local cache (see HF_HOME)."
@@ -37,11 +95,19 @@ class Source:
         Its name in tables and file names.
     tag : str, optional
         open_clip's tag of published weights of an architecture.
+    named : NamedModel, optional
+        Whose checkpoint the weights are, where its name was given.
     """
 
     address: str
     label: str
     tag: str | None
+    named: NamedModel | None = None
+
+    @property
+    def architecture(self) -> str:
+        """What a checkpoint has to fit, as a message names it."""
+        return self.named.architecture if self.named else self.label
 
     @property
     def folder(self) -> Path | None:
@@ -63,6 +129,8 @@ class Source:
     @property
     def origin(self) -> str | None:
         """Where the weights come from if none others are asked for; None for an architecture without tag."""
+        if self.named:
+            return self.named.path.stem
         if self.folder:
             return "crosseyed" if self.folder.parent == DATA / "models" else "local-dir"
         return "hf-hub" if self.address.startswith(_HUB) else self.tag
@@ -86,6 +154,14 @@ def find_source(model: str, pretrained: str | None = None) -> Source:
     InputError
         There is no such model or tag; the message offers the nearest valid ones.
     """
+    if model in NAMED:
+        named = NAMED[model]
+        if pretrained:
+            raise InputError(
+                f"{model!r} is one checkpoint, of {named.architecture}, and takes no tag; pretrained={pretrained!r} "
+                "is given."
+            )
+        return replace(find_source(named.architecture, named.tag), label=model, named=named)
     if model in open_clip.list_models():
         tags = open_clip.list_pretrained_tags_by_model(model)
         if pretrained and pretrained not in tags:
@@ -113,8 +189,8 @@ def find_source(model: str, pretrained: str | None = None) -> Source:
         )
     architectures = open_clip.list_models()
     raise InputError(
-        f"Unknown model {model!r}{suggest(model, [*architectures, *POCKETCLIPS]) or '.'} Give a PocketCLIP "
-        f"({', '.join(POCKETCLIPS)}), one of the {len(architectures)} architectures that "
+        f"Unknown model {model!r}{suggest(model, [*architectures, *POCKETCLIPS, *NAMED]) or '.'} Give a PocketCLIP "
+        f"({', '.join(POCKETCLIPS)}), {', '.join(NAMED)}, one of the {len(architectures)} architectures that "
         "open_clip.list_models() names, 'hf-hub:organization/repository' or 'local-dir:folder'."
     )
 
@@ -141,10 +217,13 @@ def weights_of(source: Source) -> str | os.PathLike:
     Raises
     ------
     InputError
-        An architecture without a tag, or a folder without weights.
+        An architecture without a tag, a folder without weights, or a named model whose file is not there: the
+        message says where its authors publish it, where to put it and which architecture it is.
     DownloadError
         The file is neither in the local cache nor to be had; the message says how large it is and what to do.
     """
+    if source.named:
+        return _checkpoint_of(source.label, source.named)
     if source.folder:
         with quiet():
             weights = _find_checkpoint_in_dir(source.folder)
@@ -167,6 +246,17 @@ def weights_of(source: Source) -> str | os.PathLike:
     instead += "put it into a folder with the repository's other files and load('local-dir:path/to/folder')."
     what = f"{source.repository!r} ({size})"
     return from_hub(lambda: download_pretrained_from_hf(source.repository), what, instead)
+
+
+def _checkpoint_of(name: str, named: NamedModel) -> Path:
+    if not named.path.is_file():
+        like = f", with the activation function and preprocessing of {named.tag!r}" if named.tag else ""
+        raise InputError(
+            f"The checkpoint of {name} is not in {str(named.path)!r}. Its authors ({named.paper}) publish it at "
+            f"{named.page}. Put the file there under this name, or give it as checkpoint='path/to/file'; it is read "
+            f"without running code from it. Architecture: {named.architecture}{like}."
+        )
+    return named.path
 
 
 def download_size(architecture: str) -> str:
