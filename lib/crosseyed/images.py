@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from crosseyed.errors import InputError
 
@@ -19,6 +19,8 @@ MAX_PIXELS = 2**28 // 3
 
 MAX_ASPECT = 100
 """Largest ratio of the sides: resizing the short side of a thinner strip to a model's input has no sense."""
+
+_TURNED = {5, 6, 7, 8}  # values of EXIF's orientation that swap width and height
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -100,6 +102,34 @@ def check_several(images: Iterable[ImageSource]) -> None:
         raise InputError(f"Several images are expected, not one: put {images!r} into a list.")
 
 
+def read_size(path: str | os.PathLike) -> tuple[int, int]:
+    """Read how large the picture in a file is, without decoding its pixels.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    tuple of int
+        Width and height in pixels of what `read_image` would return: upright.
+
+    Raises
+    ------
+    UnreadableImage
+        The file is missing, empty or not an image.
+    """
+
+    def upright_size() -> tuple[int, int]:
+        with Image.open(path) as image:
+            width, height = image.size
+            turned = image.getexif().get(ExifTags.Base.Orientation) in _TURNED
+        return (height, width) if turned else (width, height)
+
+    return _readable(os.fsdecode(path), upright_size)
+
+
 def map_ahead(
     function: Callable[[_Item], _Result], items: Iterable[_Item], *, workers: int, ahead: int
 ) -> Iterator[_Result]:
@@ -142,7 +172,7 @@ def _name(source: ImageSource) -> str:
     return str(getattr(owner, "filename", "") or getattr(owner, "name", "") or "in memory")
 
 
-def _readable(name: str, read: Callable[[], Image.Image]) -> Image.Image:
+def _readable(name: str, read: Callable[[], _Result]) -> _Result:
     try:
         return read()
     except UnidentifiedImageError:

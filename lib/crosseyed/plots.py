@@ -742,6 +742,78 @@ def effect_profile(
     return figure
 
 
+@_styled
+def odds_ratios(
+    effects: pd.DataFrame, categories: pd.DataFrame, *, n_worst: int = 12, title: str | None = None
+) -> Figure:
+    """Show what changes the odds of recognition, and the categories that lose most with eccentricity.
+
+    Parameters
+    ----------
+    effects, categories : pandas.DataFrame
+        The tables of `crosseyed.mixed.mixed_slope`.
+    n_worst : int
+        How many categories to show, at least 1.
+    title : str, optional
+        Title; by default the effect of eccentricity with its interval.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Points on a logarithmic axis with bars from `low` to `high`, and a line at 1, no change. The dashed line beside
+        the categories is the average category.
+
+    Raises
+    ------
+    InputError
+        If a table is empty (there was no estimate) or lacks a column, or `n_worst` is below 1.
+    """
+    _require(effects, ["effect", "unit", "odds_ratio", "low", "high", "confidence"], "mixed_slope")
+    if categories.empty or n_worst < 1:
+        raise InputError(
+            f"there are {len(categories)} categories, of which {n_worst} are to be shown; give at least 1"
+        )
+    worst = categories.head(n_worst)
+    height = 1.3 + 0.38 * max(len(effects), len(worst))
+    figure, axes = plt.subplots(1, 2, figsize=(_MAX_WIDTH, height))
+    labels = [textwrap.fill(f"{row.effect}: {row.unit}", 26) for row in effects.itertuples()]
+    confidence = f"{100 * effects['confidence'].iloc[0]:g} % interval"
+    for number, (ax, table, names) in enumerate(
+        [
+            (axes[0], effects, labels),
+            (axes[1], worst, [f"{row.object} ({row.n})" for row in worst.itertuples()]),
+        ]
+    ):
+        middle = table["odds_ratio"].to_numpy()
+        reach = np.array([middle - table["low"], table["high"] - middle])
+        ax.errorbar(
+            middle,
+            np.arange(len(table)),
+            xerr=reach,
+            fmt=_MARKERS[number],
+            color=_COLORS[number],
+            elinewidth=1.2,
+            capsize=3,
+        )
+        ax.axvline(1, color="0.2", linewidth=1.2)
+        ax.set_xscale("log", base=2)
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.set_yticks(range(len(table)), names, fontsize="small")
+        ax.set_ylim(len(table) - 0.5, -0.5)
+        ax.grid(False, axis="y")
+        ax.set_xlabel(f"factor on the odds of recognition (bars: {confidence})", fontsize="small")
+    axes[0].set_title("Other things being equal")
+    axes[1].set_title(f"Each 0.1 further out: the {len(worst)} worst categories")
+    axes[1].axvline(effects["odds_ratio"].iloc[0], color=_COLORS[0], linestyle="--", linewidth=1.2)
+    first = effects.iloc[0]
+    finding = (
+        f"Each 0.1 of eccentricity multiplies the odds of recognition by {first['odds_ratio']:.2f} "
+        f"({first['low']:.2f} to {first['high']:.2f})"
+    )
+    _headline(figure, title or finding)
+    return figure
+
+
 # --- parts of figures ---
 
 
