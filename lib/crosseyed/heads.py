@@ -1,0 +1,624 @@
+"""Train another step from tokens to the embedding, and leave the tower and the text tower as they are.
+
+A training-free pooling (`crosseyed.pooling`) hands the rest of the tower a vector that it was never trained for. A
+*trained head* has the chance to adapt: it pools the tokens v_t of the frozen tower (the notation is that of
+`crosseyed.pooling`) and maps what the tower makes of the pooled vector linearly::
+
+    z = embed(pooled) + D embed(pooled),        embedding = z / |z|
+
+D starts at zero, so an untrained head is the training-free pooling, and what is learned is the change. Three poolings,
+with as many numbers to learn but for the query:
+
+- *average*: the mean of the v_t;
+- *attention*: a learned query q_h for each of `N_HEADS` heads, ``A_ht = softmax_t(q_h · v_t)``; head h averages its own
+  slice of the channels with these weights. (The matrix that would make keys of tokens is absorbed in the query.) The
+  queries start at zero, where this is the average;
+- *masked max*: the maximum of each channel over the tokens to which the tower's own pooling attends most, as
+  Li et al. (ECLIP, arXiv 2209.07046) train it, with a mask that the tower itself provides.
+
+Heads are trained as the tower was: pictures against captions, with the contrastive loss (Radford et al., arXiv
+2103.00020, figure 3). The pictures show one object each, anywhere (`crosseyed.photographer.snapshot`); captions are
+embedded by the model's own text tower. Learning rate and number of epochs are chosen on pictures of other objects, so
+that a head is not rewarded for learning the training objects by heart.
+"""
+
+import copy
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+import numpy as np
+import pandas as pd
+import torch
+from open_clip import ClipLoss
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 (its usual name)
+from tqdm import tqdm
+
+from crosseyed.encoder import Encoder
+from crosseyed.errors import InputError, suggest
+from crosseyed.images import ImageSource
+from crosseyed.models import ClipModel
+from crosseyed.photographer import Dose, snapshot
+from crosseyed.pooling import POOLINGS, Batch, supported
+from crosseyed.stimuli import Cutout, Scene, objects_of
+from crosseyed.trace import adapter_of, hooked, stream
+
+N_HEADS = 4
+"""Heads of the attention head; the widths of all towers are multiples of it."""
+
+LEARNING_RATES = (3e-4, 1e-3, 3e-3)
+"""Among which the validation objects choose."""
+
+_WEIGHT_DECAY = 0.05
+_TEMPLATE = "a photo of a {}"
+_AT_ONCE = 256
+
+
+@dataclass(frozen=True, eq=False)
+class HeadedModel(Encoder):
+    """A model whose tower is pooled and projected by a head; made by `train_heads` and `untrained`.
+
+    Attributes
+    ----------
+    clip_model : ClipModel
+        The model that computes; texts are embedded by it unchanged.
+    head : Head
+        What takes the place of the tower's pooling.
+    history : pandas.DataFrame
+        One row per learning rate and epoch, epoch 0 before training: `learning_rate`, `epoch`, `loss` (mean over the
+        epoch; NaN for epoch 0), `accuracy` (percent, on the validation pictures) and `chosen`. Empty if untrained.
+    """
+
+    clip_model: ClipModel
+    head: "Head"
+    history: pd.DataFrame = field(repr=False)
+
+    @property
+    def pooling(self) -> str:
+        """What kind of head it is, e.g. ``"trained average"``: column `pooling` of the tables."""
+        return f"{'untrained' if self.history.empty else 'trained'} {self.head.pooling.name}"
+
+    @property
+    def name(self) -> str:
+        """Name of the model and the head, e.g. ``"pocketclip-centered, trained average"``."""
+        return f"{self.clip_model.name}, {self.pooling}"
+
+    @property
+    def model(self) -> str:
+        """The architecture or repository of the model."""
+        return self.clip_model.model
+
+    @property
+    def pretrained(self) -> str:
+        """Where the weights of the model come from."""
+        return self.clip_model.pretrained
+
+    @property
+    def logit_scale(self) -> float:
+        """The factor from cosine similarity to logit that the model has learned; heads are trained with it."""
+        return self.clip_model.logit_scale
+
+    def encode_images(self, images: Iterable[ImageSource], *, progress: bool = True) -> np.ndarray:
+        """Return the embeddings of any number of images, as `ClipModel.encode_images` does."""
+        rows = [np.empty((0, self.clip_model.tower.embed_dim), np.float32)]
+
+        @torch.no_grad()
+        def run(pixels: Tensor, _: int) -> np.ndarray:
+            return self.head(*_read(self.clip_model, pixels, self.head)).cpu().numpy()
+
+        rows += stream(self.clip_model, images, run, progress=progress)
+        return np.concatenate(rows)
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the embeddings of the texts, which are the model's."""
+        return self.clip_model.encode_texts(texts)
+
+
+def supported_heads(model: ClipModel) -> list[str]:
+    """List the heads that can be put on a model's tower.
+
+    Parameters
+    ----------
+    model : ClipModel
+        A loaded model.
+
+    Returns
+    -------
+    list of str
+        Some of `HEADS`: those whose training-free pooling the tower supports; *attention* wherever *average* is.
+
+    Raises
+    ------
+    UnsupportedTower
+        The tower is of a family that tracing does not know.
+    """
+    able = supported(model)
+    return [name for name, pooling in HEADS.items() if pooling.starts_as in able]
+
+
+def untrained(model: ClipModel, name: str, *, fraction: float | None = None) -> HeadedModel:
+    """Put a head on a model that changes nothing but the pooling.
+
+    Parameters
+    ----------
+    model : ClipModel
+        A loaded model; left as it is.
+    name : str
+        One of `supported_heads`.
+    fraction : float, optional
+        For the masked maximum: share of the spatial tokens inside the mask, in (0, 1]; by default that of the
+        training-free pooling.
+
+    Returns
+    -------
+    HeadedModel
+        Gives the embeddings of the training-free pooling *average* or *masked max*.
+
+    Raises
+    ------
+    InputError
+        There is no such head, or the tower does not support it; `fraction` is out of range.
+    UnsupportedTower
+        The tower is of a family that tracing does not know.
+    """
+    able = supported_heads(model)
+    if name not in able:
+        near = suggest(name, able) or "."
+        raise InputError(f"No head {name!r} can be put on {model.name}{near} Choose from {', '.join(able)}.")
+    default = POOLINGS["masked max"].parameters["fraction"]
+    chosen = default.default if fraction is None else fraction
+    if chosen not in default.valid:
+        raise InputError(f"fraction is {chosen!r}; expected a number in {default.valid} ({default.meaning}).")
+    adapter = adapter_of(model)
+    with torch.no_grad():
+        gray = np.full((*model.image_size, 3), 127, np.uint8)
+        width = _batch(model, model.to_input([gray])).spatial.shape[-1]
+    head = Head(adapter.embed, HEADS[name](width, chosen), model.tower.embed_dim).to(model.device)
+    return HeadedModel(model, head, pd.DataFrame())
+
+
+def train_heads(
+    model: ClipModel,
+    cutouts: Sequence[Cutout],
+    validation: Sequence[Cutout],
+    labels: Sequence[str],
+    *,
+    names: Sequence[str] | None = None,
+    scenes_per_object: int = 30,
+    epochs: int = 12,
+    learning_rates: Sequence[float] = LEARNING_RATES,
+    fraction: float | None = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> dict[str, HeadedModel]:
+    """Train heads on the tokens of a frozen tower; the tower runs once on each picture, for all heads.
+
+    The tokens are kept in memory, in half precision: ``2 · n_scenes · T · pooled_width`` bytes.
+
+    Parameters
+    ----------
+    model : ClipModel
+        The model; it is left as it is.
+    cutouts : sequence of Cutout
+        What the training pictures show, at uniform positions; at least two objects.
+    validation : sequence of Cutout
+        What the pictures show on which learning rate and number of epochs are chosen; none of the objects of
+        `cutouts`. A quarter as many pictures of each.
+    labels : sequence of str
+        What the model chooses among on the validation pictures; give those among which it will choose in the test.
+    names : sequence of str, optional
+        The heads; by default all that the tower supports.
+    scenes_per_object : int
+        Training pictures of each object, at least 1. Each batch of the training shows every object once.
+    epochs : int
+        How often each picture is seen at most, at least 1.
+    learning_rates : sequence of float
+        Peak learning rates to choose among; AdamW, falling by a cosine to zero.
+    fraction : float, optional
+        As for `untrained`.
+    seed : int
+        Decides the pictures and the order in which they are seen.
+    progress : bool
+        Show a progress bar if the standard error is a terminal.
+
+    Returns
+    -------
+    dict of str to HeadedModel
+        By the head's name.
+
+    Raises
+    ------
+    InputError
+        As for `untrained`; fewer than two training objects, objects in both sets or not among the labels; a number out
+        of range.
+    UnsupportedTower
+        The tower is of a family that tracing does not know.
+    """
+    _check(cutouts, validation, labels, scenes_per_object, epochs, learning_rates)
+    names = supported_heads(model) if names is None else names
+    started = {name: untrained(model, name, fraction=fraction) for name in names}
+    learn = _freeze(model, cutouts, scenes_per_object, [seed, 0], progress)
+    check = _freeze(model, validation, math.ceil(scenes_per_object / 4), [seed, 1], progress)
+    captions = _embed(model, learn.captions)
+    texts = _embed(model, [_TEMPLATE.format(label) for label in labels])
+    truth = torch.from_numpy(pd.Index(labels).get_indexer(check.objects)).to(model.device)
+    trained = {}
+    bar = tqdm(total=len(names) * len(learning_rates), unit="training", disable=None if progress else True)
+    with bar:
+        for name, start in started.items():
+            attempts = []
+            for rate in learning_rates:
+                head = copy.deepcopy(start.head)
+                losses = _epochs(head, learn, captions, model.logit_scale, rate, epochs, seed)
+                for epoch, loss in zip(count(), losses):
+                    accuracy = _accuracy(head, check, texts, truth)
+                    row = {"learning_rate": rate, "epoch": epoch, "loss": loss, "accuracy": accuracy}
+                    attempts.append((row, copy.deepcopy(head.state_dict())))
+                bar.update()
+            history = pd.DataFrame([row for row, _ in attempts])
+            best = history["accuracy"].idxmax()  # of equally good ones the first
+            start.head.load_state_dict(attempts[best][1])
+            history["chosen"] = history.index == best
+            trained[name] = HeadedModel(model, start.head.requires_grad_(False), history)
+    return trained
+
+
+def itsm(model: HeadedModel, pixels: Tensor, texts: Sequence[str]) -> np.ndarray:
+    """Compare each token, mapped by the head as if it were the pooled vector, with the caption.
+
+    Of an untrained head it is `crosseyed.explain.itsm`; after training, the map with which ECLIP is judged.
+
+    Parameters
+    ----------
+    model : HeadedModel
+        A model with a head.
+    pixels : torch.Tensor, shape (batch, 3, height, width)
+        The model's input, as of `ClipModel.to_input`.
+    texts : sequence of str
+        One caption an image.
+
+    Returns
+    -------
+    numpy.ndarray, shape (batch, height, width)
+        float32 cosines in [-1, 1], interpolated between the middles of the tokens' cells.
+
+    Raises
+    ------
+    InputError
+        The captions are not one an image.
+    """
+    text = _one_each(model, pixels, texts)
+    with torch.no_grad():
+        tokens = _batch(model.clip_model, pixels).spatial
+        cosines = torch.einsum("bte,be->bt", model.head.project(tokens), text)
+    return _spread(model, cosines, pixels)
+
+
+def itsm_after_pooling(model: HeadedModel, pixels: Tensor, texts: Sequence[str]) -> np.ndarray:
+    """Say what each token adds to the similarity of image and caption when the head pools it.
+
+    As `crosseyed.explain.itsm_after_pooling`, for the pooling of the head: each channel of the maximum is credited to
+    the token that has it; of attention, the weights are held fixed. Credit is input times gradient of the similarity,
+    its norm held fixed, which sums to the similarity exactly where nothing but a projection follows pooling.
+
+    Parameters
+    ----------
+    model, pixels, texts
+        As for `itsm`.
+
+    Returns
+    -------
+    numpy.ndarray, shape (batch, height, width)
+        float32 summands of the cosine similarity, interpolated as for `itsm`.
+
+    Raises
+    ------
+    InputError
+        As `itsm`.
+    """
+    text, head = _one_each(model, pixels, texts), model.head
+    with torch.no_grad():
+        batch = _batch(model.clip_model, pixels)
+        tokens, attention = batch.spatial, _attention(batch, head)
+        fixed = head.pooling.weights(tokens, attention)
+    with torch.enable_grad():
+        tokens = tokens.clone().requires_grad_()
+        mapped = head.map((fixed * tokens).sum(1))
+        similarity = (mapped * text).sum(-1) / mapped.detach().norm(dim=-1)
+        (gradient,) = torch.autograd.grad(similarity.sum(), tokens)
+    return _spread(model, (gradient * tokens.detach()).sum(-1), pixels)
+
+
+# --- heads ---
+
+
+class HeadPooling(nn.Module):
+    """A pooling as weights of the tokens, one for each channel: pooled = Σ_t weights_t · v_t.
+
+    Attributes
+    ----------
+    name : str
+        Its name in `HEADS`.
+    starts_as : str
+        The training-free pooling that it is before training.
+    reads_attention : bool
+        Whether it needs the tower's own attention.
+    """
+
+    name: str
+    starts_as: str
+    reads_attention = False
+
+    def __init__(self, width: int, fraction: float) -> None:
+        super().__init__()
+
+    def weights(self, tokens: Tensor, attention: Tensor | None) -> Tensor:
+        """Return the weights.
+
+        Parameters
+        ----------
+        tokens : torch.Tensor, shape (batch, T, width)
+            The v_t.
+        attention : torch.Tensor, shape (batch, T), optional
+            With which the tower's own pooling attends to them.
+
+        Returns
+        -------
+        torch.Tensor, broadcasting to (batch, T, width)
+            They sum to 1 over the tokens.
+        """
+        raise NotImplementedError
+
+    def forward(self, tokens: Tensor, attention: Tensor | None) -> Tensor:
+        """Return the pooled vectors, (batch, width)."""
+        return (self.weights(tokens, attention) * tokens).sum(1)
+
+
+class AverageHead(HeadPooling):
+    """The mean of the tokens."""
+
+    name = starts_as = "average"
+
+    def weights(self, tokens: Tensor, attention: Tensor | None) -> Tensor:
+        """Give all tokens the same."""
+        return tokens.new_full((1, 1, 1), 1 / tokens.shape[1])
+
+
+class AttentionHead(HeadPooling):
+    """Softmax attention of a learned query, with several heads."""
+
+    name, starts_as = "attention", "average"
+
+    def __init__(self, width: int, fraction: float) -> None:
+        super().__init__(width, fraction)
+        self.query = nn.Parameter(torch.zeros(N_HEADS, width))
+
+    def weights(self, tokens: Tensor, attention: Tensor | None) -> Tensor:
+        """Give each head's probabilities to the channels that it reads."""
+        return self._probabilities(tokens).repeat_interleave(tokens.shape[-1] // N_HEADS, -1)
+
+    def forward(self, tokens: Tensor, attention: Tensor | None) -> Tensor:
+        """Return the weighted means, without writing out a weight for each channel."""
+        slices = tokens.unflatten(-1, (N_HEADS, -1))
+        return torch.einsum("bth,bthc->bhc", self._probabilities(tokens), slices).flatten(1)
+
+    def _probabilities(self, tokens: Tensor) -> Tensor:
+        return (tokens @ self.query.T).softmax(1)
+
+
+class MaskedMaxHead(HeadPooling):
+    """The maximum over the tokens that the tower's own pooling attends to most."""
+
+    name = starts_as = "masked max"
+    reads_attention = True
+
+    def __init__(self, width: int, fraction: float) -> None:
+        super().__init__(width, fraction)
+        self.fraction = fraction
+
+    def weights(self, tokens: Tensor, attention: Tensor) -> Tensor:
+        """Give all to the token inside the mask that has the largest value."""
+        winner = self._masked(tokens, attention).argmax(1, keepdim=True)
+        return torch.zeros_like(tokens).scatter(1, winner, 1.0)
+
+    def forward(self, tokens: Tensor, attention: Tensor) -> Tensor:
+        """Return the maximum."""
+        return self._masked(tokens, attention).amax(1)
+
+    def _masked(self, tokens: Tensor, attention: Tensor) -> Tensor:
+        n_kept = max(1, math.ceil(self.fraction * tokens.shape[1] - 1e-9))  # as crosseyed.pooling counts them
+        kept = torch.zeros_like(attention, dtype=torch.bool)
+        kept = kept.scatter(1, attention.topk(n_kept, dim=1).indices, True)
+        return tokens.masked_fill(~kept[..., None], -torch.inf)
+
+
+class Head(nn.Module):
+    """Pooling, what follows it in the tower, and a linear map that starts as the identity.
+
+    Parameters
+    ----------
+    embed : callable
+        `crosseyed.trace.TowerAdapter.embed` of the tower.
+    pooling : HeadPooling
+        The pooling.
+    embed_dim : int
+        Length of the embedding.
+    """
+
+    def __init__(self, embed: object, pooling: HeadPooling, embed_dim: int) -> None:
+        super().__init__()
+        self.embed = embed
+        self.pooling = pooling
+        self.change = nn.Linear(embed_dim, embed_dim, bias=False)
+        nn.init.zeros_(self.change.weight)
+
+    def forward(self, tokens: Tensor, attention: Tensor | None) -> Tensor:
+        """Return unit vectors (batch, embed_dim) for tokens (batch, T, width) and attention (batch, T)."""
+        return F.normalize(self.map(self.pooling(tokens, attention)), dim=-1)
+
+    def map(self, pooled: Tensor) -> Tensor:
+        """Return z of the module's docstring, (..., embed_dim), for pooled vectors (..., width)."""
+        embedded = self.embed(pooled)
+        return embedded + self.change(embedded)
+
+    def project(self, tokens: Tensor) -> Tensor:
+        """Return the unit vectors that the head would give if it saw one token only, for each of the tokens."""
+        return F.normalize(self.map(tokens), dim=-1)
+
+
+HEADS: dict[str, type[HeadPooling]] = {
+    head.name: head for head in (AverageHead, AttentionHead, MaskedMaxHead)
+}
+"""The heads by name."""
+
+
+# --- training ---
+
+
+@dataclass(frozen=True, eq=False)
+class _Frozen:
+    """Pictures as the frozen tower leaves them: those of each object in turn, round after round."""
+
+    tokens: Tensor  # (n_scenes, T, pooled_width), float16
+    attention: Tensor | None  # (n_scenes, T)
+    objects: list[str]
+    captions: list[str]
+    n_objects: int
+
+    def at(self, rows: Tensor | slice) -> tuple[Tensor, Tensor | None]:
+        attention = None if self.attention is None else self.attention[rows]
+        return self.tokens[rows].float(), attention
+
+
+def _freeze(
+    model: ClipModel, cutouts: Sequence[Cutout], scenes_per_object: int, seed: list[int], progress: bool
+) -> _Frozen:
+    """Take pictures of all objects, one after another, and run the tower on them."""
+    names = objects_of(cutouts)
+    shots: list[tuple[Scene, str]] = [
+        snapshot(cutouts, name, Dose(), np.random.default_rng([*seed, turn, number]), max(model.image_size))
+        for turn in range(scenes_per_object)
+        for number, name in enumerate(names)
+    ]
+    reads_attention = "masked max" in supported(model)
+
+    @torch.no_grad()
+    def run(pixels: Tensor, _: int) -> tuple[Tensor, Tensor | None]:
+        batch = _batch(model, pixels)
+        return batch.spatial.half(), _own_attention(batch) if reads_attention else None
+
+    parts = stream(model, [scene.render for scene, _ in shots], run, progress=progress)
+    tokens, attention = zip(*parts, strict=True)
+    return _Frozen(
+        tokens=torch.cat(tokens),
+        attention=torch.cat(attention) if reads_attention else None,
+        objects=names * scenes_per_object,
+        captions=[caption for _, caption in shots],
+        n_objects=len(names),
+    )
+
+
+def _epochs(
+    head: Head, data: _Frozen, captions: Tensor, scale: float, rate: float, epochs: int, seed: int
+) -> Iterable[float]:
+    """Train; yield the mean loss after each epoch, and NaN before the first."""
+    yield math.nan
+    optimizer = torch.optim.AdamW(head.parameters(), lr=rate, weight_decay=_WEIGHT_DECAY)
+    rounds = np.arange(len(data.objects)).reshape(-1, data.n_objects)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(rounds))
+    rng, loss_of = np.random.default_rng([seed, 2]), ClipLoss()
+    for _ in range(epochs):
+        losses = []
+        # every object once a batch, so that no caption of another row is true of the picture
+        for rows in torch.from_numpy(rng.permuted(rounds, axis=0)):
+            loss = loss_of(head(*data.at(rows)), captions[rows], torch.tensor(scale, device=captions.device))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            losses.append(loss.item())
+        yield float(np.mean(losses))
+
+
+@torch.no_grad()
+def _accuracy(head: Head, data: _Frozen, texts: Tensor, truth: Tensor) -> float:
+    """Return how often the right one of the texts is nearest, in percent."""
+    places = [slice(start, start + _AT_ONCE) for start in range(0, len(truth), _AT_ONCE)]
+    right = [((head(*data.at(rows)) @ texts.T).argmax(1) == truth[rows]).float() for rows in places]
+    return 100 * torch.cat(right).mean().item()
+
+
+# --- what the frozen tower gives ---
+
+
+def _batch(model: ClipModel, pixels: Tensor) -> Batch:
+    adapter = adapter_of(model)
+    with hooked(adapter.modules(())) as calls:
+        embedding = model.clip.encode_image(pixels)
+    return Batch(adapter, calls, embedding)
+
+
+def _own_attention(batch: Batch) -> Tensor:
+    """Return the attention of the tower's own pooling to the spatial tokens, mean of heads, (batch, T)."""
+    return batch.logits.softmax(-1).mean((1, 2))[:, batch.adapter.prefix :]
+
+
+def _attention(batch: Batch, head: Head) -> Tensor | None:
+    return _own_attention(batch) if head.pooling.reads_attention else None
+
+
+def _read(model: ClipModel, pixels: Tensor, head: Head) -> tuple[Tensor, Tensor | None]:
+    batch = _batch(model, pixels)
+    return batch.spatial, _attention(batch, head)
+
+
+def _embed(model: ClipModel, texts: Sequence[str]) -> Tensor:
+    return torch.from_numpy(model.encode_texts(texts)).to(model.device)
+
+
+def _spread(model: HeadedModel, values: Tensor, pixels: Tensor) -> np.ndarray:
+    """Spread values of the spatial tokens (batch, T) over the pixels, as `crosseyed.explain` does."""
+    cells = values.float().unflatten(1, adapter_of(model.clip_model).grid)[:, None]
+    spread = F.interpolate(cells, size=pixels.shape[-2:], mode="bilinear", align_corners=False)
+    return spread[:, 0].cpu().numpy()
+
+
+# --- checks ---
+
+
+def _one_each(model: HeadedModel, pixels: Tensor, texts: Sequence[str]) -> Tensor:
+    if isinstance(texts, str) or len(texts) != len(pixels):
+        raise InputError(
+            f"texts is {texts!r}; expected a list with one caption for each of {len(pixels)} images"
+        )
+    return _embed(model.clip_model, texts)
+
+
+def _check(
+    cutouts: Sequence[Cutout],
+    validation: Sequence[Cutout],
+    labels: Sequence[str],
+    scenes_per_object: int,
+    epochs: int,
+    learning_rates: Sequence[float],
+) -> None:
+    learned, others = objects_of(cutouts), objects_of(validation)
+    if len(learned) < 2 or not others:
+        raise InputError(
+            f"There are {len(learned)} objects to train on and {len(others)} to choose by; give at least 2 and 1."
+        )
+    if both := [name for name in learned if name in others]:
+        raise InputError(
+            f"{both[0]!r} is among the objects to train on and those to choose by; give each to one of them."
+        )
+    for name in others:
+        if name not in labels:
+            raise InputError(f"{name!r} is not among the {len(labels)} labels{suggest(name, labels)}")
+    if scenes_per_object < 1 or epochs < 1:
+        raise InputError(
+            f"scenes_per_object is {scenes_per_object} and epochs {epochs}; each must be at least 1."
+        )
+    if not learning_rates or not all(rate > 0 for rate in learning_rates):
+        raise InputError(f"learning_rates is {learning_rates!r}; give at least one positive number.")
