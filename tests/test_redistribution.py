@@ -432,6 +432,8 @@ def test_heads_cannot_be_found_without_fitting_tables(model_of):
     model, images = model_of("class token"), [scene.render for scene in scenes]
     with pytest.raises(InputError, match="n_heads is at least 1"):
         center_biased_heads(model, images, table, labels, n_heads=0)
+    with pytest.raises(InputError, match="no column 'object'"):
+        center_biased_heads(model, images, table.drop(columns="object"), labels)
     with pytest.raises(InputError, match="not among the 2 labels"):
         center_biased_heads(model, images, table.assign(object="zebra"), ["dog", "cat"])
     for some in (images[:-1], [*images, images[0]]):

@@ -566,16 +566,15 @@ def center_biased_heads(
     labels: Sequence[str],
     *,
     n_heads: int = 3,
-    template: str = "a photo of a {}",
     confidence: float = 0.95,
     seed: int = 0,
     progress: bool = True,
 ) -> tuple[tuple[int, int], ...]:
     """Find the heads whose direct effect on the object's name drops most from the center to off-center.
 
-    The measure of chapter 2: `crosseyed.decompose.head_effects` along the centered embeddings of the captions,
-    compared by `crosseyed.metrics.center_difference`. Use other scenes than those on which the suppression of
-    these heads is then tested.
+    The measure of chapter 2: `crosseyed.decompose.head_effects` along the centered embeddings of the captions
+    "a photo of a ...", compared by `crosseyed.metrics.center_difference`. Use other scenes than those on which the
+    suppression of these heads is then tested.
 
     Parameters
     ----------
@@ -589,8 +588,6 @@ def center_biased_heads(
         What the model chooses among; at least two.
     n_heads : int
         At most so many heads; at least 1.
-    template : str
-        The caption of a label.
     confidence : float
         A head counts only if the interval of its drop, at this confidence, lies above 0.
     seed : int
@@ -608,8 +605,8 @@ def center_biased_heads(
     UnsupportedTower
         The tower is of a family that tracing does not know.
     InputError
-        There is not one row per image; an object is not among the labels; `n_heads` is below 1; or as
-        `crosseyed.metrics.center_difference`.
+        There is not one row per image; there is no column `object`, or an object is not among the labels;
+        `n_heads` is below 1; or as `crosseyed.metrics.center_difference`.
 
     Warns
     -----
@@ -618,13 +615,15 @@ def center_biased_heads(
     """
     if n_heads < 1:
         raise InputError(f"n_heads is at least 1, not {n_heads!r}.")
+    if "object" not in table:
+        raise InputError(f"The table has no column 'object'; it has {', '.join(map(str, table.columns))}.")
     truth = pd.Index(labels).get_indexer(table["object"])
     if (truth < 0).any():
-        unknown = table["object"].iloc[int((truth < 0).argmax())]
+        unknown = str(table["object"].iloc[int((truth < 0).argmax())])
         raise InputError(
             f"The object {unknown!r} is not among the {len(labels)} labels{suggest(unknown, labels)}"
         )
-    directions = centered(model.encode_texts([template.format(label) for label in labels]))[truth]
+    directions = centered(model.encode_texts([f"a photo of a {label}" for label in labels]))[truth]
     effects, n_images = [], 0
     for part in decompose(model, images, progress=progress):
         n_images = part.images.stop
