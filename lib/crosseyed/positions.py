@@ -14,7 +14,9 @@ from typing import ClassVar
 import numpy as np
 import torch
 from open_clip.modified_resnet import ModifiedResNet
+from open_clip.timm_model import TimmModel
 from open_clip.transformer import VisionTransformer
+from timm.models.vision_transformer import VisionTransformer as TimmTransformer
 from torch import Tensor, nn
 
 from crosseyed.encoder import Scorer
@@ -41,17 +43,18 @@ def changed_positions(model: ClipModel, change: Callable[[Tensor], Tensor]) -> I
     Raises
     ------
     InputError
-        The tower has no positional embeddings on a grid, or is of another family.
+        The tower has no positional embeddings, or is of another family.
     """
-    holder, grid = _positions(model)
-    original = holder.positional_embedding
-    first, spatial = original.detach().float().split([1, grid[0] * grid[1]])
-    changed = torch.cat([first, change(spatial.unflatten(0, grid)).flatten(0, 1)])
-    holder.positional_embedding = nn.Parameter(changed.to(original.dtype), requires_grad=False)
+    found = _positions(model)
+    original = getattr(found.holder, found.attribute)
+    embeddings = original.detach().float().flatten(0, -2)  # timm's have an axis for the batch
+    spatial = change(embeddings[found.before :].unflatten(0, found.grid)).flatten(0, 1)
+    changed = torch.cat([embeddings[: found.before], spatial]).view_as(original).to(original.dtype)
+    setattr(found.holder, found.attribute, nn.Parameter(changed, requires_grad=False))
     try:
         yield
     finally:
-        holder.positional_embedding = original
+        setattr(found.holder, found.attribute, original)
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class ShiftedPositions(Mitigation):
                 raise InputError(f"{name} is a whole number of cells, not {getattr(self, name)!r}.")
 
     def check(self, model: ClipModel) -> None:
-        """Refuse a tower without positional embeddings on a grid."""
+        """Refuse a tower without positional embeddings."""
         _positions(model)
 
     def applied(self, model: ClipModel) -> AbstractContextManager:
@@ -128,7 +131,7 @@ class AveragedPositions(Mitigation):
         check_range("strength", self.strength, 0, 1)
 
     def check(self, model: ClipModel) -> None:
-        """Refuse a tower without positional embeddings on a grid."""
+        """Refuse a tower without positional embeddings."""
         _positions(model)
 
     def applied(self, model: ClipModel) -> AbstractContextManager:
@@ -191,7 +194,7 @@ class PositionShifts(Ensemble):
         return [image] * self.count
 
     def check(self, model: ClipModel) -> None:
-        """Refuse a tower without positional embeddings on a grid."""
+        """Refuse a tower without positional embeddings."""
         _positions(model)
 
     def ask(
@@ -210,28 +213,37 @@ class PositionShifts(Ensemble):
         return np.concatenate(answers)
 
     def _shifts(self, model: ClipModel) -> list[ShiftedPositions]:
-        _, (rows, columns) = _positions(model)
+        rows, columns = _positions(model).grid
         return [
             ShiftedPositions(rows=round((y - 0.5) * rows), columns=round((x - 0.5) * columns))
             for y, x in places(self.side)
         ]
 
 
-def _positions(model: ClipModel) -> tuple[nn.Module, tuple[int, int]]:
-    """Find the module that has the positional embeddings, one vector before those of the grid, and the grid."""
+@dataclass(frozen=True, eq=False)
+class _Positions:
+    """Where a tower keeps its positional embeddings: those of `before` tokens, then those of the grid, row by row."""
+
+    holder: nn.Module
+    attribute: str
+    grid: tuple[int, int]
+    before: int
+
+
+def _positions(model: ClipModel) -> _Positions:
     visual = model.clip.visual
     if isinstance(visual, ModifiedResNet):
-        holder, grid = visual.attnpool, (visual.image_size // 32,) * 2
+        holder, attribute, grid = visual.attnpool, "positional_embedding", (visual.image_size // 32,) * 2
     elif isinstance(visual, VisionTransformer):
-        holder, grid = visual, visual.grid_size
+        holder, attribute, grid = visual, "positional_embedding", visual.grid_size
+    elif isinstance(visual, TimmModel) and isinstance(visual.trunk, TimmTransformer):
+        holder, attribute, grid = visual.trunk, "pos_embed", visual.trunk.patch_embed.grid_size
     else:
         raise InputError(
-            f"The tower of {model.name} is a {model.tower.kind}, whose positions cannot be changed here; those of "
-            "open_clip's VisionTransformer and ModifiedResNet can."
+            f"The tower of {model.name} is a {model.tower.kind}, whose positions cannot be changed; those of "
+            "open_clip's VisionTransformer and ModifiedResNet and of timm's VisionTransformer can."
         )
-    embedding = getattr(holder, "positional_embedding", None)
-    if embedding is None or len(embedding) != 1 + grid[0] * grid[1]:
-        raise InputError(
-            f"The tower of {model.name} has no positional embeddings on its {grid[0]} x {grid[1]} grid."
-        )
-    return holder, grid
+    embedding = getattr(holder, attribute)
+    if embedding is None:
+        raise InputError(f"The tower of {model.name} has no positional embeddings that could be changed.")
+    return _Positions(holder, attribute, tuple(grid), before=embedding.shape[-2] - grid[0] * grid[1])

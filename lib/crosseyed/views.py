@@ -361,8 +361,8 @@ class Gated(Mitigation):
 
     @property
     def moves(self) -> bool:
-        """Whether the ensemble does."""
-        return self.ensemble.moves
+        """Whether the ensemble does, if it is ever asked."""
+        return not self._closed and self.ensemble.moves
 
     @property
     def exclusive(self) -> frozenset[str]:
