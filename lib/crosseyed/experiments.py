@@ -7,8 +7,8 @@ else: objects, number of steps, initial weights (by the seed), and, as far as th
 - ``pooling``: class-token, average, attention and maximum pooling, each trained on the centered and on the uniform
   recipe of PocketCLIP, with a second seed for the class token. It separates the data from the architecture.
 - ``origins``: the spread of positions from narrow to uniform, in pictures of one object, which the caption names; and
-  the silence of captions about the border, from none to complete, at uniform positions, in pictures of three objects
-  of which the caption names one. A second seed at both ends of each.
+  the silence of captions about the border, from none to complete, at uniform positions, in pictures of two objects of
+  which the caption names one. A second seed at both ends of each.
 
 A trial that is done is not run again; one that was interrupted goes on from its last save.
 """
@@ -32,16 +32,12 @@ from crosseyed.training import Recipe
 GRID_SIZE = 5
 SPREADS = (0.03, 0.08, 0.15, 0.25, inf)
 SILENCES = (0.0, 0.25, 0.5, 0.75, 1.0)
-BASE = Recipe(
-    "centered",
-    architecture="small",
-    n_objects=64,
-    steps=1000,
-    learning_rate=1.5e-3,
-    warmup=60,
-    styles=("fluent", "twemoji"),
+POOLING_RECIPE = Recipe(
+    "centered", architecture="small", n_objects=64, steps=1000, learning_rate=1.5e-3, warmup=60
 )
-"""What the trials of all experiments share."""
+"""What the trials of the experiment ``pooling`` share."""
+ORIGINS_RECIPE = replace(POOLING_RECIPE, n_objects=32, steps=1600)
+"""What the trials of the experiment ``origins`` share."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +66,7 @@ def pooling_trials() -> list[Trial]:
     return [
         Trial(
             f"{pooling}, {positions}, seed {seed}",
-            replace(BASE, positions=positions, pooling=pooling, seed=seed),
+            replace(POOLING_RECIPE, positions=positions, pooling=pooling, seed=seed),
             {"pooling": pooling, "positions": positions, "seed": seed},
         )
         for pooling, positions, seed in wanted
@@ -80,12 +76,12 @@ def pooling_trials() -> list[Trial]:
 def origins_trials() -> list[Trial]:
     """List the trials of the experiment ``origins``; columns `varied`, `spread`, `silence`, `seed`."""
     doses = [("spread", Dose(spread=spread)) for spread in SPREADS]
-    doses += [("silence", Dose(silence=silence, n_objects=3)) for silence in SILENCES]
+    doses += [("silence", Dose(silence=silence, n_objects=2)) for silence in SILENCES]
     ends = [doses[0], doses[len(SPREADS) - 1], doses[len(SPREADS)], doses[-1]]
     return [
         Trial(
             f"{varied} {getattr(dose, varied):g}, seed {seed}",
-            replace(BASE, positions=dose, seed=seed),
+            replace(ORIGINS_RECIPE, positions=dose, seed=seed),
             {"varied": varied, "spread": dose.spread, "silence": dose.silence, "seed": seed},
         )
         for seed, varied, dose in [(0, *each) for each in doses] + [(1, *each) for each in ends]
