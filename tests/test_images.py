@@ -11,7 +11,7 @@ from PIL import Image
 
 from crosseyed import images
 from crosseyed.errors import InputError
-from crosseyed.images import UnreadableImage, map_ahead, read_image
+from crosseyed.images import UnreadableImage, map_ahead, read_image, read_size
 
 PIXELS = np.array(
     [[[255, 0, 0], [0, 255, 0], [0, 0, 255]], [[10, 20, 30], [200, 100, 50], [0, 0, 0]]], np.uint8
@@ -195,3 +195,19 @@ def test_map_ahead_raises_at_the_items_turn_and_ends_its_threads():
     with pytest.raises(ZeroDivisionError):
         next(results)
     assert own_threads() == []
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_size_of_a_file_is_that_of_the_picture_that_is_read(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(PIXELS).save(tmp_path / "image.jpg", exif=exif)
+    assert read_size(tmp_path / "image.jpg") == read_image(tmp_path / "image.jpg").size
+
+
+def test_the_size_of_what_is_no_picture_cannot_be_read(tmp_path):
+    (tmp_path / "empty.jpg").touch()
+    with pytest.raises(UnreadableImage, match="the file is empty"):
+        read_size(tmp_path / "empty.jpg")
+    with pytest.raises(UnreadableImage, match="No such file"):
+        read_size(tmp_path / "missing.jpg")

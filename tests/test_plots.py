@@ -476,6 +476,41 @@ def test_two_means_for_one_point_are_refused():
 # Pictures
 
 
+def slopes():
+    """Return the two tables of mixed.mixed_slope."""
+    odds = {"odds_ratio": [0.5, 2.0], "low": [0.25, 1.0], "high": [1.0, 4.0]}
+    effects = pd.DataFrame({"effect": ["eccentricity", "area"], "unit": ["0.1 further out", "twice"], **odds})
+    categories = pd.DataFrame({"object": ["cat", "dog"], "n": [30, 40], "accuracy": [50.0, 60.0], **odds})
+    return effects.assign(confidence=0.9), categories
+
+
+def test_odds_ratios_have_a_point_and_an_interval_each_and_the_title_tells_the_first():
+    effects, categories = slopes()
+    figure = plots.odds_ratios(effects, categories)
+    for ax, table in zip(figure.axes, (effects, categories), strict=True):
+        points = ax.lines[0]
+        assert ax.get_xscale() == "log"
+        assert ax.yaxis_inverted()
+        np.testing.assert_allclose(points.get_xdata(), table["odds_ratio"])
+        expected = [(0, *table.loc[0, ["low", "high"]]), (1, *table.loc[1, ["low", "high"]])]
+        np.testing.assert_allclose(error_bars(ax, 0), expected)
+    assert [label.get_text() for label in figure.axes[1].get_yticklabels()] == ["cat (30)", "dog (40)"]
+    assert figure.axes[1].lines[-1].get_xdata()[0] == 0.5
+    assert "by 0.50 (0.25 to 1.00)" in words(figure)
+    assert "90 % interval" in words(figure)
+    only_worst = plots.odds_ratios(effects, categories, n_worst=1, title="mine")
+    assert [label.get_text() for label in only_worst.axes[1].get_yticklabels()] == ["cat (30)"]
+    assert "mine" in words(only_worst)
+
+
+def test_odds_ratios_need_an_estimate():
+    effects, categories = slopes()
+    with pytest.raises(InputError, match="0 categories"):
+        plots.odds_ratios(effects, categories.head(0))
+    with pytest.raises(InputError, match="no column 'unit'"):
+        plots.odds_ratios(effects.drop(columns="unit"), categories)
+
+
 def test_scenes_are_shown_as_they_are():
     images = [np.full((4, 6, 3), value, dtype=np.uint8) for value in (0, 100, 200)]
     figure = plots.scenes(images, ["one", "two", "three"], columns=2)

@@ -92,8 +92,8 @@ def mixed_slope(
         `image`, `object` (its category), `instances`, `correct` and the covariates. Where a picture shows a category
         more than once, nobody knows which of the objects was recognised: those rows are left out.
     covariates : iterable of str
-        Columns out of `COVARIATES`; eccentricity is always taken into account. Leave out ``"in_crop"`` for a model that sees whole
-        pictures.
+        Columns out of `COVARIATES`; eccentricity is always taken into account. Leave out ``"in_crop"`` for a model
+        that sees whole pictures.
     confidence : float
         Coverage of the intervals, between 0 and 1.
 

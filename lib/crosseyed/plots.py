@@ -805,6 +805,7 @@ def odds_ratios(
     axes[0].set_title("Other things being equal")
     axes[1].set_title(f"Each 0.1 further out: the {len(worst)} worst categories")
     axes[1].axvline(effects["odds_ratio"].iloc[0], color=_COLORS[0], linestyle="--", linewidth=1.2)
+    _footnote(figure, "In brackets: objects of the category. Dashed: the average category.")
     first = effects.iloc[0]
     finding = (
         f"Each 0.1 of eccentricity multiplies the odds of recognition by {first['odds_ratio']:.2f} "
