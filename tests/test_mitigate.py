@@ -81,7 +81,6 @@ class Louder(Mitigation):
     """Multiply the class token by a factor while the context is open, and keep a diary."""
 
     label: ClassVar[str] = "louder"
-    exclusive: ClassVar[frozenset[str]] = frozenset({"class token"})
     factor: float
     diary: list
 
@@ -97,9 +96,17 @@ class Louder(Mitigation):
             self.diary.append(("leave", self.factor))
 
 
-@dataclass(frozen=True, eq=False)
-class Freed(Louder):
-    exclusive: ClassVar[frozenset[str]] = frozenset()
+@dataclass(frozen=True)
+class Zoomed(Mitigation):
+    """The quarter of the picture around the object."""
+
+    label: ClassVar[str] = "zoomed"
+    needs_location: ClassVar[bool] = True
+    moves: ClassVar[bool] = True
+
+    def views(self, image, location):
+        top = int(location.y * len(image) / 2)
+        return [image[top : top + len(image) // 2]]
 
 
 @dataclass(frozen=True)
@@ -264,7 +271,7 @@ def test_the_change_is_in_force_while_images_are_encoded_and_undone_after(tiny_c
 
 def test_the_change_is_undone_if_an_image_is_no_image(tiny_clip):
     original = tiny_clip.clip.visual.class_embedding
-    mitigated = mitigate(tiny_clip, compose(Freed(5.0, []), Freed(2.0, [])))
+    mitigated = mitigate(tiny_clip, compose(Louder(5.0, []), Louder(2.0, [])))
     for ask in (mitigated.encode_images, lambda images: mitigated.similarities(images, TEXTS)):
         with pytest.raises(InputError, match="must be a file name"):
             ask([*pictures(), 7])
@@ -330,13 +337,15 @@ def test_composed_means_have_the_vector_of_nested_means(tiny_clip):
 
 def test_composed_changes_are_in_force_together_and_leave_in_reverse(tiny_clip):
     diary = []
-    composed = compose(Freed(5.0, diary), Freed(2.0, diary))
+    composed = compose(Louder(5.0, diary), Louder(2.0, diary))
     found = mitigate(tiny_clip, composed).similarities(pictures(), TEXTS)
     assert diary == [("enter", 5.0), ("enter", 2.0), ("leave", 2.0), ("leave", 5.0)]
-    np.testing.assert_array_equal(found, mitigate(tiny_clip, Freed(10.0, [])).similarities(pictures(), TEXTS))
+    np.testing.assert_array_equal(
+        found, mitigate(tiny_clip, Louder(10.0, [])).similarities(pictures(), TEXTS)
+    )
     np.testing.assert_array_equal(
         mitigate(tiny_clip, composed).encode_images(pictures()),
-        mitigate(tiny_clip, Freed(10.0, [])).encode_images(pictures()),
+        mitigate(tiny_clip, Louder(10.0, [])).encode_images(pictures()),
     )
 
 
@@ -356,16 +365,17 @@ def test_names_tell_all_parameters_that_matter():
     assert compose(Nothing(), Turned()).name == "nothing (strength=0) + turned (turns=3, aggregate=max)"
 
 
-def test_two_that_take_the_same_place_exclude_each_other(tiny_clip):
-    with pytest.raises(InputError, match=r"exclude each other.*class token"):
-        compose(Louder(2.0, []), Darker(), Louder(3.0, []))
+def test_two_that_are_told_and_move_exclude_each_other(tiny_clip):
+    with pytest.raises(InputError, match="zoomed and zoomed exclude each other"):
+        compose(Zoomed(), Darker(), Zoomed())
     with pytest.raises(InputError, match="exclude each other"):
-        mitigate(mitigate(tiny_clip, Louder(2.0, [])), Louder(3.0, []))
+        mitigate(mitigate(tiny_clip, Zoomed(), [MIDDLE]), Zoomed())
+    assert compose(Marked(), Zoomed()).needs_location
 
 
 def test_only_views_is_about_the_model():
     assert Turned().only_views and compose(Turned(), Darker()).only_views
-    assert not Freed(1.0, []).only_views and not Doubtful().only_views
+    assert not Louder(1.0, []).only_views and not Doubtful().only_views
     assert not compose(Turned(), Doubtful()).only_views
 
 

@@ -109,16 +109,12 @@ class Mitigation:
         Whether it has to be told where the object is (an oracle).
     moves : bool
         Whether its views show things elsewhere, or at another size, than the image does. A mitigation that needs
-        the location cannot come after it.
-    exclusive : frozenset of str
-        Of what it takes the place in the model, such as ``"attention"``: two mitigations that take the place of
-        the same thing cannot be composed.
+        the location cannot come after it, so two that both move things and need the location exclude each other.
     """
 
     label: ClassVar[str]
     needs_location: ClassVar[bool] = False
     moves: ClassVar[bool] = False
-    exclusive: ClassVar[frozenset[str]] = frozenset()
 
     @property
     def name(self) -> str:
@@ -338,11 +334,6 @@ class Composed(Mitigation):
     def moves(self) -> bool:
         """Whether one of the parts does."""
         return any(part.moves for part in self.parts)
-
-    @property
-    def exclusive(self) -> frozenset[str]:
-        """What any of the parts takes the place of."""
-        return frozenset().union(*(part.exclusive for part in self.parts))
 
     @property
     def count(self) -> int:
@@ -668,8 +659,8 @@ def compose(*mitigations: Mitigation) -> Mitigation:
     Raises
     ------
     InputError
-        None is given; two take the place of the same thing in the model; one that has to be told where the object
-        is comes after one that moves things in the picture.
+        None is given; one that has to be told where the object is comes after one that moves things in the
+        picture.
     """
     parts = tuple(
         part for each in mitigations for part in (each.parts if isinstance(each, Composed) else (each,))
@@ -781,15 +772,15 @@ class _Asked(Scorer):
 
 
 def _check_pair(earlier: Mitigation, later: Mitigation) -> None:
-    if common := earlier.exclusive & later.exclusive:
+    if not (earlier.moves and later.needs_location):
+        return
+    if later.moves and earlier.needs_location:
         raise InputError(
-            f"{earlier.name} and {later.name} exclude each other: both take the place of the "
-            f"{' and '.join(sorted(common))} of the model."
+            f"{earlier.name} and {later.name} exclude each other: both are told where the object is, and both move it."
         )
-    if earlier.moves and later.needs_location:
-        raise InputError(
-            f"{later.name} is told where the object is, but {earlier.name} moves it: put {later.label} first."
-        )
+    raise InputError(
+        f"{later.name} is told where the object is, but {earlier.name} moves it: put {later.label} first."
+    )
 
 
 def _fail(error: UnreadableImage) -> None:

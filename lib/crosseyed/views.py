@@ -365,11 +365,6 @@ class Gated(Mitigation):
         return not self._closed and self.ensemble.moves
 
     @property
-    def exclusive(self) -> frozenset[str]:
-        """What the ensemble takes the place of."""
-        return self.ensemble.exclusive
-
-    @property
     def count(self) -> int:
         """The plain picture, unless it is the ensemble's first view, and the views of the ensemble."""
         return 1 if self._closed else self._own + self.ensemble.count
