@@ -10,8 +10,10 @@ import torch
 from crosseyed import datasets, evaluation, metrics, protocols, stimuli
 from crosseyed.errors import InputError
 from crosseyed.evaluation import BASELINE, Task, ask_all, choose, compare, evaluate, make_split
-from crosseyed.mitigate import Ensemble, Location, Mitigation, compose, mitigate
+from crosseyed.mitigate import Location, Mitigation, compose, mitigate
 from crosseyed.pooling import pool
+from crosseyed.prompting import Prompted
+from crosseyed.views import CyclicShifts, Gated, Padding, ViewEnsemble
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Turned(Mitigation):
 
 
 @dataclass(frozen=True)
-class Turns(Ensemble):
+class Turns(ViewEnsemble):
     """The picture, upside down, mirrored, and both."""
 
     label: ClassVar[str] = "turns"
@@ -34,8 +36,8 @@ class Turns(Ensemble):
     def count(self):
         return 4
 
-    def views(self, image, location):
-        return [image, image[::-1], image[:, ::-1], image[::-1, ::-1]]
+    def others(self, image):
+        yield from (image[::-1], image[:, ::-1], image[::-1, ::-1])
 
 
 @dataclass(frozen=True)
@@ -183,15 +185,18 @@ def test_views_in_common_are_encoded_once_and_counted_for_each(tiny_clip, split)
     encoded = []
     hook = tiny_clip.clip.visual.register_forward_hook(lambda _, given, __: encoded.append(len(given[0])))
     try:
-        turns = [Turns(aggregate=aggregate) for aggregate in ("max", "mean", "logsumexp")]
-        answers = ask_all(tiny_clip, [*turns, Turned(), "max", "average"], split[:1])
+        turns = [Turns(aggregate=aggregate) for aggregate in ("max", "mean")]
+        gated = Gated(Turns(aggregate="logsumexp"), 0.5)  # whose first view is the plain one
+        asked_again = Gated(Turned(), 0.5)  # which needs the plain one besides
+        candidates = [*turns, gated, Turned(), asked_again, "max", "average"]
+        answers = ask_all(tiny_clip, candidates, split[:1])
     finally:
         hook.remove()
     passes = answers.drop_duplicates("candidate").set_index("candidate")["passes"]
-    assert passes.tolist() == [1, 4, 4, 4, 1, 1, 1]
+    assert passes.tolist() == [1, 4, 4, 4, 1, 2, 1, 1]
     n_images = len(split[0].images)
-    # the plain pass, four views for all ensembles and Turned, one pass for both poolings
-    assert sum(encoded) <= n_images * (1 + 4 + 1)
+    # the plain pass, four views for all ensembles, one for Turned, two for it gated, one pass for both poolings
+    assert sum(encoded) == n_images * (1 + 4 + 1 + 2 + 1)
 
 
 def test_what_changes_the_tower_is_never_remembered(tiny_clip, split):
@@ -222,6 +227,14 @@ def test_a_pooling_of_another_model_is_refused(tiny_clip, tiny_folder, split):
     other = pool(models.load(f"local-dir:{tiny_folder}"), "max")
     with pytest.raises(InputError, match="with another pooling"):
         ask_all(tiny_clip, [other], split)
+
+
+def test_settings_of_the_same_remedy_are_one_family():
+    family = evaluation.family_of
+    assert family(CyclicShifts(side=2, aggregate="mean")) == family(CyclicShifts(side=3)) == "cyclic shifts"
+    assert family(Gated(CyclicShifts(), 0.3)) == "gated cyclic shifts"
+    assert family(Prompted("circle", width=0.1)) == "visual prompt: circle"
+    assert family(compose(Prompted("circle"), Padding(0.2))) == "visual prompt: circle + padding"
 
 
 # --- numbers ---

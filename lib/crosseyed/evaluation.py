@@ -14,11 +14,11 @@ the picture share every view they have in common, so that three ways to combine 
 twenty-seven. The passes that are *counted* are those that a candidate would make alone.
 """
 
-import hashlib
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -29,10 +29,12 @@ from crosseyed import metrics, protocols, stimuli
 from crosseyed.encoder import Encoder, Scorer
 from crosseyed.errors import InputError, suggest
 from crosseyed.images import ImageSource
-from crosseyed.mitigate import Composed, Location, Mitigation, mitigate
+from crosseyed.mitigate import Composed, Ensemble, Location, Mitigation, mitigate
 from crosseyed.models import ClipModel
 from crosseyed.pooling import PooledModel, pool, pool_together
+from crosseyed.prompting import Prompted, ProposedPrompts
 from crosseyed.stimuli import Cutout, Scene
+from crosseyed.views import Gated
 
 BASELINE = "none"
 """Name of the plain model among the candidates."""
@@ -40,8 +42,6 @@ BASELINE = "none"
 GRID_SIZE = 3
 """Cells along each side of the grid: the center and its eight neighbours."""
 
-_KEY_BYTES = 16
-_ASKED_AT_ONCE = 256
 _SIDES = ("", "_low", "_high")
 _COLUMNS = (
     *("protocol", "candidate", "family", "kind", "oracle", "passes"),
@@ -283,20 +283,24 @@ def ask_all(
     """
     entries = _entries(model, candidates)
     pooled = [entry.pooled for entry in entries if entry.pooled is not None]
-    asked, answers = _Asked(model), []
+    read, answers = {}, []
     with tqdm(total=len(entries) * len(data), unit="candidate", disable=None if progress else True) as bar:
         for task in data:
-            together = {}
+            shown, together = {}, {}
             for entry in entries:
                 bar.update()
                 if entry.oracle and task.locations is None:
                     continue
-                if entry.pooled is None:
-                    encoder = replace(asked, remembers=entry.only_views, passes=[0])
-                    rows = task.ask(entry.scorer(encoder, task.locations))
-                    passes = encoder.passes[0] / len(rows)
+                encoder = _Counting(model, read)
+                if entry.pooled is not None:
+                    scorer, passes = _Together(entry.pooled, pooled, together), 1.0
+                elif entry.mitigation is not None and entry.mitigation.only_views:
+                    scorer = _Shown(encoder, entry.mitigation, task.locations, shown)
+                    passes = float(entry.mitigation.passes)
                 else:
-                    rows, passes = task.ask(_Together(entry.pooled, pooled, together)), 1.0
+                    scorer, passes = entry.scorer(encoder, task.locations), None
+                rows = task.ask(scorer)
+                passes = encoder.passes[0] / len(rows) if passes is None else passes
                 answers.append(rows.assign(**entry.about, passes=passes))
     return pd.concat(answers, ignore_index=True)
 
@@ -462,11 +466,6 @@ class _Entry:
     def about(self) -> dict[str, object]:
         return {"candidate": self.name, "family": self.family, "kind": self.kind, "oracle": self.oracle}
 
-    @property
-    def only_views(self) -> bool:
-        """Whether the model itself stays as it is, so that what it said about a view holds again."""
-        return self.mitigation is None or self.mitigation.only_views
-
     def scorer(self, model: Encoder, locations: Sequence[Location] | None) -> Scorer:
         if self.pooled is not None:
             return self.pooled
@@ -476,7 +475,7 @@ class _Entry:
 
 
 def family_of(mitigation: Mitigation) -> str:
-    """Name what a mitigation is a setting of: its label, or those of the parts of a composed one.
+    """Name what a mitigation is a setting of.
 
     Parameters
     ----------
@@ -486,10 +485,15 @@ def family_of(mitigation: Mitigation) -> str:
     Returns
     -------
     str
-        Such as ``"cyclic shifts"``.
+        Its label, with the kind of a visual prompt, as in ``"visual prompt: circle"``; of a gated or composed one
+        the families of what it consists of, as in ``"gated cyclic shifts"``.
     """
     if isinstance(mitigation, Composed):
         return " + ".join(family_of(part) for part in mitigation.parts)
+    if isinstance(mitigation, Gated):
+        return f"{mitigation.label} {family_of(mitigation.ensemble)}"
+    if isinstance(mitigation, Prompted | ProposedPrompts):
+        return f"{mitigation.label}: {mitigation.kind}"
     return mitigation.label
 
 
@@ -522,17 +526,12 @@ def _told(candidate: object) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class _Asked(Encoder):
-    """A model that counts its passes and, if told to, remembers what it said about a picture.
-
-    Texts are always remembered, as no candidate changes the text tower.
-    """
+class _Counting(Encoder):
+    """A model that counts its passes, and reads every text once, as no candidate changes the text tower."""
 
     clip_model: ClipModel
-    remembers: bool = False
+    read: dict[str, np.ndarray] = field(repr=False)
     passes: list[int] = field(default_factory=lambda: [0])
-    seen: dict[bytes, np.ndarray] = field(default_factory=dict, repr=False)
-    read: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -556,33 +555,76 @@ class _Asked(Encoder):
         return np.stack([self.read[text] for text in texts])
 
     def encode_images(self, images: Iterable[ImageSource], *, progress: bool = True) -> np.ndarray:
-        images = self._counted(images)
-        if not self.remembers:
-            return self.clip_model.encode_images(images, progress=progress)
-        rows = []
-        while some := list(islice(images, _ASKED_AT_ONCE)):
-            rows += self._recalled(some)
-        return np.stack(rows)
-
-    def _counted(self, images: Iterable[ImageSource]) -> Iterable[ImageSource]:
-        for image in images:
-            self.passes[0] += 1
-            yield image
-
-    def _recalled(self, images: list[ImageSource]) -> list[np.ndarray]:
-        keys = [_key(image) for image in images]
-        new = {key: image for key, image in zip(keys, images, strict=True) if key not in self.seen}
-        self.seen.update(
-            zip(new, self.clip_model.encode_images(list(new.values()), progress=False), strict=True)
-        )
-        return [self.seen[key] for key in keys]
+        vectors = self.clip_model.encode_images(images, progress=progress)
+        self.passes[0] += len(vectors)
+        return vectors
 
 
-def _key(image: ImageSource) -> object:
-    """Tell pictures apart by their pixels, and what is not yet read by itself."""
-    if not isinstance(image, np.ndarray):
-        return image
-    return image.shape, hashlib.blake2b(np.ascontiguousarray(image), digest_size=_KEY_BYTES).digest()
+@dataclass(frozen=True, eq=False)
+class _Views(Mitigation):
+    """The views of a mitigation, not combined: their similarities one behind the other."""
+
+    label: ClassVar[str] = "views"
+    of: Mitigation
+
+    @property
+    def needs_location(self) -> bool:
+        return self.of.needs_location
+
+    @property
+    def count(self) -> int:
+        return self.of.count
+
+    def views(self, image: np.ndarray, location: Location | None) -> list[np.ndarray]:
+        return self.of.views(image, location)
+
+    def combine(self, similarities: np.ndarray, logit_scale: float) -> np.ndarray:
+        return similarities.reshape(len(similarities), -1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown(Scorer):
+    """A mitigation that changes only the picture: the first of those with the same views has them encoded."""
+
+    encoder: Encoder
+    mitigation: Mitigation
+    locations: Sequence[Location] | None
+    shown: dict[Mitigation, np.ndarray]
+
+    @property
+    def name(self) -> str:
+        return f"{self.encoder.name}, {self.mitigation.name}"
+
+    @property
+    def model(self) -> str:
+        return self.encoder.model
+
+    @property
+    def pretrained(self) -> str:
+        return self.encoder.pretrained
+
+    @property
+    def logit_scale(self) -> float:
+        return self.encoder.logit_scale
+
+    def similarities(
+        self, images: Iterable[ImageSource], texts: Sequence[str], *, progress: bool = True
+    ) -> np.ndarray:
+        key = _maker_of_views(self.mitigation)
+        if key not in self.shown:
+            views = mitigate(self.encoder, _Views(key), self.locations if key.needs_location else None)
+            self.shown[key] = views.similarities(images, texts, progress=False)
+        similarities = self.shown[key].reshape(-1, key.count, len(texts))
+        return self.mitigation.combine(similarities, self.logit_scale)
+
+
+def _maker_of_views(mitigation: Mitigation) -> Mitigation:
+    """Return one and the same mitigation for all that show the same views and combine them in different ways."""
+    if isinstance(mitigation, Gated) and mitigation.count == mitigation.ensemble.count:
+        return _maker_of_views(mitigation.ensemble)
+    if isinstance(mitigation, Ensemble):
+        return replace(mitigation, aggregate="max", temperature=1.0)
+    return mitigation
 
 
 @dataclass(frozen=True, eq=False)

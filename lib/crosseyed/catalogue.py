@@ -1,0 +1,185 @@
+"""Everything that may help: the mitigations by name, and the list that is evaluated by default.
+
+The default list has a few settings of each family, so that the best can be chosen on validation pictures
+(`crosseyed.evaluation`). Settings that share their views cost next to nothing beside one another; those that need
+passes of their own are few.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import product
+
+from crosseyed.errors import InputError, check_choice
+from crosseyed.mitigate import AGGREGATES, Ensemble, Mitigation
+from crosseyed.models import ClipModel
+from crosseyed.pooling import POOLINGS, PooledModel, pool
+from crosseyed.positions import AveragedPositions, PositionShifts, ShiftedPositions
+from crosseyed.prompting import MARGIN, MARKS, PROMPTS, Prompted, ProposedPrompts
+from crosseyed.redistribution import (
+    AttentionTemperature,
+    ConfidenceScaling,
+    HeadSuppression,
+    RadialAttention,
+    SinkRedistribution,
+    UniformMix,
+)
+from crosseyed.views import Crops, CyclicShifts, Gated, Padding, Tiles
+
+MITIGATIONS: dict[str, type[Mitigation]] = {
+    each.label: each
+    for each in (
+        *(CyclicShifts, Crops, Tiles, Padding, Gated),
+        *(Prompted, ProposedPrompts),
+        *(
+            RadialAttention,
+            UniformMix,
+            AttentionTemperature,
+            SinkRedistribution,
+            ConfidenceScaling,
+            HeadSuppression,
+        ),
+        *(ShiftedPositions, AveragedPositions, PositionShifts),
+    )
+}
+"""The mitigations by name; their docstrings say formula, source and parameters."""
+
+_THRESHOLDS = (0.5, 0.7, 0.9)
+_CROP_MARGIN = 1.0  # an object then covers a third of the crop, as it would of a photograph of it
+_POOLING_GRIDS: dict[str, dict[str, Sequence[float]]] = {
+    "generalised mean": {"p": (3.0, 10.0)},
+    "log-sum-exp": {"temperature": (0.3, 1.0)},
+    "top-k": {"k": (4, 16)},
+    "sharpened attention": {"temperature": (0.25, 0.5)},
+    "flattened attention": {"temperature": (2.0, 4.0)},
+    "caption-conditioned": {"temperature": (0.01, 0.05)},
+    "masked max": {"fraction": (0.25, 0.5)},
+}
+
+
+def find(name: str) -> type[Mitigation]:
+    """Find a mitigation by its name.
+
+    Parameters
+    ----------
+    name : str
+        A key of `MITIGATIONS`, such as ``"cyclic shifts"``.
+
+    Returns
+    -------
+    type
+        The class; its fields are the hyper-parameters.
+
+    Raises
+    ------
+    InputError
+        There is no such mitigation; the message offers the nearest names and lists all.
+
+    Examples
+    --------
+    >>> find("cyclic shifts")(side=3, aggregate="mean").passes
+    9
+    """
+    check_choice("mitigation", name, MITIGATIONS)
+    return MITIGATIONS[name]
+
+
+def default_candidates(
+    model: ClipModel, heads: Sequence[tuple[int, int]] = ()
+) -> tuple[list[Mitigation | PooledModel], dict[str, str]]:
+    """List what is evaluated by default, as far as the model's tower can do it.
+
+    Shifts of the positional embeddings are not among them: on a transformer they are the cyclic shifts of the
+    picture, in whole patches.
+
+    Parameters
+    ----------
+    model : ClipModel
+        The model.
+    heads : sequence of tuple of int
+        Layer and head of the center-biased heads, from `crosseyed.redistribution.center_biased_heads`; without any,
+        no head is suppressed.
+
+    Returns
+    -------
+    candidates : list of Mitigation or PooledModel
+        For `crosseyed.evaluation.evaluate`: mitigations that are not told where the object is, those that are, and
+        poolings; several settings of each family.
+    left_out : dict of str to str
+        By name what the tower does not support, and why, in words.
+    """
+    candidates, left_out = [], {}
+    suppressed = [HeadSuppression(tuple(heads), strength) for strength in (0.5, 1.0)] if heads else []
+    if not heads:
+        left_out[HeadSuppression.label] = "No center-biased heads were given."
+    for mitigation in [*_views(), *_proposed(), *_redistributions(), *suppressed, *_positions(), *_told()]:
+        try:
+            mitigation.check(model)
+        except InputError as error:
+            left_out[mitigation.name] = str(error)
+        else:
+            candidates.append(mitigation)
+    for name, make in _poolings(model):
+        try:
+            candidates.append(make())
+        except InputError as error:
+            left_out[f"pooling: {name}"] = str(error)
+    return candidates, left_out
+
+
+def _combined(ensemble: Callable[..., Ensemble]) -> list[Ensemble]:
+    return [ensemble(aggregate=aggregate) for aggregate in AGGREGATES]
+
+
+def _gated(ensembles: Sequence[Mitigation]) -> list[Mitigation]:
+    return [Gated(ensemble, threshold) for ensemble, threshold in product(ensembles, _THRESHOLDS)]
+
+
+def _views() -> Iterator[Mitigation]:
+    shifts, crops = _combined(CyclicShifts), _combined(partial(Crops, side=2, scale=0.6))
+    yield from shifts
+    yield from _gated(shifts)
+    yield from crops
+    yield from _gated(crops)
+    yield from _combined(Tiles)
+    for border, fill in product((0.15, 0.25), ("edge", "reflect")):
+        yield Padding(border, fill)
+
+
+def _proposed() -> Iterator[Mitigation]:
+    for kind in ("circle", "crop"):
+        yield from _combined(
+            partial(ProposedPrompts, kind, margin=_CROP_MARGIN if kind == "crop" else MARGIN)
+        )
+
+
+def _redistributions() -> Iterator[Mitigation]:
+    for strength, last in product((1.0, 3.0), (1, 2)):
+        yield RadialAttention(strength, last=last)
+    for strength in (0.5, 1.0):
+        yield UniformMix(strength)
+    for temperature in (0.5, 2.0):
+        yield AttentionTemperature(temperature)
+    yield SinkRedistribution()
+    yield ConfidenceScaling()
+
+
+def _positions() -> Iterator[Mitigation]:
+    for strength in (0.25, 0.5, 1.0):
+        yield AveragedPositions(strength)
+
+
+def _told() -> Iterator[Mitigation]:
+    for kind in PROMPTS:
+        if kind in MARKS:
+            yield from (Prompted(kind, width=width) for width in (0.02, 0.04))
+        elif kind == "crop":
+            yield from (Prompted(kind, margin=margin) for margin in (0.5, _CROP_MARGIN))
+        else:
+            yield from (Prompted(kind, strength) for strength in (0.5, 1.0))
+
+
+def _poolings(model: ClipModel) -> Iterator[tuple[str, Callable[[], PooledModel]]]:
+    for name in POOLINGS:
+        settings = [{key: value} for key, values in _POOLING_GRIDS.get(name, {}).items() for value in values]
+        for setting in settings or [{}]:
+            yield name, partial(pool, model, name, **setting)

@@ -1,0 +1,89 @@
+import inspect
+
+import pytest
+
+from crosseyed import (
+    evaluation,
+    mitigate,
+    models,
+    positions,
+    prompting,
+    redistribution,
+    stimuli,
+    views,
+)
+from crosseyed.catalogue import MITIGATIONS, default_candidates, find
+from crosseyed.errors import InputError
+from crosseyed.mitigate import Mitigation
+from crosseyed.pooling import POOLINGS, PooledModel
+
+
+def test_the_registry_has_every_mitigation_that_can_be_made():
+    made = {
+        each
+        for module in (views, prompting, redistribution, positions)
+        for _, each in inspect.getmembers(module, inspect.isclass)
+        if issubclass(each, Mitigation) and not inspect.isabstract(each) and "label" in vars(each)
+    }
+    assert set(MITIGATIONS.values()) == made - {mitigate.Composed}
+    assert all(find(name).label == name for name in MITIGATIONS)
+
+
+def test_an_unknown_mitigation_is_refused_with_the_nearest_names():
+    with pytest.raises(InputError, match=r"did you mean 'cyclic shifts'.*Choose from .*head suppression"):
+        find("cyclic shift")
+
+
+def test_default_candidates_of_a_transformer(tiny_clip):
+    candidates, left_out = default_candidates(tiny_clip, heads=[(1, 0)])
+    families = {evaluation.family_of(each) for each in candidates if isinstance(each, Mitigation)}
+    for expected in (
+        *("cyclic shifts", "gated cyclic shifts", "crops", "tiles", "padding", "proposed prompts: crop"),
+        *(
+            "radial attention",
+            "sink redistribution",
+            "confidence scaling",
+            "head suppression",
+            "averaged positions",
+        ),
+        *(f"visual prompt: {kind}" for kind in prompting.PROMPTS),
+    ):
+        assert expected in families
+    pooled = {each.method.name for each in candidates if isinstance(each, PooledModel)}
+    assert pooled == set(POOLINGS) - {"attention"}
+    assert set(left_out) == {"pooling: attention"}  # this tower pools by its class token
+
+
+def test_all_default_candidates_can_be_evaluated(tiny_clip):
+    cutouts = stimuli.sample_objects(stimuli.read_catalogue(["fluent"]), 2, seed=0)
+    labels = stimuli.objects_of(cutouts)
+    data = evaluation.make_split(cutouts, labels, protocols=["grid"], cells=1, side=32)
+    candidates, _ = default_candidates(tiny_clip, heads=[(1, 0)])
+    table = evaluation.evaluate(tiny_clip, candidates, data, n_timed=0, resamples=10)
+    assert len(table) == len(candidates) + 1
+    assert table[["center", "off_center"]].notna().all(axis=None)
+    assert set(evaluation.choose(table)["family"]) == set(table["family"]) - {evaluation.BASELINE}
+
+
+def test_without_heads_none_is_suppressed(tiny_clip):
+    candidates, left_out = default_candidates(tiny_clip)
+    assert not any(isinstance(each, redistribution.HeadSuppression) for each in candidates)
+    assert "No center-biased heads" in left_out["head suppression"]
+
+
+def test_what_a_tower_cannot_do_is_left_out_in_words():
+    resnet = models.load("RN50", random_init=True)
+    candidates, left_out = default_candidates(resnet)
+    assert "cyclic shifts" in {
+        evaluation.family_of(each) for each in candidates if isinstance(each, Mitigation)
+    }
+    assert all(
+        reason.endswith((".", "?")) and "RN50" in reason
+        for name, reason in left_out.items()
+        if name != "head suppression"
+    )
+    assert {"pooling: class token", "pooling: value only"} <= set(left_out)
+    assert any(name.startswith("radial attention") and "last=2" in name for name in left_out)
+    for each in candidates:
+        if isinstance(each, Mitigation):
+            each.check(resnet)  # all that is left can be done
