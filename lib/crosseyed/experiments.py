@@ -7,8 +7,8 @@ else: objects, number of steps, initial weights (by the seed), and, as far as th
 - ``pooling``: class-token, average, attention and maximum pooling, each trained on the centered and on the uniform
   recipe of PocketCLIP, with a second seed for the class token. It separates the data from the architecture.
 - ``origins``: the spread of positions from narrow to uniform, in pictures of one object, which the caption names; and
-  the silence of captions about the border, from none to complete, at uniform positions, in pictures of two objects of
-  which the caption names one. A second seed at both ends of each.
+  the silence of captions about the border, from none to complete, at uniform positions, in pictures of up to three
+  objects of which the caption names one. A second seed at both ends of each.
 
 A trial that is done is not run again; one that was interrupted goes on from its last save.
 """
@@ -76,7 +76,7 @@ def pooling_trials() -> list[Trial]:
 def origins_trials() -> list[Trial]:
     """List the trials of the experiment ``origins``; columns `varied`, `spread`, `silence`, `seed`."""
     doses = [("spread", Dose(spread=spread)) for spread in SPREADS]
-    doses += [("silence", Dose(silence=silence, n_objects=2)) for silence in SILENCES]
+    doses += [("silence", Dose(silence=silence, n_objects=3)) for silence in SILENCES]
     ends = [doses[0], doses[len(SPREADS) - 1], doses[len(SPREADS)], doses[-1]]
     return [
         Trial(

@@ -47,7 +47,7 @@ _SIZE_ALONE = (0.24, 0.46)
 _SIZE_PAIR = (0.22, 0.32)
 _SIZE_CLUTTER = (0.16, 0.30)
 _LARGEST_ROTATION = 15.0
-_SIZE_SNAPSHOT = (0.22, 0.38)
+_SIZE_SNAPSHOT = (0.24, 0.42)
 _ATTEMPTS = 20
 _MOST_OBJECTS = 4  # two subjects and two pieces of clutter
 
@@ -66,7 +66,8 @@ class Dose:
     silence : float
         Probability, in [0, 1], that the caption names the most central object; else it names any of them.
     n_objects : int
-        Objects in a picture, of which the caption names one. With one object nothing is left unsaid.
+        Most objects in a picture: each number from 1 on is equally probable. The caption names one of them. With one
+        object nothing is left unsaid.
     """
 
     spread: float = inf
@@ -156,7 +157,7 @@ def photograph(
 def snapshot(
     cutouts: Sequence[Cutout], subject: str, dose: Dose, rng: np.random.Generator, side: int
 ) -> tuple[Scene, str]:
-    """Take a picture of one or several objects and name one of them.
+    """Take a picture of one object or several and name one of them.
 
     Parameters
     ----------
@@ -181,10 +182,11 @@ def snapshot(
     Raises
     ------
     InputError
-        The world has fewer objects than the picture shows, or `subject` is none of them.
+        The world has fewer objects than a picture may show, or `subject` is none of them.
     """
     _check_world(objects_of(cutouts), subject, dose.n_objects)
-    shown = [_draw_rendering(cutouts, subject, rng), *_draw_others(cutouts, subject, dose.n_objects - 1, rng)]
+    n_others = int(rng.integers(dose.n_objects))
+    shown = [_draw_rendering(cutouts, subject, rng), *_draw_others(cutouts, subject, n_others, rng)]
     placements = [Placement(cutout, 0.5, 0.5, rng.uniform(*_SIZE_SNAPSHOT)) for cutout in shown]
     placements = _scatter(placements, rng, dose.spread)
     distances = [eccentricity(placement.x, placement.y) for placement in placements]
