@@ -434,8 +434,7 @@ def _of_tokens(combine: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def _softmax(logits: Tensor, temperature: float, dim: int = -1) -> Tensor:
-    # the largest first becomes 0, so that the lowest temperatures do not overflow
-    return ((logits - logits.amax(dim, keepdim=True)) / temperature).softmax(dim)
+    return (logits / temperature).softmax(dim)
 
 
 def _uniform_rows(logits: Tensor) -> Tensor:
@@ -484,7 +483,8 @@ def _by_caption(batch: Batch, captions: Tensor, temperature: float) -> Tensor:
     return (F.normalize(pooled, dim=-1) * captions).sum(-1)
 
 
-_POSITIVE = pd.Interval(0, math.inf, closed="neither")
+_COLDEST, _HOTTEST = 1e-6, 1e6  # as good as their limits, and far from overflow in single precision
+_TEMPERATURES = pd.Interval(_COLDEST, _HOTTEST, closed="both")
 
 _METHODS = (
     PoolingMethod(
@@ -523,11 +523,7 @@ _METHODS = (
         "counted from the least, because tokens have either sign",
         (),
         _of_tokens(_generalised_mean),
-        {
-            "p": Parameter(
-                3.0, pd.Interval(1, math.inf, closed="left"), "1 averages, large p tends to the maximum"
-            )
-        },
+        {"p": Parameter(3.0, pd.Interval(1, 1e6, closed="both"), "1 averages, large p tends to the maximum")},
     ),
     PoolingMethod(
         "log-sum-exp",
@@ -535,7 +531,7 @@ _METHODS = (
         "Pinheiro and Collobert, CVPR 2015, arXiv 1411.6228, with r = 1/τ",
         (),
         _of_tokens(_log_sum_exp),
-        {"temperature": Parameter(1.0, _POSITIVE, "τ: low tends to the maximum, high to the average")},
+        {"temperature": Parameter(1.0, _TEMPERATURES, "τ: low tends to the maximum, high to the average")},
     ),
     PoolingMethod(
         "top-k",
@@ -543,7 +539,13 @@ _METHODS = (
         "Durand, Thome and Cord, CVPR 2016 (WELDON)",
         (),
         _of_tokens(_top_k),
-        {"k": Parameter(4, _POSITIVE, "number of values: 1 is the maximum, all spatial tokens the average")},
+        {
+            "k": Parameter(
+                4,
+                pd.Interval(1, math.inf, closed="left"),
+                "number of values: 1 is the maximum, all spatial tokens the average",
+            )
+        },
     ),
     PoolingMethod(
         "uniform attention",
@@ -560,7 +562,7 @@ _METHODS = (
         _of_rows(_softmax),
         {
             "temperature": Parameter(
-                0.5, pd.Interval(0, 1, closed="right"), "τ: 1 leaves the attention as it is"
+                0.5, pd.Interval(_COLDEST, 1, closed="both"), "τ: 1 leaves the attention as it is"
             )
         },
     ),
@@ -572,7 +574,7 @@ _METHODS = (
         _of_rows(_softmax),
         {
             "temperature": Parameter(
-                2.0, pd.Interval(1, math.inf, closed="left"), "τ: 1 leaves the attention as it is"
+                2.0, pd.Interval(1, _HOTTEST, closed="both"), "τ: 1 leaves the attention as it is"
             )
         },
     ),
@@ -613,7 +615,7 @@ _METHODS = (
         _by_caption,
         {
             "temperature": Parameter(
-                0.01, _POSITIVE, "τ: low tends to the token most similar, high to the average"
+                0.01, _TEMPERATURES, "τ: low tends to the token most similar, high to the average"
             )
         },
         by_caption=True,
