@@ -538,3 +538,66 @@ def test_pictures_that_cannot_be_shown_are_refused(arguments, message):
 def test_columns_must_be_positive():
     with pytest.raises(InputError, match="columns is 0"):
         plots.scenes([np.zeros((4, 4))], columns=0)
+
+
+# --- mitigations ---
+
+
+def title_of(figure):
+    return " ".join(figure.get_suptitle().split())
+
+
+def compared(**changes):
+    """Return a table as of evaluation.compare: kind, oracle, center and off-center change of each candidate."""
+    rows = [("none", "none", False, 0, 0)] + [(name, *values) for name, values in changes.items()]
+    table = pd.DataFrame(rows, columns=["family", "kind", "oracle", "center_change", "off_center_change"])
+    for side in ("center_change", "off_center_change"):
+        table[f"{side}_low"], table[f"{side}_high"] = table[side] - 3, table[side] + 4
+    return table.assign(passes=9.0, confidence=0.95)
+
+
+def test_trade_off_names_what_gains_most_and_counts_what_it_leaves_out():
+    table = compared(
+        shifts=("mitigation", False, -1, 40),
+        crop=("mitigation", True, 0, 50),
+        circle=("mitigation", True, 0, -10),
+        average=("pooling", False, -90, -20),
+    )
+    figure = plots.trade_off(table)
+    assert title_of(figure) == (
+        "Without an oracle, shifts change off-center by 40 points (37 to 44) and the center by −1"
+    )
+    words = "\n".join(text.get_text() for text in figure.axes[0].texts)
+    assert "1  crop (9 passes)" in words
+    assert "2  shifts (9 passes)" in words
+    assert "circle" not in words
+    assert "more than 40 points at the center: 1." in " ".join(words.split())
+    drawn = [
+        tuple(map(float, point)) for marks in figure.axes[0].collections for point in marks.get_offsets()
+    ]
+    assert {(-1.0, 40.0), (0.0, 50.0), (0.0, -10.0)} <= set(drawn)
+    assert (-90.0, -20.0) not in drawn
+
+
+def test_trade_off_says_if_everything_does_harm():
+    figure = plots.trade_off(
+        compared(shifts=("mitigation", False, -20, 40), told=("mitigation", True, 0, 40))
+    )
+    assert "everything costs the center more than 2 points" in title_of(figure)
+
+
+def test_shares_stack_to_the_whole():
+    table = pd.DataFrame(
+        {
+            "place": ["center", "center", "off-center", "off-center"],
+            "fate": ["seen", "lost", "seen", "lost"],
+            "share": [90.0, 10.0, 30.0, 70.0],
+        }
+    )
+    ax = plots.shares(table, bar="place", part="fate").axes[0]
+    widths = [[bar.get_width() for bar in bars] for bars in ax.containers]
+    assert widths == [[90, 30], [10, 70]]
+    assert [bar.get_x() for bar in ax.containers[1]] == [90, 30]
+    assert sorted(text.get_text() for text in ax.texts) == ["10", "30", "70", "90"]
+    with pytest.raises(InputError, match="column 'share'"):
+        plots.shares(table.drop(columns="share"), bar="place", part="fate")

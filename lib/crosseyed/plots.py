@@ -815,6 +815,389 @@ def odds_ratios(
     return figure
 
 
+@_styled
+def accuracy_panels(
+    table: pd.DataFrame, *, reference: str, panel: str = "pooling", title: str | None = None
+) -> Figure:
+    """Show accuracy from the image center to the corners in many small panels, each beside the same reference.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `crosseyed.metrics.accuracy_by_eccentricity`, by `panel`.
+    reference : str
+        The value of `panel` that every panel shows in gray.
+    panel : str
+        Column with a panel for each of its other values.
+    title : str, optional
+        Title of the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Lines with markers in bands that reach from `low` to `high`, all on one scale.
+
+    Raises
+    ------
+    InputError
+        If the table is empty, lacks a column or the reference, has nothing else, or has several rows for a ring of a
+        line.
+    """
+    columns = [panel, "eccentricity", "accuracy", "low", "high", "confidence"]
+    _require(table, columns, "accuracy_by_eccentricity")
+    parts = {name: part.sort_values("eccentricity") for name, part in _parts(table, panel)}
+    for name, part in parts.items():
+        _require_once(part, "eccentricity", "panel", name)
+    if reference not in parts or len(parts) < 2:
+        raise InputError(
+            f"the table's column {panel!r} has {', '.join(map(str, parts))}; expected the reference {reference!r} and "
+            "at least one other"
+        )
+    common = parts.pop(reference)
+    figure, axes = _panels(len(parts), (2.45, 2.25))
+    for number, (ax, (name, part)) in enumerate(zip(axes, parts.items(), strict=True)):
+        for rows, color, marker, label in (
+            (common, "0.5", "s", reference),
+            (part, _COLORS[0], "o", "this pooling" if panel == "pooling" else f"this {panel}"),
+        ):
+            ax.fill_between(
+                rows["eccentricity"], rows["low"], rows["high"], color=color, alpha=0.2, linewidth=0
+            )
+            line = "--" if rows is common else "-"
+            ax.plot(
+                rows["eccentricity"],
+                rows["accuracy"],
+                color=color,
+                marker=marker,
+                markersize=4,
+                linestyle=line,
+                label=label,
+            )
+        ax.axvline(CENTER_LIMIT, color="0.7", linewidth=1)
+        ax.set(xlim=(-0.02, 1.02), ylim=(0, 100), xticks=[0, 0.5, 1])
+        ax.set_title(textwrap.fill(str(name), 26), fontsize="small")
+        per_row = int(_MAX_WIDTH // 2.45)
+        if number % per_row == 0:
+            ax.set_ylabel("accuracy (%)", fontsize="small")
+        if number >= len(parts) - per_row:
+            ax.set_xlabel("eccentricity", fontsize="small")
+    _band_legend(figure, axes[0], table)
+    _headline(figure, title)
+    return figure
+
+
+@_styled
+def changes(
+    table: pd.DataFrame,
+    *,
+    label: str = "candidate",
+    panel: str = "protocol",
+    baseline: str = "none",
+    against: str = "the plain model",
+    level: float = 0.05,
+    title: str | None = None,
+) -> Figure:
+    """Show what candidates change at the center and off-center, on the same pictures.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `crosseyed.evaluation.compare`; candidates appear from top to bottom in the order of its rows.
+    label : str
+        Column that names the candidates.
+    panel : str
+        Column with a panel for each of its values; without that column there is one.
+    baseline : str
+        The candidate that is not shown, because the others are compared with it.
+    against : str
+        What it is called on the axis.
+    level : float
+        Changes with a corrected p-value below it have filled markers.
+    title : str, optional
+        Title; by default how many candidates gain and lose off-center.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Points in percentage points with their intervals, and a line at zero.
+
+    Raises
+    ------
+    InputError
+        If the table is empty, lacks a column, has no candidate beside the baseline, or several rows for one.
+    """
+    sides = {"center_change": "at the center", "off_center_change": "off-center"}
+    columns = [f"{side}{end}" for side in sides for end in ("", "_low", "_high")]
+    _require(table, [label, *columns, "center_p", "off_center_p", "confidence"], "evaluation.compare")
+    shown = table[table[label] != baseline]
+    if shown.empty:
+        raise InputError(f"table has no row beside {baseline!r}; compare it with something")
+    parts = _parts(shown, panel)
+    order = list(dict.fromkeys(shown[label]))
+    figure, axes = _panels(len(parts), (4.9 if len(parts) > 1 else 7.6, 1.3 + 0.4 * len(order)))
+    for number, (ax, (name, part)) in enumerate(zip(axes, parts, strict=True)):
+        _require_once(part, label, "panel", name)
+        part = part.set_index(label).reindex(order)
+        for mark, (side, words) in enumerate(sides.items()):
+            middle = part[side].to_numpy(dtype=float)
+            reach = np.array([middle - part[f"{side}_low"], part[f"{side}_high"] - middle], dtype=float)
+            places = np.arange(len(order)) + 0.24 * (mark - 0.5)
+            color, marker = _COLORS[mark], _MARKERS[mark]
+            ax.errorbar(
+                middle,
+                places,
+                xerr=np.maximum(reach, 0),
+                fmt="none",
+                ecolor=color,
+                elinewidth=1.3,
+                capsize=2.5,
+            )
+            sure = (part[side.replace("_change", "_p")] < level).to_numpy()
+            for rows, face in ((sure, color), (~sure, "white")):
+                ax.plot(middle[rows], places[rows], marker, color=color, markerfacecolor=face, markersize=6)
+            ax.plot([], [], marker, color=color, label=words)
+        ax.axvline(0, color="0.2", linewidth=1.2)
+        first = number % max(1, int(_MAX_WIDTH // 4.9)) == 0
+        ax.set_yticks(range(len(order)), order if first else [""] * len(order))
+        ax.set_ylim(len(order) - 0.5, -0.5)
+        ax.grid(False, axis="y")
+        ax.set_xlabel(f"change against {against} (percentage points)", fontsize="small")
+        if len(parts) > 1:
+            ax.set_title(_panel_title(name, None, 4.2))
+    axes[0].plot([], [], "o", color="0.4", label=f"differs from 0 (corrected p < {level:g})")
+    axes[0].plot([], [], "o", color="0.4", markerfacecolor="white", label="does not")
+    _legend(figure, axes[0], _interval(table))
+    certain = shown[shown["off_center_p"] < level]["off_center_change"]
+    finding = (
+        f"Off-center, {np.count_nonzero(certain > 0)} of {len(shown)} are better than {against} and "
+        f"{np.count_nonzero(certain < 0)} worse"
+    )
+    _headline(figure, title or finding)
+    return figure
+
+
+@_styled
+def center_bars(
+    table: pd.DataFrame, *, label: str = "pooling", panel: str = "positions", title: str | None = None
+) -> Figure:
+    """Show the accuracy at the center and off-center under several conditions.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `crosseyed.metrics.center_bias`; conditions and panels appear in the order of its rows.
+    label : str
+        Column that names the conditions.
+    panel : str
+        Column with a panel for each of its values; without that column there is one.
+    title : str, optional
+        Title of the figure. Each panel's own title gives the range of its gaps.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Two bars for each condition, in percent, with their intervals.
+
+    Raises
+    ------
+    InputError
+        If the table is empty, lacks a column, or has several rows for a condition of a panel.
+    """
+    sides = {"center_accuracy": "at the center", "off_center_accuracy": "off-center"}
+    columns = [f"{side}{end}" for side in sides for end in ("", "_low", "_high")]
+    _require(table, [label, *columns, "gap", "confidence"], "center_bias")
+    parts = _parts(table, panel)
+    order = list(dict.fromkeys(table[label]))
+    figure, axes = _panels(len(parts), (4.9, 3.9))
+    for ax, (name, part) in zip(axes, parts, strict=True):
+        _require_once(part, label, "panel", name)
+        series = [
+            (words, part.rename(columns={f"{side}{end}": f"value{end}" for end in ("", "_low", "_high")}))
+            for side, words in sides.items()
+        ]
+        _bars(ax, series, label, order, ["value", "value_low", "value_high"])
+        ax.set_xticks(range(len(order)), [textwrap.fill(str(each), 12) for each in order])
+        ax.set(ylim=(0, 108), yticks=range(0, 101, 20), ylabel="accuracy (%)")
+        ax.grid(False, axis="x")
+        ax.set_title(_panel_title(name, f"gap {_range(part['gap'])} points", 4.2))
+    _legend(figure, axes[0], _interval(table))
+    _headline(figure, title)
+    return figure
+
+
+@_styled
+def trade_off(
+    table: pd.DataFrame,
+    *,
+    label: str = "family",
+    baseline: str = "none",
+    most_named: int = 8,
+    most_loss: float = 2.0,
+    far: float = -40.0,
+    title: str | None = None,
+) -> Figure:
+    """Show what candidates gain off-center against what they cost at the center.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `crosseyed.evaluation.evaluate`, of one protocol.
+    label : str
+        Column that names the candidates.
+    baseline : str
+        The candidate that the others are compared with, drawn as a cross at 0.
+    most_named : int
+        Candidates with a number and a name: those that gain most off-center, and at least a point.
+    most_loss : float
+        Percentage points of loss at the center up to which the ground is shaded.
+    far : float
+        Candidates that cost the center more points than this are counted below the figure and not drawn.
+    title : str, optional
+        Title; by default the best gain within `most_loss`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A point for each candidate, whose area grows with its passes of the tower, and for those with names the
+        intervals of both changes.
+
+    Raises
+    ------
+    InputError
+        If the table is empty, lacks a column, or has several rows for a candidate.
+    """
+    sides = ("center_change", "off_center_change")
+    columns = [f"{side}{end}" for side in sides for end in ("", "_low", "_high")]
+    _require(table, [label, "kind", "oracle", "passes", *columns, "confidence"], "evaluation.compare")
+    _require_once(table, label, "label", None)
+    others = table[table[label] != baseline]
+    drawn = others[others["center_change"] >= far].sort_values("off_center_change", ascending=False)
+    figure, ax = plt.subplots(figsize=(_MAX_WIDTH, 5.6))
+    ax.axvspan(-most_loss, 200, color="0.95", zorder=0)
+    ax.axhline(0, color="0.35", linewidth=1)
+    ax.axvline(0, color="0.35", linewidth=1)
+    groups = {
+        "not told where the object is": (drawn["kind"] == "mitigation") & ~drawn["oracle"].astype(bool),
+        "told (oracle)": drawn["oracle"].astype(bool),
+        "another pooling": drawn["kind"] == "pooling",
+    }
+    named = drawn[drawn["off_center_change"] >= 1].head(most_named)
+    for row in named.itertuples():
+        middle = (row.center_change, row.off_center_change)
+        reach = [
+            [[max(at - low, 0)], [max(high - at, 0)]]
+            for at, low, high in (
+                (middle[0], row.center_change_low, row.center_change_high),
+                (middle[1], row.off_center_change_low, row.off_center_change_high),
+            )
+        ]
+        ax.errorbar(*middle, xerr=reach[0], yerr=reach[1], fmt="none", ecolor="0.75", elinewidth=1, zorder=1)
+    for number, (name, rows) in enumerate(groups.items()):
+        points = drawn[rows]
+        area = 30 + 14 * points["passes"]
+        ax.scatter(
+            points["center_change"],
+            points["off_center_change"],
+            area,
+            color=_COLORS[number],
+            marker=_MARKERS[number],
+            edgecolor="white",
+            linewidth=0.8,
+            zorder=3,
+        )
+        ax.plot([], [], _MARKERS[number], color=_COLORS[number], label=name)
+    ax.plot(0, 0, "x", color="0.1", markersize=9, markeredgewidth=2, label="the plain model", zorder=4)
+    for place, row in enumerate(named.itertuples()):
+        ax.annotate(
+            str(place + 1),
+            (row.center_change, row.off_center_change),
+            xytext=_around(place),
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            fontsize="small",
+            fontweight="bold",
+            arrowprops={"arrowstyle": "-", "color": "0.6", "linewidth": 0.6},
+            zorder=5,
+        )
+    lines = [
+        textwrap.fill(
+            f"{place + 1}  {getattr(row, label)} ({_passes(row.passes)})", 38, subsequent_indent="    "
+        )
+        for place, row in enumerate(named.itertuples())
+    ]
+    ax.text(1.02, 1, "\n".join(lines), transform=ax.transAxes, va="top", fontsize="small", linespacing=1.5)
+    low, high = min(drawn["center_change"].min(), -most_loss), max(drawn["center_change"].max(), 0)
+    ax.set_xlim(low - 2.5, high + 2.5)
+    ax.set_xlabel("change at the center (percentage points; left: harm)")
+    ax.set_ylabel("change off-center (percentage points; up: gain)")
+    ax.fill_between([], [], color="0.95", label=f"center loses at most {most_loss:g} points")
+    _legend(figure, ax)
+    missing = len(others) - len(drawn)
+    left_out = (
+        f" Not drawn, as they lose more than {-far:g} points at the center: {missing}." if missing else ""
+    )
+    note = f"Larger marks: more passes of the tower. Lines: {_interval(table)}.{left_out}"
+    ax.text(
+        1.02, 0, textwrap.fill(note, 40), transform=ax.transAxes, va="bottom", fontsize="small", color="0.35"
+    )
+    _headline(figure, title or _best_gain(others, label, most_loss))
+    return figure
+
+
+@_styled
+def shares(
+    table: pd.DataFrame, *, bar: str, part: str, share: str = "share", title: str | None = None
+) -> Figure:
+    """Show how wholes are made up of parts.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One row for each bar and part; the shares of a bar, in percent, add up to 100. Bars and parts appear in the
+        order of the rows.
+    bar, part, share : str
+        Columns with the names of the bars and of their parts, and with the shares.
+    title : str, optional
+        Title of the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Stacked horizontal bars with numbers.
+
+    Raises
+    ------
+    InputError
+        If the table is empty, lacks a column, or has a part of a bar twice.
+    """
+    for column in (bar, part, share):
+        if column not in table or table.empty:
+            raise InputError(
+                f"table needs the column {column!r} and a row for each part; it has {list(table)}"
+            )
+    _require_once(table, [bar, part], "bar", None)
+    bars, parts = (list(dict.fromkeys(table[column])) for column in (bar, part))
+    figure, ax = plt.subplots(figsize=(_MAX_WIDTH, 1.5 + 0.62 * len(bars)))
+    left = np.zeros(len(bars))
+    values = table.pivot(index=bar, columns=part, values=share).reindex(index=bars, columns=parts).fillna(0)
+    for number, name in enumerate(parts):
+        width = values[name].to_numpy()
+        color, hatch = _COLORS[number % len(_COLORS)], _HATCHES[number % len(_HATCHES)]
+        ax.barh(bars, width, left=left, color=color, hatch=hatch, edgecolor="white", linewidth=0, label=name)
+        for place, (start, wide) in enumerate(zip(left, width, strict=True)):
+            if wide >= 2.5:
+                box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
+                ax.text(start + wide / 2, place, _number(wide), ha="center", va="center", bbox=box)
+        left += width
+    ax.invert_yaxis()
+    ax.grid(False, axis="y")
+    ax.set(xlim=(0, 100), xlabel="share of pictures (%)")
+    _legend(figure, ax)
+    _headline(figure, title)
+    return figure
+
+
 # --- parts of figures ---
 
 
@@ -839,6 +1222,12 @@ def _band_legend(figure: Figure, ax: Axes, table: pd.DataFrame) -> None:
     """Explain the lines of `ax` and what their bands are."""
     ax.fill_between([], [], color="0.5", alpha=0.3, linewidth=0, label=_interval(table))
     _legend(figure, ax)
+
+
+def _around(place: int) -> tuple[float, float]:
+    """Return an offset in points; those of successive places point in different directions."""
+    angle = math.pi * (3 - math.sqrt(5)) * place  # the golden angle
+    return 20 * math.cos(angle), 20 * math.sin(angle)
 
 
 def _with_margin(table: pd.DataFrame) -> tuple[float, float]:
@@ -1035,6 +1424,24 @@ def _number(value: float) -> str:
 def _range(values: Iterable[float]) -> str:
     low, high = _number(np.nanmin(values)), _number(np.nanmax(values))
     return low if low == high else f"{low} to {high}"
+
+
+def _passes(passes: float) -> str:
+    number = f"{passes:.3g}"
+    return f"{number} pass" if number == "1" else f"{number} passes"
+
+
+def _best_gain(others: pd.DataFrame, label: str, most_loss: float) -> str:
+    """Return the best gain off-center that costs the center little, with its interval, in words."""
+    harmless = others[(others["center_change"] >= -most_loss) & ~others["oracle"].astype(bool)]
+    if harmless.empty:
+        return f"Without an oracle everything costs the center more than {most_loss:g} points"
+    best = harmless.loc[harmless["off_center_change"].idxmax()]
+    return (
+        f"Without an oracle, {best[label]} change off-center by {_number(best['off_center_change'])} points "
+        f"({_number(best['off_center_change_low'])} to {_number(best['off_center_change_high'])}) and the center by "
+        f"{_number(best['center_change'])}"
+    )
 
 
 def _changes(changes: dict[object, float]) -> str:
