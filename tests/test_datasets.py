@@ -142,10 +142,11 @@ def test_captions_take_the_place_of_objects_and_positions_give_eccentricity(pict
 
 
 def test_further_columns_are_carried_along_and_the_pictures_may_lie_elsewhere(pictures, tmp_path):
-    file = pictures("1,0.5,a.png,a dog,0.5", header="seed,y,image,caption,x")
+    file = pictures("1,0.5,a.png,a dog,0.5,wolf", header="seed,y,image,caption,x,object")
     (tmp_path / "tables").mkdir()
     table = read_captions(file.rename(tmp_path / "tables" / "captions.csv"), tmp_path)
     assert table["seed"].tolist() == ["1"]
+    assert table["object"].tolist() == ["a dog"]
     assert table["eccentricity"].tolist() == [0]
 
 

@@ -109,7 +109,7 @@ def read_captions(file: str | os.PathLike, folder: str | os.PathLike | None = No
     file : path
         CSV file (UTF-8) with the columns `image` (a path below `folder`), `caption`, and `x`, `y`: where that which
         the caption names is, as fractions of width and height from the top left corner. Further columns are carried
-        along.
+        along, unless named like one that is returned.
     folder : path, optional
         Where the pictures are; by default the folder of the file.
 
@@ -235,7 +235,7 @@ def _captioned(row: dict[str, str], folder: Path, seen: set[str]) -> dict:
         raise InputError(str(error).removesuffix(".")) from error
     seen.add(image)
     distance = eccentricity(*place, height, width)
-    return {
+    described = {
         "image": image,
         "path": str(folder / image),
         "object": caption,
@@ -243,8 +243,8 @@ def _captioned(row: dict[str, str], folder: Path, seen: set[str]) -> dict:
         "y": place[1],
         "eccentricity": distance,
         "center": distance <= CENTER_LIMIT,
-        **row,
     }
+    return described | {column: text for column, text in row.items() if column not in described}
 
 
 def _fraction(text: str) -> float:
