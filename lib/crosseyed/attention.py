@@ -8,7 +8,7 @@ Attention on the image is attention on the spatial tokens, scaled to the sum 1: 
 goes nowhere in the picture, and is a column of its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,8 +16,10 @@ import torch
 from torch import Tensor
 
 from crosseyed.errors import InputError
+from crosseyed.images import ImageSource
+from crosseyed.models import ClipModel
 from crosseyed.stimuli import eccentricity
-from crosseyed.trace import Trace, pooled_rows
+from crosseyed.trace import Trace, pooled_rows, trace
 
 SINK_FACTOR = 3.0
 """A spatial token is a sink if its norm exceeds this many times the median norm of the image's spatial tokens."""
@@ -109,6 +111,38 @@ def spatial_attention(attention: Tensor, grid: tuple[int, int], prefix: int = 1)
     """
     spatial = _spatial(attention, grid, prefix)
     return spatial / spatial.sum(-1, keepdim=True)
+
+
+def maps(model: ClipModel, images: Iterable[ImageSource], n_layers: int = 6) -> dict[str, np.ndarray]:
+    """Map the attention of the pooled token on some images: some of the layers, and the rollout of all.
+
+    Parameters
+    ----------
+    model : ClipModel
+        A model whose tower attends.
+    images : iterable of ImageSource
+        As many as fit into one batch are shown.
+    n_layers : int
+        At most so many layers, evenly chosen from the first to the last.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray, shape (n_images, rows, columns)
+        ``"layer 3"``: probabilities on the spatial tokens, mean over heads. ``"rollout"``: `rollout`, in the row of
+        the pooled token; for towers with transformer blocks.
+
+    Raises
+    ------
+    UnsupportedTower, InputError
+        As `crosseyed.trace.trace`.
+    """
+    seen = next(trace(model, images, "attention", attention_rows="all", progress=False))
+    by_layer = {layer: attention.mean(1) for layer, attention in pooled_attention(seen).items()}
+    chosen = np.unique(np.linspace(min(by_layer), max(by_layer), n_layers).round().astype(int))
+    shown = {f"layer {layer}": by_layer[layer] for layer in chosen}
+    if seen.attention is not None:
+        shown["rollout"] = pooled_rows(rollout(seen.attention)[:, None], seen)[:, 0]
+    return {name: on_grid(each, seen.grid, seen.prefix).cpu().numpy() for name, each in shown.items()}
 
 
 def rollout(attention: Tensor) -> Tensor:

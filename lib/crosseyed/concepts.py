@@ -182,6 +182,26 @@ def tell_apart(embeddings: np.ndarray) -> np.ndarray:
     return nearest[:, 0] > _SAME_EMBEDDING
 
 
+def told_apart(encoder: Encoder, names: Sequence[str], template: str) -> tuple[np.ndarray, list[str]]:
+    """Embed concepts and keep those that the model distinguishes; `embed_concepts` and `tell_apart` in one.
+
+    Parameters
+    ----------
+    encoder, names, template
+        As for `embed_concepts`.
+
+    Returns
+    -------
+    embeddings : numpy.ndarray, shape (n_kept, embed_dim)
+        Rows of length 1.
+    kept : list of str
+        Their names.
+    """
+    embeddings = embed_concepts(encoder, names, template)
+    kept = tell_apart(embeddings)
+    return embeddings[kept], [name for name, keep in zip(names, kept, strict=True) if keep]
+
+
 def modality_mean(embeddings: np.ndarray) -> np.ndarray:
     """Return the mean of one modality's embeddings: where its cone of the embedding space points.
 

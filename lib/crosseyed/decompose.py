@@ -24,18 +24,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (its usual name)
 
+from crosseyed.adapters import AttentionWeights, TowerAdapter
 from crosseyed.attention import patch_eccentricities
 from crosseyed.errors import InputError
 from crosseyed.images import ImageSource
 from crosseyed.models import ClipModel
-from crosseyed.trace import (
-    AttentionWeights,
-    TowerAdapter,
-    adapter_of,
-    hooked,
-    stream,
-    trace,
-)
+from crosseyed.trace import adapter_of, hooked, stream, trace
 
 SOURCES = ("object", "mean", "pooled")
 """What is read at every layer: the mean of the tokens under the object, the mean of all spatial tokens, the

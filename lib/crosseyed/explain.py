@@ -41,10 +41,11 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (its usual name)
 from torchvision.transforms import Compose
 
+from crosseyed.adapters import Calls, TowerAdapter
 from crosseyed.errors import InputError
 from crosseyed.models import ClipModel
 from crosseyed.stimuli import Scene, scene_table
-from crosseyed.trace import Calls, TowerAdapter, adapter_of, hooked
+from crosseyed.trace import adapter_of, hooked
 
 Method = Callable[[ClipModel, Tensor, Sequence[str]], np.ndarray]
 """From a model, its input (batch, 3, height, width) and a caption an image to maps (batch, height, width)."""
@@ -55,13 +56,15 @@ SCORES = ("iou", "contrast", "auroc", "pointing")
 _IMAGES_AT_ONCE = 16
 
 
-def methods(captions: Sequence[str]) -> dict[str, Method]:
+def methods(captions: Sequence[str], model: ClipModel | None = None) -> dict[str, Method]:
     """Name every method.
 
     Parameters
     ----------
     captions : sequence of str
         The captions among which feature surgery tells one from the others; at least two different ones.
+    model : ClipModel, optional
+        Leave out what its tower does not offer: ITSM after pooling, where an MLP follows pooling.
 
     Returns
     -------
@@ -72,9 +75,11 @@ def methods(captions: Sequence[str]) -> dict[str, Method]:
     ------
     InputError
         Fewer than two different captions.
+    UnsupportedTower
+        The tower is of a family that tracing does not know.
     """
     _check_captions(captions)
-    return {
+    known = {
         "ITSM": itsm,
         "ITSM after pooling": itsm_after_pooling,
         "feature surgery": partial(feature_surgery, captions=captions),
@@ -82,6 +87,9 @@ def methods(captions: Sequence[str]) -> dict[str, Method]:
         "integrated gradients": integrated_gradients,
         "occlusion": occlusion,
     }
+    if model is not None and "decomposition" not in adapter_of(model).offers:
+        del known["ITSM after pooling"]
+    return known
 
 
 # --- maps from tokens ---

@@ -4,7 +4,10 @@ from html import escape
 
 from IPython.display import HTML
 
+from crosseyed.adapters import OFFERS
 from crosseyed.encoder import Encoder
+from crosseyed.models import ClipModel
+from crosseyed.trace import adapter_of
 
 
 def weights(encoder: Encoder) -> HTML:
@@ -40,6 +43,35 @@ def weights(encoder: Encoder) -> HTML:
         f"Model of this edition: {name}",
         "All numbers below are this model's, unless a row says otherwise.",
     )
+
+
+def lacking(model: ClipModel, *offers: str, instead: ClipModel | None = None) -> HTML | None:
+    """Say what the tower of the edition's model does not have, and why.
+
+    Parameters
+    ----------
+    model : ClipModel
+        The model of the edition.
+    *offers : str
+        What is needed below, of `crosseyed.adapters.OFFERS`.
+    instead : ClipModel, optional
+        The model that is shown in its place, if there is one.
+
+    Returns
+    -------
+    IPython.display.HTML or None
+        A box that names what is missing and why; None if nothing is.
+    """
+    missing = adapter_of(model).missing
+    reasons = [
+        f"Its tower does not offer {OFFERS[name]}, because {missing[name]}."
+        for name in offers
+        if name in missing
+    ]
+    if not reasons:
+        return None
+    shown = "" if instead in (None, model) else f" {instead.name} is shown instead."
+    return _box("note", f"Left out for {escape(model.name)}", escape(" ".join(reasons) + shown))
 
 
 def _box(kind: str, title: str, text: str) -> HTML:

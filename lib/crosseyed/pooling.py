@@ -41,11 +41,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (its usual name)
 
+from crosseyed.adapters import AttentionWeights, Calls, TowerAdapter
 from crosseyed.encoder import Encoder
 from crosseyed.errors import InputError, suggest
 from crosseyed.images import ImageSource
 from crosseyed.models import ClipModel
-from crosseyed.trace import AttentionWeights, Calls, TowerAdapter, adapter_of, hooked, stream
+from crosseyed.trace import adapter_of, hooked, stream
 
 NEEDS: dict[str, Callable[[TowerAdapter], bool]] = {
     "a class token": lambda adapter: adapter.class_token is not None,
@@ -371,7 +372,7 @@ class Batch:
         """The attention that forms the pooled vector, and its (weights, reading, read)."""
         if self.adapter.native_pooling == "attention":
             return self.adapter.pooling_reads(self.tokens)
-        return self.weights, self.read[:, self.pooled], self.read
+        return self.weights.at(self.pooled), self.read[:, self.pooled], self.read
 
     @cached_property
     def logits(self) -> Tensor:
@@ -463,7 +464,7 @@ def _self_attention(batch: Batch, part: str) -> Tensor:
     """Let both queries and keys of the last block be what `part` names: "query", "key" or "value"."""
     spatial, matrix = slice(batch.adapter.prefix, None), getattr(batch.weights, part)
     bias = getattr(batch.weights, f"{part}_bias")
-    alike = replace(batch.weights, query=matrix, key=matrix, query_bias=bias, key_bias=bias)
+    alike = replace(batch.weights.at(spatial), query=matrix, key=matrix, query_bias=bias, key_bias=bias)
     rows = alike.rows(batch.read[:, spatial], batch.read)
     return batch.finish(batch.weights.write(rows, batch.read), spatial)
 

@@ -30,6 +30,7 @@ from scipy.special import softmax
 from torch import Tensor, nn
 
 from crosseyed import metrics
+from crosseyed.adapters import AttentionStep, TowerAdapter
 from crosseyed.attention import SINK_FACTOR, patch_eccentricities, sinks
 from crosseyed.decompose import centered, decompose, head_effects
 from crosseyed.encoder import Scorer
@@ -37,7 +38,7 @@ from crosseyed.errors import InputError, suggest
 from crosseyed.images import ImageSource
 from crosseyed.mitigate import Mitigation, check_range, portions
 from crosseyed.models import ClipModel
-from crosseyed.trace import AttentionStep, TowerAdapter, adapter_of
+from crosseyed.trace import adapter_of
 
 _PORTION = 256  # images that are held in memory to be encoded twice
 
