@@ -17,13 +17,18 @@ def trial(pooling="class token", positions="uniform"):
     return Trial(f"{pooling}, {positions}", recipe, {"pooling": pooling})
 
 
-def test_every_trial_is_asked_about_every_object_of_its_world_in_every_cell(tmp_path):
+def test_every_trial_is_asked_about_every_object_of_its_world_everywhere(tmp_path):
     trials = [trial(pooling) for pooling in training.POOLINGS]
     table = experiments.run(trials, tmp_path, progress=False)
-    assert table.groupby("pooling").size().to_dict() == dict.fromkeys(training.POOLINGS, 5 * 2 * 25)
+    pictures = (
+        5 * 2 * 25 + 5 * 2 * 4
+    )  # objects and renderings, alone in the cells, and in the relations to another
+    assert table.groupby("pooling").size().to_dict() == dict.fromkeys(training.POOLINGS, pictures)
     assert table["correct"].dtype == "boolean"
-    assert (table["correct"] == (table["choice"] == table["object"])).all()
-    assert table["center"].sum() == 4 * 5 * 2
+    alone, together = (table[table["protocol"] == name] for name in ("grid", "pair"))
+    assert (alone["correct"] == (alone["choice"] == alone["object"])).all()
+    assert (together["correct"] == (together["choice"] == "both")).all()
+    assert alone["center"].sum() == together["center"].sum() == 4 * 5 * 2
     assert not table[list(COLUMNS)].isna().any(axis=None)
     assert table.groupby("pooling")[list(COLUMNS)].nunique().eq(1).all(axis=None)
     # one question to all models: same pictures, same objects

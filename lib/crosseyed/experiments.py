@@ -1,8 +1,9 @@
 """Train many small models to ask which pooling, and which habit of photographers, makes the bias.
 
 An experiment is a list of trials; a trial is a recipe, trained from scratch and then asked about every object of
-its world in every cell of the grid. Trials differ from each other in what the experiment is about and share all
-else: objects, number of steps, initial weights (by the seed), and, as far as the recipe allows, pictures.
+its world, alone in every cell of the grid and beside another object that stands at the center. Trials differ from each
+other in what the experiment is about and share all else: objects, number of steps, initial weights (by the seed), and,
+as far as the recipe allows, pictures.
 
 - ``pooling``: class-token, average, attention and maximum pooling, each trained on the centered and on the uniform
   recipe of PocketCLIP, with a second seed for the class token. It separates the data from the architecture.
@@ -26,7 +27,7 @@ from crosseyed.errors import InputError, suggest
 from crosseyed.files import DATA, atomic_write, write_table
 from crosseyed.photographer import Dose
 from crosseyed.provenance import stamp
-from crosseyed.stimuli import grid, objects_of
+from crosseyed.stimuli import RELATIONS, grid, objects_of, pair
 from crosseyed.training import Recipe
 
 GRID_SIZE = 5
@@ -38,6 +39,23 @@ POOLING_RECIPE = Recipe(
 """What the trials of the experiment ``pooling`` share."""
 ORIGINS_RECIPE = replace(POOLING_RECIPE, n_objects=32, steps=1600)
 """What the trials of the experiment ``origins`` share."""
+
+
+# "inf" is a spread and an empty commit no missing one, but pictures of two objects have neither row nor column.
+_NO_VALUE = {"row": [""], "col": [""], "relation": [""]}
+_KEPT = (
+    "protocol",
+    "image",
+    "object",
+    "style",
+    "row",
+    "col",
+    "relation",
+    "eccentricity",
+    "center",
+    "choice",
+    "correct",
+)
 
 
 @dataclass(frozen=True)
@@ -129,35 +147,41 @@ def run(trials: Sequence[Trial], folder: Path, *, device: str = "cpu", progress:
     Returns
     -------
     pandas.DataFrame
-        The answers of all trials: the columns of `crosseyed.protocols.grid` that vary, those of `Trial.about`, and
-        the columns of `crosseyed.provenance.stamp`.
+        The answers of all trials, to the protocols ``grid`` and ``pair``: what tells the pictures apart, the answers,
+        the columns of `Trial.about` and of `crosseyed.provenance.stamp`.
     """
     return pd.concat([_answers(trial, folder, device, progress) for trial in trials], ignore_index=True)
 
 
 def _answers(trial: Trial, folder: Path, device: str, progress: bool) -> pd.DataFrame:
     folder = folder / trial.name.replace(", ", "_").replace(" ", "-")
-    answers, recipe = folder / "grid.csv", folder / "recipe.json"
+    answers, recipe = folder / "answers.csv", folder / "recipe.json"
     description = json.dumps(asdict(trial.recipe), indent=2)
     if recipe.exists() and recipe.read_text() != description:
         raise InputError(f"{folder} holds a model of another recipe; delete the folder or give another one.")
     if not answers.exists():
         with atomic_write(recipe) as temporary:
             temporary.write_text(description)
-        training.train(trial.recipe, folder, device=device, save_every=100, progress=progress)
+        if not (folder / training.WEIGHTS).exists():
+            training.train(trial.recipe, folder, device=device, save_every=100, progress=progress)
         write_table(stamp(_measure(trial, folder, device), device), answers)
-    return pd.read_csv(answers, dtype={"correct": "boolean", "commit": str}, keep_default_na=False)
+    return pd.read_csv(
+        answers, dtype={"correct": "boolean", "commit": str}, keep_default_na=False, na_values=_NO_VALUE
+    )
 
 
 def _measure(trial: Trial, folder: Path, device: str) -> pd.DataFrame:
     model = models.load(f"local-dir:{folder}", device=device)
     if trial.recipe.pooling == "max":
         training.pool_by_maximum(model.clip.visual)
-    world = training.world_of(trial.recipe)
-    side = model.image_size[0]
-    table = protocols.grid(model, grid(world, GRID_SIZE, seed=1, height=side, width=side), objects_of(world))
-    kept = table[["image", "object", "style", "row", "col", "eccentricity", "center", "choice", "correct"]]
-    return kept.assign(model=trial.name, **trial.about, **_parameters(trial.recipe))
+    world, side = training.world_of(trial.recipe), model.image_size[0]
+    alone = grid(world, GRID_SIZE, seed=1, height=side, width=side)
+    together = [
+        scene for relation in RELATIONS for scene in pair(world, relation, seed=1, height=side, width=side)
+    ]
+    answers = [protocols.grid(model, alone, objects_of(world)), protocols.pair(model, together)]
+    table = pd.concat(answers, ignore_index=True)
+    return table[list(_KEPT)].assign(model=trial.name, **trial.about, **_parameters(trial.recipe))
 
 
 def _parameters(recipe: Recipe) -> dict[str, str | int | float]:

@@ -51,6 +51,9 @@ POOLINGS = {
 }
 """Poolings that a model can be trained with, as options of open_clip's image tower."""
 
+WEIGHTS = "open_clip_model.safetensors"
+"""File with the weights; the last that a training writes."""
+
 MEAN = (0.5, 0.5, 0.5)
 STD = (0.25, 0.25, 0.25)
 
@@ -328,7 +331,7 @@ def export(
         temporary.write_text(json.dumps({"model_cfg": config, "preprocess_cfg": preprocess}, indent=2) + "\n")
     tokenizer.save_pretrained(folder)
     weights = {name: value.detach().cpu().half().contiguous() for name, value in model.state_dict().items()}
-    with atomic_write(folder / "open_clip_model.safetensors") as temporary:
+    with atomic_write(folder / WEIGHTS) as temporary:
         save_file(weights, temporary)
 
 
