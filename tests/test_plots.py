@@ -503,6 +503,18 @@ def test_odds_ratios_have_a_point_and_an_interval_each_and_the_title_tells_the_f
     assert "mine" in words(only_worst)
 
 
+@pytest.mark.parametrize("width", [0.02, 1.0, 20.0])
+def test_odds_ratios_have_numbers_on_the_axis_however_narrow_the_intervals(width):
+    effects, categories = slopes()
+    bounds = {"odds_ratio": 0.9, "low": 0.9 / (1 + width), "high": 0.9 * (1 + width)}
+    figure = plots.odds_ratios(effects.assign(**bounds), categories)
+    figure.draw_without_rendering()
+    ax = figure.axes[0]
+    low, high = ax.get_xlim()
+    shown = [label for label in ax.get_xticklabels() if low <= label.get_position()[0] <= high]
+    assert len([label for label in shown if label.get_text()]) >= 2
+
+
 def test_odds_ratios_need_an_estimate():
     effects, categories = slopes()
     with pytest.raises(InputError, match="0 categories"):

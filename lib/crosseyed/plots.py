@@ -19,6 +19,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from crosseyed.errors import InputError
@@ -777,13 +778,10 @@ def odds_ratios(
     height = 1.3 + 0.38 * max(len(effects), len(worst))
     figure, axes = plt.subplots(1, 2, figsize=(_MAX_WIDTH, height))
     labels = [textwrap.fill(f"{row.effect}: {row.unit}", 26) for row in effects.itertuples()]
+    worst_labels = [textwrap.fill(f"{row.object} ({row.n})", 26) for row in worst.itertuples()]
     confidence = f"{100 * effects['confidence'].iloc[0]:g} % interval"
-    for number, (ax, table, names) in enumerate(
-        [
-            (axes[0], effects, labels),
-            (axes[1], worst, [f"{row.object} ({row.n})" for row in worst.itertuples()]),
-        ]
-    ):
+    panels = [(axes[0], effects, labels), (axes[1], worst, worst_labels)]
+    for number, (ax, table, names) in enumerate(panels):
         middle = table["odds_ratio"].to_numpy()
         reach = np.array([middle - table["low"], table["high"] - middle])
         ax.errorbar(
@@ -797,13 +795,16 @@ def odds_ratios(
         )
         ax.axvline(1, color="0.2", linewidth=1.2)
         ax.set_xscale("log", base=2)
+        limits = ax.get_xlim()
+        if limits[1] < 4 * limits[0]:  # too narrow for more than one power of two
+            ax.xaxis.set_major_locator(MaxNLocator(4))
         ax.xaxis.set_major_formatter("{x:g}")
         ax.set_yticks(range(len(table)), names, fontsize="small")
         ax.set_ylim(len(table) - 0.5, -0.5)
         ax.grid(False, axis="y")
         ax.set_xlabel(f"factor on the odds of recognition (bars: {confidence})", fontsize="small")
     axes[0].set_title("Other things being equal")
-    axes[1].set_title(f"Each 0.1 further out: the {len(worst)} worst categories")
+    axes[1].set_title("Eccentricity: worst categories")
     axes[1].axvline(effects["odds_ratio"].iloc[0], color=_COLORS[0], linestyle="--", linewidth=1.2)
     _footnote(figure, "In brackets: objects of the category. Dashed: the average category.")
     first = effects.iloc[0]
