@@ -179,7 +179,7 @@ def test_the_chosen_epoch_is_the_first_of_the_best_and_gives_its_accuracy(tiny_c
         history = head.history
         assert history["chosen"].sum() == 1
         assert history["chosen"].idxmax() == history["accuracy"].to_numpy().argmax()
-        data = heads._freeze(tiny_clip, others, 1, [0, 1], False)
+        data = heads._freeze(tiny_clip, others, 2, [0, 1], False)
         texts = torch.from_numpy(tiny_clip.encode_texts([f"a photo of a {label}" for label in labels]))
         truth = torch.tensor([labels.index(name) for name in data.objects])
         assert heads._accuracy(head.head, data, texts, truth) == pytest.approx(

@@ -523,6 +523,106 @@ def test_odds_ratios_need_an_estimate():
         plots.odds_ratios(effects.drop(columns="unit"), categories)
 
 
+def by_pooling(names=("own", "max")):
+    """Return a table as of metrics.accuracy_by_eccentricity, by pooling."""
+    return pd.concat(
+        [rings().drop(columns="model").assign(pooling=name) for name in names], ignore_index=True
+    )
+
+
+def test_every_pooling_has_a_panel_with_the_reference_beside_it():
+    table = by_pooling(("own", "max", "average"))
+    table.loc[table["pooling"] == "max", "accuracy"] += 1
+    figure = plots.accuracy_panels(table, reference="own")
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["max", "average"]
+    for ax, shift in zip(figure.axes, (1, 0), strict=True):
+        lines = {line.get_label(): line.get_ydata() for line in ax.lines}
+        expected = rings().sort_values("eccentricity")["accuracy"].to_numpy()
+        np.testing.assert_allclose(lines["own"], expected)
+        np.testing.assert_allclose(lines["this pooling"], expected + shift)
+
+
+@pytest.mark.parametrize(("names", "reference"), [(("own",), "own"), (("own", "max"), "class token")])
+def test_panels_need_the_reference_and_something_beside_it(names, reference):
+    with pytest.raises(InputError, match="expected the reference"):
+        plots.accuracy_panels(by_pooling(names), reference=reference)
+
+
+def changed():
+    """Return a table as of evaluation.compare: the baseline, a gain off-center and a loss that may be chance."""
+    table = pd.DataFrame({"protocol": "grid", "candidate": ["none", "better", "worse"], "confidence": 0.95})
+    for side, changes in {"center": [0.0, -2.0, -3.0], "off_center": [0.0, 10.0, -5.0]}.items():
+        table[f"{side}_change"] = changes
+        table[f"{side}_change_low"] = table[f"{side}_change"] - 2
+        table[f"{side}_change_high"] = table[f"{side}_change"] + 1
+        table[f"{side}_p"] = [np.nan, 0.01, 0.5]
+    return table
+
+
+def test_changes_have_a_point_and_an_interval_each_and_are_filled_where_they_are_sure():
+    figure = plots.changes(changed(), against="the plain model")
+    (ax,) = figure.axes
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["better", "worse"]
+    hollow = {
+        line.get_xdata()[0]
+        for line in ax.lines
+        if line.get_markerfacecolor() == "white" and len(line.get_xdata())
+    }
+    filled = {
+        line.get_xdata()[0]
+        for line in ax.lines
+        if line.get_marker() in "os" and line.get_markerfacecolor() != "white" and len(line.get_xdata())
+    }
+    assert hollow == {-3.0, -5.0}
+    assert filled == {-2.0, 10.0}
+    assert {(low, high) for _, low, high in error_bars(ax, axis=0)} == {
+        (-4.0, -1.0),
+        (8.0, 11.0),
+        (-5.0, -2.0),
+        (-7.0, -4.0),
+    }
+    assert "1 of 2 are better, 0 worse" in words(figure)
+
+
+def test_changes_of_several_questions_share_one_scale():
+    table = pd.concat([changed(), changed().assign(protocol="pair", center_change_low=-60.0)])
+    first, second = plots.changes(table).axes
+    assert first.get_xlim() == second.get_xlim()
+    assert first.get_xlim()[0] < -60
+
+
+def test_changes_need_a_candidate():
+    with pytest.raises(InputError, match="no row beside 'none'"):
+        plots.changes(changed().head(1))
+
+
+def levels():
+    """Return a table as of metrics.center_bias, by positions and pooling."""
+    table = pd.DataFrame({"positions": ["centered"] * 2 + ["uniform"] * 2, "pooling": ["max", "average"] * 2})
+    for side, values in {
+        "center_accuracy": [90.0, 80.0, 85.0, 75.0],
+        "off_center_accuracy": [40.0, 50.0, 85.0, 76.0],
+    }.items():
+        table[side] = values
+        table[f"{side}_low"], table[f"{side}_high"] = table[side] - 3, table[side] + 2
+    return table.assign(gap=table["center_accuracy"] - table["off_center_accuracy"], confidence=0.95)
+
+
+def test_center_bars_are_the_accuracies_and_the_titles_tell_the_gaps():
+    figure = plots.center_bars(levels())
+    heights = [sorted(bar.get_height() for bar in ax.patches) for ax in figure.axes]
+    assert heights == [[40, 50, 80, 90], [75, 76, 85, 85]]
+    assert [ax.get_title(loc="left") for ax in figure.axes] == [
+        "centered\ngap 30 to 50 points",
+        "uniform\ngap −1 to 0 points",
+    ]
+
+
+def test_center_bars_refuse_two_rows_for_one_bar():
+    with pytest.raises(InputError, match="too many for centered"):
+        plots.center_bars(pd.concat([levels(), levels().head(1)]))
+
+
 def test_scenes_are_shown_as_they_are():
     images = [np.full((4, 6, 3), value, dtype=np.uint8) for value in (0, 100, 200)]
     figure = plots.scenes(images, ["one", "two", "three"], columns=2)

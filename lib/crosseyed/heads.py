@@ -205,7 +205,7 @@ def train_heads(
         What the training pictures show, at uniform positions; at least two objects.
     validation : sequence of Cutout
         What the pictures show on which learning rate and number of epochs are chosen; none of the objects of
-        `cutouts`. A quarter as many pictures of each.
+        `cutouts`. Half as many pictures of each.
     labels : sequence of str
         What the model chooses among on the validation pictures; give those among which it will choose in the test.
     names : sequence of str, optional
@@ -240,7 +240,7 @@ def train_heads(
     names = supported_heads(model) if names is None else names
     started = {name: untrained(model, name, fraction=fraction) for name in names}
     learn = _freeze(model, cutouts, scenes_per_object, [seed, 0], progress)
-    check = _freeze(model, validation, math.ceil(scenes_per_object / 4), [seed, 1], progress)
+    check = _freeze(model, validation, math.ceil(scenes_per_object / 2), [seed, 1], progress)
     captions = _embed(model, learn.captions)
     texts = _embed(model, [_TEMPLATE.format(label) for label in labels])
     truth = torch.from_numpy(pd.Index(labels).get_indexer(check.objects)).to(model.device)

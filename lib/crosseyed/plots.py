@@ -935,6 +935,8 @@ def changes(
         raise InputError(f"table has no row beside {baseline!r}; compare it with something")
     parts = _parts(shown, panel)
     order = list(dict.fromkeys(shown[label]))
+    ends = shown[[column for column in columns if column.endswith(("low", "high"))]].to_numpy(dtype=float)
+    limits = (min(0, np.nanmin(ends)) - 3, max(0, np.nanmax(ends)) + 3)
     figure, axes = _panels(len(parts), (4.9 if len(parts) > 1 else 7.6, 1.3 + 0.4 * len(order)))
     for number, (ax, (name, part)) in enumerate(zip(axes, parts, strict=True)):
         _require_once(part, label, "panel", name)
@@ -962,6 +964,7 @@ def changes(
         ax.set_yticks(range(len(order)), order if first else [""] * len(order))
         ax.set_ylim(len(order) - 0.5, -0.5)
         ax.grid(False, axis="y")
+        ax.set(xlim=limits)
         ax.set_xlabel(f"change against {against} (percentage points)", fontsize="small")
         if len(parts) > 1:
             ax.set_title(_panel_title(name, None, 4.2))
@@ -970,8 +973,8 @@ def changes(
     _legend(figure, axes[0], _interval(table))
     certain = shown[shown["off_center_p"] < level]["off_center_change"]
     finding = (
-        f"Off-center, {np.count_nonzero(certain > 0)} of {len(shown)} are better than {against} and "
-        f"{np.count_nonzero(certain < 0)} worse"
+        f"Off-center {np.count_nonzero(certain > 0)} of {len(shown)} are better, {np.count_nonzero(certain < 0)} worse "
+        f"than {against}"
     )
     _headline(figure, title or finding)
     return figure
