@@ -3,11 +3,13 @@
 MODEL = pocketclip-centered
 PRETRAINED =
 CHECKPOINT =
-export MODEL PRETRAINED CHECKPOINT
+MODELS = models.yml
+PROFILE =
+export MODEL PRETRAINED CHECKPOINT MODELS PROFILE
 
 in_environment = sh environment.sh
 
-.PHONY: help book test lint clean
+.PHONY: help book sweep test lint clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -16,6 +18,9 @@ help: ## list the targets
 book: ## execute the notebooks and build the book; another edition: MODEL=ViT-B-32 PRETRAINED=openai
 	@$(in_environment) python -m crosseyed.cli book \
 		--model "$$MODEL" --pretrained "$$PRETRAINED" --checkpoint "$$CHECKPOINT"
+
+sweep: ## execute the notebooks for many models: MODELS=models.yml; on a cluster: PROFILE=profiles/slurm
+	@$(in_environment) python -m crosseyed.cli sweep "$$MODELS" --profile "$$PROFILE"
 
 test: lint ## check the style and run the tests
 	@$(in_environment) python -m pytest

@@ -4,28 +4,33 @@
     snakemake --cores 2 --config model=ViT-B-32 pretrained=openai    another edition
     snakemake --configfile editions.yaml --executor slurm --jobs 20  several editions, on a cluster
 
-A configuration file names several editions as a list, `editions: [{model: ViT-B-32, pretrained: openai}, ...]`.
-`make book` is the first two of these lines with messages for people instead of Snakemake's own.
+A configuration file names several editions as a list, `editions: [{model: ViT-B-32, pretrained: openai}, ...]`, and
+perhaps some of the notebooks, `notebooks: [01_center_bias]`. The target `results` executes notebooks and computes the
+results of each edition without rendering a book. `make book` is the first two of these lines, and `make sweep` the
+target `results` for the models of a file, with messages for people instead of Snakemake's own.
 """
 
 import json
+import os
 from pathlib import Path
 
 from crosseyed.editions import BUILD, Edition
 
 NOTEBOOKS = sorted(path.stem for path in Path("notebooks").glob("*.ipynb"))
+CHOSEN = config.get("notebooks") or NOTEBOOKS
+HEADLINE = "01_center_bias"  # the notebook that the result of an edition is computed from
 EDITIONS = {
     edition.name: edition
     for edition in map(
         Edition.from_mapping,
         config.get("editions")
-        or [{key: config[key] for key in ("model", "pretrained", "checkpoint") if config.get(key)}],
+        or [{key: config[key] for key in ("model", "pretrained", "checkpoint", "seed") if config.get(key)}],
     )
 }
 
 LIBRARY = sorted(map(str, Path("lib/crosseyed").glob("*.py")))
 # These decide how notebooks are run and pages rendered, and nothing of what a notebook computes.
-WORKFLOW = {f"lib/crosseyed/{name}.py" for name in ("book", "cli", "editions", "execution", "lock")}
+WORKFLOW = {f"lib/crosseyed/{name}.py" for name in ("book", "cli", "editions", "execution", "lock", "results", "sweep")}
 ANALYSIS = [path for path in LIBRARY if path not in WORKFLOW]
 
 
@@ -40,6 +45,23 @@ def weights(wildcards):
     return [*files_below(folder), *([edition.checkpoint] if edition.checkpoint else [])]
 
 
+def kept_results(wildcards):
+    """Tables of other runs, for a notebook that reads them."""
+    reads = "data/results" in Path(f"notebooks/{wildcards.notebook}.ipynb").read_text()
+    return files_below("data/results") if reads else []
+
+
+def gpus(wildcards):
+    """A notebook takes one of the GPUs where the run was given some (`--resources gpu=...`)."""
+    return 1 if "gpu" in workflow.global_resources else 0
+
+
+# The models are loaded for the first time, and with that downloaded, where there most likely is a network.
+localrules:
+    model,
+    result,
+
+
 wildcard_constraints:
     edition=r"[\w.-]+",
     notebook=r"[\w.-]+",
@@ -48,6 +70,12 @@ wildcard_constraints:
 rule all:
     input:
         expand(f"{BUILD}/editions/{{edition}}/html", edition=EDITIONS),
+
+
+rule results:
+    input:
+        expand(f"{BUILD}/editions/{{edition}}/notebooks/{{notebook}}.ipynb", edition=EDITIONS, notebook=CHOSEN),
+        expand(f"{BUILD}/editions/{{edition}}/result.csv", edition=EDITIONS if HEADLINE in CHOSEN else []),
 
 
 # First, so that a name without a model stops an edition before anything of it is made, and a checkpoint is
@@ -60,7 +88,7 @@ rule model:
         f"{BUILD}/models/{{edition}}.json",
     params:
         edition=lambda wildcards: EDITIONS[wildcards.edition].json,
-    threads: workflow.cores
+    threads: workflow.cores or 1
     shell:
         "python -m crosseyed.cli describe {output:q} --edition {params.edition:q}"
 
@@ -73,6 +101,7 @@ rule notebook:
         library=ANALYSIS,
         # the PocketCLIPs are shown beside every other model
         data=files_below("data/objects", "data/models", "data/whatsup"),
+        results=kept_results,
     output:
         f"{BUILD}/editions/{{edition}}/notebooks/{{notebook}}.ipynb",
         directory(f"{BUILD}/editions/{{edition}}/results/{{notebook}}"),
@@ -80,9 +109,24 @@ rule notebook:
         folder=f"{BUILD}/editions/{{edition}}",
         edition=lambda wildcards: EDITIONS[wildcards.edition].json,
     # Snakemake hands this number on in OMP_NUM_THREADS and its like: a share of the machine for each notebook.
-    threads: max(1, workflow.cores // max(1, len(NOTEBOOKS)))
+    threads: max(1, (workflow.cores or os.cpu_count()) // max(1, len(CHOSEN)))
+    resources:
+        gpu=gpus,
     shell:
         "python -m crosseyed.cli execute {input.notebook:q} {params.folder:q} --edition {params.edition:q}"
+
+
+rule result:
+    input:
+        model=rules.model.output[0],
+        tables=f"{BUILD}/editions/{{edition}}/results/{HEADLINE}",
+        library=[f"lib/crosseyed/{name}.py" for name in ("metrics", "results")],
+    output:
+        f"{BUILD}/editions/{{edition}}/result.csv",
+    params:
+        edition=lambda wildcards: EDITIONS[wildcards.edition].json,
+    shell:
+        "python -m crosseyed.cli result {input.tables:q} {input.model:q} {output:q} --edition {params.edition:q}"
 
 
 rule book:

@@ -16,7 +16,13 @@ from crosseyed.findings import describe_bias, read_grid
 from crosseyed.stimuli import eccentricity
 
 ROOT = Path(__file__).parents[1]
-MODEL = Description("pocketclip-centered", "pocketclip-centered", "crosseyed", 1_234_567)
+
+
+def described(edition, model, pretrained):
+    return Description(edition, model, pretrained, 1_234_567, tower={}, device="cpu")
+
+
+MODEL = described("pocketclip-centered", "pocketclip-centered", "crosseyed")
 
 
 def answers(at_center, off_center, n_objects=20, model=MODEL):
@@ -164,7 +170,7 @@ def test_the_verdict_follows_the_interval_of_the_gap(at_center, off_center, verd
 
 
 def test_the_finding_is_that_of_the_editions_own_model(tmp_path):
-    other = Description("ViT-B-32--openai", "ViT-B-32", "openai", 1)
+    other = described("ViT-B-32--openai", "ViT-B-32", "openai")
     both = pd.concat([answers(0.9, 0.4), answers(0.5, 0.5, model=other)]).astype({"correct": "boolean"})
     both.iloc[0, both.columns.get_loc("correct")] = pd.NA  # an unreadable image
     both.to_csv(tmp_path / "grid.csv", index=False)
@@ -185,7 +191,7 @@ def test_the_finding_is_that_of_the_editions_own_model(tmp_path):
     ],
 )
 def test_says_where_the_numbers_come_from(model, pretrained, words):
-    assert words in origin(Description("name", model, pretrained, 1))
+    assert words in origin(described("name", model, pretrained))
 
 
 def test_the_table_of_modules_has_their_first_sentences(tmp_path):

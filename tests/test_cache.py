@@ -6,6 +6,7 @@ import pytest
 from crosseyed import cache, protocols, stimuli
 from crosseyed.cache import CachedEncoder, DamagedEntryWarning
 from crosseyed.encoder import UnreadableImagesWarning
+from crosseyed.files import CACHE_VARIABLE
 
 
 class Counting:
@@ -98,10 +99,10 @@ def test_unreadable_images_and_generators_pass_by_the_cache(tiny_clip, tmp_path)
 def test_protocols_take_a_cached_model(tiny_clip, tmp_path, monkeypatch):
     cutouts = stimuli.sample_objects(stimuli.read_catalogue(("fluent",)), 3, seed=0)
     scenes, labels = stimuli.grid(cutouts, 3), stimuli.objects_of(cutouts)
-    monkeypatch.delenv(cache.FOLDER_VARIABLE, raising=False)
+    monkeypatch.delenv(CACHE_VARIABLE, raising=False)
     assert cache.cached(tiny_clip) is tiny_clip
     expected = protocols.grid(tiny_clip, scenes, labels)
-    monkeypatch.setenv(cache.FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
     for _ in range(2):
         assert protocols.grid(cache.cached(tiny_clip), scenes, labels).equals(expected)
     assert len(entries(tmp_path)) == 1

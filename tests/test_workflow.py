@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 
 from crosseyed.editions import Edition, edition_name
@@ -22,7 +24,8 @@ RESULTS = Path("_build/editions/pocketclip-centered/results")
 
 
 def write_notebook(path, *cells):
-    parameters = nbformat.v4.new_code_cell('model = "none"\npretrained = "none"\noutput = "none"')
+    defaults = 'model = "none"\npretrained = "none"\nseed = 0\noutput = "none"'
+    parameters = nbformat.v4.new_code_cell(defaults)
     parameters.metadata["tags"] = ["parameters"]
     notebook = nbformat.v4.new_notebook(cells=[parameters, *map(nbformat.v4.new_code_cell, cells)])
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,9 +35,10 @@ def write_notebook(path, *cells):
 @pytest.fixture
 def project(tmp_path):
     """Return a folder that looks to the Snakefile like the repository, with a model that counts as loaded."""
-    for file in ("lib/crosseyed/models.py", "lib/crosseyed/metrics.py", "lib/crosseyed/cli.py"):
-        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / file).write_text("one = 1\n")
+    for module in ("models", "metrics", "results", "cli"):
+        file = tmp_path / "lib" / "crosseyed" / f"{module}.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("one = 1\n")
     for file in (
         "data/models/pocketclip-centered/weights",
         "data/objects/cup.webp",
@@ -48,15 +52,28 @@ def project(tmp_path):
     return tmp_path
 
 
+TOWER = {
+    "kind": "VisionTransformer",
+    "pooling": "class token",
+    "image_size": [100, 100],
+    "patch_size": [10, 10],
+    "grid": [10, 10],
+    "layers": 6,
+}
+
+
 def pretend_loaded(project, edition):
+    """Write what loading the model would have written."""
+    model = {"edition": edition, "model": edition, "pretrained": "crosseyed", "parameters": 7}
     file = project / "_build" / "models" / f"{edition}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("{}")
+    file.write_text(json.dumps(model | {"tower": TOWER, "device": "cpu"}))
 
 
-def environment():
+def environment(project):
     return {
         **os.environ,
+        "CROSSEYED_DATA": str(project / "data"),
         "PYTHONPATH": str(ROOT / "lib"),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
@@ -66,7 +83,7 @@ def start(project, *command, **keywords):
     return subprocess.Popen(
         [sys.executable, *command],
         cwd=project,
-        env=environment(),
+        env=environment(project),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -196,6 +213,111 @@ def test_goes_on_after_an_interruption_and_leaves_nothing_half_written(project, 
     code, output = snakemake(project)
     assert code == 0, output
     assert (project / RESULTS / "02_slow" / "t.csv").read_text() == "half"
+
+
+# --- sweeps ---
+
+CHAPTER = """
+import pandas as pd, pathlib
+with pathlib.Path({log!r}).open("a") as log:
+    print("01", model, seed, file=log)
+table = pd.DataFrame({{"object": list("abcd") * 2, "center": [True] * 4 + [False] * 4}})
+table["correct"] = [True] * 4 + [True] * (1 + seed) + [False] * (3 - seed)
+table.assign(model=model, pretrained="crosseyed", protocol="grid").to_csv(output + "/grid.csv", index=False)
+"""
+LATER = """
+import pathlib, time
+with pathlib.Path({log!r}).open("a") as log:
+    print("02", model, seed, file=log)
+while seed == 1 and not pathlib.Path({go!r}).exists():
+    time.sleep(0.05)
+"""
+
+
+@pytest.fixture
+def swept(project):
+    """Return the project with two notebooks, of which the second waits for the file ``go``, and ``models.yml``."""
+    pretend_loaded(project, "pocketclip-uniform")
+    loaded = project / "_build/models"
+    (loaded / "pocketclip-centered--seed1.json").write_bytes(
+        (loaded / "pocketclip-centered.json").read_bytes()
+    )
+    places = {"log": str(project / "log"), "go": str(project / "go")}
+    write_notebook(project / "notebooks/01_center_bias.ipynb", CHAPTER.format(**places))
+    write_notebook(project / "notebooks/02_later.ipynb", LATER.format(**places))
+    models = "models: [{model: pocketclip-centered}]\nseeds: [0, 1]\n"
+    (project / "models.yml").write_text(models)
+    return project
+
+
+def sweep(project, *arguments):
+    return run(project, "-m", "crosseyed.cli", "sweep", "models.yml", "--cores", "2", *arguments)
+
+
+def kept_results(project):
+    tables = {file.stem: pd.read_csv(file) for file in (project / "data/results/models").glob("*")}
+    return {name: table.drop(columns=["date", "commit"]) for name, table in tables.items()}
+
+
+def runs_of(project):
+    return sorted((project / "log").read_text().splitlines())
+
+
+def test_a_sweep_killed_and_started_again_ends_like_an_uninterrupted_one(swept):
+    process = start(
+        swept, "-m", "crosseyed.cli", "sweep", "models.yml", "--cores", "2", start_new_session=True
+    )
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and process.poll() is None:
+        if (swept / "log").exists() and "02 pocketclip-centered 1" in runs_of(swept):
+            break
+        time.sleep(0.05)
+    assert process.poll() is None, process.communicate()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    finished = {path.relative_to(swept) for path in swept.glob("_build/editions/*/notebooks/*.ipynb")}
+    assert finished
+    (swept / "go").touch()
+    before = {path: (swept / path).stat().st_mtime_ns for path in finished}
+    code, output = sweep(swept)
+    assert code == 0, output
+    assert "2 of 2 editions are done" in output
+    assert {path: (swept / path).stat().st_mtime_ns for path in finished} == before
+    killed = kept_results(swept)
+
+    shutil.rmtree(swept / "_build/editions")
+    shutil.rmtree(swept / "data/results")
+    code, output = sweep(swept)
+    assert code == 0, output
+    uninterrupted = kept_results(swept)
+    assert sorted(killed) == sorted(uninterrupted)
+    for name, table in uninterrupted.items():
+        pd.testing.assert_frame_equal(killed[name], table)
+    gaps = {name: table["gap"].item() for name, table in uninterrupted.items()}
+    assert gaps == {"pocketclip-centered": 75.0, "pocketclip-centered--seed1": 50.0}
+
+
+def test_a_sweep_goes_on_past_what_fails_and_names_it(swept):
+    (swept / "go").touch()
+    (swept / "models.yml").write_text(
+        "models:\n- {model: pocketclip-centered}\n- {model: ViT-B-23, pretrained: openai}\n"
+        "- {model: pocketclip-uniform}\n- {model: ViT-B-32, checkpoint: missing.pt}\n"
+    )
+    write_notebook(
+        swept / "notebooks/02_later.ipynb", "assert model != 'pocketclip-uniform', 'no disk space'"
+    )
+    code, output = sweep(swept)
+    assert code == 1
+    assert "1 of 4 editions are done" in output
+    assert "pocketclip-centered: done" in output
+    assert "did you mean 'ViT-B-32'" in output
+    assert "ViT-B-23--openai: its model could not be loaded" in output
+    assert "no disk space" in output
+    assert "pocketclip-uniform: failed in 02_later" in output
+    assert "ViT-B-32 needs its weights in missing.pt" in output
+    assert "`make sweep MODELS=models.yml` goes on with the rest" in output
+    assert "Traceback" not in output
+    assert sorted(kept_results(swept)) == ["pocketclip-centered", "pocketclip-uniform"]
 
 
 def test_hands_parameters_on_as_data(project):

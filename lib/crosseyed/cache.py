@@ -19,12 +19,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from crosseyed.encoder import Encoder
-from crosseyed.files import atomic_write
+from crosseyed.files import CACHE_VARIABLE, atomic_write
 from crosseyed.images import ImageSource, UnreadableImage, map_ahead, read_image
 from crosseyed.models import ClipModel
-
-FOLDER_VARIABLE = "CROSSEYED_CACHE"
-"""Environment variable that names the folder of the cache; without it nothing is kept."""
 
 _WORKERS = 2
 _AHEAD = 64
@@ -102,10 +99,10 @@ def cached(encoder: ClipModel) -> Encoder:
     Returns
     -------
     Encoder
-        A `CachedEncoder` with the folder that the environment variable `FOLDER_VARIABLE` names; the model itself
+        A `CachedEncoder` with the folder that the environment variable `CACHE_VARIABLE` names; the model itself
         where there is no such variable.
     """
-    folder = os.environ.get(FOLDER_VARIABLE)
+    folder = os.environ.get(CACHE_VARIABLE)
     return CachedEncoder(encoder, folder) if folder else encoder
 
 

@@ -4,11 +4,13 @@ The modules are imported inside the commands, so that ``crosseyed --help`` need 
 that only the workflow calls is hidden from the help.
 """
 
+import hashlib
 import json
 import logging
 import os
 import signal
 import sys
+from contextlib import ExitStack
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -55,13 +57,10 @@ def book(
 ) -> None:
     """Execute every notebook for a model and build its edition of the book."""
     edition = Edition.from_mapping({"model": model, "pretrained": pretrained, "checkpoint": checkpoint})
-    if not Path("Snakefile").is_file():
-        raise InputError(
-            f"{Path.cwd()} has no Snakefile; run this in the folder of the crosseyed repository."
-        )
+    _require_repository()
     with _only_one_at_work_on(edition):
         typer.echo(f"making the edition {edition.name}")
-        code = _run_snakemake(edition, cores or _available_cores())
+        code = _run_snakemake([], {"editions": [edition.mapping]}, cores or _available_cores())
     if code:
         failed = sorted((edition.folder / "failed").glob("*.ipynb"))
         names = f" ({', '.join(path.stem for path in failed)} failed)" if failed else ""
@@ -70,6 +69,39 @@ def book(
             "When the cause named above is mended, the same command goes on from there."
         )
     typer.echo(f"the book is {edition.folder / 'html' / 'index.html'}")
+
+
+@app.command()
+def sweep(
+    models: Annotated[Path, typer.Argument(help="A YAML file with models, such as models.yml.")],
+    cores: Annotated[int | None, typer.Option(help="Cores to use; all, if not given.", min=1)] = None,
+    gpus: Annotated[int, typer.Option(help="Notebooks that may use a GPU at a time.", min=0)] = 0,
+    profile: Annotated[str, typer.Option(help="Snakemake profile, such as profiles/slurm.")] = "",
+) -> None:
+    """Execute the notebooks for many models and keep their results in data/results/models."""
+    from crosseyed import results, sweep
+
+    _require_repository()
+    plan = sweep.read_sweep(models, sorted(path.stem for path in Path("notebooks").glob("*.ipynb")))
+    options = ["--resources", f"gpu={gpus}"] if gpus else []
+    options += ["--profile", profile] if profile else []
+    configuration = {
+        "editions": [edition.mapping for edition in plan.editions],
+        "notebooks": list(plan.notebooks),
+    }
+    with ExitStack() as locks:
+        for edition in plan.editions:
+            locks.enter_context(_only_one_at_work_on(edition))
+        typer.echo(f"{len(plan.editions)} editions, {len(plan.notebooks)} notebooks each")
+        code = (
+            _run_snakemake(["results", *options], configuration, cores or _available_cores())
+            if plan.editions
+            else 1
+        )
+    sweep.publish(plan, results.FOLDER)
+    typer.echo(sweep.summarize(plan, f"make sweep MODELS={models}"))
+    if code or plan.missing:
+        raise typer.Exit(1)
 
 
 class Dataset(StrEnum):
@@ -158,7 +190,9 @@ def describe(output: Path, edition: EditionJson) -> None:
     else:
         clip = load(wanted.model, wanted.pretrained, checkpoint=wanted.checkpoint)
     parameters = sum(parameter.numel() for parameter in clip.clip.parameters())
-    description = Description(wanted.name, clip.model, clip.pretrained, parameters)
+    description = Description(
+        wanted.name, clip.model, clip.pretrained, parameters, asdict(clip.tower), clip.device.type
+    )
     with atomic_write(output) as file:
         file.write_text(json.dumps(asdict(description)))
 
@@ -175,12 +209,29 @@ def execute(notebook: Path, folder: Path, edition: EditionJson) -> None:
 
 
 @app.command(hidden=True)
+def result(tables: Path, description: Path, output: Path, edition: EditionJson) -> None:
+    """Compute the result of an edition from the tables of its first chapter."""
+    from crosseyed.files import write_table
+    from crosseyed.results import collect
+
+    wanted = Edition(**json.loads(edition))
+    write_table(collect(tables, wanted, Description(**json.loads(description.read_text()))), output)
+
+
+@app.command(hidden=True)
 def render(description: Path, folder: Path) -> None:
     """Render the pages and the executed notebooks of an edition as HTML."""
     from crosseyed.book import render_book
 
     typer.echo("rendering the book", err=True)
     render_book(Description(**json.loads(description.read_text())), folder)
+
+
+def _require_repository() -> None:
+    if not Path("Snakefile").is_file():
+        raise InputError(
+            f"{Path.cwd()} has no Snakefile; run this in the folder of the crosseyed repository."
+        )
 
 
 def _available_cores() -> int:
@@ -205,13 +256,26 @@ def _only_one_at_work_on(edition: Edition) -> "filelock.AcquireReturnProxy":
         ) from error
 
 
-def _run_snakemake(edition: Edition, cores: int) -> int:
+def _run_snakemake(wanted: list[str], configuration: dict[str, list], cores: int) -> int:
     """Return the exit status of Snakemake, whose notices are left out and whose errors are shown."""
     from snakemake.cli import main as snakemake
 
+    from crosseyed.files import atomic_write
+
     logging.getLogger("snakemake.logging").addFilter(_is_news)
-    configuration = [f"{key}={value}" for key, value in edition.parameters.items() if value]
-    arguments = ["--cores", str(cores), "--keep-going", "--rerun-incomplete", "--scheduler", "greedy"]
+    content = json.dumps(configuration, indent=2)
+    file = BUILD / "runs" / f"{hashlib.sha256(content.encode()).hexdigest()[:12]}.json"
+    with atomic_write(file) as temporary:
+        temporary.write_text(content)
+    arguments = [
+        *wanted,
+        "--cores",
+        str(cores),
+        "--keep-going",
+        "--rerun-incomplete",
+        "--scheduler",
+        "greedy",
+    ]
     # Editions do not share files, and each has its own lock; Snakemake's would outlive a killed run.
     arguments += ["--nolock", "--quiet", "host", "progress", "rules", "reason"]
     # Where a checkout or a copy renews the date of a file, its checksum tells that nothing changed.
@@ -225,7 +289,7 @@ def _run_snakemake(edition: Edition, cores: int) -> int:
 
     signal.signal(signal.SIGINT, note_interruption)  # Snakemake answers Ctrl-C like any failure
     try:
-        snakemake([*arguments, "--config", *configuration])
+        snakemake([*arguments, "--configfile", str(file)])
     except SystemExit as stop:
         if interrupted:
             typer.echo("interrupted; what is done is kept, and the same command goes on from there", err=True)

@@ -15,7 +15,9 @@ DEFAULT_MODEL = "pocketclip-centered"
 """The model of the edition that is built when none is named."""
 
 
-def edition_name(model: str, pretrained: str | None = None, checkpoint: str | None = None) -> str:
+def edition_name(
+    model: str, pretrained: str | None = None, checkpoint: str | None = None, seed: int = 0
+) -> str:
     """Return the name of the edition of a model: that of the loaded model, fit for a folder.
 
     Parameters
@@ -26,14 +28,16 @@ def edition_name(model: str, pretrained: str | None = None, checkpoint: str | No
         Its pretrained tag.
     checkpoint : str, optional
         The checkpoint file that its weights come from.
+    seed : int
+        Seed of its notebooks.
 
     Returns
     -------
     str
         The model (``hf-hub:`` left out and ``/`` written as ``--``; of ``local-dir:`` the folder's own name)
         and the origin of its weights (the checkpoint's file name without suffix, else the tag, if there is
-        one), joined by ``--``; each character other than letters, digits, ``_``, ``.`` and ``-`` becomes
-        ``-``.
+        one) and, unless it is 0, the seed, joined by ``--``; each character other than letters, digits,
+        ``_``, ``.`` and ``-`` becomes ``-``.
 
     Raises
     ------
@@ -44,8 +48,8 @@ def edition_name(model: str, pretrained: str | None = None, checkpoint: str | No
     --------
     >>> edition_name("ViT-B-32", "openai")
     'ViT-B-32--openai'
-    >>> edition_name("hf-hub:timm/ViT-B-16-SigLIP")
-    'timm--ViT-B-16-SigLIP'
+    >>> edition_name("hf-hub:timm/ViT-B-16-SigLIP", seed=1)
+    'timm--ViT-B-16-SigLIP--seed1'
     """
     if model.startswith("local-dir:"):
         label = Path(model.removeprefix("local-dir:")).resolve().name
@@ -57,7 +61,7 @@ def edition_name(model: str, pretrained: str | None = None, checkpoint: str | No
     )
     if not label:
         raise InputError(f"{model!r} names no model; give one, for example MODEL={DEFAULT_MODEL}.")
-    return f"{label}--{origin}" if origin else label
+    return "--".join([label, *([origin] if origin else []), *([f"seed{seed}"] if seed else [])])
 
 
 @dataclass(frozen=True)
@@ -72,11 +76,14 @@ class Edition:
         Its pretrained tag.
     checkpoint : str or None
         A checkpoint file that the weights come from.
+    seed : int
+        Seed of the notebooks.
     """
 
     model: str = DEFAULT_MODEL
     pretrained: str | None = None
     checkpoint: str | None = None
+    seed: int = 0
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object]) -> "Edition":
@@ -85,7 +92,7 @@ class Edition:
         Parameters
         ----------
         mapping : mapping
-            May have the keys `model`, `pretrained` and `checkpoint`; an empty value counts as not given. A
+            May have the keys `model`, `pretrained`, `checkpoint` and `seed`; an empty value counts as not given. A
             relative path (of `checkpoint`, or after ``local-dir:``) is made absolute, because notebooks are
             executed in a folder of their own.
 
@@ -99,10 +106,12 @@ class Edition:
         InputError
             Another key is given, or the checkpoint file does not exist.
         """
-        unknown = sorted(set(mapping) - {"model", "pretrained", "checkpoint"})
+        unknown = sorted(set(mapping) - {"model", "pretrained", "checkpoint", "seed"})
         if unknown:
-            raise InputError(f"An edition has no {unknown[0]!r}; it has model, pretrained and checkpoint.")
-        given = {key: str(value) for key, value in mapping.items() if value}
+            raise InputError(
+                f"An edition has no {unknown[0]!r}; it has model, pretrained, checkpoint and seed."
+            )
+        given = {key: str(value) for key, value in mapping.items() if value and key != "seed"}
         if given.get("model", "").startswith("local-dir:"):
             given["model"] = f"local-dir:{Path(given['model'].removeprefix('local-dir:')).resolve()}"
         if "checkpoint" in given:
@@ -110,12 +119,12 @@ class Edition:
             if not path.is_file():
                 raise InputError(f"The checkpoint {path} does not exist; give the path of a file.")
             given["checkpoint"] = str(path)
-        return cls(**given)
+        return cls(**given, seed=int(mapping.get("seed") or 0))
 
     @property
     def name(self) -> str:
         """Name of the edition (see `edition_name`)."""
-        return edition_name(self.model, self.pretrained, self.checkpoint)
+        return edition_name(self.model, self.pretrained, self.checkpoint, self.seed)
 
     @property
     def folder(self) -> Path:
@@ -123,12 +132,17 @@ class Edition:
         return BUILD / "editions" / self.name
 
     @property
-    def parameters(self) -> dict[str, str | None]:
+    def parameters(self) -> dict[str, str | int | None]:
         """The parameters that tell a notebook its model."""
         given = asdict(self)
         if self.checkpoint is None:
             del given["checkpoint"]
         return given
+
+    @property
+    def mapping(self) -> dict[str, str | int]:
+        """What `from_mapping` makes this edition from."""
+        return {key: value for key, value in asdict(self).items() if value}
 
     @property
     def json(self) -> str:
@@ -148,9 +162,15 @@ class Description:
         The model as the tables of the edition spell it.
     parameters : int
         Number of the model's parameters.
+    tower : dict
+        What its image tower is made of: the fields of `crosseyed.towers.Tower`.
+    device : str
+        Kind of device that it was loaded on: ``"cpu"``, ``"cuda"`` or ``"mps"``.
     """
 
     edition: str
     model: str
     pretrained: str
     parameters: int
+    tower: dict[str, object]
+    device: str

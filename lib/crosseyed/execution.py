@@ -12,7 +12,9 @@ from nbclient.exceptions import DeadKernelError
 from nbformat.reader import NotJSONError
 from papermill.exceptions import PapermillExecutionError
 
+from crosseyed.editions import BUILD
 from crosseyed.errors import CrosseyedError
+from crosseyed.files import CACHE_VARIABLE
 
 
 class NotebookError(CrosseyedError):
@@ -67,6 +69,7 @@ def execute(notebook: str | os.PathLike, folder: str | os.PathLike, parameters: 
 
 
 def _run(notebook: Path, executed: Path, parameters: dict[str, object]) -> None:
+    os.environ.setdefault(CACHE_VARIABLE, str((BUILD / "cache").resolve()))  # notebooks share embeddings
     papermill.execute_notebook(
         notebook,
         executed,

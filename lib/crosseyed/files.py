@@ -17,6 +17,9 @@ DATA = Path(os.environ.get("CROSSEYED_DATA", Path(__file__).parents[2] / "data")
 :meta hide-value:
 """
 
+CACHE_VARIABLE = "CROSSEYED_CACHE"
+"""Environment variable that names the folder in which embeddings are kept; without it nothing is kept."""
+
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
