@@ -160,6 +160,7 @@ def test_crowds_alone_are_no_reason_to_warn(written):
     ("entry", "reason"),
     [
         ({"file_name": "gone.jpg"}, "image file missing"),
+        ({"file_name": "a" * 5000}, "image file missing"),
         ({"file_name": "broken.jpg"}, "image file unreadable"),
         ({"file_name": None}, "image without a file name"),
         ({"width": HEIGHT, "height": WIDTH}, "image size differs from the file"),
@@ -217,6 +218,12 @@ def test_two_ids_of_one_name_are_one_category(written):
     data = written(add)
     assert data.categories == ["dog", "key"]
     assert data.objects["instances"].tolist() == [1, 1, 1, 2, 2]
+
+
+def test_half_a_character_in_a_name_can_be_written_to_a_table(written, tmp_path):
+    data = written(lambda document: document["categories"][1].update(name="key \ud83d"))
+    assert data.categories == ["dog", "key ?"]
+    data.objects.to_csv(tmp_path / "objects.csv")
 
 
 def test_a_picture_turned_by_the_camera_is_taken_upright(written, tmp_path):

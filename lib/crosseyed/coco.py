@@ -209,15 +209,9 @@ def write_coco(scenes: Sequence[Scene], folder: str | os.PathLike) -> Path:
 
 def _load(file: Path) -> dict[str, list[dict]]:
     """Parse the file and give its three lists, with an empty entry in place of what is no entry."""
-
-    def without_outlines(entry: dict) -> dict:
-        entry.pop("segmentation", None)  # by far the largest part of a file
-        entry.pop("keypoints", None)
-        return entry
-
     try:
         with file.open(encoding="utf-8-sig") as text:
-            document = json.load(text, object_hook=without_outlines)
+            document = json.load(text, object_hook=_without_outlines)
     except OSError as error:
         raise InputError(
             f"Cannot read {str(file)!r}: {error.strerror or error}. Give the JSON file with the annotations."
@@ -233,6 +227,15 @@ def _load(file: Path) -> dict[str, list[dict]]:
             f"{', '.join(_LISTS)}."
         )
     return {name: [entry if isinstance(entry, dict) else {} for entry in document[name]] for name in _LISTS}
+
+
+def _without_outlines(entry: dict) -> dict:
+    """Drop what is by far the largest part of a file, and put ? for half a character, which no table can hold."""
+    return {
+        name: value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+        for name, value in entry.items()
+        if name not in ("segmentation", "keypoints")
+    }
 
 
 def _key(value: object) -> float | str | None:
@@ -329,7 +332,7 @@ def _find_picture(entry: dict, folder: Path) -> _Picture:
     if not isinstance(name, str) or not name:
         raise _FaultError("image without a file name", f"file_name {name!r}")
     path = folder / name
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike Path.is_file, also for a name that no file can have
         raise _FaultError("image file missing", str(path))
     try:
         size = read_size(path)
