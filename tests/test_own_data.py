@@ -1,4 +1,7 @@
+import re
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -95,3 +98,19 @@ def test_a_table_of_captions_is_measured_as_the_zero_shot_protocol(tmp_path):
     assert f"gap {bias['gap'].item():.1f} points" in finding
     assert bias["gap_low"].item() > 0
     assert (tmp_path / "out" / "bias.png").is_file()
+
+
+@pytest.mark.filterwarnings("ignore::crosseyed.metrics.EstimateWarning")
+def test_the_code_and_the_tables_of_the_page_are_these(composed, tiny_clip, monkeypatch, tmp_path, capsys):
+    page = (Path(__file__).parents[1] / "book" / "own_data.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    shutil.copytree(composed.parent, tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr(models, "load", lambda model, pretrained: tiny_clip)
+    exec(code, {})
+    assert "annotations.json" in capsys.readouterr().out
+    described = dict(re.findall(r"^\| `(\w+)\.csv` \|.*\|(.*)\|$", page, re.MULTILINE))
+    assert set(described) == {path.stem for path in Path("results").glob("*.csv")}
+    for name, text in described.items():
+        columns = set(pd.read_csv(f"results/{name}.csv").columns)
+        assert set(re.findall(r"`(\w+)`", text)) <= columns
