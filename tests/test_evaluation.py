@@ -404,6 +404,39 @@ def test_choosing_among_nothing_is_refused():
         choose(settings(a=("a", 0, 1, 1)), protocol="pair")
 
 
+# --- what becomes of an object ---
+
+
+def test_fates_by_hand():
+    answers = answered(
+        none=[[True, False, False], [True, False, False]],
+        a=[[True, True, False], [False, False, False]],
+    )
+    found = pd.DataFrame(
+        {
+            "image": ["000", "001", "002", "010", "011", "012"],
+            "correct": [False, False, True, True, False, True],
+        }
+    )
+    table = evaluation.fates(answers, "a", found, resamples=50)
+    assert table["fate"].tolist() == 2 * list(evaluation.FATES)
+    shares = table.set_index(["center", "fate"])["share"].unstack("center").reindex(columns=[True, False])
+    assert shares.loc["recognised before and after"].tolist() == [50, 0]
+    assert shares.loc["repaired"].tolist() == [0, 25]
+    assert shares.loc["broken"].tolist() == [50, 0]
+    assert shares.loc["in the object's tokens, yet lost"].tolist() == [0, 50]
+    assert shares.loc["not found in the tokens"].tolist() == [0, 25]
+    assert table["n"].tolist() == 5 * [2] + 5 * [4]
+
+
+def test_fates_refuse_what_was_not_asked():
+    answers = random_answers()
+    with pytest.raises(InputError, match="'a_3' was not asked under the protocol 'grid'; did you mean"):
+        evaluation.fates(answers, "a_3", answers)
+    with pytest.raises(InputError, match="found lacks"):
+        evaluation.fates(answers, "a_1", pd.DataFrame({"image": ["000"], "correct": [True]}))
+
+
 # --- cost ---
 
 

@@ -12,7 +12,7 @@ from itertools import product
 from crosseyed.errors import InputError, check_choice
 from crosseyed.mitigate import AGGREGATES, Ensemble, Mitigation
 from crosseyed.models import ClipModel
-from crosseyed.pooling import POOLINGS, PooledModel, pool
+from crosseyed.pooling import POOLINGS, PooledModel, native, pool
 from crosseyed.positions import AveragedPositions, PositionShifts, ShiftedPositions
 from crosseyed.prompting import MARGIN, MARKS, PROMPTS, Prompted, ProposedPrompts
 from crosseyed.redistribution import (
@@ -43,7 +43,7 @@ MITIGATIONS: dict[str, type[Mitigation]] = {
 }
 """The mitigations by name; their docstrings say formula, source and parameters."""
 
-_THRESHOLDS = (0.5, 0.7, 0.9)
+_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 _CROP_MARGIN = 1.0  # an object then covers a third of the crop, as it would of a photograph of it
 _POOLING_GRIDS: dict[str, dict[str, Sequence[float]]] = {
     "generalised mean": {"p": (3.0, 10.0)},
@@ -89,7 +89,7 @@ def default_candidates(
     """List what is evaluated by default, as far as the model's tower can do it.
 
     Shifts of the positional embeddings are not among them: on a transformer they are the cyclic shifts of the
-    picture, in whole patches.
+    picture, in whole patches. Nor is the tower's own pooling, which is the plain model.
 
     Parameters
     ----------
@@ -180,6 +180,8 @@ def _told() -> Iterator[Mitigation]:
 
 def _poolings(model: ClipModel) -> Iterator[tuple[str, Callable[[], PooledModel]]]:
     for name in POOLINGS:
+        if name == native(model):
+            continue
         settings = [{key: value} for key, values in _POOLING_GRIDS.get(name, {}).items() for value in values]
         for setting in settings or [{}]:
             yield name, partial(pool, model, name, **setting)

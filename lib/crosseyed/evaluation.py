@@ -9,9 +9,9 @@ intervals that resample objects, and with p-values that are corrected for the nu
     table = evaluate(model, candidates, data)
     chosen = choose(table)
 
-Candidates share what they can. Poolings that differ only after the tower share its run; mitigations that change only
-the picture share every view they have in common, so that three ways to combine nine views cost nine passes, not
-twenty-seven. The passes that are *counted* are those that a candidate would make alone.
+Candidates share what they can. Poolings that differ only after the tower share its run; settings of a mitigation that
+show the same views and combine them in different ways share these, so that three ways to combine nine views cost nine
+passes, not twenty-seven. The passes that are *counted* are those that a candidate would make alone.
 """
 
 import time
@@ -38,6 +38,15 @@ from crosseyed.views import Gated
 
 BASELINE = "none"
 """Name of the plain model among the candidates."""
+
+FATES = (
+    "recognised before and after",
+    "repaired",
+    "broken",
+    "in the object's tokens, yet lost",
+    "not found in the tokens",
+)
+"""What can become of an object, in the order of `fates`."""
 
 GRID_SIZE = 3
 """Cells along each side of the grid: the center and its eight neighbours."""
@@ -205,7 +214,7 @@ def evaluate(
     candidates: Sequence[Mitigation | PooledModel | str],
     data: Sequence[Task],
     *,
-    n_timed: int = 16,
+    n_timed: int = 8,
     confidence: float = 0.95,
     resamples: int = 10_000,
     seed: int = 0,
@@ -237,8 +246,7 @@ def evaluate(
     Raises
     ------
     InputError
-        A candidate is none, occurs twice, or cannot be done to this tower; an oracle lacks locations where others
-        have them.
+        A candidate is none, occurs twice, or cannot be done to this tower.
     """
     answers = ask_all(model, candidates, data, progress=progress)
     table = compare(answers, confidence=confidence, resamples=resamples, seed=seed)
@@ -390,13 +398,80 @@ def choose(table: pd.DataFrame, most_loss: float = 2.0, protocol: str = "grid") 
     return best.drop_duplicates("family").sort_index().drop(columns="merit").reset_index(drop=True)
 
 
+def fates(
+    answers: pd.DataFrame,
+    candidate: str,
+    found: pd.DataFrame,
+    *,
+    protocol: str = "grid",
+    confidence: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Say what became of each object: recognised, repaired, or lost, and whether it was there at all.
+
+    An object that a candidate does not recognise can be lost for two reasons. If a probe finds it in the tokens under
+    it (`crosseyed.probes.probe_layers`), it was lost on the way from there to the embedding, so another way might
+    keep it; if not, the tokens say nothing that this probe could read, and no pooling helps. The probe was told where
+    the object is and chooses among fewer names, so what it finds is a ceiling, and not a mitigation.
+
+    Parameters
+    ----------
+    answers : pandas.DataFrame
+        From `ask_all`.
+    candidate : str
+        The candidate in question.
+    found : pandas.DataFrame
+        With `image` and `correct`, whether the probe found the object: of every picture of the protocol, and maybe of
+        others.
+    protocol : str
+        The protocol in question.
+    confidence, resamples, seed
+        As for `crosseyed.metrics.accuracy`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        For the center (`center` is True) and then off-center one row for each of `FATES`: `center`, `fate`, `share` of
+        the pictures in percent with `low` and `high`, `n` pictures and `confidence`. The shares of a place add up to
+        100. Pictures that cannot be read are left out.
+
+    Raises
+    ------
+    InputError
+        The candidate was not asked, or a picture is missing in `found`.
+    """
+    asked = answers[answers["protocol"] == protocol]
+    if candidate == BASELINE or candidate not in set(asked["candidate"]):
+        near = suggest(candidate, asked["candidate"].unique()) or "."
+        raise InputError(f"The candidate {candidate!r} was not asked under the protocol {protocol!r}{near}")
+    before, after = (asked[asked["candidate"] == name].set_index("image") for name in (BASELINE, candidate))
+    probed = found.set_index("image")["correct"].reindex(after.index)
+    readable = before["correct"].notna() & after["correct"].notna()
+    if probed[readable].isna().any():
+        raise InputError(f"found lacks {probed[readable].isna().sum()} of the pictures of {protocol!r}")
+    after = after[readable]
+    was, is_, there = (
+        column[readable].astype(bool) for column in (before["correct"], after["correct"], probed)
+    )
+    parts = [was & is_, ~was & is_, was & ~is_, ~was & ~is_ & there, ~was & ~is_ & ~there]
+    options = {"confidence": confidence, "resamples": resamples, "seed": seed}
+    shares = [
+        metrics.mean(after.assign(share=100.0 * part), "share", "center", **options).assign(fate=fate)
+        for fate, part in zip(FATES, parts, strict=True)
+    ]
+    table = pd.concat(shares).rename(columns={"mean": "share"})
+    table = table.sort_values("center", ascending=False, kind="stable", ignore_index=True)
+    return table[["center", "fate", "share", "low", "high", "n", "confidence"]]
+
+
 def measure_cost(
     model: ClipModel,
     candidates: Sequence[Mitigation | PooledModel | str],
     task: Task,
     *,
-    n_images: int = 16,
-    rounds: int = 3,
+    n_images: int = 8,
+    rounds: int = 2,
 ) -> pd.DataFrame:
     """Measure how long each candidate takes, alone, over the time of the plain model.
 
@@ -474,6 +549,22 @@ class _Entry:
         return model
 
 
+def name_of(candidate: Mitigation | PooledModel) -> str:
+    """Name a candidate as the tables do.
+
+    Parameters
+    ----------
+    candidate : Mitigation or PooledModel
+        Any.
+
+    Returns
+    -------
+    str
+        The mitigation's name; of a re-pooled model ``"pooling: "`` and its pooling.
+    """
+    return f"pooling: {candidate.pooling}" if isinstance(candidate, PooledModel) else candidate.name
+
+
 def family_of(mitigation: Mitigation) -> str:
     """Name what a mitigation is a setting of.
 
@@ -504,10 +595,12 @@ def _entries(model: ClipModel, candidates: Sequence[Mitigation | PooledModel | s
             candidate = pool(model, candidate)
         if isinstance(candidate, Mitigation):
             candidate.check(model)
-            entries.append(_Entry(candidate.name, family_of(candidate), "mitigation", mitigation=candidate))
+            entries.append(
+                _Entry(name_of(candidate), family_of(candidate), "mitigation", mitigation=candidate)
+            )
         elif isinstance(candidate, PooledModel) and candidate.clip_model is model:
-            name, family = (f"pooling: {each}" for each in (candidate.pooling, candidate.method.name))
-            entries.append(_Entry(name, family, "pooling", pooled=candidate))
+            family = f"pooling: {candidate.method.name}"
+            entries.append(_Entry(name_of(candidate), family, "pooling", pooled=candidate))
         else:
             raise InputError(
                 f"A candidate is a mitigation, the name of a pooling or {model.name} with another pooling, not "
