@@ -14,6 +14,7 @@ import pytest
 import torch
 from conftest import TINY_CONFIG, TINY_PREPROCESS
 from huggingface_hub import constants as hub_constants
+from open_clip.loss import SigLipLoss
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from open_clip.transformer import QuickGELU
 from PIL import Image
@@ -258,6 +259,32 @@ def test_the_shipped_configuration_of_detailclip_is_that_of_a_vit_b_16():
     assert (tower.patch_size, tower.layers, tower.width, tower.pooling) == ((16, 16), 12, 768, "class token")
     with pytest.raises(InputError, match=r"no weights in .*checkpoint="):
         models.load("DetailCLIP-ViT-B-16")
+
+
+def test_a_sigmoid_model_keeps_its_own_scale_and_bias(tiny_folder, tmp_path):
+    """Its probabilities by scale and bias are those of open_clip's own loss."""
+    folder = tmp_path / "sigmoid"
+    folder.mkdir()
+    config = json.loads((tiny_folder / "open_clip_config.json").read_text())
+    config["model_cfg"] |= {"init_logit_bias": -10.0, "init_logit_scale": 2.0}
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    weights = load_file(tiny_folder / "open_clip_model.safetensors")
+    weights |= {"logit_scale": torch.tensor(1.5), "logit_bias": torch.tensor([-3.0])}
+    save_file(weights, folder / "open_clip_model.safetensors")
+    encoder = models.load(f"local-dir:{folder}")
+    assert (encoder.logit_bias, encoder.logit_scale) == (-3.0, pytest.approx(np.exp(1.5)))
+    picture, texts = np.zeros((32, 32, 3), np.uint8), ["a cat", "a dog"]
+    logits = encoder.logit_scale * encoder.similarities([picture], texts) + encoder.logit_bias
+    images, captions = encoder.encode_images([picture]), encoder.encode_texts(texts)
+    loss = SigLipLoss()
+    for number, logit in enumerate(logits[0]):
+        alone = loss(
+            torch.from_numpy(images),
+            torch.from_numpy(captions[[number]]),
+            encoder.clip.logit_scale.exp(),
+            encoder.clip.logit_bias,
+        )
+        np.testing.assert_allclose(np.log1p(np.exp(-logit)), alone.item(), rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,13 @@ class ClipModel(Encoder):
 
     @property
     def logit_bias(self) -> float | None:
-        """Summand of the logits of a model trained with a sigmoid loss (SigLIP); None for the others."""
+        """Summand of the logits of a model trained with a sigmoid loss (SigLIP); None for the others.
+
+        Such a model takes ``sigmoid(logit_scale · cosine + logit_bias)`` for the probability that image and caption
+        belong together, each pair by itself. The summand is the same for all captions, so it changes nothing where
+        captions are compared: neither the choice, nor margins, ranks and average precision, nor the softmax over
+        captions that measures how confident a choice is.
+        """
         bias = getattr(self.clip, "logit_bias", None)
         return None if bias is None else bias.item()
 
