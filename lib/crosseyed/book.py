@@ -15,6 +15,7 @@ from pathlib import Path
 
 import yaml
 
+from crosseyed.claims import tabulate
 from crosseyed.editions import Description
 from crosseyed.errors import CrosseyedError
 from crosseyed.files import DATA, atomic_write
@@ -107,6 +108,7 @@ def stage_pages(model: Description, folder: Path, source: Path) -> None:
         "parameters": f"{model.parameters / 1e6:.1f} million",
         "modules": module_table(PACKAGE),
         "finding": describe_bias(own),
+        "claims": tabulate(folder / "results", model),
         "pocketclip_figures": tabulate_accuracy(
             {file.parent.name: file for file in sorted(DATA.glob("models/pocketclip-*/accuracy.csv"))}
         ),

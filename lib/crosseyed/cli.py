@@ -104,6 +104,23 @@ def sweep(
         raise typer.Exit(1)
 
 
+@app.command("own-data")
+def own_data(
+    data: Annotated[Path, typer.Argument(help="COCO-format JSON, or CSV with image, caption, x, y.")],
+    images: Annotated[Path, typer.Argument(help="Folder of the images.")],
+    model: Annotated[str, typer.Option(help="Model, as crosseyed.models.load takes it.")] = DEFAULT_MODEL,
+    pretrained: Annotated[str, typer.Option(help="Pretrained tag of the model.")] = "",
+    checkpoint: Annotated[str, typer.Option(help="File with the weights of the model.")] = "",
+    output: Annotated[Path, typer.Option(help="Folder for tables and figure.")] = BUILD / "own_data",
+) -> None:
+    """Measure the bias of a model on annotated photographs of your own."""
+    from crosseyed import models
+    from crosseyed.own_data import measure
+
+    clip = models.load(model, pretrained or None, checkpoint=checkpoint or None)
+    typer.echo(measure(clip, data, images, output))
+
+
 class Dataset(StrEnum):
     """The data sets that can be downloaded."""
 
