@@ -1,6 +1,10 @@
 import inspect
+import json
 
+import open_clip
 import pytest
+from conftest import TINY_CONFIG, TINY_PREPROCESS
+from safetensors.torch import save_file
 
 from crosseyed import (
     evaluation,
@@ -71,14 +75,27 @@ def test_without_heads_none_is_suppressed(tiny_clip):
     assert "No center-biased heads" in left_out["head suppression"]
 
 
-def test_what_a_tower_cannot_do_is_left_out_in_words():
-    resnet = models.load("RN50", random_init=True)
+@pytest.fixture
+def resnet(tmp_path):
+    """A ResNet of random weights."""
+    config = TINY_CONFIG | {
+        "vision_cfg": {"layers": [1, 1, 1, 1], "width": 4, "image_size": 96, "patch_size": None}
+    }
+    folder = tmp_path / "resnet"
+    folder.mkdir()
+    described = {"model_cfg": config, "preprocess_cfg": TINY_PREPROCESS}
+    (folder / "open_clip_config.json").write_text(json.dumps(described))
+    save_file(open_clip.CLIP(**config).state_dict(), folder / "open_clip_model.safetensors")
+    return models.load(f"local-dir:{folder}")
+
+
+def test_what_a_tower_cannot_do_is_left_out_in_words(resnet):
     candidates, left_out = default_candidates(resnet)
     assert "cyclic shifts" in {
         evaluation.family_of(each) for each in candidates if isinstance(each, Mitigation)
     }
     assert all(
-        reason.endswith((".", "?")) and "RN50" in reason
+        reason.endswith((".", "?")) and "resnet" in reason
         for name, reason in left_out.items()
         if name != "head suppression"
     )

@@ -179,8 +179,12 @@ def _told() -> Iterator[Mitigation]:
 
 
 def _poolings(model: ClipModel) -> Iterator[tuple[str, Callable[[], PooledModel]]]:
+    try:
+        own = {native(model)}
+    except InputError:  # a tower whose tokens are unknown supports none of them, as each will say
+        own = set()
     for name in POOLINGS:
-        if name == native(model):
+        if name in own:
             continue
         settings = [{key: value} for key, values in _POOLING_GRIDS.get(name, {}).items() for value in values]
         for setting in settings or [{}]:
