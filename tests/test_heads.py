@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 import torch
 from test_trace import build, model_input, pictures
+from torch.nn import functional as F  # noqa: N812
 
 from crosseyed import explain, heads
 from crosseyed.encoder import Encoder, UnreadableImagesWarning
 from crosseyed.errors import InputError
 from crosseyed.pooling import pool
 from crosseyed.stimuli import objects_of, read_catalogue
+from crosseyed.trace import trace
 
 KINDS = ["class token", "pooler, average of queries", "ResNet"]
 CAPTIONS = ["a photo of a cup", "a photo of a dog"]
@@ -72,6 +74,21 @@ def test_the_mask_is_that_of_the_training_free_pooling(tiny_clip, fraction):
     head = heads.untrained(tiny_clip, "masked max", fraction=fraction)
     expected = pool(tiny_clip, "masked max", fraction=fraction)
     np.testing.assert_allclose(encoded(head), encoded(expected), atol=2e-6)
+
+
+def test_a_head_of_an_earlier_layer_pools_the_tokens_of_that_layer(tiny_clip):
+    head = heads.untrained(tiny_clip, "average", layer=-2)
+    (seen,) = trace(tiny_clip, pictures(), ("tokens",), layers=[1])
+    visual = tiny_clip.clip.visual
+    pooled = visual.ln_post(seen.tokens[0][:, 1:]).mean(1) @ visual.proj
+    np.testing.assert_allclose(encoded(head), F.normalize(pooled, dim=-1).numpy(), atol=2e-6)
+    assert head.pooling == "untrained average (layer 1)"
+
+
+@pytest.mark.parametrize(("kind", "layer"), [("class token", 3), ("class token", -4), ("ResNet", -2)])
+def test_a_layer_that_is_not_there_is_refused(model_of, kind, layer):
+    with pytest.raises(InputError, match=f"layer is {layer}"):
+        heads.untrained(model_of(kind), "average", layer=layer)
 
 
 def test_a_headed_model_is_an_encoder_with_the_captions_of_the_model(tiny_clip):
@@ -179,7 +196,7 @@ def test_the_chosen_epoch_is_the_first_of_the_best_and_gives_its_accuracy(tiny_c
         history = head.history
         assert history["chosen"].sum() == 1
         assert history["chosen"].idxmax() == history["accuracy"].to_numpy().argmax()
-        data = heads._freeze(tiny_clip, others, 2, [0, 1], False)
+        data = heads._freeze(tiny_clip, others, 2, 2, [0, 1], False)
         texts = torch.from_numpy(tiny_clip.encode_texts([f"a photo of a {label}" for label in labels]))
         truth = torch.tensor([labels.index(name) for name in data.objects])
         assert heads._accuracy(head.head, data, texts, truth) == pytest.approx(
@@ -189,7 +206,7 @@ def test_the_chosen_epoch_is_the_first_of_the_best_and_gives_its_accuracy(tiny_c
 
 def test_what_is_trained_on_frozen_tokens_is_what_pictures_are_encoded_by(tiny_clip, world, trained):
     (learned, _), _ = world
-    data = heads._freeze(tiny_clip, learned, 1, [0, 0], False)
+    data = heads._freeze(tiny_clip, learned, 1, 2, [0, 0], False)
     scenes = [
         heads.snapshot(learned, name, heads.Dose(), np.random.default_rng([0, 0, 0, number]), 32)[0]
         for number, name in enumerate(objects_of(learned))
@@ -226,7 +243,7 @@ def test_every_batch_shows_every_object_once(tiny_clip, world, monkeypatch):
 
 def test_captions_name_the_object_of_their_picture(tiny_clip, world):
     (learned, _), _ = world
-    data = heads._freeze(tiny_clip, learned, 2, [0, 0], False)
+    data = heads._freeze(tiny_clip, learned, 2, 2, [0, 0], False)
     assert len(data.tokens) == 12
     for name, caption in zip(data.objects, data.captions, strict=True):
         assert caption.endswith(f"a {name}")

@@ -16,6 +16,9 @@ with as many numbers to learn but for the query:
 - *masked max*: the maximum of each channel over the tokens to which the tower's own pooling attends most, as
   Li et al. (ECLIP, arXiv 2209.07046) train it, with a mask that the tower itself provides.
 
+The v_t are made of the last tokens, or of those of an earlier depth. Where a class token is pooled, only that token of
+the last block's output was ever trained, and the tokens that it reads are those one block earlier.
+
 Heads are trained as the tower was: pictures against captions, with the contrastive loss (Radford et al., arXiv
 2103.00020, figure 3). The pictures show one object each, anywhere (`crosseyed.photographer.snapshot`); captions are
 embedded by the model's own text tower. Learning rate and number of epochs are chosen on pictures of other objects, so
@@ -24,7 +27,7 @@ that a head is not rewarded for learning the training objects by heart.
 
 import copy
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -78,7 +81,9 @@ class HeadedModel(Encoder):
     @property
     def pooling(self) -> str:
         """What kind of head it is, e.g. ``"trained average"``: column `pooling` of the tables."""
-        return f"{'untrained' if self.history.empty else 'trained'} {self.head.pooling.name}"
+        kind = f"{'untrained' if self.history.empty else 'trained'} {self.head.pooling.name}"
+        last = adapter_of(self.clip_model).layers[-1]
+        return kind if self.head.layer == last else f"{kind} (layer {self.head.layer})"
 
     @property
     def name(self) -> str:
@@ -138,7 +143,7 @@ def supported_heads(model: ClipModel) -> list[str]:
     return [name for name, pooling in HEADS.items() if pooling.starts_as in able]
 
 
-def untrained(model: ClipModel, name: str, *, fraction: float | None = None) -> HeadedModel:
+def untrained(model: ClipModel, name: str, *, fraction: float | None = None, layer: int = -1) -> HeadedModel:
     """Put a head on a model that changes nothing but the pooling.
 
     Parameters
@@ -150,16 +155,18 @@ def untrained(model: ClipModel, name: str, *, fraction: float | None = None) -> 
     fraction : float, optional
         For the masked maximum: share of the spatial tokens inside the mask, in (0, 1]; by default that of the
         training-free pooling.
+    layer : int
+        Depth of the tokens that are pooled, as `crosseyed.trace` numbers them; negative numbers count from the last.
 
     Returns
     -------
     HeadedModel
-        Gives the embeddings of the training-free pooling *average* or *masked max*.
+        Gives, with the last layer, the embeddings of the training-free pooling *average* or *masked max*.
 
     Raises
     ------
     InputError
-        There is no such head, or the tower does not support it; `fraction` is out of range.
+        There is no such head, or the tower does not support it or has no such layer; `fraction` is out of range.
     UnsupportedTower
         The tower is of a family that tracing does not know.
     """
@@ -172,10 +179,11 @@ def untrained(model: ClipModel, name: str, *, fraction: float | None = None) -> 
     if chosen not in default.valid:
         raise InputError(f"fraction is {chosen!r}; expected a number in {default.valid} ({default.meaning}).")
     adapter = adapter_of(model)
+    depth = _depth(model, layer)
     with torch.no_grad():
         gray = np.full((*model.image_size, 3), 127, np.uint8)
-        width = _batch(model, model.to_input([gray])).spatial.shape[-1]
-    head = Head(adapter.embed, HEADS[name](width, chosen), model.tower.embed_dim).to(model.device)
+        width = _tokens(_batch(model, model.to_input([gray])), depth).shape[-1]
+    head = Head(adapter.embed, HEADS[name](width, chosen), model.tower.embed_dim, depth).to(model.device)
     return HeadedModel(model, head, pd.DataFrame())
 
 
@@ -190,6 +198,7 @@ def train_heads(
     epochs: int = 12,
     learning_rates: Sequence[float] = LEARNING_RATES,
     fraction: float | None = None,
+    layer: int = -1,
     seed: int = 0,
     progress: bool = True,
 ) -> dict[str, HeadedModel]:
@@ -216,7 +225,7 @@ def train_heads(
         How often each picture is seen at most, at least 1.
     learning_rates : sequence of float
         Peak learning rates to choose among; AdamW, falling by a cosine to zero.
-    fraction : float, optional
+    fraction, layer
         As for `untrained`.
     seed : int
         Decides the pictures and the order in which they are seen.
@@ -238,9 +247,10 @@ def train_heads(
     """
     _check(cutouts, validation, labels, scenes_per_object, epochs, learning_rates)
     names = supported_heads(model) if names is None else names
-    started = {name: untrained(model, name, fraction=fraction) for name in names}
-    learn = _freeze(model, cutouts, scenes_per_object, [seed, 0], progress)
-    check = _freeze(model, validation, math.ceil(scenes_per_object / 2), [seed, 1], progress)
+    started = {name: untrained(model, name, fraction=fraction, layer=layer) for name in names}
+    depth = _depth(model, layer)
+    learn = _freeze(model, cutouts, scenes_per_object, depth, [seed, 0], progress)
+    check = _freeze(model, validation, math.ceil(scenes_per_object / 2), depth, [seed, 1], progress)
     captions = _embed(model, learn.captions)
     texts = _embed(model, [_TEMPLATE.format(label) for label in labels])
     truth = torch.from_numpy(pd.Index(labels).get_indexer(check.objects)).to(model.device)
@@ -291,7 +301,7 @@ def itsm(model: HeadedModel, pixels: Tensor, texts: Sequence[str]) -> np.ndarray
     """
     text = _one_each(model, pixels, texts)
     with torch.no_grad():
-        tokens = _batch(model.clip_model, pixels).spatial
+        tokens = _tokens(_batch(model.clip_model, pixels), model.head.layer)
         cosines = torch.einsum("bte,be->bt", model.head.project(tokens), text)
     return _spread(model, cosines, pixels)
 
@@ -320,8 +330,7 @@ def itsm_after_pooling(model: HeadedModel, pixels: Tensor, texts: Sequence[str])
     """
     text, head = _one_each(model, pixels, texts), model.head
     with torch.no_grad():
-        batch = _batch(model.clip_model, pixels)
-        tokens, attention = batch.spatial, _attention(batch, head)
+        tokens, attention = _read(model.clip_model, pixels, head)
         fixed = head.pooling.weights(tokens, attention)
     with torch.enable_grad():
         tokens = tokens.clone().requires_grad_()
@@ -445,10 +454,15 @@ class Head(nn.Module):
         The pooling.
     embed_dim : int
         Length of the embedding.
+    layer : int
+        Depth of the tokens that it pools.
     """
 
-    def __init__(self, embed: object, pooling: HeadPooling, embed_dim: int) -> None:
+    def __init__(
+        self, embed: Callable[[Tensor], Tensor], pooling: HeadPooling, embed_dim: int, layer: int
+    ) -> None:
         super().__init__()
+        self.layer = layer
         self.embed = embed
         self.pooling = pooling
         self.change = nn.Linear(embed_dim, embed_dim, bias=False)
@@ -493,7 +507,12 @@ class _Frozen:
 
 
 def _freeze(
-    model: ClipModel, cutouts: Sequence[Cutout], scenes_per_object: int, seed: list[int], progress: bool
+    model: ClipModel,
+    cutouts: Sequence[Cutout],
+    scenes_per_object: int,
+    layer: int,
+    seed: list[int],
+    progress: bool,
 ) -> _Frozen:
     """Take pictures of all objects, one after another, and run the tower on them."""
     names = objects_of(cutouts)
@@ -507,7 +526,7 @@ def _freeze(
     @torch.no_grad()
     def run(pixels: Tensor, _: int) -> tuple[Tensor, Tensor | None]:
         batch = _batch(model, pixels)
-        return batch.spatial.half(), _own_attention(batch) if reads_attention else None
+        return _tokens(batch, layer).half(), _own_attention(batch) if reads_attention else None
 
     parts = stream(model, [scene.render for scene, _ in shots], run, progress=progress)
     tokens, attention = zip(*parts, strict=True)
@@ -560,18 +579,21 @@ def _batch(model: ClipModel, pixels: Tensor) -> Batch:
     return Batch(adapter, calls, embedding)
 
 
+def _tokens(batch: Batch, layer: int) -> Tensor:
+    """Return the v_t that are made of the spatial tokens of a depth, (batch, T, pooled_width)."""
+    tokens = batch.adapter.tokens(batch.calls, layer)[:, batch.adapter.prefix :]
+    return batch.adapter.candidates(tokens.float())
+
+
 def _own_attention(batch: Batch) -> Tensor:
     """Return the attention of the tower's own pooling to the spatial tokens, mean of heads, (batch, T)."""
     return batch.logits.softmax(-1).mean((1, 2))[:, batch.adapter.prefix :]
 
 
-def _attention(batch: Batch, head: Head) -> Tensor | None:
-    return _own_attention(batch) if head.pooling.reads_attention else None
-
-
 def _read(model: ClipModel, pixels: Tensor, head: Head) -> tuple[Tensor, Tensor | None]:
+    """Return what the head takes: tokens (batch, T, pooled_width) and, if it reads it, attention (batch, T)."""
     batch = _batch(model, pixels)
-    return batch.spatial, _attention(batch, head)
+    return _tokens(batch, head.layer), _own_attention(batch) if head.pooling.reads_attention else None
 
 
 def _embed(model: ClipModel, texts: Sequence[str]) -> Tensor:
@@ -586,6 +608,18 @@ def _spread(model: HeadedModel, values: Tensor, pixels: Tensor) -> np.ndarray:
 
 
 # --- checks ---
+
+
+def _depth(model: ClipModel, layer: int) -> int:
+    """Return the depth of a layer, counted from the last if it is negative."""
+    layers = adapter_of(model).layers
+    depth = layer + layers[-1] + 1 if layer < 0 else layer
+    if depth not in layers:
+        valid = ", ".join(map(str, layers))
+        raise InputError(
+            f"layer is {layer!r}; {model.name} has tokens at {valid} (or negative, from the last)."
+        )
+    return depth
 
 
 def _one_each(model: HeadedModel, pixels: Tensor, texts: Sequence[str]) -> Tensor:
