@@ -96,6 +96,8 @@ def _contents(name: str, recipe: Recipe, table: pd.DataFrame, figures: pd.DataFr
 
 
 def _setting(value: object) -> str:
+    if value is None:
+        return "all"
     return ", ".join(value) if isinstance(value, tuple) else str(value)
 
 
