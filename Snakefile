@@ -30,7 +30,7 @@ EDITIONS = {
 
 LIBRARY = sorted(map(str, Path("lib/crosseyed").glob("*.py")))
 # These decide how notebooks are run and pages rendered, and nothing of what a notebook computes.
-WORKFLOW = {f"lib/crosseyed/{name}.py" for name in ("book", "cli", "editions", "execution", "lock", "results", "sweep")}
+WORKFLOW = {f"lib/crosseyed/{name}.py" for name in ("book", "claims", "cli", "editions", "execution", "lock", "results", "sweep")}
 ANALYSIS = [path for path in LIBRARY if path not in WORKFLOW]
 
 
