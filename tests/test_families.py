@@ -17,9 +17,11 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from crosseyed import attention as looking
-from crosseyed import decompose, explain, families, notices
+from crosseyed import decompose, explain, families, notices, pooling
 from crosseyed import trace as tracing
 from crosseyed.adapters import OFFERS
+from crosseyed.mitigate import mitigate
+from crosseyed.redistribution import UniformMix
 from crosseyed.timm_adapters import TIMM_ADAPTERS
 from crosseyed.towers import describe_tower
 from crosseyed.trace import WANTS, UnsupportedTower, able, adapter_of, hooked, trace
@@ -360,6 +362,39 @@ def test_contributions_sum_to_the_embedding(summed):
     assert distance(by_heads, expected) < 1e-4
     assert distance(by_tokens, expected) < 1e-4
     torch.testing.assert_close(parts.head_tokens.sum(3), parts.heads, rtol=1e-3, atol=1e-5)
+
+
+# --- poolings and mitigations -----------------------------------------------------------------------------
+
+
+def test_every_pooling_that_a_tower_supports_gives_unit_vectors_or_scores(model):
+    texts = ["a cup", "a dog"]
+    for name in pooling.supported(model):
+        scores = pooling.pool(model, name).similarities(pictures(), texts, progress=False)
+        assert scores.shape == (3, 2), name
+        assert np.isfinite(scores).all(), name
+        assert (abs(scores) <= 1 + 1e-6).all(), name
+
+
+def test_the_towers_own_pooling_gives_its_own_embedding(model):
+    own = pooling.pool(model, pooling.native(model)).encode_images(pictures(), progress=False)
+    np.testing.assert_allclose(own, model.encode_images(pictures(), progress=False), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["SigLIP", "ViT-GAP", "ViTamin"])
+def test_uniform_attention_is_that_of_a_tower_without_queries(model_of, kind):
+    """Redistribution on timm's towers; without a class token every token is one of the image."""
+    model = model_of(kind)
+    without = dataclasses.replace(model, clip=copy.deepcopy(model.clip))
+    trunk = without.clip.visual.trunk
+    for block in trunk.blocks:
+        for parameter in block.attn.qkv.parameters():
+            parameter[: len(parameter) // 3] = 0
+    if trunk.attn_pool is not None:
+        trunk.attn_pool.q.weight[:], trunk.attn_pool.q.bias[:] = 0, 0
+    mix = UniformMix(1.0, last=len(adapter_of(model).attention_steps()))
+    changed = mitigate(model, mix).encode_images(pictures(), progress=False)
+    np.testing.assert_allclose(changed, without.encode_images(pictures(), progress=False), atol=1e-5)
 
 
 # --- what a tower lacks -----------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import open_clip
 import pytest
 import torch
+from open_clip.timm_model import TimmModel
 
 from crosseyed.towers import Tower, describe_tower
 
@@ -45,3 +46,15 @@ def test_other_families(architecture, kind, grid, layers, heads, width, pooling)
     assert (tower.kind, tower.grid, tower.layers, tower.heads) == (kind, grid, layers, heads)
     assert (tower.width, tower.pooling) == (width, pooling)
     assert (tower.patch_size is None) == (heads is None)
+
+
+def test_a_tower_that_no_family_knows_is_described_all_the_same():
+    config = {
+        "embed_dim": 8,
+        "vision_cfg": {"timm_model_name": "resnet18", "timm_pool": "avg", "timm_proj": "linear"},
+    }
+    with torch.device("meta"):
+        visual = TimmModel("resnet18", 8, image_size=64)
+    tower = describe_tower(visual, config)
+    assert (tower.kind, tower.grid, tower.heads, tower.width) == ("ResNet", (2, 2), None, 512)
+    assert (tower.layers, tower.pooling) == (5, "mean")  # halves the image five times

@@ -32,7 +32,7 @@ class Tower:
     grid : tuple of int
         Rows and columns of tokens before pooling.
     layers : int
-        Number of blocks.
+        Number of blocks; where a tower of timm has none that are known, of the steps from one resolution to the next.
     heads : int, optional
         Attention heads of a block; None if the blocks have no attention.
     width : int
@@ -130,8 +130,10 @@ def _timm(visual: TimmModel, vision_cfg: dict) -> tuple:
         layers = len(trunk.blocks)
         heads = trunk.blocks[0].attn.num_heads
     else:
-        stages = trunk.stages if hasattr(trunk, "stages") else trunk.layers
-        layers = sum(len(stage.blocks) for stage in stages)
+        stages = getattr(trunk, "stages", getattr(trunk, "layers", ()))
+        layers = sum(len(stage.blocks) for stage in stages if hasattr(stage, "blocks")) or len(
+            trunk.feature_info
+        )
     stride = _pair(trunk.feature_info[-1]["reduction"])
     if heads is not None:
         patch_size = stride
