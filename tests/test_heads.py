@@ -106,6 +106,28 @@ def test_an_unreadable_image_is_nan_and_the_others_are_not(tiny_clip, tmp_path):
     assert np.isnan(vectors).all(axis=1).tolist() == [False, True]
 
 
+def test_heads_encode_together_what_they_encode_alone_with_one_run_of_the_tower(
+    tiny_clip, trained, monkeypatch
+):
+    several = [*trained.values(), heads.untrained(tiny_clip, "attention", layer=1)]
+    alone = [encoded(head) for head in several]
+    runs = []
+    batch_of = heads._batch
+    monkeypatch.setattr(heads, "_batch", lambda *arguments: runs.append(1) or batch_of(*arguments))
+    together = heads.encode_together(several, pictures(), progress=False)
+    assert len(runs) == 1
+    for one, same in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, same)
+
+
+def test_heads_of_different_models_are_not_encoded_together(model_of, tiny_clip):
+    several = [heads.untrained(model, "average") for model in (tiny_clip, model_of("ResNet"))]
+    with pytest.raises(InputError, match="all on the same loaded model"):
+        heads.encode_together(several, pictures())
+    with pytest.raises(InputError, match="Given: none"):
+        heads.encode_together([], pictures())
+
+
 # --- the parts of a head ---
 
 

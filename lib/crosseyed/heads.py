@@ -107,14 +107,8 @@ class HeadedModel(Encoder):
 
     def encode_images(self, images: Iterable[ImageSource], *, progress: bool = True) -> np.ndarray:
         """Return the embeddings of any number of images, as `ClipModel.encode_images` does."""
-        rows = [np.empty((0, self.clip_model.tower.embed_dim), np.float32)]
-
-        @torch.no_grad()
-        def run(pixels: Tensor, _: int) -> np.ndarray:
-            return self.head(*_read(self.clip_model, pixels, self.head)).cpu().numpy()
-
-        rows += stream(self.clip_model, images, run, progress=progress)
-        return np.concatenate(rows)
+        (vectors,) = encode_together([self], images, progress=progress)
+        return vectors
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Return the embeddings of the texts, which are the model's."""
@@ -275,6 +269,54 @@ def train_heads(
     return trained
 
 
+def encode_together(
+    models: Sequence[HeadedModel], images: Iterable[ImageSource], *, progress: bool = True
+) -> list[np.ndarray]:
+    """Encode images with several heads of one model, whose tower runs once on each image.
+
+    Parameters
+    ----------
+    models : sequence of HeadedModel
+        Heads on one and the same `ClipModel`.
+    images : iterable of ImageSource
+        The images; may be a generator. They are not kept.
+    progress : bool
+        Show a progress bar if the standard error is a terminal.
+
+    Returns
+    -------
+    list of numpy.ndarray, shape (n_images, embed_dim)
+        For each of the models, what its own `encode_images` gives.
+
+    Raises
+    ------
+    InputError
+        There are no models, or they are heads on different ones; as for `ClipModel.encode_images`.
+
+    Warns
+    -----
+    UnreadableImagesWarning
+        Once, at the end, if images could not be read; their rows are NaN.
+    """
+    if len({id(model.clip_model) for model in models}) != 1:
+        raise InputError(
+            "encode_together takes at least one head, and all on the same loaded model. Given: "
+            f"{', '.join(model.name for model in models) or 'none'}."
+        )
+    clip_model = models[0].clip_model
+
+    @torch.no_grad()
+    def run(pixels: Tensor, _: int) -> list[np.ndarray]:
+        batch = _batch(clip_model, pixels)
+        return [model.head(*_taken(batch, model.head)).cpu().numpy() for model in models]
+
+    results = [[np.empty((0, clip_model.tower.embed_dim), np.float32)] for _ in models]
+    for rows in stream(clip_model, images, run, progress=progress):
+        for parts, part in zip(results, rows, strict=True):
+            parts.append(part)
+    return [np.concatenate(parts) for parts in results]
+
+
 def itsm(model: HeadedModel, pixels: Tensor, texts: Sequence[str]) -> np.ndarray:
     """Compare each token, mapped by the head as if it were the pooled vector, with the caption.
 
@@ -330,7 +372,7 @@ def itsm_after_pooling(model: HeadedModel, pixels: Tensor, texts: Sequence[str])
     """
     text, head = _one_each(model, pixels, texts), model.head
     with torch.no_grad():
-        tokens, attention = _read(model.clip_model, pixels, head)
+        tokens, attention = _taken(_batch(model.clip_model, pixels), head)
         fixed = head.pooling.weights(tokens, attention)
     with torch.enable_grad():
         tokens = tokens.clone().requires_grad_()
@@ -590,9 +632,8 @@ def _own_attention(batch: Batch) -> Tensor:
     return batch.logits.softmax(-1).mean((1, 2))[:, batch.adapter.prefix :]
 
 
-def _read(model: ClipModel, pixels: Tensor, head: Head) -> tuple[Tensor, Tensor | None]:
+def _taken(batch: Batch, head: Head) -> tuple[Tensor, Tensor | None]:
     """Return what the head takes: tokens (batch, T, pooled_width) and, if it reads it, attention (batch, T)."""
-    batch = _batch(model, pixels)
     return _tokens(batch, head.layer), _own_attention(batch) if head.pooling.reads_attention else None
 
 
