@@ -138,6 +138,13 @@ def test_pictures_are_those_of_the_table_and_locations_those_of_the_objects(cuto
     )
 
 
+@pytest.mark.parametrize("n_objects", [2, 3, 5])
+def test_pairs_can_be_made_of_few_objects(cutouts, labels, n_objects):
+    few = stimuli.sample_objects(cutouts, n_objects, seed=0)
+    (pair,) = make_split(few, labels, protocols=["pair"], side=16)
+    assert pair.table["object"].nunique() == n_objects
+
+
 def test_a_split_with_impossible_wishes_is_refused(cutouts, labels):
     with pytest.raises(InputError, match="did you mean 'grid'"):
         make_split(cutouts, labels, protocols=["gird"])

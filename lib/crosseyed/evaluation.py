@@ -785,13 +785,14 @@ def _task(protocol: str, scenes: Sequence[Scene], labels: Sequence[str] | None) 
 
 
 def _one_rendering(cutouts: Sequence[Cutout], rng: np.random.Generator) -> list[Cutout]:
-    """Keep one cut-out of each object, of the renderings in turn, so that each rendering has partners for pairs."""
+    """Keep one cut-out of each object, of so many renderings in turn that each has two objects, to make pairs of."""
     objects = stimuli.objects_of(cutouts)
+    n_renderings = max(1, min(len({cutout.style for cutout in cutouts}), len(objects) // 2))
     turn = dict(zip(rng.permutation(objects), range(len(objects)), strict=True))
     kept = []
     for object_ in objects:
         renderings = [cutout for cutout in cutouts if cutout.object == object_]
-        kept.append(renderings[turn[object_] % len(renderings)])
+        kept.append(renderings[turn[object_] % n_renderings % len(renderings)])
     return kept
 
 
