@@ -503,8 +503,12 @@ def test_the_table_of_what_works_names_every_configuration_once_and_gives_reason
     siglip = table[table["models"].str.contains("SigLIP")].iloc[0]
     assert (siglip["attention"], siglip["decomposition"]) == ("yes", "no")
     assert "an MLP follows its pooling" in siglip["missing"]
-    for offer in OFFERS:
-        assert ((table[offer] == "no") == table["missing"].str.contains(f"{offer}: ")).all()
+    for row in table.to_dict("records"):
+        parts = [part.partition(": ")[0] for part in row["missing"].split("; ") if part]
+        explained = {name for part in parts for name in part.split(", ")}
+        lacking = {name for name in (*OFFERS, "attention change", "position change") if row[name] == "no"}
+        assert explained == lacking - {"attention change"}
+        assert row["attention change"] == row["attention"]
 
 
 def test_models_are_chosen_and_refused_by_what_their_towers_offer(model_of):

@@ -26,6 +26,7 @@ _CHANGES: dict[str, Mitigation] = {
     "attention change": RadialAttention(1.0),
     "position change": AveragedPositions(1.0),
 }
+_NO_POSITIONS = "only positions that are embeddings added to the tokens, in ViTs and before a ResNet's pooling, can be changed"
 _NAMED_AT_MOST = 3
 
 
@@ -71,7 +72,8 @@ def family_of(config: Mapping) -> type[TowerAdapter]:
 def what_works() -> pd.DataFrame:
     """Tabulate what each family offers, as its adapters say, with one row for each kind of tower.
 
-    A tower of each kind in open_clip's registry is made without memory for its weights, and asked.
+    A tower of each kind in open_clip's registry is made without memory for its weights, and asked: a quarter of a
+    minute in all.
 
     Returns
     -------
@@ -79,7 +81,7 @@ def what_works() -> pd.DataFrame:
         Columns `family`, `pooling` (its own), `models` (names in open_clip's registry), each of
         `crosseyed.adapters.OFFERS`, `attention change` and `position change` (the mitigations of
         `crosseyed.redistribution` and `crosseyed.positions`) with ``"yes"`` or ``"no"``, `poolings` (which of
-        `crosseyed.pooling.POOLINGS` can take the place of its own), `missing` (in words).
+        `crosseyed.pooling.POOLINGS` can take the place of its own), `missing` (what there is not, and why).
     """
     kinds: dict[tuple, list[str]] = {}
     for name in open_clip.list_models():
@@ -99,8 +101,7 @@ def _kind(config: Mapping) -> tuple:
     """Return what decides about what a tower offers, sizes apart."""
     vision = config["vision_cfg"]
     if "timm_model_name" in vision:
-        source = timm.model_entrypoint(vision["timm_model_name"]).__module__
-        return source, vision.get("timm_pool"), vision.get("timm_proj")
+        return tuple(vision.get(key) for key in ("timm_model_name", "timm_pool", "timm_proj"))
     return family_of(config), vision.get("attentional_pool"), vision.get("pool_type")
 
 
@@ -112,7 +113,10 @@ def _described(name: str) -> dict:
     row |= {offer: "yes" if offer in adapter.offers else "no" for offer in OFFERS}
     row |= {name: "yes" if _can(model, change) else "no" for name, change in _CHANGES.items()}
     row["poolings"] = ", ".join(poolings) if len(poolings) < len(left_out) else "all" + _but(left_out)
-    row["missing"] = "; ".join(f"{name}: {why}" for name, why in adapter.missing.items())
+    reasons = dict(adapter.missing)
+    if row["position change"] == "no":
+        reasons["position change"] = _NO_POSITIONS
+    row["missing"] = _explained(reasons)
     return row
 
 
@@ -147,6 +151,13 @@ def _can(model: ClipModel, change: Mitigation) -> bool:
 def _listed(names: pd.Series) -> str:
     shown = ", ".join(names[:_NAMED_AT_MOST])
     return shown if len(names) <= _NAMED_AT_MOST else f"{shown} and {len(names) - _NAMED_AT_MOST} more"
+
+
+def _explained(reasons: Mapping[str, str]) -> str:
+    lacking: dict[str, list[str]] = {}
+    for name, why in reasons.items():
+        lacking.setdefault(why, []).append(name)
+    return "; ".join(f"{', '.join(names)}: {why}" for why, names in lacking.items())
 
 
 def _but(names: list[str]) -> str:
