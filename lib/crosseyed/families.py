@@ -26,7 +26,7 @@ _CHANGES: dict[str, Mitigation] = {
     "attention change": RadialAttention(1.0),
     "position change": AveragedPositions(1.0),
 }
-_NO_POSITIONS = "only positions that are embeddings added to the tokens, in ViTs and before a ResNet's pooling, can be changed"
+_NO_POSITIONS = "only positions that a ViT or a ResNet's pooling adds to its tokens can be changed"
 _NAMED_AT_MOST = 3
 
 
