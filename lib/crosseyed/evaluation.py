@@ -209,6 +209,22 @@ def make_split(
     return [_task(name, layouts[name](), None if name == "pair" else labels) for name in protocols]
 
 
+def whatsup_task(table: pd.DataFrame) -> Task:
+    """Make a task of What'sUp's photographs.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        What `crosseyed.datasets.read_whatsup` returned, or some of its rows.
+
+    Returns
+    -------
+    Task
+        Without locations: nobody has annotated them.
+    """
+    return Task("whatsup", list(table["path"]), table.drop(columns="path"))
+
+
 def evaluate(
     model: ClipModel,
     candidates: Sequence[Mitigation | PooledModel | str],
@@ -520,35 +536,6 @@ def measure_cost(
     )
 
 
-# --- candidates ---
-
-
-@dataclass(frozen=True, eq=False)
-class _Entry:
-    """A candidate as the tables know it: a mitigation, a re-pooled model, or neither for the plain model."""
-
-    name: str
-    family: str
-    kind: str
-    mitigation: Mitigation | None = None
-    pooled: PooledModel | None = None
-
-    @property
-    def oracle(self) -> bool:
-        return _told(self.mitigation)
-
-    @property
-    def about(self) -> dict[str, object]:
-        return {"candidate": self.name, "family": self.family, "kind": self.kind, "oracle": self.oracle}
-
-    def scorer(self, model: Encoder, locations: Sequence[Location] | None) -> Scorer:
-        if self.pooled is not None:
-            return self.pooled
-        if self.mitigation is not None:
-            return mitigate(model, self.mitigation, locations if self.oracle else None)
-        return model
-
-
 def name_of(candidate: Mitigation | PooledModel) -> str:
     """Name a candidate as the tables do.
 
@@ -586,6 +573,35 @@ def family_of(mitigation: Mitigation) -> str:
     if isinstance(mitigation, Prompted | ProposedPrompts):
         return f"{mitigation.label}: {mitigation.kind}"
     return mitigation.label
+
+
+# --- candidates ---
+
+
+@dataclass(frozen=True, eq=False)
+class _Entry:
+    """A candidate as the tables know it: a mitigation, a re-pooled model, or neither for the plain model."""
+
+    name: str
+    family: str
+    kind: str
+    mitigation: Mitigation | None = None
+    pooled: PooledModel | None = None
+
+    @property
+    def oracle(self) -> bool:
+        return _told(self.mitigation)
+
+    @property
+    def about(self) -> dict[str, object]:
+        return {"candidate": self.name, "family": self.family, "kind": self.kind, "oracle": self.oracle}
+
+    def scorer(self, model: Encoder, locations: Sequence[Location] | None) -> Scorer:
+        if self.pooled is not None:
+            return self.pooled
+        if self.mitigation is not None:
+            return mitigate(model, self.mitigation, locations if self.oracle else None)
+        return model
 
 
 def _entries(model: ClipModel, candidates: Sequence[Mitigation | PooledModel | str]) -> list[_Entry]:
@@ -754,22 +770,6 @@ class _Together(Scorer):
 
 
 # --- pictures ---
-
-
-def whatsup_task(table: pd.DataFrame) -> Task:
-    """Make a task of What'sUp's photographs.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        What `crosseyed.datasets.read_whatsup` returned, or some of its rows.
-
-    Returns
-    -------
-    Task
-        Without locations: nobody has annotated them.
-    """
-    return Task("whatsup", list(table["path"]), table.drop(columns="path"))
 
 
 def _task(protocol: str, scenes: Sequence[Scene], labels: Sequence[str] | None) -> Task:
