@@ -1,0 +1,84 @@
+"""Every chapter, executed from its first cell to its last on a small random tower.
+
+Each chapter meets one family, most often one that lacks something of what the chapter asks for. With the variable
+``CROSSEYED_EVERY_FAMILY`` set, each meets all families, which takes minutes.
+"""
+
+import ast
+import dataclasses
+import json
+import os
+from itertools import product
+from pathlib import Path
+
+import matplotlib as mpl
+import pytest
+import test_families
+import test_trace
+from matplotlib import pyplot as plt
+
+from crosseyed import models
+
+mpl.use("Agg")
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+CHAPTERS = {
+    "01_center_bias": "FastViT",
+    "02_embedding_decomposition": "Swin",
+    "03_attention_maps": "SigLIP",
+    "04_pooling_ablation": "EVA-02",
+    "05_mitigations": "ConvNeXt",
+}
+FAMILIES = {
+    "class token": test_trace.build,
+    "ResNet": test_trace.build,
+    "SigLIP": test_families.build,
+    "EVA-02": test_families.build,
+    "ConvNeXt": test_families.build,
+    "Swin": test_families.build,
+    "FastViT": test_families.build,
+}
+SMALL = {
+    "n_objects": 4,
+    "n_control_objects": 3,
+    "n_explained": 1,
+    "grid_size": 3,
+    "n_concepts": 60,
+    "n_test": 4,
+    "n_validation": 4,
+    "n_training": 4,
+    "scenes_per_object": 4,
+    "n_maps": 2,
+    "references": [],
+    "top": 5,
+}
+
+
+PAIRS = list(CHAPTERS.items())
+if "CROSSEYED_EVERY_FAMILY" in os.environ:
+    PAIRS = list(product(CHAPTERS, FAMILIES))
+
+
+@pytest.mark.parametrize(("chapter", "family"), PAIRS)
+def test_a_chapter_runs_for_a_family(chapter, family, tiny_clip, tmp_path, monkeypatch):
+    tower = dataclasses.replace(FAMILIES[family](tiny_clip, family), model=family, name=family)
+    load = models.load
+    monkeypatch.setattr(models, "load", lambda name, **given: tower if name == family else load(name))
+    names = {"__name__": "__main__"}
+    for cell in json.loads((NOTEBOOKS / f"{chapter}.ipynb").read_text())["cells"]:
+        if cell["cell_type"] == "code":
+            run("".join(cell["source"]), names)
+            if "parameters" in cell["metadata"].get("tags", []):
+                small = {key: value for key, value in SMALL.items() if key in names}
+                names |= small | {"model": family, "output": str(tmp_path)}
+    assert list(tmp_path.rglob("*.csv"))
+
+
+def run(source, names):
+    """Execute a cell and show its last expression, as Jupyter does."""
+    tree = ast.parse(source)
+    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    exec(compile(tree, "cell", "exec"), names)
+    if last is not None:
+        repr(eval(compile(ast.Expression(last.value), "cell", "eval"), names))
+    plt.close("all")
