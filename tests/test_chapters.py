@@ -17,7 +17,7 @@ import test_families
 import test_trace
 from matplotlib import pyplot as plt
 
-from crosseyed import models
+from crosseyed import files, models
 
 mpl.use("Agg")
 
@@ -64,14 +64,15 @@ def test_a_chapter_runs_for_a_family(chapter, family, tiny_clip, tmp_path, monke
     tower = dataclasses.replace(FAMILIES[family](tiny_clip, family), model=family, name=family)
     load = models.load
     monkeypatch.setattr(models, "load", lambda name, **given: tower if name == family else load(name))
+    monkeypatch.setenv(files.CACHE_VARIABLE, str(tmp_path / "cache"))
     names = {"__name__": "__main__"}
     for cell in json.loads((NOTEBOOKS / f"{chapter}.ipynb").read_text())["cells"]:
         if cell["cell_type"] == "code":
             run("".join(cell["source"]), names)
             if "parameters" in cell["metadata"].get("tags", []):
                 small = {key: value for key, value in SMALL.items() if key in names}
-                names |= small | {"model": family, "output": str(tmp_path)}
-    assert list(tmp_path.rglob("*.csv"))
+                names |= small | {"model": family, "output": str(tmp_path / "results")}
+    assert list((tmp_path / "results").rglob("*.csv"))
 
 
 def run(source, names):
