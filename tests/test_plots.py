@@ -1,4 +1,5 @@
 import io
+import itertools
 
 import matplotlib
 
@@ -713,3 +714,179 @@ def test_shares_stack_to_the_whole():
     assert sorted(text.get_text() for text in ax.texts) == ["10", "30", "70", "90"]
     with pytest.raises(InputError, match="column 'share'"):
         plots.shares(table.drop(columns="share"), bar="place", part="fate")
+
+
+# Doses, forests and families
+
+
+def dosed(seeds=(0,), shift=0.0):
+    """Return a table as of metrics.center_bias, by habit, dose and seed."""
+    rows = [
+        {"habit": habit, "dose": dose, "seed": seed, "gap": 10.0 * number + seed + shift}
+        for habit in ("placement", "silence")
+        for number, dose in enumerate(("uniform", "0.1", "0.03"))
+        for seed in seeds
+    ]
+    table = pd.DataFrame(rows)
+    return table.assign(gap_low=table["gap"] - 2, gap_high=table["gap"] + 4, confidence=0.95)
+
+
+def drawn_points(ax):
+    """Return the points of every line with a marker, by its label."""
+    return {
+        container.get_label(): container.lines[0].get_xydata()
+        for container in ax.containers
+        if container.lines[0] is not None
+    }
+
+
+def test_doses_stand_in_the_order_of_the_table_with_their_intervals():
+    ax = plots.dose_response(dosed(), {"gap": "gap"}, ylabel="points").axes[0]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["uniform", "0.1", "0.03"]
+    (points,) = drawn_points(ax).values()
+    assert points.tolist() == [[0, 0], [1, 10], [2, 20]]
+    assert error_bars(ax, axis=1) == [(0, -2, 4), (1, 8, 14), (2, 18, 24)]
+
+
+def test_a_second_seed_has_open_points_beside_the_first_and_no_line():
+    table = pd.concat([dosed(), dosed(seeds=(1,)).query("dose != '0.1'")])
+    figure = plots.dose_response(table, {"gap": "gap"}, ylabel="points")
+    points = drawn_points(figure.axes[0])
+    assert set(points) == {"gap, seed 0", "gap, seed 1"}
+    later = points["gap, seed 1"]
+    assert later[:, 0][~np.isnan(later[:, 1])].round(6).tolist() == [0.2, 2.2]
+    line = figure.axes[0].containers[1].lines[0]
+    assert line.get_linestyle() == "None" and line.get_markerfacecolor() == "white"
+
+
+def test_dose_panels_share_a_scale_that_respects_its_limits():
+    table = dosed()
+    table.loc[0, "gap_low"] = -500.0
+    names = {"placement": "spread", "silence": "silence of captions"}
+    figure = plots.dose_response(
+        table, {"gap": "gap"}, ylabel="points", xlabels=names, reference=(0, "no bias"), limits=(-50, 50)
+    )
+    assert [ax.get_xlabel() for ax in figure.axes] == list(names.values())
+    assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim()
+    low, high = figure.axes[0].get_ylim()
+    assert -60 < low < -50 and 24 < high < 35
+    assert "no bias" in words(figure) and "95 % bootstrap interval" in words(figure)
+
+
+def test_a_dose_of_a_seed_stands_there_once():
+    with pytest.raises(InputError, match="more than one"):
+        plots.dose_response(pd.concat([dosed(), dosed()]), {"gap": "gap"}, ylabel="points")
+    with pytest.raises(InputError, match="no column 'gap_low'"):
+        plots.dose_response(dosed().drop(columns="gap_low"), {"gap": "gap"}, ylabel="points")
+
+
+def models(n=3):
+    """Return a table of results, two protocols for each model."""
+    table = pd.DataFrame(
+        [
+            {
+                "name": f"model {number}",
+                "protocol": protocol,
+                "gap": 10.0 * number,
+                "bias_index": 0.1 * number,
+            }
+            for number in range(n)
+            for protocol in ("grid", "pair")
+        ]
+    )
+    for quantity in ("gap", "bias_index"):
+        table[f"{quantity}_low"], table[f"{quantity}_high"] = table[quantity] - 0.5, table[quantity] + 0.25
+    return table.assign(confidence=0.9)
+
+
+BOTH = {"gap": "gap (points)", "bias_index": "index"}
+
+
+def test_a_forest_has_a_line_for_each_model_in_the_order_of_the_table():
+    figure = plots.forest(models().iloc[::-1], BOTH)
+    left, right = figure.axes
+    assert [label.get_text() for label in left.get_yticklabels()] == ["model 2", "model 1", "model 0"]
+    assert left.yaxis_inverted()
+    assert [left.get_xlabel(), right.get_xlabel()] == list(BOTH.values())
+    marks = {
+        line.get_label(): line.get_xydata() for line in left.lines if line.get_label() in ("grid", "pair")
+    }
+    assert marks["grid"][:, 0].tolist() == marks["pair"][:, 0].tolist() == [20, 10, 0]
+    assert set(marks["grid"][:, 1]).isdisjoint(marks["pair"][:, 1])
+    segments = [segment[:, 0].tolist() for segment in left.collections[0].get_segments()]
+    assert segments == [[19.5, 20.25], [9.5, 10.25], [-0.5, 0.25]]
+    assert "90 % bootstrap interval" in words(figure)
+
+
+def test_a_forest_says_where_an_interval_goes_on_beyond_its_limits():
+    table = models(2).query("protocol == 'grid'")
+    table.loc[0, "bias_index_low"] = -7.0
+    right = plots.forest(table, BOTH, limits={"bias_index": (-1, 1)}).axes[1]
+    arrows = [line for line in right.lines if line.get_marker() == "<" and len(line.get_xdata())]
+    assert [line.get_xydata().tolist() for line in arrows] == [[[-1, 0]]]
+    assert min(segment[:, 0].min() for segment in right.collections[0].get_segments()) == -1
+    assert not [line for line in right.lines if line.get_marker() == ">" and len(line.get_xdata())]
+
+
+def test_a_forest_of_forty_models_stays_on_its_page():
+    long = models(40).assign(name=lambda table: "convnext_base_w--laion2b_s13b_b82k " + table["name"])
+    figure = plots.forest(long, BOTH)
+    figure.savefig(io.BytesIO())
+    drawn, page = figure.get_tightbbox(), figure.bbox_inches
+    assert drawn.x0 > -0.02 and drawn.x1 < page.x1 + 0.02
+    labels = [label.get_window_extent() for label in figure.axes[0].get_yticklabels()]
+    assert all(low.y1 <= high.y0 + 1 for high, low in itertools.pairwise(labels))
+
+
+def test_a_model_stands_in_a_forest_once():
+    with pytest.raises(InputError, match="too many for grid: more than one"):
+        plots.forest(pd.concat([models(), models()]), BOTH)
+    with pytest.raises(InputError, match="no rows"):
+        plots.forest(models().iloc[:0], BOTH)
+
+
+def family():
+    table = models(9).query("protocol == 'grid'").reset_index(drop=True)
+    patches = pd.array([14, 14, 14, 16, 16, 32, 32, 32, None], dtype="Int64")
+    return table.assign(patch_size=patches, millions=[float(3**number) for number in range(9)])
+
+
+def test_few_values_are_evenly_spaced_and_many_on_a_logarithmic_axis():
+    figure = plots.by_number(family(), {"patch_size": "patch", "millions": "size"}, ylabel="gap (points)")
+    left, right = figure.axes
+    assert [label.get_text() for label in left.get_xticklabels()] == ["14", "16", "32"]
+    assert (left.get_xlabel(), right.get_xlabel()) == ("patch; 8 models", "size; 9 models")
+    assert right.get_xscale() == "log" and left.get_xscale() == "linear"
+    x, y = left.containers[0].lines[0].get_xydata().T
+    assert np.round(x).tolist() == [0, 0, 0, 1, 1, 2, 2, 2]
+    assert len(set(x)) == 8  # none hides another
+    assert sorted(y) == [0, 10, 20, 30, 40, 50, 60, 70]
+    assert dict(right.containers[0].lines[0].get_xydata()) == {3.0**n: 10.0 * n for n in range(9)}
+
+
+def test_groups_show_each_model_and_means_with_intervals():
+    table = pd.DataFrame({"data": ["b", "b", "b", "a", "a"], "gap": [10.0, 20, 60, 4, 6]})
+    means = pd.DataFrame({"data": ["a", "b"], "mean": [5.0, 30], "low": [np.nan, -35], "high": [np.nan, 95]})
+    means = means.assign(n=[2, 3], confidence=0.95)
+    figure = plots.by_group(table, means, "data", xlabel="gap (points)")
+    ax = figure.axes[0]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a (2)", "b (3)"]
+    dots = ax.lines[0].get_xydata()
+    assert sorted(map(tuple, dots.round(2))) == [(4, 0.14), (6, 0.14), (10, 1.14), (20, 1.14), (60, 1.14)]
+    assert ax.containers[0].lines[0].get_xydata().tolist() == [[30, 0.86]]  # the other mean has no interval
+    assert error_bars(ax, axis=0) == [(0.86, -35, 95)]
+    with pytest.raises(InputError, match="needs the columns 'data'"):
+        plots.by_group(table.drop(columns="data"), means, "data", xlabel="gap")
+
+
+def test_positions_tell_named_objects_from_others():
+    table = pd.DataFrame({"dose": ["0", "0", "1"], "x": [0.2, 0.8, 0.5], "y": [0.1, 0.9, 0.5]})
+    figure = plots.positions(table.assign(named=[True, False, True]))
+    first, second = figure.axes
+    dots = {line.get_label(): line.get_xydata().tolist() for line in first.lines}
+    assert dots["named"] == [[0.2, 0.1]] and dots["not named by the caption"] == [[0.8, 0.9]]
+    assert first.yaxis_inverted()  # y counts from the top
+    assert "not named by the caption" not in {line.get_label() for line in second.lines}
+    assert (first.get_title(loc="left"), second.get_title(loc="left")) == ("0", "1")
+    with pytest.raises(InputError, match="'named'"):
+        plots.positions(table)

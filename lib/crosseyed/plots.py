@@ -53,6 +53,7 @@ _CHOICE_LABELS = {
     "other": "neither (cat,\nrefrigerator)",
 }
 _ERROR_BAR = {"fmt": "none", "ecolor": "0.15", "elinewidth": 1.2, "capsize": 3}
+_FEW_VALUES = 6  # up to this many values of a property are shown side by side
 _MAX_WIDTH = 10.0  # inches: what a page of the book shows without shrinking the text below reading size
 
 
@@ -1197,6 +1198,349 @@ def shares(
     ax.invert_yaxis()
     ax.grid(False, axis="y")
     ax.set(xlim=(0, 100), xlabel="share of pictures (%)")
+    _legend(figure, ax)
+    _headline(figure, title)
+    return figure
+
+
+@_styled
+def positions(table: pd.DataFrame, *, panel: str = "dose", title: str | None = None) -> Figure:
+    """Show where objects stand in pictures, and which of them captions name.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One row per object: `panel`, its center `x`, `y` as fractions of width and height, and whether it is `named`.
+    panel : str
+        Column with a panel for each of its values.
+    title : str, optional
+        Title of the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A square for each panel with a dot for each object; the cross is the center of the picture.
+
+    Raises
+    ------
+    InputError
+        If the table is empty or lacks a column.
+    """
+    missing = {panel, "x", "y", "named"} - set(table)
+    if missing or table.empty:
+        raise InputError(
+            f"table needs rows and the columns {panel!r}, 'x', 'y' and 'named'; it has {list(table)}"
+        )
+    parts = _parts(table, panel)
+    figure, axes = _panels(len(parts), (1.95, 2.2))
+    for ax, (name, part) in zip(axes, parts, strict=True):
+        for number, (named, label) in enumerate({False: "not named by the caption", True: "named"}.items()):
+            dots = part[part["named"] == named]
+            color = _COLORS[1 - number]
+            marker = _MARKERS[1 - number]
+            if len(dots) or not part["named"].all():
+                ax.plot(dots["x"], dots["y"], marker, color=color, markersize=3, alpha=0.75, label=label)
+        ax.plot(0.5, 0.5, "+", color="0.1", markersize=9)
+        ax.set(xlim=(0, 1), ylim=(1, 0), aspect="equal", xticks=[], yticks=[])
+        ax.spines[:].set(visible=True, color="0.7")
+        ax.set_title(textwrap.fill(str(name), 22), fontsize="small", fontweight="normal")
+    _legend(figure, max(axes, key=lambda ax: len(ax.get_legend_handles_labels()[1])))
+    _headline(figure, title)
+    return figure
+
+
+@_styled
+def dose_response(
+    table: pd.DataFrame,
+    quantities: Mapping[str, str],
+    *,
+    ylabel: str,
+    xlabels: Mapping[object, str] | None = None,
+    panel: str = "habit",
+    reference: tuple[float, str] | None = None,
+    limits: tuple[float, float] = (-math.inf, math.inf),
+    title: str | None = None,
+) -> Figure:
+    """Show how quantities respond to the dose that models were trained with.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One row for each `panel`, `dose` and `seed`; doses appear from left to right, and seeds one after another, in
+        the order of the rows. For each quantity a column and the ends of its interval in columns ending in ``_low`` and
+        ``_high``, as from `crosseyed.metrics.center_bias`; `confidence`.
+    quantities : mapping of str to str
+        Columns and their names in the legend.
+    ylabel : str
+        Name of the vertical axis, with its unit.
+    xlabels : mapping of str, optional
+        For each panel the name of its horizontal axis.
+    panel : str
+        Column with a panel for each of its values; without that column there is one.
+    reference : tuple of float and str, optional
+        A value to compare with and its name, drawn as a dotted line.
+    limits : tuple of float
+        The axis shows nothing beyond these values, where intervals are cut off.
+    title : str, optional
+        Title of the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A line for each quantity through the first seed's points, and open points for the others, all with bars that
+        reach over their intervals. Panels have one scale.
+
+    Raises
+    ------
+    InputError
+        If the table is empty, lacks a column, or has several rows for a point.
+    """
+    ends = [f"{name}{end}" for name in quantities for end in ("_low", "_high")]
+    _require(table, ["dose", "seed", *quantities, *ends, "confidence"], "center_bias")
+    parts = _parts(table, panel)
+    figure, axes = _panels(len(parts), (4.9, 4.1))
+    for ax, (name, part) in zip(axes, parts, strict=True):
+        _require_once(part, ["dose", "seed"], "panel", name)
+        order = list(dict.fromkeys(part["dose"]))
+        for number, (column, label) in enumerate(quantities.items()):
+            look = {"color": _COLORS[number], "marker": _MARKERS[number], "capsize": 2.5, "elinewidth": 1.2}
+            for later, (seed, points) in enumerate(_parts(part, "seed")):
+                points = points.set_index("dose").reindex(order)
+                reach = [points[column] - points[f"{column}_low"], points[f"{column}_high"] - points[column]]
+                shift = 0.1 * (number - (len(quantities) - 1) / 2) + 0.2 * later
+                ax.errorbar(
+                    np.arange(len(order)) + shift,
+                    points[column],
+                    yerr=np.maximum(reach, 0),
+                    linestyle="none" if later else _LINES[number],
+                    markerfacecolor="white" if later else None,
+                    label=f"{label}, seed {seed}" if part["seed"].nunique() > 1 else label,
+                    **look,
+                )
+        if reference:
+            ax.axhline(reference[0], color="0.35", linestyle=(0, (1, 3)), label=reference[1])
+        ax.set_xticks(range(len(order)), [str(dose) for dose in order])
+        ax.set(xlim=(-0.5, len(order) - 0.4), xlabel=(xlabels or {}).get(name, "dose"))
+        ax.grid(False, axis="x")
+        ax.set_title(_panel_title(name, None, 4.2))
+    shown = table[ends].to_numpy(dtype=float)
+    marks = [*np.clip([np.nanmin(shown), np.nanmax(shown)], *limits), *([reference[0]] if reference else [])]
+    margin = 0.06 * (max(marks) - min(marks)) or 1.0
+    for ax in axes:
+        ax.set_ylim(min(marks) - margin, max(marks) + margin)
+    axes[0].set_ylabel(ylabel)
+    _legend(figure, max(axes, key=lambda ax: len(ax.get_legend_handles_labels()[1])), _interval(table))
+    _headline(figure, title)
+    return figure
+
+
+@_styled
+def forest(
+    table: pd.DataFrame,
+    quantities: Mapping[str, str],
+    *,
+    label: str = "name",
+    hue: str = "protocol",
+    limits: Mapping[str, tuple[float, float]] | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Show quantities of many models or comparisons with their intervals, one to a line.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        For each quantity a column and the ends of its interval in columns ending in ``_low`` and ``_high``;
+        `confidence`. Lines appear from top to bottom in the order of the rows.
+    quantities : mapping of str to str
+        Columns, each with a panel of its own, and the names of their axes.
+    label : str
+        Column with the names of the lines.
+    hue : str
+        Column with a mark for each of its values on a line; without that column there is one.
+    limits : mapping of str to tuple of float, optional
+        For some quantities the ends of the axis. An arrow says where a point or an interval goes on beyond them.
+    title : str, optional
+        Title of the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Points with bars, and a line at zero.
+
+    Raises
+    ------
+    InputError
+        If the table is empty, lacks a column, or has several rows for a point.
+    """
+    columns = [f"{name}{end}" for name in quantities for end in ("", "_low", "_high")]
+    _require(table, [label, *columns, "confidence"], "center_bias")
+    parts = _parts(table, hue)
+    for name, part in parts:
+        _require_once(part, label, "hue", name)
+    order = list(dict.fromkeys(table[label]))
+    line = 0.2 + 0.09 * len(parts)
+    figure, axes = plt.subplots(
+        1, len(quantities), figsize=(_MAX_WIDTH, 1.7 + line * len(order)), squeeze=False, sharey=True
+    )
+    for ax, (column, xlabel) in zip(axes.flat, quantities.items(), strict=True):
+        low_end, high_end = (limits or {}).get(column, (-np.inf, np.inf))
+        for number, (name, part) in enumerate(parts):
+            rows = part.set_index(label).reindex(order)
+            middle, low, high = (rows[f"{column}{end}"].to_numpy(float) for end in ("", "_low", "_high"))
+            places = np.arange(len(order)) + 0.26 * (number - (len(parts) - 1) / 2)
+            color = _COLORS[number % len(_COLORS)]
+            ax.hlines(places, np.clip(low, low_end, high_end), np.clip(high, low_end, high_end), color=color)
+            inside = (middle >= low_end) & (middle <= high_end)
+            marker = _MARKERS[number % len(_MARKERS)]
+            ax.plot(
+                middle[inside], places[inside], marker, color=color, label="" if name is None else str(name)
+            )
+            for beyond, end, arrow in ((low < low_end, low_end, "<"), (high > high_end, high_end, ">")):
+                ax.plot(np.full(beyond.sum(), end), places[beyond], arrow, color=color, markersize=5)
+        ax.axvline(0, color="0.2", linewidth=1.2)
+        if column in (limits or {}):
+            margin = 0.04 * (high_end - low_end)
+            ax.set_xlim(low_end - margin, high_end + margin)
+        ax.set_xlabel(textwrap.fill(xlabel, 46), fontsize="small")
+        ax.grid(False, axis="y")
+    first = axes.flat[0]
+    first.set_yticks(range(len(order)), [textwrap.fill(str(name), 36) for name in order], fontsize="small")
+    first.set_ylim(len(order) - 0.5, -0.5)
+    first.hlines([], [], [], color="0.4", label=f"line: {_interval(table)}")
+    _legend(figure, first)
+    _headline(figure, title)
+    return figure
+
+
+@_styled
+def by_number(
+    table: pd.DataFrame,
+    numbers: Mapping[str, str],
+    *,
+    value: str = "gap",
+    ylabel: str,
+    title: str | None = None,
+) -> Figure:
+    """Show a quantity of models against numbers that they differ in.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One row per model: columns of the numbers (positive), `value`, the ends of its interval in columns ending in
+        ``_low`` and ``_high``; `confidence`.
+    numbers : mapping of str to str
+        Columns, each with a panel of its own, and the names of their axes.
+    value : str
+        The quantity.
+    ylabel : str
+        Name of the vertical axis, with its unit.
+    title : str, optional
+        Title of the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Points with bars, and a line at zero. Axes with few values show them evenly spaced, with the models of a value
+        side by side, in no order; others are logarithmic. Models that lack a number are
+        missing in its panel.
+
+    Raises
+    ------
+    InputError
+        If the table is empty or lacks a column.
+    """
+    _require(table, [*numbers, value, f"{value}_low", f"{value}_high", "confidence"], "center_bias")
+    figure, axes = _panels(len(numbers), (3.3, 3.4))
+    for ax, (column, xlabel) in zip(axes, numbers.items(), strict=True):
+        rows = table.dropna(subset=[column, value]).sort_values([column, value])
+        x, middle, low, high = (
+            rows[name].to_numpy(dtype=float) for name in (column, value, f"{value}_low", f"{value}_high")
+        )
+        values = np.unique(x)
+        if len(values) <= _FEW_VALUES:
+            # evenly spaced, with the models of a value side by side
+            ax.set_xticks(range(len(values)), [f"{each:g}" for each in values])
+            counts = rows.groupby(column)[value].transform("size").to_numpy()
+            rank = rows.groupby(column).cumcount().to_numpy()
+            # successive multiples of the golden ratio fall apart, and in no order that could pass for a trend
+            golden = (1 + math.sqrt(5)) / 2
+            x = np.searchsorted(values, x) + 0.7 * ((rank * golden) % 1 - 0.5) * (counts > 1)
+        else:
+            ax.set_xscale("log", base=2)
+            ax.xaxis.set_major_formatter("{x:,.0f}")
+        reach = np.maximum([middle - low, high - middle], 0)
+        ax.errorbar(x, middle, yerr=reach, fmt="o", color=_COLORS[0], markersize=4, elinewidth=0.8)
+        ax.axhline(0, color="0.2", linewidth=1.2)
+        ax.grid(False, axis="x")
+        ax.set_xlabel(f"{xlabel}; {len(rows)} models", fontsize="small")
+    axes[0].set_ylabel(ylabel)
+    axes[0].plot([], [], color=_COLORS[0], linewidth=0.8, label=f"bar: {_interval(table)}")
+    _legend(figure, axes[0])
+    _headline(figure, title)
+    return figure
+
+
+@_styled
+def by_group(
+    table: pd.DataFrame,
+    means: pd.DataFrame,
+    group: str,
+    *,
+    value: str = "gap",
+    xlabel: str,
+    title: str | None = None,
+) -> Figure:
+    """Show a quantity of models by what they share, with the mean of each group.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One row per model, with the columns `group` and `value`.
+    means : pandas.DataFrame
+        From `crosseyed.family.group_means`; groups appear from top to bottom in the order of its rows.
+    group, value : str
+        Columns: what the models share, and the quantity.
+    xlabel : str
+        Name of the horizontal axis, with its unit.
+    title : str, optional
+        Title of the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A dot for each model, a diamond with a bar for each mean that has an interval, and a line at zero.
+
+    Raises
+    ------
+    InputError
+        If a table is empty, lacks a column, or there are several means for a group.
+    """
+    _require(means, [group, "mean", "low", "high", "n", "confidence"], "group_means")
+    _require_once(means, group, "group", None)
+    if not {group, value} <= set(table):
+        raise InputError(f"table needs the columns {group!r} and {value!r}; it has {list(table)}")
+    order = list(means[group])
+    place = {name: number for number, name in enumerate(order)}
+    rows = table[table[group].isin(order)]
+    figure, ax = plt.subplots(figsize=(7.6, 1.5 + 0.36 * len(order)))
+    ax.plot(rows[value], rows[group].map(place) + 0.14, "o", color=_COLORS[0], alpha=0.7, label="one model")
+    several = means.dropna(subset=["low"])
+    reach = [several["mean"] - several["low"], several["high"] - several["mean"]]
+    ax.errorbar(
+        several["mean"],
+        several[group].map(place) - 0.14,
+        xerr=reach,
+        fmt="D",
+        color=_COLORS[1],
+        elinewidth=1.4,
+        capsize=3,
+        label=f"mean, with a {100 * means['confidence'].iloc[0]:g} % interval over models",
+    )
+    ax.axvline(0, color="0.2", linewidth=1.2)
+    ax.set_yticks(range(len(order)), [f"{row[0]} ({row[1]})" for row in means[[group, "n"]].to_numpy()])
+    ax.set_ylim(len(order) - 0.5, -0.5)
+    ax.grid(False, axis="y")
+    ax.set_xlabel(xlabel)
     _legend(figure, ax)
     _headline(figure, title)
     return figure
