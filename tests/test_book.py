@@ -12,7 +12,7 @@ import pytest
 from crosseyed.book import BookError, module_table, origin, render_book
 from crosseyed.editions import Description
 from crosseyed.errors import InputError
-from crosseyed.findings import describe_bias, read_grid
+from crosseyed.findings import describe_bias, read_grid, tabulate_families
 from crosseyed.stimuli import eccentricity
 
 ROOT = Path(__file__).parents[1]
@@ -198,3 +198,25 @@ def test_the_table_of_modules_has_their_first_sentences(tmp_path):
     (tmp_path / "one.py").write_text('"""Do one thing | well. And\nmore.\n\nDetails."""\n')
     (tmp_path / "_private.py").write_text('"""Hidden."""\n')
     assert module_table(tmp_path).splitlines()[2:] == [r"| {doc}`one </api/one>` | Do one thing \| well. |"]
+
+
+def test_the_table_of_families_has_a_row_for_each_kind_of_tower_and_its_reasons():
+    table = pd.DataFrame(
+        {
+            "family": ["ViT", "ConvNeXt"],
+            "pooling": ["class token", "average"],
+            "models": ["a, b and 3 more", "c"],
+            "tokens": ["yes", "no"],
+            "poolings": ["all", "max"],
+            "missing": ["", "tokens: it has none"],
+        }
+    )
+    assert tabulate_families(table).splitlines() == [
+        "| tower | tokens | poolings |",
+        "| --- | --- | --- |",
+        "| ViT, pooling by class token, as a | ✓ | all |",
+        "| ConvNeXt, pooling by average, as c | – | max |",
+        "",
+        "- **ViT, pooling by class token, as a** (in all a, b and 3 more).",
+        "- **ConvNeXt, pooling by average, as c** (in all c): tokens: it has none.",
+    ]

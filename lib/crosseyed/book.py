@@ -18,8 +18,9 @@ import yaml
 from crosseyed.claims import tabulate
 from crosseyed.editions import Description
 from crosseyed.errors import CrosseyedError
+from crosseyed.families import what_works
 from crosseyed.files import DATA, atomic_write
-from crosseyed.findings import describe_bias, draw_bias, read_grid, tabulate_accuracy
+from crosseyed.findings import describe_bias, draw_bias, read_grid, tabulate_accuracy, tabulate_families
 
 PAGES = Path("book")
 CONFIGURATION = Path("_config.yml")
@@ -109,6 +110,7 @@ def stage_pages(model: Description, folder: Path, source: Path) -> None:
         "modules": module_table(PACKAGE),
         "finding": describe_bias(own),
         "claims": tabulate(folder / "results", model),
+        "families": tabulate_families(what_works()),
         "pocketclip_figures": tabulate_accuracy(
             {file.parent.name: file for file in sorted(DATA.glob("models/pocketclip-*/accuracy.csv"))}
         ),

@@ -116,6 +116,31 @@ def tabulate_accuracy(files: Mapping[str, str | os.PathLike]) -> str:
     )
 
 
+def tabulate_families(table: pd.DataFrame) -> str:
+    """Write what each family of towers offers.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        What `crosseyed.families.what_works` returned.
+
+    Returns
+    -------
+    str
+        A Markdown table with one row per kind of tower, and below it a list of what is missing and why.
+    """
+    examples = table["models"].str.split(",| and ", regex=True).str[0]
+    kinds = table["family"] + ", pooling by " + table["pooling"] + ", as " + examples
+    columns = [name for name in table if name not in ("family", "pooling", "models", "missing")]
+    marks = table[columns].replace({"yes": "✓", "no": "–"})
+    rows = [["tower", *columns], ["---"] * (1 + len(columns))]
+    rows += [[kind, *cells] for kind, cells in zip(kinds, marks.to_numpy(), strict=True)]
+    lines = [f"| {' | '.join(row)} |" for row in rows] + [""]
+    for kind, models, missing in zip(kinds, table["models"], table["missing"], strict=True):
+        lines.append(f"- **{kind}** (in all {models})" + (f": {missing}." if missing else "."))
+    return "\n".join(lines)
+
+
 def format_accuracy(row: pd.Series) -> str:
     """Write an accuracy of `crosseyed.metrics.accuracy` with its interval, such as ``"81.2 % [77.0, 85.1]"``."""
     return f"{row['accuracy']:.1f} % [{row['low']:.1f}, {row['high']:.1f}]"
