@@ -146,8 +146,9 @@ def rank_correlation(
 
     Notes
     -----
-    The interval is symmetric in Fisher's z with the standard error sqrt((1 + r**2 / 2) / (n - 3)) of Bonett and
-    Wright (*Psychometrika* 65, 2000). It takes the models for independent draws, which relatives are not.
+    The interval is symmetric in Fisher's z with the standard error
+    ``sqrt((1 + r**2 / 2) / (n - 3))`` of Bonett and Wright (*Psychometrika* 65, 2000). It takes the models for
+    independent draws, which relatives are not.
     """
     rows = []
     for column in columns:
