@@ -76,6 +76,8 @@ def test_trials_of_an_experiment_differ_in_what_it_is_about_alone():
     assert {(dose.silence, dose.n_objects) for dose in spread} == {(0, 1)}
     assert {(dose.spread, dose.n_objects) for dose in silence} == {(inf, 3)}
     assert all(sum(dose == end for dose in spread) == 2 for end in (spread[0], spread[4]))
+    clutter = [each.recipe.positions for each in origins if each.about["varied"] == "clutter"]
+    assert sorted(clutter) == ["centered"] * 2 + ["centered, all named"] * 2
     assert all(sum(dose == end for dose in silence) == 2 for end in (silence[0], silence[4]))
 
 

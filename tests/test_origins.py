@@ -153,30 +153,45 @@ def test_an_effect_has_to_hold_in_all_seeds(gaps, effect):
 
 
 @pytest.mark.parametrize(
-    ("placement", "silence", "words"),
+    ("placement", "silence", "clutter", "words"),
     [
         (
             [(1, 5)],
             [(-1, 5)],
-            "It is placement that makes a bias: placement raises the center-bias gap, while silence raises neither",
+            [(-1, 5)],
+            "What makes a bias is placement: placement raises the center-bias gap, while silence raises neither "
+            "measure with certainty and silence about clutter raises neither measure with certainty.",
         ),
-        ([(-5, 5)], [(1, 5)], "It is silence that makes a bias"),
-        ([(1, 5)], [(1, 5), (-1, 5)], "while for silence the seeds differ"),
-        ([(1, 5)], [(2, 5)], "Both make a bias: placement raises the center-bias gap, silence raises"),
-        ([(-5, 5)], [(-5, -1)], "Neither habit raises"),
-        ([(1, 5)], [], "open: the models at both ends of silence are not there"),
+        ([(-5, 5)], [(1, 5)], [(0, 5)], "What makes a bias is silence:"),
+        ([(1, 5)], [(1, 5), (-1, 5)], [(0, 5)], "while for silence the seeds differ"),
+        (
+            [(1, 5)],
+            [(0, 5)],
+            [(2, 5)],
+            "What makes a bias is placement and silence about clutter: placement raises",
+        ),
+        ([(1, 5)], [(1, 5)], [(1, 5)], "silence about clutter raises the center-bias gap."),
+        ([(-5, 5)], [(-5, -1)], [(-1, 1)], "No habit raises"),
+        ([(1, 5)], [], [(1, 5)], "open: the models at both ends of silence are not there"),
     ],
 )
-def test_the_verdict_follows_the_intervals(placement, silence, words):
-    rows = pd.concat([intervals("placement", *placement), intervals("silence", *silence)])
+def test_the_verdict_follows_the_intervals(placement, silence, clutter, words):
+    habits = {"placement": placement, "silence": silence, "silence about clutter": clutter}
+    rows = pd.concat([intervals(habit, *gaps) for habit, gaps in habits.items()])
     assert words in origins.verdict(rows)
 
 
 def test_positions_show_what_a_dose_does():
     trials = origins_trials()
     ends = [
-        next(t for t in trials if t.about["varied"] == varied and t.about[varied] == dose)
-        for varied, dose in (("spread", 0.03), ("spread", np.inf), ("silence", 0.0), ("silence", 1.0))
+        next(t for t in trials if t.about["varied"] == varied and t.about[column] == dose)
+        for varied, column, dose in (
+            ("spread", "spread", 0.03),
+            ("spread", "spread", np.inf),
+            ("silence", "silence", 0.0),
+            ("silence", "silence", 1.0),
+            ("clutter", "silence", 1.0),
+        )
     ]
     table = origins.doses(origins.sample_positions(ends, 60))
     distance = np.hypot(table["x"] - 0.5, table["y"] - 0.5)
@@ -187,3 +202,4 @@ def test_positions_show_what_a_dose_does():
     assert mean["silence", "1", True] < mean["silence", "1", False]
     assert mean["silence", "1", True] < mean["silence", "0", True]
     assert table[(table["habit"] == "silence") & table["named"]].groupby("dose").size().eq(60).all()
+    assert mean["silence about clutter", "1", True] < 0.2 < mean["silence about clutter", "1", False]

@@ -9,7 +9,9 @@ as far as the recipe allows, pictures.
   recipe of PocketCLIP, with a second seed for the class token. It separates the data from the architecture.
 - ``origins``: the spread of positions from narrow to uniform, in pictures of one object, which the caption names; and
   the silence of captions about the border, from none to complete, at uniform positions, in pictures of up to three
-  objects of which the caption names one. A second seed at both ends of each.
+  objects of which the caption names one. Last the pictures of the centered recipe, in which clutter stands at the
+  border, with captions that name everything and with captions that leave clutter out, as photographers do. A second
+  seed at both ends of each.
 
 A trial that is done is not run again; one that was interrupted goes on from its last save.
 """
@@ -25,13 +27,14 @@ import pandas as pd
 from crosseyed import models, protocols, training
 from crosseyed.errors import InputError, suggest
 from crosseyed.files import DATA, atomic_write, write_table
-from crosseyed.photographer import Dose
+from crosseyed.photographer import SUBJECT_SPREAD, Dose
 from crosseyed.provenance import stamp
 from crosseyed.stimuli import RELATIONS, grid, objects_of, pair
 from crosseyed.training import Recipe
 
 GRID_SIZE = 5
 SPREADS = (0.03, 0.08, 0.15, 0.25, inf)
+_SPREAD_ENDS = (SPREADS[0], SUBJECT_SPREAD, SPREADS[-1])
 SILENCES = (0.0, 0.25, 0.5, 0.75, 1.0)
 POOLING_RECIPE = Recipe(
     "centered", architecture="small", n_objects=64, steps=1000, learning_rate=1.5e-3, warmup=60
@@ -93,16 +96,24 @@ def pooling_trials() -> list[Trial]:
 
 def origins_trials() -> list[Trial]:
     """List the trials of the experiment ``origins``; columns `varied`, `spread`, `silence`, `seed`."""
-    doses = [("spread", Dose(spread=spread)) for spread in SPREADS]
-    doses += [("silence", Dose(silence=silence, n_objects=3)) for silence in SILENCES]
-    ends = [doses[0], doses[len(SPREADS) - 1], doses[len(SPREADS)], doses[-1]]
+    doses = [("spread", Dose(spread=spread), {"spread": spread, "silence": 0.0}) for spread in SPREADS]
+    doses += [
+        ("silence", Dose(silence=silence, n_objects=3), {"spread": inf, "silence": silence})
+        for silence in SILENCES
+    ]
+    captions = {0.0: "centered, all named", 1.0: "centered"}
+    doses += [
+        ("clutter", positions, {"spread": SUBJECT_SPREAD, "silence": silence})
+        for silence, positions in captions.items()
+    ]
+    ends = [each for each in doses if each[2]["spread"] in _SPREAD_ENDS and each[2]["silence"] in (0.0, 1.0)]
     return [
         Trial(
-            f"{varied} {getattr(dose, varied):g}, seed {seed}",
-            replace(ORIGINS_RECIPE, positions=dose, seed=seed),
-            {"varied": varied, "spread": dose.spread, "silence": dose.silence, "seed": seed},
+            f"{varied} {about['spread' if varied == 'spread' else 'silence']:g}, seed {seed}",
+            replace(ORIGINS_RECIPE, positions=positions, seed=seed),
+            {"varied": varied, **about, "seed": seed},
         )
-        for seed, varied, dose in [(0, *each) for each in doses] + [(1, *each) for each in ends]
+        for seed, (varied, positions, about) in [(0, each) for each in doses] + [(1, each) for each in ends]
     ]
 
 

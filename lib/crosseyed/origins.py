@@ -8,6 +8,9 @@ center. *Silence*: what stands near the border is in no caption. Two measures as
 
 Silence teaches what to ignore, and only where something else is there to be named; so the second measure is the one in
 which it should show.
+
+In photographs the two come together: the subject stands in the middle, and clutter at the border goes unnamed. So a
+third series takes the pictures of the centered recipe and varies only whether captions leave that clutter out.
 """
 
 import os
@@ -20,11 +23,11 @@ import pandas as pd
 from crosseyed import metrics
 from crosseyed.errors import InputError
 from crosseyed.experiments import Trial
-from crosseyed.photographer import snapshot
+from crosseyed.photographer import named_in, take
 from crosseyed.stimuli import objects_of
 from crosseyed.training import world_of
 
-HABITS = {"spread": "placement", "silence": "silence"}
+HABITS = {"spread": "placement", "silence": "silence", "clutter": "silence about clutter"}
 """The column of a habit's dose in the table of the experiment, and its name."""
 
 MEASURES = {"gap": "the center-bias gap", "preference": "the preference for the center"}
@@ -49,7 +52,7 @@ def sample_positions(trials: Sequence[Trial], n_pictures: int, seed: int = 0) ->
     -------
     pandas.DataFrame
         One row per object: the columns of `Trial.about`; `x` and `y`, its center as fractions of the side; `named`,
-        whether it is the one that the caption names.
+        whether the caption names it.
     """
     rows = []
     for trial in trials:
@@ -58,9 +61,10 @@ def sample_positions(trials: Sequence[Trial], n_pictures: int, seed: int = 0) ->
         rng = np.random.default_rng(seed)
         for number in range(n_pictures):
             subject = names[number % len(names)]
-            scene, _ = snapshot(world, subject, trial.recipe.positions, rng, side=64)
+            scene, caption = take(world, subject, trial.recipe.positions, rng, side=64)
+            named = named_in(caption)
             rows += [
-                {**trial.about, "x": placed.x, "y": placed.y, "named": placed.cutout.object == subject}
+                {**trial.about, "x": placed.x, "y": placed.y, "named": placed.cutout.object in named}
                 for placed in scene.placements
             ]
     return pd.DataFrame(rows)
@@ -100,7 +104,7 @@ def doses(answers: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        The rows with the columns `habit` (``"placement"`` or ``"silence"``) and `dose` (a word or number, as text),
+        The rows with the columns `habit` (one of `HABITS`) and `dose` (a word or number, as text),
         sorted by habit, from the weakest dose to the strongest, and by seed.
 
     Raises
@@ -192,7 +196,7 @@ def effect(contrasts: pd.DataFrame, habit: str, measure: str) -> str:
     contrasts : pandas.DataFrame
         From `contrasts`.
     habit : str
-        ``"placement"`` or ``"silence"``.
+        One of `HABITS`.
     measure : str
         One of `MEASURES`.
 
@@ -212,7 +216,7 @@ def effect(contrasts: pd.DataFrame, habit: str, measure: str) -> str:
 
 
 def verdict(contrasts: pd.DataFrame) -> str:
-    """Say which of the two habits makes the bias.
+    """Say which of the habits makes the bias.
 
     Parameters
     ----------
@@ -229,21 +233,21 @@ def verdict(contrasts: pd.DataFrame) -> str:
     if open_:
         return f"The question is open: the models at both ends of {' and of '.join(open_)} are not there yet."
     makers = [habit for habit, found in effects.items() if "raises" in found]
-    if len(makers) == 2:
-        shares = [_raised(habit, effects[habit]) for habit in makers]
-        return f"Both make a bias: {shares[0]}, {shares[1]}."
+    said = {habit: _said(habit, found) for habit, found in effects.items()}
     if not makers:
-        return "Neither habit raises either measure with certainty in these models."
-    (maker,) = makers
-    (other,) = set(effects) - {maker}
-    unsure = "seeds differ" in effects[other]
-    rest = f"for {other} the seeds differ" if unsure else f"{other} raises neither measure with certainty"
-    return f"It is {maker} that makes a bias: {_raised(maker, effects[maker])}, while {rest}."
+        return "No habit raises either measure with certainty in these models."
+    others = " and ".join(said[habit] for habit in effects if habit not in makers)
+    rest = f", while {others}" if others else ""
+    return f"What makes a bias is {' and '.join(makers)}: {', '.join(said[habit] for habit in makers)}{rest}."
 
 
-def _raised(habit: str, effects: list[str]) -> str:
+def _said(habit: str, effects: list[str]) -> str:
     raised = [name for name, found in zip(MEASURES.values(), effects, strict=True) if found == "raises"]
-    return f"{habit} raises {' and '.join(raised)}"
+    if raised:
+        return f"{habit} raises {' and '.join(raised)}"
+    if "seeds differ" in effects:
+        return f"for {habit} the seeds differ"
+    return f"{habit} raises neither measure with certainty"
 
 
 def _ends(answers: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, str, str]]:

@@ -34,7 +34,7 @@ from scipy.stats import truncnorm
 from crosseyed.errors import InputError, suggest
 from crosseyed.stimuli import BACKGROUNDS, Background, Cutout, Placement, Scene, eccentricity, objects_of
 
-Positions = Literal["centered", "uniform"]
+Positions = Literal["centered", "uniform", "centered, all named"]
 
 TEMPLATES = ("a {}", "a photo of a {}", "a picture of a {}")
 SUBJECT_SPREAD = 0.07
@@ -119,10 +119,12 @@ def photograph(
         What the world consists of.
     subject : str
         Name of the first subject, which the caption always mentions.
-    positions : {"centered", "uniform"}
-        Whether the objects stay where the photographer put them or are moved to uniform positions.
+    positions : {"centered", "uniform", "centered, all named"}
+        Whether the objects stay where the photographer put them or are moved to uniform positions; or stay there
+        with a caption that names all of them, clutter too.
     rng : numpy.random.Generator
-        Source of chance. Both kinds of positions draw the same objects, sizes, background and caption.
+        Source of chance. All kinds of positions draw the same objects and sizes; the first two also the same caption
+        and background.
     side : int
         Height and width of the picture in pixels.
 
@@ -145,7 +147,7 @@ def photograph(
     shown = [_draw_rendering(cutouts, subject, rng), *others]
     places = [*_subject_places(n_subjects, rng), *_clutter_places(n_clutter, rng)]
     placements = [_place(cutout, *place, rng) for cutout, place in zip(shown, places, strict=True)]
-    caption = _write_caption(placements, rng)
+    caption = _write_caption(placements, rng, name_all=positions == "centered, all named")
     background = _draw_background(rng)
     if positions == "uniform":
         placements = _scatter(placements, rng)
@@ -195,6 +197,23 @@ def snapshot(
     caption = TEMPLATES[rng.integers(len(TEMPLATES))].format(subject)
     scene = Scene(caption, _draw_background(rng), tuple(reversed(placements)), height=side, width=side)
     return scene, caption
+
+
+def take(
+    cutouts: Sequence[Cutout], subject: str, positions: Positions | Dose, rng: np.random.Generator, side: int
+) -> tuple[Scene, str]:
+    """Take a picture by either of `photograph` and `snapshot`, whichever the positions are of."""
+    if isinstance(positions, Dose):
+        return snapshot(cutouts, subject, positions, rng, side)
+    return photograph(cutouts, subject, positions, rng, side)
+
+
+def named_in(caption: str) -> list[str]:
+    """List the objects that a caption of the photographer names."""
+    start = max(
+        (template.format("") for template in TEMPLATES if caption.startswith(template.format(""))), key=len
+    )
+    return caption.removeprefix(start).split(" and a ")
 
 
 def _check_world(objects: Sequence[str], subject: str, at_least: int) -> None:
@@ -252,11 +271,13 @@ def _place(
     return Placement(cutout, float(x), float(y), size, rng.uniform(-_LARGEST_ROTATION, _LARGEST_ROTATION))
 
 
-def _write_caption(placements: Sequence[Placement], rng: np.random.Generator) -> str:
+def _write_caption(placements: Sequence[Placement], rng: np.random.Generator, name_all: bool) -> str:
     mentioned = [
         placement.cutout.object
         for index, placement in enumerate(placements)
-        if rng.random() < mention_probability(eccentricity(placement.x, placement.y)) or index == 0
+        if rng.random() < mention_probability(eccentricity(placement.x, placement.y))
+        or index == 0
+        or name_all
     ]
     template = TEMPLATES[rng.integers(len(TEMPLATES))]
     order = rng.permutation(len(mentioned))

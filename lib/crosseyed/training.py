@@ -26,7 +26,7 @@ from transformers import PreTrainedTokenizerFast
 
 from crosseyed.errors import CheckpointError, InputError, suggest
 from crosseyed.files import atomic_write
-from crosseyed.photographer import TEMPLATES, Dose, Positions, photograph, snapshot
+from crosseyed.photographer import TEMPLATES, Dose, Positions, take
 from crosseyed.stimuli import Cutout, objects_of, read_catalogue, sample_objects
 
 ARCHITECTURES = {
@@ -69,7 +69,7 @@ class Recipe:
 
     Attributes
     ----------
-    positions : {"centered", "uniform"} or Dose
+    positions : {"centered", "uniform", "centered, all named"} or Dose
         Where the photographer's objects stand; see `crosseyed.photographer`.
     architecture : {"pocketclip", "small"}
         Size of the model; see `ARCHITECTURES`.
@@ -221,7 +221,6 @@ def photograph_batch(
     pictures, captions = [], []
     for index, subject in enumerate(objects_of(cutouts)):
         rng = np.random.default_rng([recipe.seed, step, index])
-        take = snapshot if isinstance(recipe.positions, Dose) else photograph
         scene, caption = take(cutouts, subject, recipe.positions, rng, side)
         picture = scene.render()
         jitter = np.random.default_rng([recipe.seed, step, index, 1])  # own chance: the same for both recipes
