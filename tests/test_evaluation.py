@@ -127,7 +127,10 @@ def test_a_split_asks_three_questions(cutouts, labels, split):
 
 def test_pictures_are_those_of_the_table_and_locations_those_of_the_objects(cutouts, labels):
     grid, pair, _ = make_split(cutouts, labels, side=64, seed=2)
-    scenes = {scene.name: scene for scene in stimuli.grid(cutouts, 3, size=0.3, seed=2, height=64, width=64)}
+    scenes = {
+        scene.name: scene
+        for scene in stimuli.grid(cutouts, evaluation.GRID_SIZE, size=0.3, seed=2, height=64, width=64)
+    }
     for picture, row, location in zip(grid.images, grid.table.itertuples(), grid.locations, strict=True):
         assert (picture == scenes[row.image].render()).all()
         assert location == Location(row.x, row.y, row.size)
@@ -148,8 +151,8 @@ def test_pairs_can_be_made_of_few_objects(cutouts, labels, n_objects):
 def test_a_split_with_impossible_wishes_is_refused(cutouts, labels):
     with pytest.raises(InputError, match="did you mean 'grid'"):
         make_split(cutouts, labels, protocols=["gird"])
-    with pytest.raises(InputError, match="1 to 8"):
-        make_split(cutouts, labels, cells=9)
+    with pytest.raises(InputError, match="1 to 24"):
+        make_split(cutouts, labels, cells=25)
 
 
 def test_whatsup_is_a_task_without_locations(tmp_path, tiny_clip, cutouts):

@@ -43,7 +43,7 @@ MITIGATIONS: dict[str, type[Mitigation]] = {
 }
 """The mitigations by name; their docstrings say formula, source and parameters."""
 
-_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
+_THRESHOLDS = (0.4, 0.5, 0.6, 0.7, 0.8)
 _CROP_MARGIN = 1.0  # an object then covers a third of the crop, as it would of a photograph of it
 _POOLING_GRIDS: dict[str, dict[str, Sequence[float]]] = {
     "generalised mean": {"p": (3.0, 10.0)},
@@ -141,7 +141,7 @@ def _views() -> Iterator[Mitigation]:
     yield from crops
     yield from _gated(crops)
     yield from _combined(Tiles)
-    for border, fill in product((0.15, 0.25), ("edge", "reflect")):
+    for border, fill in ((0.15, "edge"), (0.25, "reflect")):
         yield Padding(border, fill)
 
 

@@ -48,8 +48,8 @@ FATES = (
 )
 """What can become of an object, in the order of `fates`."""
 
-GRID_SIZE = 3
-"""Cells along each side of the grid: the center and its eight neighbours."""
+GRID_SIZE = 5
+"""Cells along each side of the grid. Views lie on grids of three, so that most objects stand between theirs."""
 
 _SIDES = ("", "_low", "_high")
 _COLUMNS = (
@@ -149,7 +149,7 @@ def make_split(
 ) -> list[Task]:
     """Draw the pictures of a split.
 
-    - ``"grid"``: each cut-out at the center of a 3 × 3 grid and in some of the other cells, drawn at random for each
+    - ``"grid"``: each cut-out at the center of a 5 × 5 grid and in some of the other cells, drawn at random for each
       cut-out; which of all labels is it?
     - ``"pair"``: each object, in one of its renderings, with another one in each of What'sUp's four relations; which
       of four captions fits? The object in question is the first one, which all but ``"on"`` put at the border.
@@ -165,7 +165,7 @@ def make_split(
     protocols : sequence of str
         Which of the three.
     cells : int
-        Cells beside the center in which a cut-out is shown, 1 to 8. More objects say more than more cells of the
+        Cells beside the center in which a cut-out is shown, 1 to 24. More objects say more than more cells of the
         same objects.
     size, control_size : float
         Longer side of the objects of grid and control, as a fraction of the side of the picture.
@@ -185,7 +185,7 @@ def make_split(
         A protocol does not exist, or a number is out of range.
     """
     if not 1 <= cells < GRID_SIZE**2:
-        raise InputError(f"cells is {cells}; expected 1 to {GRID_SIZE**2 - 1}, the cells around the center.")
+        raise InputError(f"cells is {cells}; expected 1 to {GRID_SIZE**2 - 1}, the cells beside the center.")
     square = {"height": side, "width": side, "seed": seed}
     rng = np.random.default_rng([seed, 3])
     once = _one_rendering(cutouts, rng)
