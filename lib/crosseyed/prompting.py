@@ -471,7 +471,11 @@ def _region(image: np.ndarray, location: Location, margin: float) -> tuple[float
     """Give the center of the region and half its side, in pixels."""
     height, width = image.shape[:2]
     reach = (0.5 + margin) * location.size * min(height, width)
-    return location.x * width, location.y * height, min(reach, height + width)  # holds the whole image already
+    return (
+        location.x * width,
+        location.y * height,
+        min(reach, height + width),
+    )  # holds the whole image already
 
 
 def _corners(x: float, y: float, reach: float, scale: int) -> tuple[int, int, int, int]:

@@ -24,7 +24,9 @@ TARGET = 1.3
 
 def pocket_size(like: models.ClipModel) -> models.ClipModel:
     """Return a random model with the image tower of a PocketCLIP; its text side plays no role."""
-    config = config_of(RECIPES["centered"], 1) | {"text_cfg": open_clip.get_model_config("ViT-B-32")["text_cfg"]}
+    config = config_of(RECIPES["centered"], 1) | {
+        "text_cfg": open_clip.get_model_config("ViT-B-32")["text_cfg"]
+    }
     clip = open_clip.CLIP(**config).eval().requires_grad_(False).to(like.device)
     resize = open_clip.transform.PreprocessCfg(size=clip.visual.image_size)
     preprocess = open_clip.transform.image_transform_v2(resize, is_train=False)
