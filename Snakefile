@@ -12,6 +12,7 @@ target `results` for the models of a file, with messages for people instead of S
 
 import json
 import os
+import re
 from pathlib import Path
 
 from crosseyed.editions import BUILD, Edition
@@ -30,7 +31,7 @@ EDITIONS = {
 
 LIBRARY = sorted(map(str, Path("lib/crosseyed").glob("*.py")))
 # These decide how notebooks are run and pages rendered, and nothing of what a notebook computes.
-WORKFLOW = {f"lib/crosseyed/{name}.py" for name in ("book", "claims", "cli", "editions", "execution", "lock", "results", "sweep")}
+WORKFLOW = {f"lib/crosseyed/{name}.py" for name in ("book", "claims", "cli", "execution", "lock")}
 ANALYSIS = [path for path in LIBRARY if path not in WORKFLOW]
 
 
@@ -46,9 +47,14 @@ def weights(wildcards):
 
 
 def kept_results(wildcards):
-    """Tables of other runs, for a notebook that reads them."""
-    reads = "data/results" in Path(f"notebooks/{wildcards.notebook}.ipynb").read_text()
-    return files_below("data/results") if reads else []
+    """Tables of other runs, and the list of models, for a notebook that names them."""
+    source = Path(f"notebooks/{wildcards.notebook}.ipynb").read_text()
+    experiments = re.findall(r'results_of\(\\"(\w+)', source)
+    return [
+        *files_below(*(["data/results/models"] if "data/results/models" in source else [])),
+        *(path for name in experiments if Path(path := f"data/results/{name}.csv.gz").exists()),
+        *(["models.yml"] if "models.yml" in source else []),
+    ]
 
 
 def gpus(wildcards):

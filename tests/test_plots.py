@@ -678,7 +678,7 @@ def test_trade_off_names_what_gains_most_and_counts_what_it_leaves_out():
     )
     figure = plots.trade_off(table)
     assert title_of(figure) == (
-        "Without an oracle, shifts change off-center by 40 points (37 to 44) and the center by −1"
+        "Best without an oracle, shifts: 40 points off-center (37 to 44), −1 at the center"
     )
     words = "\n".join(text.get_text() for text in figure.axes[0].texts)
     assert "1  crop (9 passes)" in words

@@ -3,7 +3,7 @@ import pytest
 
 from crosseyed.editions import Edition
 from crosseyed.errors import InputError
-from crosseyed.sweep import read_models, read_sweep
+from crosseyed.sweep import measuring, read_models, read_sweep
 
 NOTEBOOKS = ["01_center_bias", "02_embedding_decomposition"]
 
@@ -70,6 +70,15 @@ def test_what_cannot_be_meant_is_refused(write, text, message):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"nothing\.yml cannot be read"):
         read_models(tmp_path / "nothing.yml")
+
+
+def test_what_compares_the_results_of_a_sweep_is_not_part_of_it():
+    from crosseyed.files import DATA
+
+    names = measuring(DATA.parent / "notebooks")
+    assert names[0] == "01_center_bias"
+    assert "05_mitigations" in names
+    assert "06_model_family" not in names
 
 
 def test_every_published_model_of_the_list_is_known_to_open_clip():

@@ -82,7 +82,7 @@ def sweep(
     from crosseyed import results, sweep
 
     _require_repository()
-    plan = sweep.read_sweep(models, sorted(path.stem for path in Path("notebooks").glob("*.ipynb")))
+    plan = sweep.read_sweep(models, sweep.measuring(Path("notebooks")))
     options = ["--resources", f"gpu={gpus}"] if gpus else []
     options += ["--profile", profile] if profile else []
     configuration = {

@@ -1786,9 +1786,9 @@ def _best_gain(others: pd.DataFrame, label: str, most_loss: float) -> str:
         return f"Without an oracle everything costs the center more than {most_loss:g} points"
     best = harmless.loc[harmless["off_center_change"].idxmax()]
     return (
-        f"Without an oracle, {best[label]} change off-center by {_number(best['off_center_change'])} points "
-        f"({_number(best['off_center_change_low'])} to {_number(best['off_center_change_high'])}) and the center by "
-        f"{_number(best['center_change'])}"
+        f"Best without an oracle, {best[label]}: {_number(best['off_center_change'])} points off-center "
+        f"({_number(best['off_center_change_low'])} to {_number(best['off_center_change_high'])}), "
+        f"{_number(best['center_change'])} at the center"
     )
 
 

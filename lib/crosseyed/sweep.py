@@ -99,6 +99,23 @@ def read_sweep(path: str | os.PathLike, notebooks: Sequence[str]) -> Sweep:
     return Sweep(tuple(editions), tuple(chosen), tuple(missing))
 
 
+def measuring(folder: Path) -> list[str]:
+    """Name the notebooks that measure a model: all but those that compare the results that a sweep makes.
+
+    Parameters
+    ----------
+    folder : path
+        Folder of the notebooks.
+
+    Returns
+    -------
+    list of str
+        In the order of the chapters.
+    """
+    notebooks = sorted(folder.glob("*.ipynb"))
+    return [path.stem for path in notebooks if "data/results/models" not in path.read_text(encoding="utf-8")]
+
+
 def publish(sweep: Sweep, folder: Path) -> list[str]:
     """Copy the results of the editions that are done to where results are kept.
 
