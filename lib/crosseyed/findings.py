@@ -127,17 +127,19 @@ def tabulate_families(table: pd.DataFrame) -> str:
     Returns
     -------
     str
-        A Markdown table with one row per kind of tower, and below it a list of what is missing and why.
+        A Markdown table with one row per kind of tower, and below it a list of its models, of the poolings that can
+        take the place of its own, and of what is missing and why.
     """
     examples = table["models"].str.split(",| and ", regex=True).str[0]
     kinds = table["family"] + ", pooling by " + table["pooling"] + ", as " + examples
-    columns = [name for name in table if name not in ("family", "pooling", "models", "missing")]
+    columns = [name for name in table if name not in ("family", "pooling", "models", "poolings", "missing")]
     marks = table[columns].replace({"yes": "✓", "no": "–"})
     rows = [["tower", *columns], ["---"] * (1 + len(columns))]
     rows += [[kind, *cells] for kind, cells in zip(kinds, marks.to_numpy(), strict=True)]
     lines = [f"| {' | '.join(row)} |" for row in rows] + [""]
-    for kind, models, missing in zip(kinds, table["models"], table["missing"], strict=True):
-        lines.append(f"- **{kind}** (in all {models})" + (f": {missing}." if missing else "."))
+    for kind, row in zip(kinds, table.itertuples(), strict=True):
+        missing = f" Missing – {row.missing}." if row.missing else ""
+        lines.append(f"- **{kind}**, in all {row.models}. Poolings: {row.poolings}.{missing}")
     return "\n".join(lines)
 
 
