@@ -16,7 +16,10 @@ from crosseyed.errors import InputError
 from crosseyed.files import DATA
 
 FOLDER = DATA / "results" / "models"
-"""Where the repository keeps the results of models."""
+"""Where the repository keeps the results of models.
+
+:meta hide-value:
+"""
 
 _QUANTITIES = ("center_accuracy", "off_center_accuracy", "gap", "bias_index")
 _TEXT, _WHOLE, _NUMBER = "string", "Int64", "Float64"
