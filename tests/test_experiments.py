@@ -84,3 +84,24 @@ def test_trials_of_an_experiment_differ_in_what_it_is_about_alone():
 def test_unknown_experiment_is_told_the_nearest():
     with pytest.raises(InputError, match="did you mean 'origins'"):
         experiments.find_trials("origin")
+
+
+@pytest.mark.parametrize("experiment", experiments.EXPERIMENTS)
+def test_the_tables_of_the_repository_are_those_of_the_trials(experiment):
+    table = pd.read_csv(
+        experiments.results_of(experiment), dtype={"correct": "boolean"}, keep_default_na=False
+    )
+    trials = {each.name: each for each in experiments.find_trials(experiment)}
+    assert set(table["model"]) == set(trials)
+    assert (table[list(COLUMNS)].astype(str) != "").all(axis=None)
+    assert table["correct"].notna().all()
+    assert table.groupby("model")["image"].nunique().nunique() == 1
+    for name, rows in table.groupby("model"):
+        recipe, about = trials[name].recipe, trials[name].about
+        expected = about | {
+            "steps": recipe.steps,
+            "n_objects": recipe.n_objects,
+            "architecture": recipe.architecture,
+        }
+        assert {key: rows[key].iloc[0] for key in expected} == expected
+        assert rows["object"].nunique() == recipe.n_objects
