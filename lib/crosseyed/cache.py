@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from crosseyed.encoder import Encoder
+from crosseyed.encoder import Around, Encoder, Scorer
 from crosseyed.files import CACHE_VARIABLE, atomic_write
 from crosseyed.images import ImageSource, UnreadableImage, map_ahead, read_image
 from crosseyed.models import ClipModel
@@ -31,7 +31,7 @@ class DamagedEntryWarning(UserWarning):
     """An entry of the cache does not hold what was written; it is made anew."""
 
 
-class CachedEncoder(Encoder):
+class CachedEncoder(Around, Encoder):
     """A model whose embeddings of images are kept in a folder.
 
     Everything else is the model's own. A generator of images is encoded without the cache, because it can be read
@@ -48,9 +48,13 @@ class CachedEncoder(Encoder):
     def __init__(self, encoder: ClipModel, folder: str | os.PathLike) -> None:
         self.encoder = encoder
         self.folder = Path(folder)
-        self.name, self.model, self.pretrained = encoder.name, encoder.model, encoder.pretrained
-        self.logit_scale = encoder.logit_scale
+        self.name = encoder.name
         self._model_digest = _digest_model(encoder)
+
+    @property
+    def inner(self) -> Scorer:
+        """The model whose embeddings are kept."""
+        return self.encoder
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Return the embeddings of the texts, as the model does."""

@@ -5,6 +5,7 @@ of an image are combined, or where tokens are weighted by the caption, an image 
 a scorer, and a scorer is all that the protocols ask for.
 """
 
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Protocol, runtime_checkable
 
@@ -63,6 +64,30 @@ class Scorer(Protocol):
             Once, at the end, with the number and the names of the images that could not be read.
         """
         ...
+
+
+class Around(Scorer):
+    """A scorer around another one: the same architecture, weights and scale, asked in another way."""
+
+    @property
+    @abstractmethod
+    def inner(self) -> Scorer:
+        """What this one is around."""
+
+    @property
+    def model(self) -> str:
+        """The architecture or repository, of the model inside."""
+        return self.inner.model
+
+    @property
+    def pretrained(self) -> str:
+        """Where the weights come from, of the model inside."""
+        return self.inner.pretrained
+
+    @property
+    def logit_scale(self) -> float:
+        """Factor from similarity to logit that the model inside has learned."""
+        return self.inner.logit_scale
 
 
 @runtime_checkable

@@ -26,7 +26,7 @@ from statsmodels.stats.multitest import multipletests
 from tqdm import tqdm
 
 from crosseyed import metrics, protocols, stimuli
-from crosseyed.encoder import Encoder, Scorer
+from crosseyed.encoder import Around, Encoder, Scorer
 from crosseyed.errors import InputError, suggest
 from crosseyed.images import ImageSource
 from crosseyed.mitigate import Composed, Ensemble, Location, Mitigation, mitigate
@@ -635,7 +635,7 @@ def _told(candidate: object) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class _Counting(Encoder):
+class _Counting(Around, Encoder):
     """A model that counts its passes, and reads every text once, as no candidate changes the text tower."""
 
     clip_model: ClipModel
@@ -647,16 +647,8 @@ class _Counting(Encoder):
         return self.clip_model.name
 
     @property
-    def model(self) -> str:
-        return self.clip_model.model
-
-    @property
-    def pretrained(self) -> str:
-        return self.clip_model.pretrained
-
-    @property
-    def logit_scale(self) -> float:
-        return self.clip_model.logit_scale
+    def inner(self) -> Scorer:
+        return self.clip_model
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
         new = [text for text in dict.fromkeys(texts) if text not in self.read]
@@ -692,7 +684,7 @@ class _Views(Mitigation):
 
 
 @dataclass(frozen=True, eq=False)
-class _Shown(Scorer):
+class _Shown(Around):
     """A mitigation that changes only the picture: the first of those with the same views has them encoded."""
 
     encoder: Encoder
@@ -705,16 +697,8 @@ class _Shown(Scorer):
         return f"{self.encoder.name}, {self.mitigation.name}"
 
     @property
-    def model(self) -> str:
-        return self.encoder.model
-
-    @property
-    def pretrained(self) -> str:
-        return self.encoder.pretrained
-
-    @property
-    def logit_scale(self) -> float:
-        return self.encoder.logit_scale
+    def inner(self) -> Scorer:
+        return self.encoder
 
     def similarities(
         self, images: Iterable[ImageSource], texts: Sequence[str], *, progress: bool = True
@@ -737,7 +721,7 @@ def _maker_of_views(mitigation: Mitigation) -> Mitigation:
 
 
 @dataclass(frozen=True, eq=False)
-class _Together(Scorer):
+class _Together(Around):
     """One of several re-pooled models of the same tower: the first that is asked answers for all of them."""
 
     pooled: PooledModel
@@ -749,16 +733,8 @@ class _Together(Scorer):
         return self.pooled.name
 
     @property
-    def model(self) -> str:
-        return self.pooled.model
-
-    @property
-    def pretrained(self) -> str:
-        return self.pooled.pretrained
-
-    @property
-    def logit_scale(self) -> float:
-        return self.pooled.logit_scale
+    def inner(self) -> Scorer:
+        return self.pooled
 
     def similarities(
         self, images: Iterable[ImageSource], texts: Sequence[str], *, progress: bool = True

@@ -39,7 +39,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (its usual name)
 from tqdm import tqdm
 
-from crosseyed.encoder import Encoder
+from crosseyed.encoder import Around, Encoder, Scorer
 from crosseyed.errors import InputError, suggest
 from crosseyed.images import ImageSource
 from crosseyed.models import ClipModel
@@ -60,7 +60,7 @@ _AT_ONCE = 256
 
 
 @dataclass(frozen=True, eq=False)
-class HeadedModel(Encoder):
+class HeadedModel(Around, Encoder):
     """A model whose tower is pooled and projected by a head; made by `train_heads` and `untrained`.
 
     Attributes
@@ -91,19 +91,9 @@ class HeadedModel(Encoder):
         return f"{self.clip_model.name}, {self.pooling}"
 
     @property
-    def model(self) -> str:
-        """The architecture or repository of the model."""
-        return self.clip_model.model
-
-    @property
-    def pretrained(self) -> str:
-        """Where the weights of the model come from."""
-        return self.clip_model.pretrained
-
-    @property
-    def logit_scale(self) -> float:
-        """The factor from cosine similarity to logit that the model has learned; heads are trained with it."""
-        return self.clip_model.logit_scale
+    def inner(self) -> Scorer:
+        """The model that computes."""
+        return self.clip_model
 
     def encode_images(self, images: Iterable[ImageSource], *, progress: bool = True) -> np.ndarray:
         """Return the embeddings of any number of images, as `ClipModel.encode_images` does."""

@@ -22,7 +22,7 @@ import torch
 from scipy.special import logsumexp
 from tqdm import tqdm
 
-from crosseyed.encoder import Encoder, Scorer, UnreadableImagesWarning
+from crosseyed.encoder import Around, Encoder, Scorer, UnreadableImagesWarning
 from crosseyed.errors import InputError, check_choice
 from crosseyed.images import ImageSource, UnreadableImage, check_several, map_ahead, read_image
 from crosseyed.models import ClipModel, report_unreadable
@@ -399,7 +399,7 @@ class Composed(Mitigation):
 
 
 @dataclass(frozen=True, eq=False)
-class Mitigated(Scorer):
+class Mitigated(Around):
     """A model with a mitigation in front of it; made by `mitigate`.
 
     Attributes
@@ -422,19 +422,9 @@ class Mitigated(Scorer):
         return f"{self.scorer.name}, {self.mitigation.name}"
 
     @property
-    def model(self) -> str:
-        """The architecture, of the model itself."""
-        return self.scorer.model
-
-    @property
-    def pretrained(self) -> str:
-        """Where the weights come from, of the model itself."""
-        return self.scorer.pretrained
-
-    @property
-    def logit_scale(self) -> float:
-        """Factor from similarity to logit, of the model itself."""
-        return self.scorer.logit_scale
+    def inner(self) -> Scorer:
+        """The model that the mitigation is put in front of."""
+        return self.scorer
 
     @property
     def clip_model(self) -> ClipModel:
@@ -742,7 +732,7 @@ def check_range(name: str, value: float, low: float, high: float) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class _Asked(Scorer):
+class _Asked(Around):
     """A scorer seen through the `ask` of one mitigation."""
 
     scorer: Scorer
@@ -754,16 +744,8 @@ class _Asked(Scorer):
         return f"{self.scorer.name}, {self.mitigation.name}"
 
     @property
-    def model(self) -> str:
-        return self.scorer.model
-
-    @property
-    def pretrained(self) -> str:
-        return self.scorer.pretrained
-
-    @property
-    def logit_scale(self) -> float:
-        return self.scorer.logit_scale
+    def inner(self) -> Scorer:
+        return self.scorer
 
     def similarities(
         self, images: Iterable[ImageSource], texts: Sequence[str], *, progress: bool = True

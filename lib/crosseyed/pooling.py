@@ -42,7 +42,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (its usual name)
 
 from crosseyed.adapters import AttentionWeights, Calls, TowerAdapter
-from crosseyed.encoder import Encoder
+from crosseyed.encoder import Around, Encoder, Scorer
 from crosseyed.errors import InputError, suggest
 from crosseyed.images import ImageSource
 from crosseyed.models import ClipModel
@@ -109,7 +109,7 @@ class PoolingMethod:
 
 
 @dataclass(frozen=True, eq=False)
-class PooledModel(Encoder):
+class PooledModel(Around, Encoder):
     """A model whose tower is pooled in another way; made by `pool`.
 
     Attributes
@@ -138,19 +138,9 @@ class PooledModel(Encoder):
         return f"{self.clip_model.name}, {self.pooling}"
 
     @property
-    def model(self) -> str:
-        """The architecture or repository of the model."""
-        return self.clip_model.model
-
-    @property
-    def pretrained(self) -> str:
-        """Where the weights of the model come from."""
-        return self.clip_model.pretrained
-
-    @property
-    def logit_scale(self) -> float:
-        """The factor from cosine similarity to logit that the model has learned, with its own pooling."""
-        return self.clip_model.logit_scale
+    def inner(self) -> Scorer:
+        """The model that computes."""
+        return self.clip_model
 
     def encode_images(self, images: Iterable[ImageSource], *, progress: bool = True) -> np.ndarray:
         """Return the embeddings of any number of images, in constant memory beyond them.
