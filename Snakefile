@@ -29,9 +29,9 @@ EDITIONS = {
     )
 }
 
-LIBRARY = sorted(map(str, Path("lib/crosseyed").glob("*.py")))
+LIBRARY = sorted(map(str, Path("lib/crosseyed").rglob("*.py")))
 # These decide how notebooks are run and pages rendered, and nothing of what a notebook computes.
-WORKFLOW = {f"lib/crosseyed/{name}.py" for name in ("book", "claims", "cli", "execution", "lock")}
+WORKFLOW = {"lib/crosseyed/cli.py", *(f"lib/crosseyed/workflow/{name}.py" for name in ("book", "claims", "execution", "lock"))}
 ANALYSIS = [path for path in LIBRARY if path not in WORKFLOW]
 
 
@@ -88,7 +88,7 @@ rule results:
 # downloaded once and not by every notebook at a time.
 rule model:
     input:
-        library="lib/crosseyed/models.py",
+        library="lib/crosseyed/models/loading.py",
         weights=weights,
     output:
         f"{BUILD}/models/{{edition}}.json",
@@ -126,7 +126,7 @@ rule result:
     input:
         model=rules.model.output[0],
         tables=f"{BUILD}/editions/{{edition}}/results/{HEADLINE}",
-        library=[f"lib/crosseyed/{name}.py" for name in ("metrics", "results")],
+        library=[f"lib/crosseyed/{name}.py" for name in ("measure/bootstrap", "workflow/results")],
     output:
         f"{BUILD}/editions/{{edition}}/result.csv",
     params:

@@ -67,7 +67,7 @@ make_venv() {
 bin=
 if [ -n "${CONDA_PREFIX:-}" ]; then
     conda_name=$(basename "${CONDA_DEFAULT_ENV:-$CONDA_PREFIX}")
-    if difference=$("$CONDA_PREFIX/bin/python" -I lib/crosseyed/lock.py requirements.lock 2>&1); then
+    if difference=$("$CONDA_PREFIX/bin/python" -I lib/crosseyed/workflow/lock.py requirements.lock 2>&1); then
         bin=$CONDA_PREFIX/bin
     elif [ "$conda_name" = crosseyed ]; then
         fail "the active conda environment does not hold the versions of requirements.lock ($difference)." \

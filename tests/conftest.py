@@ -8,7 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from crosseyed import models
+from crosseyed.models.clip import ClipModel
+from crosseyed.models.loading import load
 
 TINY_CONFIG = {
     "embed_dim": 32,
@@ -38,6 +39,6 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_clip(tiny_folder: Path) -> models.ClipModel:
+def tiny_clip(tiny_folder: Path) -> ClipModel:
     """The tiny CLIP, loaded."""
-    return models.load(f"local-dir:{tiny_folder}")
+    return load(f"local-dir:{tiny_folder}")

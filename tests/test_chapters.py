@@ -7,11 +7,11 @@ from pathlib import Path
 
 import matplotlib as mpl
 import pytest
-import test_families
-import test_trace
 from matplotlib import pyplot as plt
+from small_models import build_open_clip, build_timm
 
-from crosseyed import files, models
+from crosseyed import files
+from crosseyed.models import loading
 
 mpl.use("Agg")
 
@@ -24,13 +24,13 @@ CHAPTERS = (
     "05_mitigations",
 )
 FAMILIES = {
-    "class token": test_trace.build,
-    "ResNet": test_trace.build,
-    "SigLIP": test_families.build,
-    "EVA-02": test_families.build,
-    "ConvNeXt": test_families.build,
-    "Swin": test_families.build,
-    "FastViT": test_families.build,
+    "class token": build_open_clip,
+    "ResNet": build_open_clip,
+    "SigLIP": build_timm,
+    "EVA-02": build_timm,
+    "ConvNeXt": build_timm,
+    "Swin": build_timm,
+    "FastViT": build_timm,
 }
 SMALL = {
     "n_objects": 4,
@@ -52,8 +52,8 @@ SMALL = {
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_a_chapter_runs_for_a_family(chapter, family, tiny_clip, tmp_path, monkeypatch):
     tower = dataclasses.replace(FAMILIES[family](tiny_clip, family), model=family, name=family)
-    load = models.load
-    monkeypatch.setattr(models, "load", lambda name, **given: tower if name == family else load(name))
+    load = loading.load
+    monkeypatch.setattr(loading, "load", lambda name, **given: tower if name == family else load(name))
     monkeypatch.setenv(files.CACHE_VARIABLE, str(tmp_path / "cache"))
     names = {"__name__": "__main__"}
     for cell in json.loads((NOTEBOOKS / f"{chapter}.ipynb").read_text())["cells"]:

@@ -3,11 +3,13 @@
 import pandas as pd
 import pytest
 
-from crosseyed import metrics, models, protocols
-from crosseyed.cards import GRID_SIZE
+from crosseyed.data.cutouts import objects_of, read_catalogue
+from crosseyed.data.layouts import grid
 from crosseyed.files import DATA
-from crosseyed.stimuli import grid, objects_of, read_catalogue
-from crosseyed.training import RECIPES
+from crosseyed.measure import bootstrap, protocols
+from crosseyed.models.loading import load
+from crosseyed.training.model_card import GRID_SIZE
+from crosseyed.training.recipes import RECIPES
 
 
 @pytest.fixture(scope="module", params=sorted(RECIPES))
@@ -24,7 +26,7 @@ def answers(recipe_name):
         for scene in grid(cutouts, GRID_SIZE, seed=1)
         if scene.center or {scene.placements[0].row, scene.placements[0].col} & {0, GRID_SIZE - 1}
     ]
-    return protocols.grid(models.load(f"pocketclip-{recipe_name}"), scenes, objects_of(cutouts))
+    return protocols.grid(load(f"pocketclip-{recipe_name}"), scenes, objects_of(cutouts))
 
 
 def card_of(recipe_name):
@@ -33,7 +35,7 @@ def card_of(recipe_name):
 
 
 def test_the_model_can_do_what_its_recipe_promises(recipe_name, answers):
-    bias = metrics.center_bias(answers).iloc[0]
+    bias = bootstrap.center_bias(answers).iloc[0]
     assert len(objects_of(read_catalogue())) >= 120
     assert bias["center_accuracy"] >= 75
     if recipe_name == "centered":
@@ -58,4 +60,4 @@ def test_both_models_fit_into_twenty_megabytes_and_have_ten_by_ten_tokens():
     folders = [DATA / "models" / f"pocketclip-{name}" for name in RECIPES]
     size = sum(file.stat().st_size for folder in folders for file in folder.iterdir())
     assert size <= 20e6
-    assert all(min(models.load(folder.name).tower.grid) >= 10 for folder in folders)
+    assert all(min(load(folder.name).tower.grid) >= 10 for folder in folders)

@@ -8,9 +8,9 @@ import open_clip
 import pytest
 import torch
 from PIL import Image
-from test_trace import model_input, pictures, traced
+from small_models import model_input, sample_images, traced
 
-from crosseyed import models
+from crosseyed.models import loading
 
 PAGE = (Path(__file__).parents[1] / "book" / "reading_inside.md").read_text(encoding="utf-8")
 WITH_LIBRARY, WITHOUT = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
@@ -18,8 +18,8 @@ WITH_LIBRARY, WITHOUT = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 def test_the_library_gives_tokens_attention_and_maps(tiny_clip, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    Image.fromarray(pictures()[0]).save("photo.jpg")
-    monkeypatch.setattr(models, "load", lambda model, pretrained: tiny_clip)
+    Image.fromarray(sample_images()[0]).save("photo.jpg")
+    monkeypatch.setattr(loading, "load", lambda model, pretrained: tiny_clip)
     names = {}
     exec(WITH_LIBRARY, names)
     assert names["tokens"].shape == (3, 1, 17, 64)

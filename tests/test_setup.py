@@ -16,7 +16,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import crosseyed
-from crosseyed.lock import differences, pins
+from crosseyed.workflow.lock import differences, pins
 
 ROOT = Path(__file__).parents[1]
 LOCK = (ROOT / "requirements.lock").read_text()
@@ -123,7 +123,7 @@ case "$*" in
     "-c import sys"*) exec "{python}" -c "import sys; sys.version_info = ({tuple}); $2" ;;
     "-m venv"*) mkdir -p .venv/bin && rm -rf .venv/* && mkdir .venv/bin && cp "$0" .venv/bin/python ;;
     "-m pip install"*) exit ${{PIP_STATUS:-0}} ;;
-    "-I lib/crosseyed/lock.py"*) echo "torch 2 is missing"; exit ${{LOCK_STATUS:-0}} ;;
+    "-I lib/crosseyed/workflow/lock.py"*) echo "torch 2 is missing"; exit ${{LOCK_STATUS:-0}} ;;
 esac
 """
 

@@ -15,9 +15,9 @@ import nbformat
 import pandas as pd
 import pytest
 
-from crosseyed.editions import Edition, edition_name
 from crosseyed.errors import InputError
-from crosseyed.execution import NotebookError, execute
+from crosseyed.workflow.editions import Edition, edition_name
+from crosseyed.workflow.execution import NotebookError, execute
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = Path("_build/editions/pocketclip-centered/notebooks")

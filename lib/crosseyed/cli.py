@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crosseyed.editions import BUILD, DEFAULT_MODEL, Description, Edition
 from crosseyed.errors import CrosseyedError, InputError
+from crosseyed.workflow.editions import BUILD, DEFAULT_MODEL, Description, Edition
 
 if TYPE_CHECKING:
     import filelock
@@ -32,6 +32,7 @@ app = typer.Typer(
 )
 
 RecipeName = Annotated[str, typer.Argument(help="centered or uniform.")]
+
 EditionJson = Annotated[str, typer.Option("--edition", help="The edition as JSON.")]
 
 
@@ -50,7 +51,9 @@ def _group() -> None:
 
 @app.command()
 def book(
-    model: Annotated[str, typer.Option(help="Model, as crosseyed.models.load takes it.")] = DEFAULT_MODEL,
+    model: Annotated[
+        str, typer.Option(help="Model, as crosseyed.models.loading.load takes it.")
+    ] = DEFAULT_MODEL,
     pretrained: Annotated[str, typer.Option(help="Pretrained tag of the model.")] = "",
     checkpoint: Annotated[str, typer.Option(help="File with the weights of the model.")] = "",
     cores: Annotated[int | None, typer.Option(help="Cores to use; all, if not given.", min=1)] = None,
@@ -79,7 +82,7 @@ def sweep(
     profile: Annotated[str, typer.Option(help="Snakemake profile, such as profiles/slurm.")] = "",
 ) -> None:
     """Execute the notebooks for many models and keep their results in data/results/models."""
-    from crosseyed import results, sweep
+    from crosseyed.workflow import results, sweep
 
     _require_repository()
     plan = sweep.read_sweep(models, sweep.measuring(Path("notebooks")))
@@ -108,16 +111,18 @@ def sweep(
 def own_data(
     data: Annotated[Path, typer.Argument(help="COCO-format JSON, or CSV with image, caption, x, y.")],
     images: Annotated[Path, typer.Argument(help="Folder of the images.")],
-    model: Annotated[str, typer.Option(help="Model, as crosseyed.models.load takes it.")] = DEFAULT_MODEL,
+    model: Annotated[
+        str, typer.Option(help="Model, as crosseyed.models.loading.load takes it.")
+    ] = DEFAULT_MODEL,
     pretrained: Annotated[str, typer.Option(help="Pretrained tag of the model.")] = "",
     checkpoint: Annotated[str, typer.Option(help="File with the weights of the model.")] = "",
     output: Annotated[Path, typer.Option(help="Folder for tables and figure.")] = BUILD / "own_data",
 ) -> None:
     """Measure the bias of a model on annotated photographs of your own."""
-    from crosseyed import models
-    from crosseyed.own_data import measure
+    from crosseyed.models.loading import load
+    from crosseyed.report.own_data import measure
 
-    clip = models.load(model, pretrained or None, checkpoint=checkpoint or None)
+    clip = load(model, pretrained or None, checkpoint=checkpoint or None)
     typer.echo(measure(clip, data, images, output))
 
 
@@ -133,7 +138,7 @@ def download(
     folder: Annotated[Path | None, typer.Option(help="Where it goes; data/<data set>, if not given.")] = None,
 ) -> None:
     """Fetch a published data set, unless it is on disk."""
-    from crosseyed.datasets import download_whatsup
+    from crosseyed.data.whatsup import download_whatsup
     from crosseyed.files import DATA
 
     typer.echo(f"{dataset} is in {download_whatsup(folder or DATA / dataset)}")
@@ -146,12 +151,14 @@ def train(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Train a PocketCLIP from scratch, or go on where a training was interrupted; write its model card."""
-    from crosseyed import models, training
+    from crosseyed.models.loading import choose_device
+    from crosseyed.training import train
+    from crosseyed.training.recipes import find_recipe
 
-    chosen = training.find_recipe(recipe)
+    chosen = find_recipe(recipe)
     folder = folder or BUILD / "training" / f"pocketclip-{recipe}"
     try:
-        training.train(chosen, folder, device=models.choose_device(device).type)
+        train.train(chosen, folder, device=choose_device(device).type)
     except KeyboardInterrupt:
         typer.echo(f"interrupted; the same command goes on from the last save in {folder}", err=True)
         raise typer.Exit(130) from None
@@ -164,13 +171,15 @@ def card(
     folder: Annotated[Path | None, typer.Option(help="Folder of the model.")] = None,
 ) -> None:
     """Measure a PocketCLIP and write its model card; without a folder, that of the repository."""
-    from crosseyed import cards, models, training
     from crosseyed.files import DATA
+    from crosseyed.models.loading import load
+    from crosseyed.training import model_card
+    from crosseyed.training.recipes import find_recipe
 
-    chosen = training.find_recipe(recipe)
+    chosen = find_recipe(recipe)
     folder = folder or DATA / "models" / f"pocketclip-{recipe}"
-    table = cards.evaluate(models.load(f"local-dir:{folder}"), chosen)
-    typer.echo(cards.write_card(folder, chosen, table).read_text(encoding="utf-8"))
+    table = model_card.evaluate(load(f"local-dir:{folder}"), chosen)
+    typer.echo(model_card.write_card(folder, chosen, table).read_text(encoding="utf-8"))
 
 
 @app.command()
@@ -180,13 +189,14 @@ def experiment(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Train and measure the models of an experiment, or go on with it; renew its table in data/results."""
-    from crosseyed import experiments, models
     from crosseyed.files import write_table
+    from crosseyed.models.loading import choose_device
+    from crosseyed.training import experiments
 
     trials, results = experiments.find_trials(name), experiments.results_of(name)
     folder = folder or BUILD / "experiments" / name
     try:
-        table = experiments.run(trials, folder, device=models.choose_device(device).type)
+        table = experiments.run(trials, folder, device=choose_device(device).type)
     except KeyboardInterrupt:
         typer.echo(f"interrupted; the same command goes on from the last save in {folder}", err=True)
         raise typer.Exit(130) from None
@@ -198,7 +208,7 @@ def experiment(
 def describe(output: Path, edition: EditionJson) -> None:
     """Load the model of an edition and write what it is as JSON."""
     from crosseyed.files import atomic_write
-    from crosseyed.models import load
+    from crosseyed.models.loading import load
 
     wanted = Edition(**json.loads(edition))
     typer.echo(f"loading {wanted.name}", err=True)
@@ -217,7 +227,7 @@ def describe(output: Path, edition: EditionJson) -> None:
 @app.command(hidden=True)
 def execute(notebook: Path, folder: Path, edition: EditionJson) -> None:
     """Execute one notebook into the folder of an edition."""
-    from crosseyed.execution import execute as execute_notebook
+    from crosseyed.workflow.execution import execute as execute_notebook
 
     parameters = Edition(**json.loads(edition)).parameters
     typer.echo(f"executing {notebook}", err=True)
@@ -229,7 +239,7 @@ def execute(notebook: Path, folder: Path, edition: EditionJson) -> None:
 def result(tables: Path, description: Path, output: Path, edition: EditionJson) -> None:
     """Compute the result of an edition from the tables of its first chapter."""
     from crosseyed.files import write_table
-    from crosseyed.results import collect
+    from crosseyed.workflow.results import collect
 
     wanted = Edition(**json.loads(edition))
     write_table(collect(tables, wanted, Description(**json.loads(description.read_text()))), output)
@@ -238,7 +248,7 @@ def result(tables: Path, description: Path, output: Path, edition: EditionJson) 
 @app.command(hidden=True)
 def render(description: Path, folder: Path) -> None:
     """Render the pages and the executed notebooks of an edition as HTML."""
-    from crosseyed.book import render_book
+    from crosseyed.workflow.book import render_book
 
     typer.echo("rendering the book", err=True)
     render_book(Description(**json.loads(description.read_text())), folder)

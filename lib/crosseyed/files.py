@@ -12,12 +12,14 @@ import pandas as pd
 from crosseyed.errors import InputError
 
 DATA = Path(os.environ.get("CROSSEYED_DATA", Path(__file__).parents[2] / "data"))
+
 """The repository's `data` folder; the environment variable CROSSEYED_DATA names another.
 
 :meta hide-value:
 """
 
 CACHE_VARIABLE = "CROSSEYED_CACHE"
+
 """Environment variable that names the folder in which embeddings are kept; without it nothing is kept."""
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

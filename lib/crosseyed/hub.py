@@ -12,6 +12,7 @@ from huggingface_hub.utils import get_session
 from crosseyed.errors import DownloadError
 
 PROBE_SECONDS = 6.0
+
 """How long the Hub may take to answer before it counts as unreachable."""
 
 _Fetched = TypeVar("_Fetched")

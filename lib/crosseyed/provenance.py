@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 COLUMNS = ("crosseyed", "commit", "python", "torch", "open_clip", "device", "date")
+
 """What `stamp` adds to a table."""
 
 

@@ -2,7 +2,8 @@
 
 The model is ViT-B-32 with random weights (memory does not depend on them); the photographs are composed scenes of
 640 × 480 pixels with up to three objects, written with COCO-format annotations. What counts is the resident memory at
-its highest during `crosseyed.own_data.measure` beyond what the process has before it, with model and libraries loaded.
+its highest during `crosseyed.report.own_data.measure` beyond what the process has before it, with model and
+libraries loaded.
 Each number of photographs is measured in a process of its own, because memory once taken is rarely given back. Target:
 2 GB for 5,000 photographs, extrapolated by the growth from the smallest number to the largest.
 
@@ -21,10 +22,11 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from crosseyed import models, own_data
-from crosseyed.coco import write_coco
-from crosseyed.photographer import Dose, snapshot
-from crosseyed.stimuli import objects_of, read_catalogue
+from crosseyed.data.coco import write_coco
+from crosseyed.data.cutouts import objects_of, read_catalogue
+from crosseyed.data.photographer import Dose, snapshot
+from crosseyed.models.loading import load
+from crosseyed.report import own_data
 
 TARGET_IMAGES, TARGET_MB = 5_000, 2_000
 
@@ -54,7 +56,7 @@ def measure(n_images: int) -> tuple[float, float]:
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder:
         file = write_photographs(n_images, Path(folder))
-        clip = models.load("ViT-B-32", random_init=True, device="cpu")
+        clip = load("ViT-B-32", random_init=True, device="cpu")
         until, peaks = threading.Event(), []
         before = psutil.Process().memory_info().rss / 1e6
         watch = threading.Thread(target=peak_above, args=(before, until, peaks))

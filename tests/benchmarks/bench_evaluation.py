@@ -10,7 +10,9 @@ import time
 
 import torch
 
-from crosseyed import catalogue, evaluation, models, redistribution, stimuli
+from crosseyed.data.cutouts import objects_of, read_catalogue
+from crosseyed.mitigations import evaluation, head_suppression, registry, scoring, tasks
+from crosseyed.models.loading import load
 
 TARGET = 180
 
@@ -21,29 +23,29 @@ def main() -> None:
     parser.add_argument("--validation", type=int, default=56, help="objects to choose settings on")
     parser.add_argument("--test", type=int, default=40, help="objects to report on")
     options = parser.parse_args()
-    model = models.load("pocketclip-centered", device="cpu")
-    cutouts = stimuli.read_catalogue(["fluent", "twemoji"])
-    labels = stimuli.objects_of(cutouts)
-    known, new = evaluation.split_objects(cutouts, [options.validation, options.test])
+    model = load("pocketclip-centered", device="cpu")
+    cutouts = read_catalogue(["fluent", "twemoji"])
+    labels = objects_of(cutouts)
+    known, new = tasks.split_objects(cutouts, [options.validation, options.test])
     made = []
     model.clip.visual.register_forward_hook(lambda _, given, __: made.append(len(given[0])))
 
     start, processor = time.perf_counter(), time.process_time()
-    validation = evaluation.make_split(known, labels, protocols=["grid"], cells=1, seed=1)
+    validation = tasks.make_split(known, labels, protocols=["grid"], cells=1, seed=1)
     grid = validation[0]
-    heads = redistribution.center_biased_heads(model, grid.images, grid.table, labels, progress=False)
-    candidates, _ = catalogue.default_candidates(model, heads)
+    heads = head_suppression.center_biased_heads(model, grid.images, grid.table, labels, progress=False)
+    candidates, _ = registry.default_candidates(model, heads)
     tried = evaluation.evaluate(model, candidates, validation, n_timed=0)
     chosen = set(evaluation.choose(tried)["candidate"])
     between = time.perf_counter()
-    best = [each for each in candidates if evaluation.name_of(each) in chosen]
-    test = evaluation.make_split(new, labels, seed=2)
+    best = [each for each in candidates if scoring.name_of(each) in chosen]
+    test = tasks.make_split(new, labels, seed=2)
     table = evaluation.evaluate(model, best, test)
     end, processor = time.perf_counter(), time.process_time() - processor
 
-    tasks = {task.protocol: len(task.images) for task in test}
+    counts = {task.protocol: len(task.images) for task in test}
     counted = (tried["passes"] * len(grid.images)).sum() + (
-        table["passes"] * table["protocol"].map(tasks)
+        table["passes"] * table["protocol"].map(counts)
     ).sum()
     print(f"{torch.get_num_threads()} threads; {len(candidates)} candidates, {len(best)} of them chosen")
     print(

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from crosseyed import metrics
+from crosseyed.measure import bootstrap
 
 N_ROWS, RESAMPLES, LOOP_RESAMPLES = 10_000, 10_000, 50
 
@@ -54,8 +54,8 @@ def main() -> None:
     print(f"{RESAMPLES} resamples of {N_ROWS} rows, best of three runs")
     for n_objects in (130, 1_000, N_ROWS):
         table = table_of(n_objects)
-        accuracy = seconds(lambda table=table: metrics.accuracy(table, resamples=RESAMPLES))
-        bias = seconds(lambda table=table: metrics.center_bias(table, resamples=RESAMPLES))
+        accuracy = seconds(lambda table=table: bootstrap.accuracy(table, resamples=RESAMPLES))
+        bias = seconds(lambda table=table: bootstrap.center_bias(table, resamples=RESAMPLES))
         line = f"{n_objects:>6} objects: accuracy {accuracy:6.3f} s, center_bias {bias:6.3f} s"
         if n_objects <= 1_000:
             loop = seconds(lambda table=table: plain_loop(table)) * RESAMPLES / LOOP_RESAMPLES

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from sklearn.linear_model import Lasso
 
-from crosseyed.lasso import nonnegative_lasso
+from crosseyed.internals.lasso import nonnegative_lasso
 
 N_EMBEDDINGS, N_CONCEPTS, WIDTH = 1_000, 10_000, 512
 N_CLUSTERS, N_USED, NOISE = 500, 12, 0.7

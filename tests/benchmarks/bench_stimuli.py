@@ -8,7 +8,9 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from crosseyed.stimuli import BACKGROUNDS, grid, read_catalogue, sample_objects
+from crosseyed.data.backgrounds import BACKGROUNDS
+from crosseyed.data.cutouts import read_catalogue, sample_objects
+from crosseyed.data.layouts import grid
 
 TARGET = 300
 

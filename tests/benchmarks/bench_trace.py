@@ -14,15 +14,17 @@ import numpy as np
 import open_clip
 import torch
 
-from crosseyed import models
-from crosseyed.towers import describe_tower
-from crosseyed.trace import WANTS, trace
-from crosseyed.training import RECIPES, config_of
+from crosseyed.internals.trace import WANTS, run
+from crosseyed.models.clip import ClipModel
+from crosseyed.models.loading import load
+from crosseyed.models.towers.description import describe_tower
+from crosseyed.training.architecture import config_of
+from crosseyed.training.recipes import RECIPES
 
 TARGET = 1.3
 
 
-def pocket_size(like: models.ClipModel) -> models.ClipModel:
+def pocket_size(like: ClipModel) -> ClipModel:
     """Return a random model with the image tower of a PocketCLIP; its text side plays no role."""
     config = config_of(RECIPES["centered"], 1) | {
         "text_cfg": open_clip.get_model_config("ViT-B-32")["text_cfg"]
@@ -38,16 +40,16 @@ def times(passes: list[Callable[[], object]], repeats: int) -> np.ndarray:
     """Return seconds, (repeats, passes), the passes of a round taken in turn."""
     seconds = np.empty((repeats + 1, len(passes)))
     for taken in seconds:
-        for number, run in enumerate(passes):
+        for number, measured in enumerate(passes):
             start = time.perf_counter()
-            run()
+            measured()
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
             taken[number] = time.perf_counter() - start
     return seconds[1:]  # the first round warms up
 
 
-def report(model: models.ClipModel, n_images: int, repeats: int) -> None:
+def report(model: ClipModel, n_images: int, repeats: int) -> None:
     """Print one line for each choice of activations."""
     images = list(np.zeros((n_images, *model.image_size, 3), np.uint8))
     options = {"batch_size": n_images, "progress": False}
@@ -57,7 +59,7 @@ def report(model: models.ClipModel, n_images: int, repeats: int) -> None:
         "everything, all rows": {"want": WANTS, "attention_rows": "all"},
     }
     plain = [lambda: model.encode_images(images, progress=False)]
-    traced = [lambda wish=wish: next(trace(model, images, **wish, **options)) for wish in wishes.values()]
+    traced = [lambda wish=wish: next(run(model, images, **wish, **options)) for wish in wishes.values()]
     seconds = times(plain + traced, repeats)
     print(f"{model.name}, {n_images} images: plain {1000 * np.median(seconds[:, 0]):.0f} ms")
     for wish, ratio in zip(wishes, np.median(seconds[:, 1:] / seconds[:, :1], axis=0), strict=True):
@@ -69,9 +71,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=32, help="images in the batch")
     parser.add_argument("--repeats", type=int, default=5, help="rounds, after one to warm up")
-    parser.add_argument("--device", default="auto", help="as of crosseyed.models.load")
+    parser.add_argument("--device", default="auto", help="as of crosseyed.models.loading.load")
     options = parser.parse_args()
-    vit = models.load("ViT-B-32", random_init=True, device=options.device)
+    vit = load("ViT-B-32", random_init=True, device=options.device)
     print(
         f"{vit.device}, {torch.get_num_threads()} threads; target {TARGET} for the first line of each model"
     )

@@ -18,8 +18,12 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from crosseyed import datasets, models, protocols
-from crosseyed.stimuli import RELATIONS, pair, read_catalogue, sample_objects, write_whatsup
+from crosseyed.data import whatsup
+from crosseyed.data.cutouts import read_catalogue, sample_objects
+from crosseyed.data.layouts import RELATIONS, pair, write_whatsup
+from crosseyed.measure import protocols
+from crosseyed.models.clip import ClipModel
+from crosseyed.models.loading import load
 
 SIDE = 336
 BATCH = 32
@@ -30,10 +34,10 @@ def write_images(n_images: int, folder: Path) -> pd.DataFrame:
     cutouts = sample_objects(read_catalogue(["fluent"]), -(-n_images // len(RELATIONS)), seed=0)
     for relation in RELATIONS:
         write_whatsup(pair(cutouts, relation, height=SIDE, width=SIDE), folder)
-    return datasets.read_whatsup(folder)
+    return whatsup.read_whatsup(folder)
 
 
-def time_protocol(clip: models.ClipModel, table: pd.DataFrame) -> float:
+def time_protocol(clip: ClipModel, table: pd.DataFrame) -> float:
     """Give the images a second of the protocol as it is."""
     start = time.perf_counter()
     protocols.whatsup(clip, table)
@@ -41,7 +45,7 @@ def time_protocol(clip: models.ClipModel, table: pd.DataFrame) -> float:
 
 
 @torch.inference_mode()
-def time_plain_loop(clip: models.ClipModel, table: pd.DataFrame) -> float:
+def time_plain_loop(clip: ClipModel, table: pd.DataFrame) -> float:
     """Give the images a second of a loop over single images, which encodes four captions for each."""
     start = time.perf_counter()
     for row in table.itertuples():
@@ -53,7 +57,7 @@ def time_plain_loop(clip: models.ClipModel, table: pd.DataFrame) -> float:
 
 
 @torch.inference_mode()
-def time_bare_loop(clip: models.ClipModel, table: pd.DataFrame) -> float:
+def time_bare_loop(clip: ClipModel, table: pd.DataFrame) -> float:
     """Give the images a second of nothing but batched forward passes."""
     images = torch.stack([clip.preprocess(Image.open(path)) for path in table["path"]])
     start = time.perf_counter()
@@ -69,7 +73,7 @@ def main() -> None:
     parser.add_argument("--plain", type=int, default=60, help="how many of them the plain loop runs on")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured; the best counts")
     options = parser.parse_args()
-    clip = models.load("ViT-B-32", random_init=True, device="cpu")
+    clip = load("ViT-B-32", random_init=True, device="cpu")
     with tempfile.TemporaryDirectory() as folder:
         table = write_images(options.images, Path(folder))
         part = table.sample(min(options.plain, len(table)), random_state=0)

@@ -1,0 +1,172 @@
+"""Objects cut out of their background, and the catalogue of them."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from crosseyed.errors import InputError, suggest
+from crosseyed.files import DATA
+
+STYLES = ("fluent", "noto", "twemoji")
+
+_CUTOUT_SUFFIXES = {".png", ".webp"}
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """An object on a transparent ground, as a file.
+
+    Attributes
+    ----------
+    object : str
+        The name a caption would use, such as ``"palm tree"``.
+    category : str
+        The kind of thing, such as ``"plant"``.
+    style : str
+        The rendering it belongs to: ``"fluent"``, ``"noto"``, ``"twemoji"``; ``"own"`` for a user's folder.
+    path : pathlib.Path
+        A PNG or WebP file with an alpha channel.
+    """
+
+    object: str
+    category: str
+    style: str
+    path: Path
+
+
+def read_catalogue(styles: Iterable[str] = STYLES, folder: Path = DATA / "objects") -> list[Cutout]:
+    """Read the catalogue of cut-outs that the project ships.
+
+    Parameters
+    ----------
+    styles : iterable of str
+        The renderings to include, out of ``"fluent"``, ``"noto"`` and ``"twemoji"``.
+    folder : path
+        Folder with ``catalogue.csv`` and the files it names.
+
+    Returns
+    -------
+    list of Cutout
+        In the order of the catalogue: all objects of one style, then of the next.
+
+    Raises
+    ------
+    InputError
+        A style does not exist, or the catalogue is missing.
+    """
+    file = Path(folder) / "catalogue.csv"
+    if not file.is_file():
+        raise InputError(
+            f"{file} is missing; rebuild it with 'python data/objects/build.py' or give the folder with it."
+        )
+    table = pd.read_csv(file)
+    styles, known = list(styles), list(dict.fromkeys(table["style"]))
+    for style in styles:
+        if style not in known:
+            raise InputError(
+                f"Style {style!r} does not exist; the catalogue has {', '.join(known)}{suggest(style, known)}"
+            )
+    rows = table[table["style"].isin(styles)]
+    return [
+        Cutout(row.object, row.category, row.style, Path(folder) / row.file)
+        for row in rows.itertuples(index=False)
+    ]
+
+
+def read_cutout_folder(folder: str | os.PathLike) -> list[Cutout]:
+    """Read a user's own folder of transparent PNG or WebP files in place of the catalogue.
+
+    Parameters
+    ----------
+    folder : path
+        Its files are named after the objects they show; hyphens and underscores stand for spaces.
+
+    Returns
+    -------
+    list of Cutout
+        Sorted by file name; category and style are ``"own"``.
+
+    Raises
+    ------
+    InputError
+        The folder does not exist or has no such file; a file cannot be read or has nothing transparent, or
+        two files show the same object.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder; give a folder of transparent PNG or WebP files.")
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in _CUTOUT_SUFFIXES)
+    if not files:
+        raise InputError(f"{folder} has no PNG or WebP file; put one transparent file per object there.")
+    cutouts = [Cutout(file.stem.replace("-", " ").replace("_", " "), "own", "own", file) for file in files]
+    paths: dict[str, Path] = {}
+    for cutout in cutouts:
+        premultiplied(cutout.path)
+        if cutout.object in paths:
+            raise InputError(
+                f"{paths[cutout.object]} and {cutout.path} both show {cutout.object!r}; keep one of them."
+            )
+        paths[cutout.object] = cutout.path
+    return cutouts
+
+
+def objects_of(cutouts: Sequence[Cutout]) -> list[str]:
+    """List the distinct object names of some cut-outs, in order of first appearance."""
+    return list(dict.fromkeys(cutout.object for cutout in cutouts))
+
+
+def sample_objects(cutouts: Sequence[Cutout], n_objects: int, seed: int) -> list[Cutout]:
+    """Keep all cut-outs of some objects, drawn at random.
+
+    Parameters
+    ----------
+    cutouts : sequence of Cutout
+        What to draw from.
+    n_objects : int
+        How many objects to keep; at least 1 and at most as many as there are.
+    seed : int
+        Decides which.
+
+    Returns
+    -------
+    list of Cutout
+        In their original order.
+
+    Raises
+    ------
+    InputError
+        `n_objects` is out of range.
+    """
+    objects = objects_of(cutouts)
+    if not 1 <= n_objects <= len(objects):
+        raise InputError(
+            f"n_objects is {n_objects}; it must lie between 1 and {len(objects)}, the number of objects."
+        )
+    kept = set(np.random.default_rng(seed).choice(objects, n_objects, replace=False))
+    return [cutout for cutout in cutouts if cutout.object in kept]
+
+
+@lru_cache(maxsize=4096)
+def premultiplied(path: Path) -> Image.Image:
+    """Read a cut-out and trim it to what is drawn; colors are multiplied by alpha for resizing."""
+    try:
+        with Image.open(path) as file:
+            image = file.convert("RGBA")
+    except Exception as error:  # a damaged file can make Pillow's decoders fail in any way
+        raise InputError(
+            f"{path} cannot be read as an image ({error}); replace it by a transparent PNG or WebP file."
+        ) from error
+    drawn = image.getchannel("A").point(lambda alpha: 255 * (alpha >= 8)).getbbox()
+    if drawn is None:
+        raise InputError(f"{path} is wholly transparent; a cut-out must show an object.")
+    if image.getchannel("A").getextrema()[0] == 255:
+        raise InputError(
+            f"{path} has no transparent pixel; a cut-out must be the object alone on a transparent ground."
+        )
+    return image.crop(drawn).convert("RGBa")

@@ -1,0 +1,222 @@
+"""Turn anything that stands for a picture into an upright 8-bit RGB image, and read many ahead of use."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from crosseyed.errors import InputError
+
+ImageSource = str | os.PathLike | Image.Image | np.ndarray | Callable[[], Image.Image | np.ndarray]
+
+"""A file, a Pillow image, an array (height, width, 3) of uint8, or a function that makes one of these two."""
+
+MAX_PIXELS = 2**28 // 3
+
+"""Largest image that is read, about 89 million pixels (256 MiB as RGB): Pillow's own limit."""
+
+MAX_ASPECT = 100
+
+"""Largest ratio of the sides: resizing the short side of a thinner strip to a model's input has no sense."""
+
+_TURNED = {5, 6, 7, 8}  # values of EXIF's orientation that swap width and height
+
+_Item = TypeVar("_Item")
+
+_Result = TypeVar("_Result")
+
+
+class UnreadableImage(InputError):  # noqa: N818 (a state of the image, counted and reported, not a failure)
+    """An image that cannot be read.
+
+    Attributes
+    ----------
+    name : str
+        The file, or what else names the image.
+    reason : str
+        Why it cannot be read.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"Cannot read the image {name!r}: {reason}.")
+        self.name = name
+        self.reason = reason
+
+
+def read_image(source: ImageSource) -> Image.Image:
+    """Read one image as upright RGB.
+
+    The orientation that a camera noted in the EXIF data is applied. Gray, palette and CMYK images are
+    converted, 16-bit gray is reduced to its high byte, transparency is composited on white; of an animation
+    the first frame is taken.
+
+    Parameters
+    ----------
+    source : ImageSource
+        The image.
+
+    Returns
+    -------
+    PIL.Image.Image
+        Mode RGB, loaded.
+
+    Raises
+    ------
+    UnreadableImage
+        The file is missing, empty, damaged or not an image; the image has more than `MAX_PIXELS` pixels, or
+        one side more than `MAX_ASPECT` times the other.
+    InputError
+        `source` is of another kind, or an array of another shape or type.
+    """
+    name = _name(source)
+    if callable(source):
+        try:
+            source = source()
+        except OSError as error:
+            raise UnreadableImage(name, str(error)) from error
+    if isinstance(source, np.ndarray):
+        source = _from_array(source)
+    if isinstance(source, Image.Image):
+        return _readable(name, lambda: _to_rgb(source))
+    if isinstance(source, str | os.PathLike):
+        return _readable(name, lambda: _open(source))
+    raise InputError(
+        f"An image must be a file name, a Pillow image, an array or a function, not {type(source).__name__}."
+    )
+
+
+def check_several(images: Iterable[ImageSource]) -> None:
+    """Refuse a single image where several are expected.
+
+    Parameters
+    ----------
+    images : iterable of ImageSource
+        What was given.
+
+    Raises
+    ------
+    InputError
+        It is a file name or a Pillow image.
+    """
+    if isinstance(images, str | os.PathLike | Image.Image):
+        raise InputError(f"Several images are expected, not one: put {images!r} into a list.")
+
+
+def read_size(path: str | os.PathLike) -> tuple[int, int]:
+    """Read how large the picture in a file is, without decoding its pixels.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    tuple of int
+        Width and height in pixels of what `read_image` would return: upright.
+
+    Raises
+    ------
+    UnreadableImage
+        The file is missing, empty or not an image.
+    """
+
+    def upright_size() -> tuple[int, int]:
+        with Image.open(path) as image:
+            width, height = image.size
+            turned = image.getexif().get(ExifTags.Base.Orientation) in _TURNED
+        return (height, width) if turned else (width, height)
+
+    return _readable(os.fsdecode(path), upright_size)
+
+
+def map_ahead(
+    function: Callable[[_Item], _Result], items: Iterable[_Item], *, workers: int, ahead: int
+) -> Iterator[_Result]:
+    """Apply a function in background threads, a bounded number of items ahead of the consumer.
+
+    Parameters
+    ----------
+    function : callable
+        Applied to every item, in a thread. Its exceptions are raised at the item's turn.
+    items : iterable
+        Consumed in the caller's thread, no further than `ahead` items before the results that were taken.
+    workers : int
+        Number of threads.
+    ahead : int
+        Number of results kept ready or under way.
+
+    Yields
+    ------
+    object
+        The results in the order of the items. Closing the generator, also by an exception in the consumer,
+        drops what is waiting and ends the threads.
+    """
+    executor = ThreadPoolExecutor(workers, thread_name_prefix="crosseyed")
+    pending = deque()
+    try:
+        for item in items:
+            pending.append(executor.submit(function, item))
+            if len(pending) > ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _name(source: ImageSource) -> str:
+    if isinstance(source, str | os.PathLike):
+        return os.fsdecode(source)
+    owner = getattr(source, "__self__", source)  # of a scene's render method: the scene
+    return str(getattr(owner, "filename", "") or getattr(owner, "name", "") or "in memory")
+
+
+def _readable(name: str, read: Callable[[], _Result]) -> _Result:
+    try:
+        return read()
+    except UnidentifiedImageError:
+        reason = "it is not an image of a known format" if os.path.getsize(name) else "the file is empty"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    except Exception as error:  # a damaged file can make Pillow's decoders fail in any way
+        reason = f"{error or type(error).__name__}"
+    raise UnreadableImage(name, reason)
+
+
+def _open(path: str | os.PathLike) -> Image.Image:
+    with Image.open(path) as image:
+        return _to_rgb(image)
+
+
+def _from_array(array: np.ndarray) -> Image.Image:
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
+        raise InputError(
+            f"An image array must be uint8 of shape (height, width, 3), not {array.dtype} {array.shape}."
+        )
+    return Image.fromarray(array)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"its {width} x {height} pixels exceed the limit of {MAX_PIXELS:,}")
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise ValueError(f"one side of its {width} x {height} pixels exceeds {MAX_ASPECT} times the other")
+    image = ImageOps.exif_transpose(image)
+    if image.mode == "RGB" and not image.has_transparency_data:
+        return image
+    if image.mode == "F":
+        raise ValueError("its floating-point pixels have no defined range; save it with 8 or 16 bits")
+    if image.mode.startswith("I"):
+        # Pillow reads 16-bit color by its high byte but would clip 16-bit gray at 255: make them the same
+        image = Image.fromarray((np.asarray(image).clip(0, 65535) // 256).astype(np.uint8))
+    if image.has_transparency_data:
+        background = Image.new("RGBA", image.size, "white")
+        background.alpha_composite(image.convert("RGBA"))
+        image = background
+    return image.convert("RGB")

@@ -1,0 +1,286 @@
+"""Read published images, and one's own in the same naming, into the tables that protocols take."""
+
+import math
+import os
+import re
+import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+from huggingface_hub import snapshot_download
+
+from crosseyed.data.images import UnreadableImage, read_size
+from crosseyed.data.scenes import eccentricity
+from crosseyed.errors import DownloadError, InputError, suggest
+from crosseyed.files import DATA
+from crosseyed.hub import from_hub
+from crosseyed.settings import settings
+
+WHATSUP_REPOSITORY = "oscarchew/clip-cross-eyed-data"
+
+"""Data set on the Hugging Face Hub, by the authors of arXiv 2604.05971."""
+
+RELATIONS = ("on", "under", "left_of", "right_of", "in-front_of", "behind")
+
+"""The relations of What'sUp as its file names spell them; `on` counts as center, the others as off-center."""
+
+_CAPTION_COLUMNS = "image, caption, x, y"
+
+_FOLDER_IN_REPOSITORY = "whatsup_images"
+
+_IMAGE_SUFFIXES = {".jpeg", ".jpg", ".png"}
+
+_NAMING = "<object1>_<relation>_<object2>.jpeg"
+
+# An underscore separates, so only the relation may contain one.
+_NAME = re.compile(r"(?P<object>[^_]+)_(?P<relation>[a-z]+(?:[-_][a-z]+)*)_(?P<object2>[^_]+)")
+
+_PART_OF_RELATION = re.compile(rf"_({'|'.join(RELATIONS)})_")
+
+
+class SkippedFilesWarning(UserWarning):
+    """Some files of a folder are no images of the data set and were left out."""
+
+
+class SkippedRowsWarning(UserWarning):
+    """Some rows of a table of captions cannot be used and were left out."""
+
+
+def read_whatsup(folder: str | os.PathLike) -> pd.DataFrame:
+    """Describe a folder of images in What'sUp's naming, without opening them.
+
+    A file is named ``<object1>_<relation>_<object2>.jpeg`` (or ``.jpg``, ``.png``), for example
+    ``wine-glass_left_of_plate.jpeg``; hyphens in the names of objects stand for spaces. The naming is that of
+    Kamath et al., *What's "up" with vision-language models?* (arXiv 2310.19785). That `on` is center and
+    every other relation off-center is the rule of Chew et al. (arXiv 2604.05971).
+
+    Parameters
+    ----------
+    folder : path
+        Read without its subfolders; hidden files are passed over.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per image, sorted by `image`:
+
+        - `image`: file name;
+        - `path`: where to open it;
+        - `object`, `object2`: the two objects as a caption names them;
+        - `relation`: how the first stands to the second, spelt as in the file name: one of `RELATIONS`, or of
+          one's own;
+        - `center`: whether the relation is `on`.
+
+    Raises
+    ------
+    InputError
+        The folder is missing or empty, or no file in it is an image in this naming.
+
+    Warns
+    -----
+    SkippedFilesWarning
+        Once, at the end, with the number and the names of the files that are left out.
+    """
+    folder = Path(folder)
+    advice = "Fetch the data set with 'crosseyed download whatsup', or give the folder that has the images."
+    if not folder.is_dir():
+        raise InputError(f"There is no folder {str(folder)!r}. {advice}")
+    files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+    if not files:
+        raise InputError(f"The folder {str(folder)!r} has no file in it. {advice}")
+    found = {file: _parse(file) for file in files}
+    skipped = [file.name for file, row in found.items() if row is None]
+    if len(skipped) == len(files):
+        raise InputError(
+            f"Of the {len(files)} files in {str(folder)!r}, the first being {skipped[0]!r}, none is an image "
+            f"named {_NAMING}. Name them so, with hyphens for the spaces in an object's name. {advice}"
+        )
+    if skipped:
+        warnings.warn(
+            f"{len(skipped)} of {len(files)} files in {str(folder)!r} are no images named {_NAMING} and were "
+            f"left out: {', '.join(skipped)}.",
+            SkippedFilesWarning,
+            stacklevel=2,
+        )
+    return pd.DataFrame([row for row in found.values() if row is not None])
+
+
+def read_captions(file: str | os.PathLike, folder: str | os.PathLike | None = None) -> pd.DataFrame:
+    """Read a table that says for each of one's own pictures what it shows and where.
+
+    With the captions as labels this is the question of `crosseyed.measure.protocols.zero_shot`, whose template is then
+    ``"{}"``: does the picture's own caption fit it better than those of all the other pictures?
+
+    Parameters
+    ----------
+    file : path
+        CSV file (UTF-8) with the columns `image` (a path below `folder`), `caption`, and `x`, `y`: where that which
+        the caption names is, as fractions of width and height from the top left corner. Further columns are carried
+        along, unless named like one that is returned.
+    folder : path, optional
+        Where the pictures are; by default the folder of the file.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per picture, in the order of the file: `image`, `path`, `object` (the caption, which takes the place
+        of the object's name), `x`, `y`, `eccentricity` and `center` (whether that is at most 1/3).
+
+    Raises
+    ------
+    InputError
+        The file is missing or no such table, or none of its rows can be used.
+
+    Warns
+    -----
+    SkippedRowsWarning
+        Once, with the number of the rows that are left out, and of each its number (1 for the first below the header)
+        and what is wrong.
+    """
+    file = Path(file)
+    folder = file.parent if folder is None else Path(folder)
+    try:
+        table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"Cannot read {str(file)!r}: {error.strerror or error}.") from error
+    except ValueError as error:  # not UTF-8, or no table
+        raise InputError(
+            f"{str(file)!r} is no table ({error}); save it as CSV in UTF-8 with the columns {_CAPTION_COLUMNS}."
+        ) from error
+    for column in ("image", "caption", "x", "y"):
+        if column not in table:
+            raise InputError(
+                f"{str(file)!r} has no column {column!r}; expected {_CAPTION_COLUMNS}"
+                f"{suggest(column, map(str, table.columns))}"
+            )
+    rows, skipped, seen = [], [], set()
+    for number, row in enumerate(table.to_dict("records"), start=1):
+        try:
+            rows.append(_captioned(row, folder, seen))
+        except InputError as error:
+            skipped.append(f"{number} ({error})")
+    if not rows:
+        first = f" Row {skipped[0]}" if skipped else ""
+        raise InputError(f"None of the {len(table)} rows of {str(file)!r} can be used.{first}")
+    if skipped:
+        warnings.warn(
+            f"{len(skipped)} of {len(table)} rows of {str(file)!r} were left out: {'; '.join(skipped)}.",
+            SkippedRowsWarning,
+            stacklevel=2,
+        )
+    return pd.DataFrame(rows)
+
+
+def download_whatsup(folder: str | os.PathLike = DATA / "whatsup") -> Path:
+    """Fetch What'sUp as the authors of arXiv 2604.05971 publish it, unless it is on disk.
+
+    Parameters
+    ----------
+    folder : path
+        Where the images go. Files that are in it already are taken to be the images.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder, for `read_whatsup`. It appears when everything is there, not before.
+
+    Raises
+    ------
+    DownloadError
+        The Hugging Face Hub cannot be reached, or does not have the data set.
+    InputError
+        The folder cannot be written.
+    """
+    folder = Path(folder)
+    try:
+        if folder.is_dir() and any(folder.iterdir()):
+            return folder
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # beside the folder, so that the last step is a rename
+        with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
+            _fetch_whatsup(temporary, folder).replace(folder)
+    except DownloadError:
+        raise
+    except OSError as error:
+        raise InputError(
+            f"Cannot write the folder {str(folder)!r}: {error.strerror or error}. "
+            "Choose a folder that you may write to, on a disk with free space."
+        ) from error
+    return folder
+
+
+def _parse(file: Path) -> dict | None:
+    """Take a file name apart into a row of the table; None if it is no image in What'sUp's naming."""
+    match = _NAME.fullmatch(file.stem)
+    if match is None or file.suffix.lower() not in _IMAGE_SUFFIXES:
+        return None
+    relation = match["relation"]
+    if relation not in RELATIONS and _PART_OF_RELATION.search(f"_{relation}_"):
+        return None  # the object has an underscore, as in palm_tree_on_table, and would be cut in two
+    return {
+        "image": file.name,
+        "path": str(file),
+        "object": match["object"].replace("-", " "),
+        "object2": match["object2"].replace("-", " "),
+        "relation": relation,
+        "center": relation == "on",
+    }
+
+
+def _captioned(row: dict[str, str], folder: Path, seen: set[str]) -> dict:
+    """Check a row of a table of captions, say where its object is, and remember its image."""
+    row = dict(row)
+    image, caption = row.pop("image").strip(), row.pop("caption").strip()
+    if not image or not caption:
+        raise InputError(f"the {'caption' if image else 'image'} is empty")
+    if image in seen:
+        raise InputError(f"{image!r} is listed above; give every picture one caption")
+    place = [_fraction(row.pop(axis)) for axis in ("x", "y")]
+    try:
+        width, height = read_size(folder / image)
+    except UnreadableImage as error:
+        raise InputError(str(error).removesuffix(".")) from error
+    seen.add(image)
+    distance = eccentricity(*place, height, width)
+    described = {
+        "image": image,
+        "path": str(folder / image),
+        "object": caption,
+        "x": place[0],
+        "y": place[1],
+        "eccentricity": distance,
+        "center": distance <= settings.center_limit,
+    }
+    return described | {column: text for column, text in row.items() if column not in described}
+
+
+def _fraction(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise InputError(f"{text!r} is not between 0 and 1; give x and y as fractions of width and height")
+    return value
+
+
+def _fetch_whatsup(temporary: str, folder: Path) -> Path:
+    """Download the data set below a temporary folder and give the folder with the images."""
+    what = f"the images of What'sUp (folder {_FOLDER_IN_REPOSITORY!r} of the data set {WHATSUP_REPOSITORY})"
+    instead = (
+        f"Without network, get that folder elsewhere and put its files into {str(folder)!r}, "
+        "or give the folder where they are."
+    )
+
+    def fetch() -> Path:
+        patterns = f"{_FOLDER_IN_REPOSITORY}/*"
+        snapshot_download(
+            WHATSUP_REPOSITORY, repo_type="dataset", allow_patterns=patterns, local_dir=temporary
+        )
+        images = Path(temporary) / _FOLDER_IN_REPOSITORY
+        if not images.is_dir():
+            raise FileNotFoundError(f"there is no folder {_FOLDER_IN_REPOSITORY!r} in the data set")
+        return images
+
+    return from_hub(fetch, what, instead)

@@ -1,0 +1,1 @@
+"""What happens inside a tower: traces, attention, decompositions, attributions and probes."""

@@ -1,0 +1,340 @@
+"""Attention as tables: by distance from the image center, on objects, and in sinks."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from crosseyed.errors import InputError
+from crosseyed.internals.attention import (
+    coverage,
+    on_grid,
+    patch_eccentricities,
+    pooled_attention,
+    spatial_attention,
+    spatial_part,
+)
+from crosseyed.internals.trace import Trace
+
+SINK_FACTOR = 3.0
+
+MATCHED = ("object", "style", "size", "background")
+
+_ROUNDING = 1e-9  # a patch center on the edge of two rings stays on its side
+
+
+def entropy(attention: Tensor) -> Tensor:
+    """Measure how widely attention spreads.
+
+    Parameters
+    ----------
+    attention : torch.Tensor, shape (..., tokens)
+        Probabilities.
+
+    Returns
+    -------
+    torch.Tensor, shape (...)
+        Shannon entropy in nats: 0 if one token has all, ln(tokens) if all have the same.
+    """
+    return torch.special.entr(attention).sum(-1)
+
+
+def attention_table(trace: Trace) -> pd.DataFrame:
+    """Summarise each row of pooled attention.
+
+    Parameters
+    ----------
+    trace : Trace
+        Traced with ``want="attention"``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `image` (number in the stream), `layer`, `head` (from 0), and
+
+        - `entropy`: of the whole row, in nats;
+        - `spatial`: share on spatial tokens, in [0, 1]; the rest is on the class or mean token;
+        - `eccentricity`: mean over the attention on the image;
+        - `uniform`: what `eccentricity` would be if all patches had the same.
+
+    Raises
+    ------
+    InputError
+        The trace holds no attention.
+    """
+    places = patch_eccentricities(trace.grid)
+    parts = []
+    for layer, attention in pooled_attention(trace).items():
+        image = spatial_attention(attention, trace.grid, trace.prefix)
+        parts.append(
+            _rows(trace, layer, attention.shape[1]).assign(
+                entropy=_flat(entropy(attention)),
+                spatial=_flat(attention[..., trace.prefix :].sum(-1)),
+                eccentricity=_flat(image @ _like(image, places)),
+            )
+        )
+    return pd.concat(parts, ignore_index=True).assign(uniform=places.mean())
+
+
+def radial_table(trace: Trace, bins: int | Sequence[float] = 6) -> pd.DataFrame:
+    """Compare the attention on the image, ring by ring, with attention that is the same everywhere.
+
+    Parameters
+    ----------
+    trace : Trace
+        Traced with ``want="attention"``.
+    bins : int or sequence of float
+        Number of rings of equal width from eccentricity 0 to 1, or their increasing edges. A ring contains its
+        outer edge, the first also its inner one.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `image` (number in the stream), `layer`, `head` (from 0), and for every ring with patch centers
+
+        - `eccentricity`: mean of the patch centers in the ring; `eccentricity_low`, `eccentricity_high`: edges;
+        - `attention`: share of the attention on the image that falls into the ring;
+        - `uniform`: share of the patches that lie in it;
+        - `relative`: their ratio, 1 where attention is no more and no less than uniform.
+
+    Raises
+    ------
+    InputError
+        The trace holds no attention; `bins` is not valid or leaves patches out.
+    """
+    places = patch_eccentricities(trace.grid)
+    edges, ring = _rings(places, bins)
+    member = np.eye(len(edges) - 1)[ring]  # (patches, rings)
+    filled = member.any(0)
+    member = member[:, filled]
+    rings = pd.DataFrame(
+        {
+            "eccentricity": places @ member / member.sum(0),
+            "eccentricity_low": edges[:-1][filled],
+            "eccentricity_high": edges[1:][filled],
+            "uniform": member.mean(0),
+        }
+    )
+    parts = []
+    for layer, attention in pooled_attention(trace).items():
+        image = spatial_attention(attention, trace.grid, trace.prefix)
+        shares = image @ _like(image, member)
+        rows = _rows(trace, layer, attention.shape[1]).merge(rings, how="cross")
+        parts.append(rows.assign(attention=_flat(shares)))
+    table = pd.concat(parts, ignore_index=True)
+    return table.assign(relative=table["attention"] / table["uniform"])
+
+
+def mask_table(trace: Trace, masks: np.ndarray, about: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Measure how much of the attention on the image is on an object.
+
+    Parameters
+    ----------
+    trace : Trace
+        Traced with ``want="attention"``.
+    masks : numpy.ndarray of bool, shape (batch, height, width)
+        One mask per image of the batch (see `coverage`). Within a patch, attention counts as evenly spread.
+    about : pandas.DataFrame, optional
+        One row per image of the batch, such as the rows ``trace.images`` of a table of single-object scenes;
+        its columns are put before the others.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns of `about`, or else `image` (number in the stream); then `layer`, `head` (from 0), and
+
+        - `share`: of the attention on the image, in [0, 1];
+        - `mask_area`: share of the image that the mask covers;
+        - `relative`: their ratio, 1 if the object gets no more and no less than its area; NaN for an empty mask.
+
+    Raises
+    ------
+    InputError
+        The trace holds no attention; there is not one mask, or row of `about`, per image; masks of another
+        shape, type or other proportions.
+    """
+    covered = coverage(masks, trace.grid).reshape(len(masks), -1)
+    for name, count in {
+        "masks": len(masks),
+        "rows in about": len(trace.images) if about is None else len(about),
+    }.items():
+        if count != len(trace.images):
+            raise InputError(
+                f"{count} {name} for the {len(trace.images)} images of this trace: give one for each, those of "
+                "the numbers trace.images."
+            )
+    parts = []
+    for layer, attention in pooled_attention(trace).items():
+        image = spatial_attention(attention, trace.grid, trace.prefix)
+        shares = torch.einsum("bht,bt->bh", image, _like(image, covered))
+        rows = _rows(trace, layer, attention.shape[1]).assign(share=_flat(shares))
+        rows["mask_area"] = np.repeat(covered.mean(1), attention.shape[1])
+        parts.append(rows)
+    table = pd.concat(parts, ignore_index=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        table["relative"] = table["share"] / table["mask_area"]
+    if about is None:
+        return table
+    described = about.iloc[table["image"] - trace.images.start].reset_index(drop=True)
+    return pd.concat([described, table.drop(columns="image")], axis=1)
+
+
+def center_contrast(table: pd.DataFrame, value: str = "share") -> pd.DataFrame:
+    """Compare the same object at the center and off-center, all else the same.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `mask_table` with columns of scenes: `center` (bool), `object`, `layer`, `head` and `value`.
+    value : str
+        The column to compare.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per layer, head and combination of `MATCHED` columns that occurs at both places: those columns,
+        `center_mean`, `off_center_mean` (means over the images) and `difference`, center minus off-center.
+        `crosseyed.measure.bootstrap.mean` of the difference gives its interval.
+
+    Raises
+    ------
+    InputError
+        A column is missing, or no object occurs at both places.
+    """
+    if missing := [name for name in ("center", "object", "layer", "head", value) if name not in table]:
+        raise InputError(
+            f"The table lacks the columns {', '.join(missing)}; give mask_table the scenes' table."
+        )
+    matched = [*(name for name in MATCHED if name in table), "layer", "head"]
+    place = table["center"].map({True: "center_mean", False: "off_center_mean"})
+    means = table.groupby([*matched, place.rename("place")], observed=True)[value].mean().unstack("place")
+    pairs = means.reindex(columns=["center_mean", "off_center_mean"]).dropna().reset_index()
+    if pairs.empty:
+        raise InputError(
+            "No object occurs both at the center and off-center with the same style, size, background."
+        )
+    pairs.columns.name = None
+    return pairs.assign(difference=pairs["center_mean"] - pairs["off_center_mean"])
+
+
+def sinks(tokens: Tensor, grid: tuple[int, int], prefix: int = 1, factor: float = SINK_FACTOR) -> Tensor:
+    """Find the spatial tokens of exceptional norm.
+
+    Large transformers reuse tokens of uninformative patches to store what concerns the whole image; such tokens
+    stand out by their norm and draw attention (Darcet et al., ICLR 2024, arXiv 2309.16588, who cut at a norm of
+    150 in DINOv2). As norms differ between models and layers, the threshold here is relative.
+
+    Parameters
+    ----------
+    tokens : torch.Tensor, shape (..., tokens, width)
+        Tokens, for instance of all layers.
+    grid : tuple of int
+        Rows and columns of the spatial tokens.
+    prefix : int
+        Number of tokens before them, which are left out.
+    factor : float
+        A token is a sink if its norm exceeds this many times the median norm of the spatial tokens of its image
+        and layer; above 1.
+
+    Returns
+    -------
+    torch.Tensor of bool, shape (..., rows, columns)
+        Where the sinks are.
+
+    Raises
+    ------
+    InputError
+        The number of tokens is not that of prefix and grid; `factor` is not above 1.
+    """
+    if not factor > 1:
+        raise InputError(f"factor is above 1, not {factor}: a multiple of the median norm.")
+    norms = on_grid(tokens.norm(dim=-1), grid, prefix)
+    return norms > factor * _median(norms.flatten(-2))[..., None, None]
+
+
+def sink_table(trace: Trace, factor: float = SINK_FACTOR) -> pd.DataFrame:
+    """Count the sinks and say how far out they lie.
+
+    Parameters
+    ----------
+    trace : Trace
+        Traced with ``want="tokens"``.
+    factor : float
+        See `sinks`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per image and layer (from 0, what enters the first block): `image` (number in the stream),
+        `layer`, and
+
+        - `sinks`: their number; NaN for an image that could not be read;
+        - `largest`: largest norm of a spatial token over the median;
+        - `eccentricity`: mean of the sinks' patch centers; NaN if there are none;
+        - `uniform`: what `eccentricity` would be on average if sinks were anywhere.
+
+    Raises
+    ------
+    InputError
+        The trace holds no tokens; `factor` is not above 1.
+    """
+    if trace.tokens is None:
+        raise InputError('The trace holds no tokens: trace with want=("tokens",).')
+    found = sinks(trace.tokens, trace.grid, trace.prefix, factor).flatten(-2)
+    norms = spatial_part(trace.tokens.norm(dim=-1), trace.grid, trace.prefix)
+    places = patch_eccentricities(trace.grid)
+    number = found.sum(-1).where(norms.isfinite().all(-1), torch.nan)
+    total = found.to(norms) @ _like(norms, places)
+    return pd.DataFrame(
+        {
+            "image": np.tile(trace.images, len(trace.layers)),
+            "layer": np.repeat(trace.layers, len(trace.images)),
+            "sinks": _flat(number),
+            "largest": _flat(norms.amax(-1) / _median(norms)),
+            "eccentricity": _flat(total / number),
+            "uniform": places.mean(),
+        }
+    )
+
+
+def _rows(trace: Trace, layer: int, heads: int) -> pd.DataFrame:
+    """Say in columns which image, layer and head a row is about, the head changing fastest."""
+    images = len(trace.images)
+    return pd.DataFrame(
+        {
+            "image": np.repeat(trace.images, heads),
+            "layer": layer,
+            "head": np.tile(np.arange(heads), images),
+        }
+    )
+
+
+def _like(tensor: Tensor, array: np.ndarray) -> Tensor:
+    return torch.as_tensor(array, dtype=tensor.dtype).to(tensor.device)
+
+
+def _median(values: Tensor) -> Tensor:
+    """Median over the last axis, of an even number the mean of the middle two."""
+    ordered, length = values.sort(-1).values, values.shape[-1]
+    return (ordered[..., (length - 1) // 2] + ordered[..., length // 2]) / 2
+
+
+def _flat(values: Tensor) -> np.ndarray:
+    return values.flatten().cpu().numpy()
+
+
+def _rings(places: np.ndarray, bins: int | Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Edges of the rings, and the ring of each place."""
+    edges = (
+        np.linspace(0, 1, max(bins, 0) + 1) if isinstance(bins, int | np.integer) else np.asarray(bins, float)
+    )
+    if edges.ndim != 1 or len(edges) < 2 or not (np.diff(edges) > 0).all():
+        raise InputError(f"bins are {bins!r}: expected a number of rings, or at least two increasing edges.")
+    if places.min() < edges[0] - _ROUNDING or places.max() > edges[-1] + _ROUNDING:
+        raise InputError(
+            f"bins reach from {edges[0]:g} to {edges[-1]:g}, but the patches from {places.min():g} to "
+            f"{places.max():g}: widen them."
+        )
+    return edges, np.searchsorted(edges[1:-1], places - _ROUNDING, side="left")

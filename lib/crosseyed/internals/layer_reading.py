@@ -1,0 +1,104 @@
+"""What each layer of a tower says about the object, read through the model's own projection."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional as F  # noqa: N812
+
+from crosseyed.data.images import ImageSource
+from crosseyed.errors import InputError
+from crosseyed.internals.decompose import check_covered
+from crosseyed.internals.trace import run
+from crosseyed.models.clip import ClipModel
+from crosseyed.models.towers.registry import adapter_of
+
+SOURCES = ("object", "mean", "pooled")
+
+
+@dataclass(frozen=True, eq=False)
+class LayerReading:
+    """What can be read of each image at every depth, in the order of `SOURCES`.
+
+    Attributes
+    ----------
+    layers : tuple of int
+        Depths, along the first axes.
+    vectors : numpy.ndarray, shape (layers, n_images, sources, width)
+        The mean of the tokens under the object (weighted by how much of each patch it covers), the mean of all
+        spatial tokens, and the pooled token, which only class-token pooling has at all depths: NaN elsewhere.
+    projected : numpy.ndarray, shape (layers, n_images, sources, embed_dim)
+        The same through the final norm and the projection, of length 1. The pooled one of the last depth is the
+        embedding, with any pooling.
+    """
+
+    layers: tuple[int, ...]
+    vectors: np.ndarray
+    projected: np.ndarray
+
+
+def read_layers(
+    model: ClipModel,
+    images: Iterable[ImageSource],
+    covered: np.ndarray,
+    *,
+    batch_size: int | None = None,
+    progress: bool = True,
+) -> LayerReading:
+    """Read the object from the tokens of every layer.
+
+    Projecting tokens of any layer as if they were the last is the *logit lens* (nostalgebraist, *interpreting
+    GPT: the logit lens*, 2020). The projection was trained for the last layer alone, and for the pooled token:
+    what it does not find may still be there, in other coordinates. For that, fit a probe to `vectors`.
+
+    Parameters
+    ----------
+    model : ClipModel
+        The model; it is left as it was.
+    images : iterable of ImageSource
+        The images.
+    covered : numpy.ndarray, shape (n_images, rows, columns)
+        Share of each patch that the object covers, from `crosseyed.internals.attention.coverage` with the grid of
+        ``crosseyed.models.towers.registry.adapter_of(model).grid``. An object that covers no patch is read as NaN.
+    batch_size, progress
+        As for `crosseyed.internals.trace.run`.
+
+    Returns
+    -------
+    LayerReading
+        Of all images; 3 vectors an image and layer.
+
+    Raises
+    ------
+    UnsupportedTower, InputError
+        As `crosseyed.internals.trace.run`; and if the coverage is not (n_images, rows, columns).
+
+    Warns
+    -----
+    UnreadableImagesWarning
+        Once, at the end, if images could not be read; they are NaN.
+    """
+    adapter = adapter_of(model)
+    covered = check_covered(covered, len(covered), adapter.grid)
+    vectors, projected, layers, n_images = [], [], adapter.layers, 0
+    for part in run(model, images, "tokens", batch_size=batch_size, progress=progress):
+        n_images = part.images.stop
+        weights = torch.from_numpy(covered[part.images.start : n_images]).to(part.tokens)
+        if len(weights) != len(part.images):
+            break
+        spatial = part.tokens[:, :, part.prefix :]
+        under = torch.einsum("bt,lbtw->lbw", weights / weights.sum(1, keepdim=True), spatial)
+        pooled = adapter.pooled_token
+        token = torch.full_like(under, torch.nan) if pooled is None else part.tokens[:, :, pooled]
+        read = torch.stack([under, spatial.mean(2), token], 2)
+        through = adapter.project(read)
+        through[-1, :, SOURCES.index("pooled")] = part.embedding
+        vectors.append(read.cpu())
+        projected.append(F.normalize(through, dim=-1).cpu())
+    if n_images != len(covered) or not n_images:
+        count = "more" if n_images > len(covered) else n_images
+        raise InputError(
+            f"covered describes {len(covered)} images, but there are {count}; give a row for each."
+        )
+    return LayerReading(layers, torch.cat(vectors, 1).numpy(), torch.cat(projected, 1).numpy())

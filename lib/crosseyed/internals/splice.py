@@ -1,0 +1,144 @@
+"""Sparse linear concept embeddings (SpLiCE)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from crosseyed.errors import InputError
+from crosseyed.internals.lasso import nonnegative_lasso
+from crosseyed.internals.vocabulary import check_vocabulary
+
+
+def modality_mean(embeddings: np.ndarray) -> np.ndarray:
+    """Return the mean of one modality's embeddings: where its cone of the embedding space points.
+
+    Images and texts of a CLIP lie in two cones (Liang et al., *Mind the Gap*, NeurIPS 2022); an image is compared
+    with concepts after each has lost its modality's mean.
+
+    Parameters
+    ----------
+    embeddings : numpy.ndarray, shape (n, embed_dim)
+        Rows of length 1; rows of NaN (unreadable images) are left out.
+
+    Returns
+    -------
+    numpy.ndarray, shape (embed_dim,)
+        The mean, not of length 1.
+
+    Raises
+    ------
+    InputError
+        There is no row without NaN.
+    """
+    readable = embeddings[~np.isnan(embeddings).any(axis=1)]
+    if not len(readable):
+        raise InputError("There is no embedding to take the mean of; give at least one readable image.")
+    return readable.mean(axis=0, dtype=np.float64).astype(embeddings.dtype)
+
+
+def center(embeddings: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Subtract a modality's mean and scale the rows back to length 1.
+
+    Parameters
+    ----------
+    embeddings : numpy.ndarray, shape (n, embed_dim)
+        Rows of length 1; a row of NaN stays one.
+    mean : numpy.ndarray, shape (embed_dim,)
+        What `modality_mean` gave for many embeddings of the same modality.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n, embed_dim)
+        Rows of length 1.
+
+    Raises
+    ------
+    InputError
+        The mean has another width, or an embedding equals the mean, so that nothing is left of it.
+    """
+    if mean.shape != embeddings.shape[1:]:
+        raise InputError(
+            f"The mean has the shape {mean.shape}, not {embeddings.shape[1:]}; take it from the same model."
+        )
+    rest = embeddings - mean
+    lengths = np.linalg.norm(rest, axis=1, keepdims=True)
+    nothing = np.flatnonzero(lengths < 1e-6)
+    if len(nothing):
+        raise InputError(
+            f"Embedding {nothing[0]} equals the mean, so nothing is left of it; take the mean over many "
+            "different images or concepts."
+        )
+    return rest / lengths
+
+
+def splice(
+    embeddings: np.ndarray,
+    concept_embeddings: np.ndarray,
+    concepts: Sequence[str],
+    image_mean: np.ndarray,
+    *,
+    penalty: float = 0.1,
+    images: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """Write image embeddings as sparse sums of concepts (SpLiCE, Bhalla et al. 2024, section 4).
+
+    Images and concepts lose the mean of their modality and are scaled back to length 1. Then, for every image z and
+    the dictionary C, the weights w ≥ 0 minimise ‖z − w C‖² / 2 + penalty · Σ w.
+
+    Parameters
+    ----------
+    embeddings : numpy.ndarray, shape (n_images, embed_dim)
+        Image embeddings, rows of length 1.
+    concept_embeddings : numpy.ndarray, shape (n_concepts, embed_dim)
+        What `embed_concepts` gave, less what `tell_apart` says the model does not know; their mean is that of the
+        texts.
+    concepts : sequence of str
+        Their names, in the same order (see `check_vocabulary`).
+    image_mean : numpy.ndarray, shape (embed_dim,)
+        `modality_mean` of many images, from which those in question should not be all.
+    penalty : float
+        Positive; the larger, the fewer concepts. Half of what the authors' code calls `l1_penalty`.
+    images : sequence of str, optional
+        Names of the images; by default their numbers from 0.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `image`, `concept`, `weight`; one row for each concept that an image uses (weight > 0), images in the
+        order given, the heaviest concept first. Images that use no concept have no row, nor have unreadable images
+        (embeddings of NaN).
+
+    Raises
+    ------
+    InputError
+        The concepts are no vocabulary; names and embeddings differ in number or width; the penalty is not positive;
+        no image is readable; as `center`.
+
+    Warns
+    -----
+    crosseyed.internals.lasso.LassoWarning
+        As `crosseyed.internals.lasso.nonnegative_lasso`, which solves the problem to a relative 2e-5.
+    """
+    check_vocabulary(concepts)
+    names = np.arange(len(embeddings)) if images is None else np.array(images, dtype=object)
+    for what, given, needed in (
+        ("names of concepts", len(concepts), len(concept_embeddings)),
+        ("names of images", len(names), len(embeddings)),
+    ):
+        if given != needed:
+            raise InputError(f"There are {given} {what} but {needed} embeddings of them; give one for each.")
+    readable = ~np.isnan(embeddings).any(axis=1)
+    weights = nonnegative_lasso(
+        center(embeddings[readable], image_mean),
+        center(concept_embeddings, modality_mean(concept_embeddings)),
+        penalty,
+    ).tocoo()
+    table = pd.DataFrame(
+        {
+            "image": names[readable][weights.row],
+            "concept": np.array(concepts, dtype=object)[weights.col],
+            "weight": weights.data,
+        }
+    )
+    return table.iloc[np.lexsort((-weights.data, weights.row))].reset_index(drop=True)

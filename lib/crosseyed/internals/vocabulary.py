@@ -1,0 +1,227 @@
+"""Which words an image embedding is made of: a concept vocabulary, its embeddings, and SpLiCE.
+
+`vocabulary` lists concepts, `embed_concepts` encodes them once per model, `splice` writes image embeddings as sparse
+sums of them (Bhalla et al., *Interpreting CLIP with Sparse Linear Concept Embeddings*, NeurIPS 2024, arXiv
+2402.10376).
+"""
+
+import hashlib
+import re
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+from sklearn.neighbors import NearestNeighbors
+from wordfreq import top_n_list
+
+from crosseyed.errors import InputError
+from crosseyed.files import atomic_write
+from crosseyed.models.scorer import Encoder
+
+CACHE = Path(__file__).parents[3] / "_build" / "concepts"
+
+"""Folder of the embeddings that have been computed; `make clean` removes it.
+
+:meta hide-value:
+"""
+
+_WORD = re.compile(r"[a-z]{3,}")
+
+_FORMAT = "1"  # of the files in the cache; part of their names
+
+_PROBES = 8
+
+_SAME_TEXT = 0.01  # distance of unit vectors; float16 and another batch size stay far below it
+
+_SAME_EMBEDDING = 1e-3
+
+
+def vocabulary(objects: Sequence[str], size: int = 10_000) -> list[str]:
+    """List concepts: the objects in question, then the most frequent English words.
+
+    Parameters
+    ----------
+    objects : sequence of str
+        Names of objects, such as those of the catalogue; they come first and are kept as they are.
+    size : int
+        Number of concepts in total.
+
+    Returns
+    -------
+    list of str
+        `size` concepts without duplicates. A frequent word has at least three letters a to z and nothing else, and is
+        not one of scikit-learn's English stop words.
+
+    Raises
+    ------
+    InputError
+        The objects are no vocabulary (see `check_vocabulary`) or more than `size`; there are not so many words.
+
+    Notes
+    -----
+    Frequencies come from the package wordfreq (Speer, 2022, https://doi.org/10.5281/zenodo.7199437).
+
+    Examples
+    --------
+    >>> vocabulary(["dog", "alarm clock"], size=5)
+    ['dog', 'alarm clock', 'just', 'like', 'time']
+    """
+    check_vocabulary(objects)
+    if size < len(objects):
+        raise InputError(f"A vocabulary of {size} concepts cannot hold {len(objects)} objects; raise size.")
+    taken = ENGLISH_STOP_WORDS.union(name.lower() for name in objects)
+    words = [word for word in _frequent_words() if word not in taken]
+    if len(objects) + len(words) < size:
+        raise InputError(
+            f"There are {len(objects) + len(words)} objects and English words, not {size}; lower size."
+        )
+    return [*objects, *words[: size - len(objects)]]
+
+
+def check_vocabulary(concepts: Sequence[str]) -> None:
+    """Refuse what is no vocabulary.
+
+    Parameters
+    ----------
+    concepts : sequence of str
+        Words or names of several words.
+
+    Raises
+    ------
+    InputError
+        It is a single text, empty, has a concept that is no text or blank, the same concept twice (upper and lower
+        case and the spaces around it do not count), or nothing but English stop words.
+    """
+    if isinstance(concepts, str) or not len(concepts):
+        raise InputError(f"The vocabulary is {concepts!r}; give a list of at least one concept.")
+    seen: dict[str, str] = {}
+    for concept in concepts:
+        if not isinstance(concept, str) or not concept.strip():
+            raise InputError(f"The vocabulary has {concept!r} as a concept; give texts that are not blank.")
+        key = concept.strip().lower()
+        if key in seen:
+            raise InputError(
+                f"The vocabulary has {concept!r} twice (first as {seen[key]!r}); give every concept once."
+            )
+        seen[key] = concept
+    if all(word in ENGLISH_STOP_WORDS for key in seen for word in key.split()):
+        raise InputError(
+            f"The vocabulary has only stop words, such as {concepts[0]!r}; give words that name something."
+        )
+
+
+def embed_concepts(
+    encoder: Encoder, concepts: Sequence[str], template: str = "{}", folder: Path = CACHE
+) -> np.ndarray:
+    """Encode the concepts as text, or read what the same model gave for them before.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        The model.
+    concepts : sequence of str
+        The vocabulary (see `check_vocabulary`).
+    template : str
+        Caption in which ``{}`` stands for the concept. SpLiCE encodes the bare concept.
+    folder : path
+        Where the embeddings are kept, one file for each model, template and list of concepts. A few concepts are
+        encoded anew each time: if the file does not agree with them, because a model of that name was trained again,
+        or if it is damaged, all are encoded and the file is replaced.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n_concepts, embed_dim)
+        float32 rows of length 1.
+
+    Raises
+    ------
+    InputError
+        The concepts are no vocabulary, the template has not exactly one ``{}``, or the folder is not writable.
+    """
+    check_vocabulary(concepts)
+    if template.count("{}") != 1:
+        raise InputError(
+            f"The template {template!r} must have one '{{}}' for the concept, as in 'a photo of a {{}}'."
+        )
+    texts = [template.replace("{}", concept) for concept in concepts]
+    path = Path(folder) / f"{_file_stem(encoder, texts)}.npz"
+    probes = np.unique(np.linspace(0, len(texts) - 1, _PROBES).astype(int))
+    expected = encoder.encode_texts([texts[probe] for probe in probes])
+    embeddings = _read(path)
+    if (
+        embeddings is None
+        or embeddings.shape != (len(texts), expected.shape[1])
+        or not np.all(np.linalg.norm(embeddings[probes] - expected, axis=1) < _SAME_TEXT)
+    ):
+        embeddings = encoder.encode_texts(texts)
+        with atomic_write(path) as temporary:
+            np.savez(temporary, embeddings=embeddings)
+    return embeddings
+
+
+def tell_apart(embeddings: np.ndarray) -> np.ndarray:
+    """Say which concepts the model distinguishes from every other one.
+
+    A model with a small vocabulary of its own, such as a PocketCLIP, gives all words that it does not know the same
+    embedding. None of them means anything to it, and a dictionary should have none of them.
+
+    Parameters
+    ----------
+    embeddings : numpy.ndarray, shape (n_concepts, embed_dim)
+        Rows of length 1.
+
+    Returns
+    -------
+    numpy.ndarray of bool, shape (n_concepts,)
+        False for a row that another row repeats (to a distance of 0.001).
+    """
+    if len(embeddings) < 2:
+        return np.ones(len(embeddings), dtype=bool)
+    rows = np.asarray(embeddings, dtype=np.float64)  # float32 could not tell such a distance from 0
+    nearest, _ = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(rows).kneighbors()
+    return nearest[:, 0] > _SAME_EMBEDDING
+
+
+def told_apart(encoder: Encoder, names: Sequence[str], template: str) -> tuple[np.ndarray, list[str]]:
+    """Embed concepts and keep those that the model distinguishes; `embed_concepts` and `tell_apart` in one.
+
+    Parameters
+    ----------
+    encoder, names, template
+        As for `embed_concepts`.
+
+    Returns
+    -------
+    embeddings : numpy.ndarray, shape (n_kept, embed_dim)
+        Rows of length 1.
+    kept : list of str
+        Their names.
+    """
+    embeddings = embed_concepts(encoder, names, template)
+    kept = tell_apart(embeddings)
+    return embeddings[kept], [name for name, keep in zip(names, kept, strict=True) if keep]
+
+
+def _frequent_words() -> list[str]:
+    """List the English words that wordfreq knows, the most frequent first."""
+    return [word for word in top_n_list("en", 10**6) if _WORD.fullmatch(word)]
+
+
+def _file_stem(encoder: Encoder, texts: Sequence[str]) -> str:
+    """Name the model and what was encoded; the model's name is there to be read, the digest counts."""
+    content = "\0".join([_FORMAT, encoder.model, encoder.pretrained, *texts])
+    digest = hashlib.sha256(content.encode()).hexdigest()[:16]
+    return re.sub(r"[^\w.-]+", "-", f"{encoder.model}--{encoder.pretrained}--{digest}", flags=re.ASCII)
+
+
+def _read(path: Path) -> np.ndarray | None:
+    """Read embeddings from the cache; None if there are none, or none that can be trusted."""
+    try:
+        with np.load(path, allow_pickle=False) as file:  # the zip archive checks its sums while it is read
+            embeddings = file["embeddings"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
+    return embeddings if embeddings.dtype == np.float32 else None

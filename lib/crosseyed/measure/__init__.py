@@ -1,0 +1,1 @@
+"""What is measured, and with which uncertainty: protocols, intervals, regressions and tests."""

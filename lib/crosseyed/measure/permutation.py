@@ -1,0 +1,237 @@
+"""Permutation and sign-flip tests."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from crosseyed.errors import InputError
+from crosseyed.measure.tables import (
+    ROUNDING,
+    EstimateWarning,
+    as_columns,
+    clusters_of,
+    correct_of,
+    eccentricity_of,
+    group_label,
+    groups_of,
+    is_center,
+    require_both_sides,
+    rows_by,
+    values_of,
+)
+
+
+def permutation_test(
+    table: pd.DataFrame,
+    by: str | Sequence[str] | None = None,
+    *,
+    position: Literal["center", "eccentricity"] = "center",
+    cluster: str = "object",
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Test whether being right is associated with position within objects.
+
+    Under the null hypothesis the positions of an object are exchangeable: they are shuffled among the rows of
+    each object, which keeps how often the object is right and where it stood.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        With columns `correct`, `cluster` and `center` or `eccentricity`.
+    by : str, sequence of str or None
+        Columns whose combinations of values are tested separately.
+    position : {"center", "eccentricity"}
+        The statistic: the center-bias gap (see `center_bias`), or the mean eccentricity of the wrong rows
+        minus that of the right rows. Both are positive where the center is better.
+    cluster : str
+        Column of the objects.
+    resamples : int
+        Number of random shuffles, at least 1; the smallest possible p-value is 1 / (resamples + 1).
+    seed : int
+        Seed of the shuffles.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per group: the columns of `by`; `position`; `statistic` (percentage points for the gap,
+        eccentricity otherwise); `expected`, its mean under the null hypothesis; `p_value`, two-sided; `n`,
+        `n_objects`, `unreadable` as in `accuracy`; and `resamples`.
+
+    Raises
+    ------
+    InputError
+        If the table is empty or lacks a column, an argument is out of range, or a group has no center or no
+        off-center rows.
+
+    Warns
+    -----
+    EstimateWarning
+        If all rows of a group are right, or all wrong, or all at one position: its test is NaN.
+
+    Notes
+    -----
+    The p-value is ``(1 + far) / (1 + resamples)``, where ``far`` counts the shuffles whose
+    statistic is at least as far from its expected value as that of the table; it is never zero (Phipson and
+    Smyth, *Statistical Applications in Genetics and Molecular Biology* 9, 2010). Given its number of right
+    rows and of center rows, the number of right center rows of a shuffled object has the hypergeometric
+    distribution, from which it is drawn directly.
+    """
+    if position not in ("center", "eccentricity"):
+        raise InputError(f"position is {position!r}; expected 'center' or 'eccentricity'")
+    by = as_columns(by)
+    needed = [*by, cluster] + (["eccentricity"] if position == "eccentricity" else [])
+    correct = correct_of(table, needed, resamples=resamples)
+    groups, codes = groups_of(table, by)
+    if position == "center":
+        place = is_center(table).to_numpy(dtype=float)
+        require_both_sides(groups, codes, place == 0)
+    else:
+        place = eccentricity_of(table)
+    objects = clusters_of(table, cluster)
+    tests = []
+    for group in range(len(groups)):
+        rows = codes == group
+        readable = rows & ~np.isnan(correct)
+        right, where = correct[readable], place[readable]
+        if len(np.unique(right)) < 2 or len(np.unique(where)) < 2:
+            reason = "the readable rows are all right, all wrong or all at one position"
+            message = f"no permutation test{group_label(groups, group)}: {reason}"
+            warnings.warn(message, EstimateWarning, stacklevel=2)
+            statistic = expected = p_value = np.nan
+        else:
+            statistic, expected, p_value = _permute(
+                right, where, objects[readable], position, resamples, np.random.default_rng(seed)
+            )
+        tests.append(
+            {
+                "position": position,
+                "statistic": statistic,
+                "expected": expected,
+                "p_value": p_value,
+                "n": len(right),
+                "n_objects": len(np.unique(objects[readable])),
+                "unreadable": np.count_nonzero(rows) - len(right),
+                "resamples": resamples,
+            }
+        )
+    return groups.join(pd.DataFrame(tests))
+
+
+def sign_flip_test(
+    table: pd.DataFrame,
+    value: str,
+    by: str | Sequence[str] | None = None,
+    *,
+    cluster: str = "object",
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Test whether paired differences have a mean other than zero.
+
+    Under the null hypothesis the two sides of a pair are exchangeable, so a difference is as likely with the other
+    sign (Fisher, *The Design of Experiments*, 1935, section 21). Rows of the same object are not independent, so the
+    signs of all differences of an object are flipped together.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        With columns `value` (differences of pairs; NaN where there is none), `cluster` and those of `by`.
+    value : str
+        The differences.
+    by : str, sequence of str or None
+        Columns whose combinations of values are tested separately, on the same flips.
+    cluster : str
+        Column of the objects.
+    resamples : int
+        Number of random flips, at least 1; the smallest possible p-value is 1 / (resamples + 1).
+    seed : int
+        Seed of the flips.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per group: the columns of `by`; `mean`, in the unit of `value`; `p_value`, two-sided and not corrected
+        for the number of groups (NaN in a group without a value); `n`, `n_objects` and `unreadable` as in `mean`; and
+        `resamples`.
+
+    Raises
+    ------
+    InputError
+        As `mean`.
+
+    Notes
+    -----
+    The p-value is ``(1 + far) / (1 + resamples)``, where ``far`` counts the flips whose mean is at least as far from
+    zero as that of the table, as in `permutation_test`.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"object": ["cup", "cup", "dog"], "change": [1.0, 1.0, 1.0]})
+    >>> sign_flip_test(table, "change")["p_value"].round(1).item()  # two objects: four flips, two as far
+    0.5
+    """
+    by = as_columns(by)
+    values = values_of(table, value, [*by, cluster], 0.95, resamples)
+    groups, codes = groups_of(table, by)
+    objects = clusters_of(table, cluster)
+    shape = (objects.max() + 1, len(groups))
+    readable = ~np.isnan(values)
+    cell = (objects * shape[1] + codes)[readable]
+    counts = np.bincount(cell, minlength=np.prod(shape)).reshape(shape)
+    totals = np.bincount(cell, values[readable], np.prod(shape)).reshape(shape)
+    n, observed = counts.sum(axis=0), totals.sum(axis=0)
+    signs = np.random.default_rng(seed).choice([-1.0, 1.0], (resamples, len(totals)))
+    far = (np.abs(signs @ totals) >= np.abs(observed) * (1 - ROUNDING) - ROUNDING).sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        means = observed / n
+    return groups.assign(
+        mean=means,
+        p_value=np.where(n > 0, (1 + far) / (1 + resamples), np.nan),
+        n=n,
+        n_objects=(counts > 0).sum(axis=0),
+        unreadable=np.bincount(codes[~readable], minlength=len(groups)),
+        resamples=resamples,
+    )
+
+
+def _permute(
+    correct: np.ndarray,
+    place: np.ndarray,
+    objects: np.ndarray,
+    position: str,
+    resamples: int,
+    rng: np.random.Generator,
+) -> tuple[float, float, float]:
+    """Return the statistic of `permutation_test`, its mean under the null hypothesis and the p-value.
+
+    `correct` (n,) is 0 or 1; `place` (n,) is 1 at the center and 0 elsewhere, or the eccentricity.
+    """
+    shuffled = np.zeros(resamples)
+    expected = 0.0
+    for rows in rows_by(objects):
+        n_right = int(correct[rows].sum())
+        expected += n_right * place[rows].mean()
+        if position == "center":
+            n_center = int(place[rows].sum())
+            shuffled += rng.hypergeometric(n_center, len(rows) - n_center, n_right, size=resamples)
+        else:
+            places = np.broadcast_to(place[rows], (resamples, len(rows)))
+            shuffled += rng.permuted(places, axis=1)[:, :n_right].sum(axis=1)
+    # The sum of the right rows' places decides the statistic, as all that it is made of besides stays the
+    # same.
+    observed = correct @ place
+    far = np.abs(shuffled - expected) >= np.abs(observed - expected) * (1 - 1e-9) - 1e-9
+    p_value = (1 + np.count_nonzero(far)) / (1 + resamples)
+
+    def statistic(total: float) -> float:
+        right, wrong = correct.sum(), len(correct) - correct.sum()
+        if position == "eccentricity":
+            return (place.sum() - total) / wrong - total / right
+        center = place.sum()
+        return 100 * (total / center - (right - total) / (len(place) - center))
+
+    return statistic(observed), statistic(expected), p_value

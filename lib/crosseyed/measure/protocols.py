@@ -1,0 +1,313 @@
+"""Ask a model the questions of the experiment: which object is it, and which of four captions fits best.
+
+Each protocol takes a scorer, images and the table that describes them, and gives the table back with the
+answers added, one row per image in the same order.
+
+- `zero_shot` (GRID): which of many labels fits an image of one object? `grid` asks it about scenes.
+- `four_captions` (What'sUp): does the caption that names both objects win over those that leave some out?
+  `pair` asks it about scenes, `whatsup` about files.
+
+Both questions come from Chew et al., *Is CLIP Cross-Eyed? Revealing and Mitigating Center Bias in the CLIP
+Family* (arXiv 2604.05971).
+"""
+
+from collections.abc import Iterable, Sequence, Sized
+
+import numpy as np
+import pandas as pd
+from scipy.special import softmax
+
+from crosseyed.data.images import ImageSource
+from crosseyed.data.scenes import Scene, pair_table, scene_table
+from crosseyed.errors import InputError, suggest
+from crosseyed.models.scorer import Scorer
+
+FOUR_CAPTIONS_SCALE = 100.0
+
+"""Factor from cosine similarity to logit in the four-caption protocol, whatever the model has learned."""
+
+UNRELATED_CAPTION = "a cat and a refrigerator"
+
+"""The fourth caption, the same for every image."""
+
+_CHOICES = np.array(["both", "object", "object2", "other"], dtype=object)
+
+_UNREADABLE = "unreadable"
+
+
+def zero_shot(
+    scorer: Scorer,
+    images: Iterable[ImageSource],
+    table: pd.DataFrame,
+    labels: Sequence[str],
+    template: str = "a photo of a {}",
+    protocol: str = "grid",
+) -> pd.DataFrame:
+    """Ask which of many labels fits each image of one object.
+
+    Parameters
+    ----------
+    scorer : Scorer
+        The model in question.
+    images : iterable of ImageSource
+        One for each row of the table, in its order; read one after another and not kept.
+    table : pandas.DataFrame
+        One row per image with the column `object`, the true label; other columns are carried along.
+    labels : sequence of str
+        What the model chooses among: at least two, all distinct, every true label among them.
+    template : str
+        Caption in which ``{}`` stands for the label.
+    protocol : str
+        Value of the column `protocol`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of `table`, numbered from 0, with these columns added:
+
+        - `model`, `pretrained`: as the scorer says; `protocol`;
+        - `choice`: the label whose caption is most similar (of equally similar ones the first),
+          ``"unreadable"`` where the image cannot be read;
+        - `correct`: whether that is the true label (dtype ``boolean``, ``<NA>`` for an unreadable image);
+        - `margin`: logit of the true label minus that of the best other one, positive where correct; a logit
+          is the scorer's `logit_scale` times the cosine (NaN for an unreadable image);
+        - `rank`: place of the true label when all are sorted by similarity, 1 where correct (dtype ``Int64``,
+          ``<NA>`` for an unreadable image).
+
+    Raises
+    ------
+    InputError
+        The table is empty, lacks `object` or has another number of rows than there are images; the labels are
+        fewer than two, repeated or lack a true one; the template has not exactly one ``{}``.
+
+    Warns
+    -----
+    UnreadableImagesWarning
+        By the scorer, naming the images that cannot be read.
+    """
+    _check_table(table, images, ["object"])
+    _check_labels(table["object"], labels)
+    if template.count("{}") != 1:
+        raise InputError(
+            f"The template {template!r} must have one '{{}}' for the label, as in 'a photo of a {{}}'."
+        )
+    captions = [template.replace("{}", label) for label in labels]
+    logits = scorer.logit_scale * _similarities(scorer, images, captions, table)
+    truth = pd.Index(labels).get_indexer(table["object"])
+    order = np.argsort(-logits, axis=1, kind="stable")
+    rank = 1 + np.argmax(order == truth[:, None], axis=1)
+    answers = pd.DataFrame(
+        {
+            "choice": np.array(labels, dtype=object)[order[:, 0]],
+            "correct": pd.array(rank == 1, dtype="boolean"),
+            "margin": _margin(logits, truth),
+            "rank": pd.array(rank, dtype="Int64"),
+        }
+    )
+    return _join(scorer, table, protocol, logits, answers)
+
+
+def four_captions(
+    scorer: Scorer, images: Iterable[ImageSource], table: pd.DataFrame, protocol: str = "whatsup"
+) -> pd.DataFrame:
+    """Ask which of What'sUp's four captions fits each image of two objects.
+
+    The captions are, in this order, ``a {object} and a {object2}``, ``a {object}``, ``a {object2}`` and
+    ``a cat and a refrigerator``. Their probabilities are the softmax of 100 × cosine. The factor 100 belongs
+    to the protocol and is the same for every model, so that probabilities can be compared; the
+    `logit_scale` that a model has learned is not used.
+
+    Parameters
+    ----------
+    scorer : Scorer
+        The model in question.
+    images : iterable of ImageSource
+        One for each row of the table, in its order; read one after another and not kept.
+    table : pandas.DataFrame
+        One row per image with the columns `object` and `object2`; other columns are carried along.
+    protocol : str
+        Value of the column `protocol`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of `table`, numbered from 0, with these columns added:
+
+        - `model`, `pretrained`: as the scorer says; `protocol`;
+        - `choice`: the caption that wins (of equally probable ones the first): ``"both"``, ``"object"``,
+          ``"object2"`` or ``"other"``; ``"unreadable"`` where the image cannot be read;
+        - `correct`: whether that is ``"both"`` (dtype ``boolean``, ``<NA>`` for an unreadable image);
+        - `margin`: 100 × cosine of the first caption minus that of the best other one, positive where correct
+          (NaN for an unreadable image);
+        - `probability`: that of the first caption, in [0, 1] (NaN for an unreadable image).
+
+    Raises
+    ------
+    InputError
+        The table is empty, lacks a column or has another number of rows than there are images.
+
+    Warns
+    -----
+    UnreadableImagesWarning
+        By the scorer, naming the images that cannot be read.
+    """
+    _check_table(table, images, ["object", "object2"])
+    codes, captions = pd.factorize(pd.Series(_four_captions_of(table)))
+    cosines = _similarities(scorer, images, list(captions), table)
+    logits = FOUR_CAPTIONS_SCALE * np.take_along_axis(cosines, codes.reshape(-1, 4), axis=1)
+    winner = logits.argmax(axis=1)
+    answers = pd.DataFrame(
+        {
+            "choice": _CHOICES[winner],
+            "correct": pd.array(winner == 0, dtype="boolean"),
+            "margin": _margin(logits, np.zeros(len(table), dtype=int)),
+            "probability": softmax(logits, axis=1)[:, 0],
+        }
+    )
+    return _join(scorer, table, protocol, logits, answers)
+
+
+def grid(scorer: Scorer, scenes: Sequence[Scene], labels: Sequence[str]) -> pd.DataFrame:
+    """Ask `zero_shot` about scenes of one object each, such as those of `crosseyed.data.layouts.grid`.
+
+    Parameters
+    ----------
+    scorer : Scorer
+        The model in question.
+    scenes : sequence of Scene
+        Drawn one after another as the scorer asks for them.
+    labels : sequence of str
+        What the model chooses among.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per scene: the columns of `crosseyed.data.scenes.scene_table` and those that `zero_shot` adds.
+
+    Raises
+    ------
+    InputError
+        As `zero_shot`; a scene has not exactly one object.
+    """
+    return zero_shot(scorer, [scene.render for scene in scenes], scene_table(scenes), labels)
+
+
+def pair(scorer: Scorer, scenes: Sequence[Scene]) -> pd.DataFrame:
+    """Ask `four_captions` about the scenes of `crosseyed.data.layouts.pair`.
+
+    Parameters
+    ----------
+    scorer : Scorer
+        The model in question.
+    scenes : sequence of Scene
+        Drawn one after another as the scorer asks for them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per scene: the columns of `crosseyed.data.scenes.pair_table` and those that `four_captions` adds.
+
+    Raises
+    ------
+    InputError
+        There is no scene.
+    """
+    return four_captions(scorer, [scene.render for scene in scenes], pair_table(scenes), protocol="pair")
+
+
+def whatsup(scorer: Scorer, table: pd.DataFrame) -> pd.DataFrame:
+    """Ask `four_captions` about files in What'sUp's naming.
+
+    Parameters
+    ----------
+    scorer : Scorer
+        The model in question.
+    table : pandas.DataFrame
+        What `crosseyed.data.whatsup.read_whatsup` returned, or some of its rows.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per file: the columns of the table and those that `four_captions` adds.
+
+    Raises
+    ------
+    InputError
+        The table is empty or lacks a column.
+    """
+    _check_columns(table, ["path"])
+    return four_captions(scorer, list(table["path"]), table)
+
+
+def _four_captions_of(table: pd.DataFrame) -> list[str]:
+    """Write the captions of all rows: four of the first row, four of the second, and so on."""
+    return [
+        caption
+        for first, second in zip(table["object"], table["object2"], strict=True)
+        for caption in (f"a {first} and a {second}", f"a {first}", f"a {second}", UNRELATED_CAPTION)
+    ]
+
+
+def _similarities(
+    scorer: Scorer, images: Iterable[ImageSource], texts: Sequence[str], table: pd.DataFrame
+) -> np.ndarray:
+    """Compare one image per row of the table with all texts."""
+    similarities = scorer.similarities(images, texts)
+    _check_count(len(similarities), table)
+    return similarities
+
+
+def _margin(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Give the true logit minus the best other one, per row of (n, labels)."""
+    rows = np.arange(len(logits))
+    others = logits.copy()
+    others[rows, truth] = -np.inf
+    return logits[rows, truth] - others.max(axis=1)
+
+
+def _join(
+    scorer: Scorer, table: pd.DataFrame, protocol: str, logits: np.ndarray, answers: pd.DataFrame
+) -> pd.DataFrame:
+    """Add the answers to the table; none for images that could not be read, whose logits are NaN."""
+    unreadable = np.isnan(logits).any(axis=1)
+    answers.loc[unreadable] = pd.NA
+    answers.loc[unreadable, "choice"] = _UNREADABLE
+    asked = {"model": scorer.model, "pretrained": scorer.pretrained, "protocol": protocol}
+    return table.reset_index(drop=True).assign(**asked, **answers)
+
+
+def _check_table(table: pd.DataFrame, images: Iterable[ImageSource], columns: Sequence[str]) -> None:
+    _check_columns(table, columns)
+    if isinstance(images, Sized):  # of an iterator, the number is known only at the end
+        _check_count(len(images), table)
+
+
+def _check_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
+    if table.empty:
+        raise InputError("The table of images is empty; give at least one image.")
+    for column in columns:
+        if column not in table:
+            raise InputError(
+                f"The table of images has no column {column!r}; it has {', '.join(map(str, table.columns))}"
+                f"{suggest(column, map(str, table.columns))}"
+            )
+
+
+def _check_count(n_images: int, table: pd.DataFrame) -> None:
+    if n_images != len(table):
+        raise InputError(
+            f"There are {n_images} images but {len(table)} rows in their table; give one row per image."
+        )
+
+
+def _check_labels(truth: pd.Series, labels: Sequence[str]) -> None:
+    if len(labels) < 2:
+        raise InputError(f"There are {len(labels)} labels to choose among; give at least two.")
+    repeated = [label for label, count in pd.Series(list(labels)).value_counts().items() if count > 1]
+    if repeated:
+        raise InputError(f"The label {repeated[0]!r} is given more than once; give every label once.")
+    for label in truth.unique():
+        if label not in labels:
+            raise InputError(
+                f"The object {label!r} is not among the {len(labels)} labels{suggest(str(label), labels)}"
+            )

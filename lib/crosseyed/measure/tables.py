@@ -1,0 +1,204 @@
+"""What every estimate checks of its table, and how it groups the rows."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from crosseyed.errors import InputError, suggest
+from crosseyed.settings import settings
+
+# Equal eccentricities differ in their last digits after a detour over x and y; no
+# object may change sides for that.
+ROUNDING = 1e-9
+
+
+class EstimateWarning(UserWarning):
+    """An interval or a slope cannot be computed from this table and is NaN; the message says why."""
+
+
+def is_center(table: pd.DataFrame) -> pd.Series:
+    """Say which rows count as center.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        With a column `center` (bool), or else `eccentricity` (in [0, 1]).
+
+    Returns
+    -------
+    pandas.Series of bool
+        Named `center`, with the table's index: the column `center` where the protocol defines it (What'sUp,
+        the grid's middle cell), otherwise whether the eccentricity is at most 1/3 (`settings.center_limit`).
+
+    Raises
+    ------
+    InputError
+        If neither column exists, or it has missing or impossible values.
+
+    Examples
+    --------
+    >>> is_center(pd.DataFrame({"eccentricity": [0.0, 0.3, 0.8]})).tolist()
+    [True, True, False]
+    """
+    if "center" in table:
+        return _boolean(table, "center", missing_allowed=False).astype(bool)
+    if "eccentricity" not in table:
+        raise InputError(
+            "table has neither a column 'center' nor 'eccentricity', so center and off-center cannot be told "
+            "apart; add one of them"
+        )
+    return pd.Series(
+        eccentricity_of(table) <= settings.center_limit + ROUNDING, index=table.index, name="center"
+    )
+
+
+def as_columns(by: str | Sequence[str] | None) -> list[str]:
+    """Return the names of grouping columns as a list without repeats."""
+    if by is None:
+        return []
+    return [by] if isinstance(by, str) else list(dict.fromkeys(by))
+
+
+def require_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Raise InputError unless the table has rows and all the columns."""
+    for column in columns:
+        if column not in table:
+            raise InputError(
+                f"table has no column {column!r}{suggest(str(column), map(str, table.columns))} "
+                f"(its columns are {', '.join(map(str, table.columns)) or 'none'})"
+            )
+    if table.empty:
+        raise InputError("table has no rows; there is nothing to measure")
+
+
+def check_resampling(confidence: float, resamples: int) -> None:
+    """Raise InputError unless confidence and number of resamples are possible."""
+    if not 0 < confidence < 1:
+        raise InputError(f"confidence is {confidence!r}; expected a number between 0 and 1, such as 0.95")
+    if isinstance(resamples, bool) or not isinstance(resamples, int | np.integer) or resamples < 1:
+        raise InputError(f"resamples is {resamples!r}; expected a whole number, at least 1, such as 10000")
+
+
+def correct_of(
+    table: pd.DataFrame, columns: Sequence[str], confidence: float = 0.95, resamples: int = 1
+) -> np.ndarray:
+    """Check the arguments that most functions share and return `correct` as float (n,): 0, 1 or NaN."""
+    check_resampling(confidence, resamples)
+    require_columns(table, [*columns, "correct"])
+    return _boolean(table, "correct", missing_allowed=True).to_numpy(dtype=float, na_value=np.nan)
+
+
+def values_of(
+    table: pd.DataFrame, value: str, columns: Sequence[str], confidence: float, resamples: int
+) -> np.ndarray:
+    """Check the arguments of functions on any quantity and return it as float (n,), NaN where there is none."""
+    check_resampling(confidence, resamples)
+    require_columns(table, [*columns, value])
+    try:
+        values = table[value].to_numpy(dtype=float, na_value=np.nan)
+    except (TypeError, ValueError):
+        held = ", ".join(map(str, table[value].dropna().unique()[:3]))
+        raise InputError(f"column {value!r} holds {held}; expected numbers") from None
+    if np.isinf(values).any():
+        raise InputError(f"column {value!r} holds infinite numbers; expected finite ones, or NaN for none")
+    return values
+
+
+def _boolean(table: pd.DataFrame, column: str, *, missing_allowed: bool) -> pd.Series:
+    try:
+        values = table[column].astype("boolean")
+    except (TypeError, ValueError):
+        held = ", ".join(map(str, table[column].dropna().unique()[:3]))
+        missing = " (and <NA> for unreadable images)" if missing_allowed else ""
+        raise InputError(f"column {column!r} holds {held}; expected True and False{missing}") from None
+    if not missing_allowed and values.isna().any():
+        raise InputError(
+            f"column {column!r} is missing in {values.isna().sum()} row(s); fill it or drop them"
+        )
+    return values
+
+
+def _numbers(table: pd.DataFrame, column: str, low: float, high: float, expected: str) -> np.ndarray:
+    values = pd.to_numeric(table[column], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    bad = ~((values >= low) & (values <= high))
+    if bad.any():
+        first = table[column].iloc[np.flatnonzero(bad)[0]]
+        raise InputError(f"column {column!r} holds {first} (in {bad.sum()} row(s)); expected {expected}")
+    return values
+
+
+def eccentricity_of(table: pd.DataFrame) -> np.ndarray:
+    """Return the column `eccentricity` as float (n,) after checking its range."""
+    expected = "distances from the image center between 0 and 1 (half the image diagonal)"
+    return _numbers(table, "eccentricity", 0, 1 + ROUNDING, expected)
+
+
+def positive_of(table: pd.DataFrame, column: str) -> np.ndarray:
+    """Return a column as positive float (n,)."""
+    return _numbers(table, column, np.finfo(float).tiny, np.finfo(float).max, "positive numbers")
+
+
+def ring_edges(bins: int | Sequence[float]) -> np.ndarray:
+    """Return the edges of the rings, (n_rings + 1,), from their number or from edges."""
+    if isinstance(bins, int | np.integer):
+        if bins < 1:
+            raise InputError(f"bins is {bins}; expected at least 1 ring, or the edges of the rings")
+        return np.linspace(0, 1, bins + 1)
+    edges = np.asarray(bins, dtype=float)
+    if edges.ndim != 1 or len(edges) < 2 or not (np.diff(edges) > 0).all():
+        raise InputError(f"bins are {bins!r}; expected a number of rings or at least two increasing edges")
+    return edges
+
+
+def groups_of(table: pd.DataFrame, by: list[str]) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return the groups (n_groups, by), sorted, and each row's group (n_rows,)."""
+    if not by:
+        return pd.DataFrame(index=pd.RangeIndex(1)), np.zeros(len(table), dtype=int)
+    codes = table.groupby(by, dropna=False, observed=True).ngroup().to_numpy()
+    first = np.unique(codes, return_index=True)[1]
+    return table[by].iloc[first].reset_index(drop=True), codes
+
+
+def clusters_of(table: pd.DataFrame, cluster: str) -> np.ndarray:
+    """Return each row's object as a number (n_rows,) from 0 in order of appearance."""
+    codes = pd.factorize(table[cluster])[0]
+    if (codes < 0).any():
+        raise InputError(
+            f"column {cluster!r} is missing in {np.count_nonzero(codes < 0)} row(s); fill it or drop them"
+        )
+    return codes
+
+
+def recode(codes: np.ndarray) -> np.ndarray:
+    """Return the codes renumbered from 0 without holes."""
+    return np.unique(codes, return_inverse=True)[1]
+
+
+def rows_by(codes: np.ndarray) -> list[np.ndarray]:
+    """Return the positions of the rows of each code."""
+    order = np.argsort(codes, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+
+
+def varies_within(values: np.ndarray, objects: np.ndarray) -> np.ndarray:
+    """Say for each row whether its object has more than one value."""
+    by_object = pd.Series(values).groupby(objects)
+    return (by_object.transform("max") > by_object.transform("min")).to_numpy()
+
+
+def require_both_sides(groups: pd.DataFrame, codes: np.ndarray, off_center: np.ndarray) -> None:
+    """Raise InputError unless every group has center and off-center rows."""
+    for name, rows in (("center", ~off_center), ("off-center", off_center)):
+        lacking = np.flatnonzero(np.bincount(codes[rows], minlength=len(groups)) == 0)
+        if len(lacking):
+            raise InputError(
+                f"table has no {name} rows{group_label(groups, lacking[0])}; the gap compares center with "
+                f"off-center rows (column 'center', or else eccentricity at most 1/3)"
+            )
+
+
+def group_label(groups: pd.DataFrame, group: int) -> str:
+    """Return words that name a group, or nothing if the whole table is the group."""
+    row = ", ".join(f"{column} = {groups[column].iloc[group]}" for column in groups)
+    return f" for {row}" if row else ""

@@ -1,0 +1,1 @@
+"""What helps without training: mitigations, poolings and heads, and their evaluation."""

@@ -1,0 +1,249 @@
+"""Which cure helps, at what price, and how sure are we: compare mitigations and poolings on the same pictures.
+
+The study has two steps, on pictures of different objects. On the *validation* split every candidate is asked, and
+of each family, such as cyclic shifts with any number of steps, the best setting is chosen. On the *test* split
+only the chosen ones are asked, and what they change is reported: paired with the plain model picture by picture, with
+intervals that resample objects, and with p-values that are corrected for the number of candidates.
+
+    data = make_split(cutouts, labels, seed=1)
+    table = evaluate(model, candidates, data)
+    chosen = choose(table)
+
+Candidates share what they can. Poolings that differ only after the tower share its run; settings of a mitigation that
+show the same views and combine them in different ways share these, so that three ways to combine nine views cost nine
+passes, not twenty-seven. The passes that are *counted* are those that a candidate would make alone.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from statsmodels.stats.multitest import multipletests
+
+from crosseyed.errors import InputError
+from crosseyed.measure import bootstrap, permutation
+from crosseyed.mitigations.base import Mitigation
+from crosseyed.mitigations.pooling import PooledModel
+from crosseyed.mitigations.scoring import BASELINE, is_told, measure_cost, score_all
+from crosseyed.mitigations.tasks import Task
+from crosseyed.models.clip import ClipModel
+
+"""Name of the plain model among the candidates."""
+
+"""What can become of an object, in the order of `fates`."""
+
+"""Cells along each side of the grid. Views lie on grids of three, so that most objects stand between theirs."""
+
+_SIDES = ("", "_low", "_high")
+
+_COLUMNS = (
+    *("protocol", "candidate", "family", "kind", "oracle", "passes"),
+    *(quantity + side for quantity in ("center", "off_center", "gap") for side in _SIDES),
+    *(f"{quantity}_change{side}" for quantity in ("center", "off_center", "gap") for side in _SIDES),
+    *("center_p", "off_center_p", "gap_p"),
+    *("n_center", "n_off_center", "n_objects", "unreadable", "confidence"),
+)
+
+
+def evaluate(
+    model: ClipModel,
+    candidates: Sequence[Mitigation | PooledModel | str],
+    data: Sequence[Task],
+    *,
+    n_timed: int = 8,
+    confidence: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Compare mitigations and poolings with the plain model, on the same pictures.
+
+    Parameters
+    ----------
+    model : ClipModel
+        The model; left as it was.
+    candidates : sequence of Mitigation, PooledModel or str
+        Mitigations, re-pooled models (`crosseyed.mitigations.pooling.pool`), or names of poolings with their defaults.
+    data : sequence of Task
+        From `make_split`, or `whatsup_task`.
+    n_timed : int
+        Pictures on which the time of each candidate is taken; 0 to take none.
+    confidence, resamples, seed
+        As for `crosseyed.measure.bootstrap.accuracy`.
+    progress : bool
+        Show a progress bar of the candidates if the standard error is a terminal.
+
+    Returns
+    -------
+    pandas.DataFrame
+        What `compare` returns for the answers of `ask_all`, and the column `cost` of `measure_cost` (NaN if no time
+        was taken).
+
+    Raises
+    ------
+    InputError
+        A candidate is none, occurs twice, or cannot be done to this tower.
+    """
+    answers = score_all(model, candidates, data, progress=progress)
+    table = compare(answers, confidence=confidence, resamples=resamples, seed=seed)
+    if not n_timed:
+        return table.assign(cost=np.nan)
+    timed = next((task for task in data if task.locations is not None), data[0])
+    known = [each for each in candidates if timed.locations is not None or not is_told(each)]
+    cost = measure_cost(model, known, timed, n_images=n_timed)
+    return table.merge(cost[["candidate", "cost"]], on="candidate", how="left")
+
+
+def compare(
+    answers: pd.DataFrame, *, confidence: float = 0.95, resamples: int = 10_000, seed: int = 0
+) -> pd.DataFrame:
+    """Measure what each candidate changes against the plain model, on the same pictures.
+
+    Parameters
+    ----------
+    answers : pandas.DataFrame
+        From `ask_all`.
+    confidence, resamples, seed
+        As for `crosseyed.measure.bootstrap.accuracy`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each protocol and candidate, in the order of the answers:
+
+        - `protocol, candidate, family, kind, oracle, passes` as in the answers;
+        - `center, off_center, gap`: accuracies in percent and their difference in percentage points, each with the
+          ends of its interval in columns ending in ``_low`` and ``_high``;
+        - `center_change, off_center_change, gap_change`: the same minus that of the plain model, in percentage
+          points, with intervals, paired by picture and resampled by object;
+        - `center_p, off_center_p, gap_p`: two-sided p-values of these changes
+        (`crosseyed.measure.permutation.sign_flip_test`),
+          corrected by Holm's method (*Scandinavian Journal of Statistics* 6, 1979) for the number of candidates that
+          the protocol compares; NaN for the plain model;
+        - `n_center, n_off_center, n_objects, unreadable, confidence`.
+
+        Columns about off-center and gap are NaN in a protocol without off-center pictures (the control).
+
+    Raises
+    ------
+    InputError
+        The answers lack the plain model, or a candidate was not asked about the same pictures.
+    """
+    parts = []
+    for protocol, rows in answers.groupby("protocol", sort=False):
+        paired = _with_change(rows, protocol)
+        about = paired.drop_duplicates("candidate")[
+            ["protocol", "candidate", "family", "kind", "oracle", "passes"]
+        ]
+        options = {"confidence": confidence, "resamples": resamples, "seed": seed}
+        measured = _levels(paired, options).merge(_changes(paired, options), on="candidate")
+        parts.append(about.merge(measured, on="candidate").reindex(columns=_COLUMNS))
+    return pd.concat(parts, ignore_index=True)
+
+
+def choose(table: pd.DataFrame, most_loss: float = 2.0, protocol: str = "grid") -> pd.DataFrame:
+    """Choose the best setting of each family.
+
+    Among the settings that cost the center at most `most_loss` points it is the one with the highest accuracy
+    off-center; if all cost more, the one that costs least. Of equally good settings it is the one with fewer passes,
+    then the first.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `evaluate`, on validation pictures.
+    most_loss : float
+        Percentage points that the center may lose.
+    protocol : str
+        The protocol to choose by.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The chosen rows, one for each family but the plain model, and the columns `settings` (how many there were to
+        choose from) and `harmless` (whether the loss is within `most_loss`).
+
+    Raises
+    ------
+    InputError
+        The table has no candidate for the protocol.
+    """
+    rows = table[(table["protocol"] == protocol) & (table["candidate"] != BASELINE)]
+    if rows.empty:
+        raise InputError(f"table has no candidate under the protocol {protocol!r}; evaluate some first")
+    rows = rows.assign(harmless=rows["center_change"] >= -most_loss - 1e-9)
+    rows = rows.assign(
+        settings=rows.groupby("family")["candidate"].transform("size"),
+        merit=rows["off_center"].where(rows["harmless"], rows["center_change"]),
+    )
+    best = rows.sort_values(["harmless", "merit", "passes"], ascending=[False, False, True], kind="stable")
+    return best.drop_duplicates("family").sort_index().drop(columns="merit").reset_index(drop=True)
+
+
+def _with_change(rows: pd.DataFrame, protocol: str) -> pd.DataFrame:
+    """Add `change`: 100, 0 or −100 points against the plain model on the same picture."""
+    plain = rows[rows["candidate"] == BASELINE].set_index("image")["correct"]
+    if plain.empty:
+        raise InputError(f"the answers to {protocol!r} lack those of the plain model, {BASELINE!r}")
+    for name, part in rows.groupby("candidate", sort=False):
+        if not part["image"].is_unique or set(part["image"]) != set(plain.index):
+            raise InputError(
+                f"{name!r} was not asked once about each picture of the plain model in {protocol!r}"
+            )
+    correct, before = (
+        values.to_numpy(dtype=float, na_value=np.nan)
+        for values in (rows["correct"], rows["image"].map(plain))
+    )
+    return rows.assign(change=100 * (correct - before))
+
+
+def _levels(paired: pd.DataFrame, options: dict[str, object]) -> pd.DataFrame:
+    """Measure accuracies and gap of each candidate, with intervals."""
+    if paired["center"].all():
+        level = bootstrap.accuracy(paired, "candidate", **options).rename(
+            columns={"accuracy": "center", "low": "center_low", "high": "center_high", "n": "n_center"}
+        )
+        return level.assign(n_off_center=0)
+    level = bootstrap.center_bias(paired, "candidate", **options)
+    return level.drop(columns=level.filter(like="bias_index").columns).rename(
+        columns=lambda name: name.replace("_accuracy", "")
+    )
+
+
+def _changes(paired: pd.DataFrame, options: dict[str, object]) -> pd.DataFrame:
+    """Measure the changes of each candidate, with intervals and corrected p-values."""
+    if paired["center"].all():
+        changes = bootstrap.mean(paired, "change", "candidate", **options).rename(
+            columns={"mean": "center_change", "low": "center_change_low", "high": "center_change_high"}
+        )
+        changes = changes[["candidate", "center_change", "center_change_low", "center_change_high"]]
+    else:
+        changes = bootstrap.center_difference(paired, "change", "candidate", **options).rename(
+            columns=lambda name: name.replace("_mean", "_change").replace("difference", "gap_change")
+        )
+        changes = changes.drop(columns="confidence")
+    for quantity, contrast in _contrasts(paired).items():
+        changes[f"{quantity}_p"] = changes["candidate"].map(_corrected(contrast, options))
+    return changes
+
+
+def _contrasts(paired: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Give rows whose mean `change` is that of the center, off-center and of the gap."""
+    center = paired["center"].astype(bool)
+    contrasts = {"center": paired[center]}
+    if not center.all():
+        n = paired.groupby("candidate")["change"].transform("count")
+        n_side = paired.groupby(["candidate", "center"])["change"].transform("count")
+        weight = np.where(center, 1, -1) * n / n_side
+        contrasts |= {"off_center": paired[~center], "gap": paired.assign(change=paired["change"] * weight)}
+    return contrasts
+
+
+def _corrected(contrast: pd.DataFrame, options: dict[str, object]) -> pd.Series:
+    """Test each candidate's mean change against zero; by candidate, corrected for their number."""
+    flips = {"resamples": options["resamples"], "seed": options["seed"]}
+    tested = permutation.sign_flip_test(contrast, "change", "candidate", **flips)
+    p_values = tested.set_index("candidate")["p_value"].drop(BASELINE).dropna()
+    if len(p_values):
+        p_values[:] = multipletests(p_values, method="holm")[1]
+    return p_values

@@ -1,0 +1,235 @@
+"""Train pooling heads on frozen tokens."""
+
+import copy
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import count
+
+import numpy as np
+import pandas as pd
+import torch
+from open_clip import ClipLoss
+from torch import Tensor
+from tqdm import tqdm
+
+from crosseyed.data.cutouts import Cutout, objects_of
+from crosseyed.data.photographer import Dose, snapshot
+from crosseyed.data.scenes import Scene
+from crosseyed.errors import InputError, suggest
+from crosseyed.internals.trace import stream
+from crosseyed.mitigations.heads import (
+    Head,
+    HeadedModel,
+    batch_of,
+    depth_of,
+    embed_texts,
+    own_attention,
+    supported_heads,
+    tokens_of,
+    untrained,
+)
+from crosseyed.mitigations.pooling import supported
+from crosseyed.models.clip import ClipModel
+
+LEARNING_RATES = (3e-4, 1e-3, 3e-3)
+
+_WEIGHT_DECAY = 0.05
+
+_TEMPLATE = "a photo of a {}"
+
+_AT_ONCE = 256
+
+
+def train_heads(
+    model: ClipModel,
+    cutouts: Sequence[Cutout],
+    validation: Sequence[Cutout],
+    labels: Sequence[str],
+    *,
+    names: Sequence[str] | None = None,
+    scenes_per_object: int = 30,
+    epochs: int = 12,
+    learning_rates: Sequence[float] = LEARNING_RATES,
+    fraction: float | None = None,
+    layer: int = -1,
+    seed: int = 0,
+    progress: bool = True,
+) -> dict[str, HeadedModel]:
+    """Train heads on the tokens of a frozen tower; the tower runs once on each picture, for all heads.
+
+    The tokens are kept in memory, in half precision: ``2 · n_scenes · T · pooled_width`` bytes.
+
+    Parameters
+    ----------
+    model : ClipModel
+        The model; it is left as it is.
+    cutouts : sequence of Cutout
+        What the training pictures show, at uniform positions; at least two objects.
+    validation : sequence of Cutout
+        What the pictures show on which learning rate and number of epochs are chosen; none of the objects of
+        `cutouts`. Half as many pictures of each.
+    labels : sequence of str
+        What the model chooses among on the validation pictures; give those among which it will choose in the test.
+    names : sequence of str, optional
+        The heads; by default all that the tower supports.
+    scenes_per_object : int
+        Training pictures of each object, at least 1. Each batch of the training shows every object once.
+    epochs : int
+        How often each picture is seen at most, at least 1.
+    learning_rates : sequence of float
+        Peak learning rates to choose among; AdamW, falling by a cosine to zero.
+    fraction, layer
+        As for `untrained`.
+    seed : int
+        Decides the pictures and the order in which they are seen.
+    progress : bool
+        Show a progress bar if the standard error is a terminal.
+
+    Returns
+    -------
+    dict of str to HeadedModel
+        By the head's name.
+
+    Raises
+    ------
+    InputError
+        As for `untrained`; fewer than two training objects, objects in both sets or not among the labels; a number out
+        of range.
+    UnsupportedTower
+        The tower is of a family that tracing does not know.
+    """
+    _check(cutouts, validation, labels, scenes_per_object, epochs, learning_rates)
+    names = supported_heads(model) if names is None else names
+    started = {name: untrained(model, name, fraction=fraction, layer=layer) for name in names}
+    depth = depth_of(model, layer)
+    learn = _freeze(model, cutouts, scenes_per_object, depth, [seed, 0], progress)
+    check = _freeze(model, validation, math.ceil(scenes_per_object / 2), depth, [seed, 1], progress)
+    captions = embed_texts(model, learn.captions)
+    texts = embed_texts(model, [_TEMPLATE.format(label) for label in labels])
+    truth = torch.from_numpy(pd.Index(labels).get_indexer(check.objects)).to(model.device)
+    trained = {}
+    bar = tqdm(total=len(names) * len(learning_rates), unit="training", disable=None if progress else True)
+    with bar:
+        for name, start in started.items():
+            attempts = []
+            for rate in learning_rates:
+                head = copy.deepcopy(start.head)
+                losses = _epochs(head, learn, captions, model.logit_scale, rate, epochs, seed)
+                for epoch, loss in zip(count(), losses):
+                    accuracy = _accuracy(head, check, texts, truth)
+                    row = {"learning_rate": rate, "epoch": epoch, "loss": loss, "accuracy": accuracy}
+                    attempts.append((row, copy.deepcopy(head.state_dict())))
+                bar.update()
+            history = pd.DataFrame([row for row, _ in attempts])
+            best = history["accuracy"].idxmax()  # of equally good ones the first
+            start.head.load_state_dict(attempts[best][1])
+            history["chosen"] = history.index == best
+            trained[name] = HeadedModel(model, start.head.requires_grad_(False), history)
+    return trained
+
+
+@dataclass(frozen=True, eq=False)
+class _Frozen:
+    """Pictures as the frozen tower leaves them: those of each object in turn, round after round."""
+
+    tokens: Tensor  # (n_scenes, T, pooled_width), float16
+    attention: Tensor | None  # (n_scenes, T)
+    objects: list[str]
+    captions: list[str]
+    n_objects: int
+
+    def at(self, rows: Tensor | slice) -> tuple[Tensor, Tensor | None]:
+        attention = None if self.attention is None else self.attention[rows]
+        return self.tokens[rows].float(), attention
+
+
+def _freeze(
+    model: ClipModel,
+    cutouts: Sequence[Cutout],
+    scenes_per_object: int,
+    layer: int,
+    seed: list[int],
+    progress: bool,
+) -> _Frozen:
+    """Take pictures of all objects, one after another, and run the tower on them."""
+    names = objects_of(cutouts)
+    shots: list[tuple[Scene, str]] = [
+        snapshot(cutouts, name, Dose(), np.random.default_rng([*seed, turn, number]), max(model.image_size))
+        for turn in range(scenes_per_object)
+        for number, name in enumerate(names)
+    ]
+    reads_attention = "masked max" in supported(model)
+
+    @torch.no_grad()
+    def run(pixels: Tensor, _: int) -> tuple[Tensor, Tensor | None]:
+        batch = batch_of(model, pixels)
+        return tokens_of(batch, layer).half(), own_attention(batch) if reads_attention else None
+
+    parts = stream(model, [scene.render for scene, _ in shots], run, progress=progress)
+    tokens, attention = zip(*parts, strict=True)
+    return _Frozen(
+        tokens=torch.cat(tokens),
+        attention=torch.cat(attention) if reads_attention else None,
+        objects=names * scenes_per_object,
+        captions=[caption for _, caption in shots],
+        n_objects=len(names),
+    )
+
+
+def _epochs(
+    head: Head, data: _Frozen, captions: Tensor, scale: float, rate: float, epochs: int, seed: int
+) -> Iterable[float]:
+    """Train; yield the mean loss after each epoch, and NaN before the first."""
+    yield math.nan
+    optimizer = torch.optim.AdamW(head.parameters(), lr=rate, weight_decay=_WEIGHT_DECAY)
+    rounds = np.arange(len(data.objects)).reshape(-1, data.n_objects)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(rounds))
+    rng, loss_of = np.random.default_rng([seed, 2]), ClipLoss()
+    for _ in range(epochs):
+        losses = []
+        # every object once a batch, so that no caption of another row is true of the picture
+        for rows in torch.from_numpy(rng.permuted(rounds, axis=0)):
+            loss = loss_of(head(*data.at(rows)), captions[rows], torch.tensor(scale, device=captions.device))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            losses.append(loss.item())
+        yield float(np.mean(losses))
+
+
+@torch.no_grad()
+def _accuracy(head: Head, data: _Frozen, texts: Tensor, truth: Tensor) -> float:
+    """Return how often the right one of the texts is nearest, in percent."""
+    places = [slice(start, start + _AT_ONCE) for start in range(0, len(truth), _AT_ONCE)]
+    right = [((head(*data.at(rows)) @ texts.T).argmax(1) == truth[rows]).float() for rows in places]
+    return 100 * torch.cat(right).mean().item()
+
+
+def _check(
+    cutouts: Sequence[Cutout],
+    validation: Sequence[Cutout],
+    labels: Sequence[str],
+    scenes_per_object: int,
+    epochs: int,
+    learning_rates: Sequence[float],
+) -> None:
+    learned, others = objects_of(cutouts), objects_of(validation)
+    if len(learned) < 2 or not others:
+        raise InputError(
+            f"There are {len(learned)} objects to train on and {len(others)} to choose by; give at least 2 and 1."
+        )
+    if both := [name for name in learned if name in others]:
+        raise InputError(
+            f"{both[0]!r} is among the objects to train on and those to choose by; give each to one of them."
+        )
+    for name in others:
+        if name not in labels:
+            raise InputError(f"{name!r} is not among the {len(labels)} labels{suggest(name, labels)}")
+    if scenes_per_object < 1 or epochs < 1:
+        raise InputError(
+            f"scenes_per_object is {scenes_per_object} and epochs {epochs}; each must be at least 1."
+        )
+    if not learning_rates or not all(rate > 0 for rate in learning_rates):
+        raise InputError(f"learning_rates is {learning_rates!r}; give at least one positive number.")

@@ -1,0 +1,484 @@
+"""Train another step from tokens to the embedding, and leave the tower and the text tower as they are.
+
+A training-free pooling (`crosseyed.mitigations.pooling`) hands the rest of the tower a vector that it was never
+trained for. A
+*trained head* has the chance to adapt: it pools the tokens v_t of the frozen tower (the notation is that of
+`crosseyed.mitigations.pooling`) and maps what the tower makes of the pooled vector linearly::
+
+    z = embed(pooled) + D embed(pooled),        embedding = z / |z|
+
+D starts at zero, so an untrained head is the training-free pooling, and what is learned is the change. Three poolings,
+with as many numbers to learn but for the query:
+
+- *average*: the mean of the v_t;
+- *attention*: a learned query q_h for each of `N_HEADS` heads, ``A_ht = softmax_t(q_h · v_t)``; head h averages its own
+  slice of the channels with these weights. (The matrix that would make keys of tokens is absorbed in the query.) The
+  queries start at zero, where this is the average;
+- *masked max*: the maximum of each channel over the tokens to which the tower's own pooling attends most, as
+  Li et al. (ECLIP, arXiv 2209.07046) train it, with a mask that the tower itself provides.
+
+The v_t are made of the last tokens, or of those of an earlier depth. Where a class token is pooled, only that token of
+the last block's output was ever trained, and the tokens that it reads are those one block earlier.
+
+Heads are trained as the tower was: pictures against captions, with the contrastive loss (Radford et al., arXiv
+2103.00020, figure 3). The pictures show one object each, anywhere (`crosseyed.data.photographer.snapshot`);
+captions are
+embedded by the model's own text tower. Learning rate and number of epochs are chosen on pictures of other objects, so
+that a head is not rewarded for learning the training objects by heart.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from crosseyed.data.images import ImageSource
+from crosseyed.errors import InputError, suggest
+from crosseyed.internals.trace import hooked, stream
+from crosseyed.mitigations.pooling import supported
+from crosseyed.mitigations.pooling_methods import POOLINGS, Batch
+from crosseyed.models.clip import ClipModel
+from crosseyed.models.scorer import Encoder, Scorer, ScorerWrapper
+from crosseyed.models.towers.registry import adapter_of
+
+N_HEADS = 4
+
+"""Heads of the attention head; the widths of all towers are multiples of it."""
+
+"""Among which the validation objects choose."""
+
+
+@dataclass(frozen=True, eq=False)
+class HeadedModel(ScorerWrapper, Encoder):
+    """A model whose tower is pooled and projected by a head; made by `train_heads` and `untrained`.
+
+    Attributes
+    ----------
+    clip_model : ClipModel
+        The model that computes; texts are embedded by it unchanged.
+    head : Head
+        What takes the place of the tower's pooling.
+    history : pandas.DataFrame
+        One row per learning rate and epoch, epoch 0 before training: `learning_rate`, `epoch`, `loss` (mean over the
+        epoch; NaN for epoch 0), `accuracy` (percent, on the validation pictures) and `chosen`. Empty if untrained.
+    """
+
+    clip_model: ClipModel
+    head: "Head"
+    history: pd.DataFrame = field(repr=False)
+
+    @property
+    def pooling(self) -> str:
+        """What kind of head it is, e.g. ``"trained average"``: column `pooling` of the tables."""
+        kind = f"{'untrained' if self.history.empty else 'trained'} {self.head.pooling.name}"
+        last = adapter_of(self.clip_model).layers[-1]
+        return kind if self.head.layer == last else f"{kind} (layer {self.head.layer})"
+
+    @property
+    def name(self) -> str:
+        """Name of the model and the head, e.g. ``"pocketclip-centered, trained average"``."""
+        return f"{self.clip_model.name}, {self.pooling}"
+
+    @property
+    def inner(self) -> Scorer:
+        """The model that computes."""
+        return self.clip_model
+
+    def encode_images(self, images: Iterable[ImageSource], *, progress: bool = True) -> np.ndarray:
+        """Return the embeddings of any number of images, as `ClipModel.encode_images` does."""
+        (vectors,) = encode_together([self], images, progress=progress)
+        return vectors
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the embeddings of the texts, which are the model's."""
+        return self.clip_model.encode_texts(texts)
+
+
+def supported_heads(model: ClipModel) -> list[str]:
+    """List the heads that can be put on a model's tower.
+
+    Parameters
+    ----------
+    model : ClipModel
+        A loaded model.
+
+    Returns
+    -------
+    list of str
+        Some of `HEADS`: those whose training-free pooling the tower supports; *attention* wherever *average* is.
+
+    Raises
+    ------
+    UnsupportedTower
+        The tower is of a family that tracing does not know.
+    """
+    able = supported(model)
+    return [name for name, pooling in HEADS.items() if pooling.starts_as in able]
+
+
+def untrained(model: ClipModel, name: str, *, fraction: float | None = None, layer: int = -1) -> HeadedModel:
+    """Put a head on a model that changes nothing but the pooling.
+
+    Parameters
+    ----------
+    model : ClipModel
+        A loaded model; left as it is.
+    name : str
+        One of `supported_heads`.
+    fraction : float, optional
+        For the masked maximum: share of the spatial tokens inside the mask, in (0, 1]; by default that of the
+        training-free pooling.
+    layer : int
+        Depth of the tokens that are pooled, as `crosseyed.internals.trace` numbers them; negative numbers count
+        from the last.
+
+    Returns
+    -------
+    HeadedModel
+        Gives, with the last layer, the embeddings of the training-free pooling *average* or *masked max*.
+
+    Raises
+    ------
+    InputError
+        There is no such head, or the tower does not support it or has no such layer; `fraction` is out of range.
+    UnsupportedTower
+        The tower is of a family that tracing does not know.
+    """
+    able = supported_heads(model)
+    if name not in able:
+        near = suggest(name, able) or "."
+        raise InputError(f"No head {name!r} can be put on {model.name}{near} Choose from {', '.join(able)}.")
+    default = POOLINGS["masked max"].parameters["fraction"]
+    chosen = default.default if fraction is None else fraction
+    if chosen not in default.valid:
+        raise InputError(f"fraction is {chosen!r}; expected a number in {default.valid} ({default.meaning}).")
+    adapter = adapter_of(model)
+    depth = depth_of(model, layer)
+    with torch.no_grad():
+        gray = np.full((*model.image_size, 3), 127, np.uint8)
+        width = tokens_of(batch_of(model, model.to_input([gray])), depth).shape[-1]
+    head = Head(adapter.embed, HEADS[name](width, chosen), model.tower.embed_dim, depth).to(model.device)
+    return HeadedModel(model, head, pd.DataFrame())
+
+
+def encode_together(
+    models: Sequence[HeadedModel], images: Iterable[ImageSource], *, progress: bool = True
+) -> list[np.ndarray]:
+    """Encode images with several heads of one model, whose tower runs once on each image.
+
+    Parameters
+    ----------
+    models : sequence of HeadedModel
+        Heads on one and the same `ClipModel`.
+    images : iterable of ImageSource
+        The images; may be a generator. They are not kept.
+    progress : bool
+        Show a progress bar if the standard error is a terminal.
+
+    Returns
+    -------
+    list of numpy.ndarray, shape (n_images, embed_dim)
+        For each of the models, what its own `encode_images` gives.
+
+    Raises
+    ------
+    InputError
+        There are no models, or they are heads on different ones; as for `ClipModel.encode_images`.
+
+    Warns
+    -----
+    UnreadableImagesWarning
+        Once, at the end, if images could not be read; their rows are NaN.
+    """
+    if len({id(model.clip_model) for model in models}) != 1:
+        raise InputError(
+            "encode_together takes at least one head, and all on the same loaded model. Given: "
+            f"{', '.join(model.name for model in models) or 'none'}."
+        )
+    clip_model = models[0].clip_model
+
+    @torch.no_grad()
+    def run(pixels: Tensor, _: int) -> list[np.ndarray]:
+        batch = batch_of(clip_model, pixels)
+        return [model.head(*_taken(batch, model.head)).cpu().numpy() for model in models]
+
+    results = [[np.empty((0, clip_model.tower.embed_dim), np.float32)] for _ in models]
+    for rows in stream(clip_model, images, run, progress=progress):
+        for parts, part in zip(results, rows, strict=True):
+            parts.append(part)
+    return [np.concatenate(parts) for parts in results]
+
+
+def itsm(model: HeadedModel, pixels: Tensor, texts: Sequence[str]) -> np.ndarray:
+    """Compare each token, mapped by the head as if it were the pooled vector, with the caption.
+
+    Of an untrained head it is `crosseyed.internals.explain.itsm`; after training, the map with which ECLIP is judged.
+
+    Parameters
+    ----------
+    model : HeadedModel
+        A model with a head.
+    pixels : torch.Tensor, shape (batch, 3, height, width)
+        The model's input, as of `ClipModel.to_input`.
+    texts : sequence of str
+        One caption an image.
+
+    Returns
+    -------
+    numpy.ndarray, shape (batch, height, width)
+        float32 cosines in [-1, 1], interpolated between the middles of the tokens' cells.
+
+    Raises
+    ------
+    InputError
+        The captions are not one an image.
+    """
+    text = _one_each(model, pixels, texts)
+    with torch.no_grad():
+        tokens = tokens_of(batch_of(model.clip_model, pixels), model.head.layer)
+        cosines = torch.einsum("bte,be->bt", model.head.project(tokens), text)
+    return _spread(model, cosines, pixels)
+
+
+def itsm_after_pooling(model: HeadedModel, pixels: Tensor, texts: Sequence[str]) -> np.ndarray:
+    """Say what each token adds to the similarity of image and caption when the head pools it.
+
+    As `crosseyed.internals.explain.itsm_after_pooling`, for the pooling of the head: each channel of the maximum
+    is credited to
+    the token that has it; of attention, the weights are held fixed. Credit is input times gradient of the similarity,
+    its norm held fixed, which sums to the similarity exactly where nothing but a projection follows pooling.
+
+    Parameters
+    ----------
+    model, pixels, texts
+        As for `itsm`.
+
+    Returns
+    -------
+    numpy.ndarray, shape (batch, height, width)
+        float32 summands of the cosine similarity, interpolated as for `itsm`.
+
+    Raises
+    ------
+    InputError
+        As `itsm`.
+    """
+    text, head = _one_each(model, pixels, texts), model.head
+    with torch.no_grad():
+        tokens, attention = _taken(batch_of(model.clip_model, pixels), head)
+        fixed = head.pooling.weights(tokens, attention)
+    with torch.enable_grad():
+        tokens = tokens.clone().requires_grad_()
+        mapped = head.map((fixed * tokens).sum(1))
+        similarity = (mapped * text).sum(-1) / mapped.detach().norm(dim=-1)
+        (gradient,) = torch.autograd.grad(similarity.sum(), tokens)
+    return _spread(model, (gradient * tokens.detach()).sum(-1), pixels)
+
+
+class HeadPooling(nn.Module):
+    """A pooling as weights of the tokens, one for each channel: pooled = Σ_t weights_t · v_t.
+
+    Attributes
+    ----------
+    name : str
+        Its name in `HEADS`.
+    starts_as : str
+        The training-free pooling that it is before training.
+    reads_attention : bool
+        Whether it needs the tower's own attention.
+    """
+
+    name: str
+    starts_as: str
+    reads_attention = False
+
+    def __init__(self, width: int, fraction: float) -> None:
+        super().__init__()
+
+    def weights(self, tokens: Tensor, attention: Tensor | None) -> Tensor:
+        """Return the weights.
+
+        Parameters
+        ----------
+        tokens : torch.Tensor, shape (batch, T, width)
+            The v_t.
+        attention : torch.Tensor, shape (batch, T), optional
+            With which the tower's own pooling attends to them.
+
+        Returns
+        -------
+        torch.Tensor, broadcasting to (batch, T, width)
+            They sum to 1 over the tokens.
+        """
+        raise NotImplementedError
+
+    def forward(self, tokens: Tensor, attention: Tensor | None) -> Tensor:
+        """Return the pooled vectors, (batch, width)."""
+        return (self.weights(tokens, attention) * tokens).sum(1)
+
+
+class AverageHead(HeadPooling):
+    """The mean of the tokens."""
+
+    name = starts_as = "average"
+
+    def weights(self, tokens: Tensor, attention: Tensor | None) -> Tensor:
+        """Give all tokens the same."""
+        return tokens.new_full((1, 1, 1), 1 / tokens.shape[1])
+
+
+class AttentionHead(HeadPooling):
+    """Softmax attention of a learned query, with several heads."""
+
+    name, starts_as = "attention", "average"
+
+    def __init__(self, width: int, fraction: float) -> None:
+        super().__init__(width, fraction)
+        self.query = nn.Parameter(torch.zeros(N_HEADS, width))
+
+    def weights(self, tokens: Tensor, attention: Tensor | None) -> Tensor:
+        """Give each head's probabilities to the channels that it reads."""
+        return self._probabilities(tokens).repeat_interleave(tokens.shape[-1] // N_HEADS, -1)
+
+    def forward(self, tokens: Tensor, attention: Tensor | None) -> Tensor:
+        """Return the weighted means, without writing out a weight for each channel."""
+        slices = tokens.unflatten(-1, (N_HEADS, -1))
+        return torch.einsum("bth,bthc->bhc", self._probabilities(tokens), slices).flatten(1)
+
+    def _probabilities(self, tokens: Tensor) -> Tensor:
+        return (tokens @ self.query.T).softmax(1)
+
+
+class MaskedMaxHead(HeadPooling):
+    """The maximum over the tokens that the tower's own pooling attends to most."""
+
+    name = starts_as = "masked max"
+    reads_attention = True
+
+    def __init__(self, width: int, fraction: float) -> None:
+        super().__init__(width, fraction)
+        self.fraction = fraction
+
+    def weights(self, tokens: Tensor, attention: Tensor) -> Tensor:
+        """Give all to the token inside the mask that has the largest value."""
+        winner = self._masked(tokens, attention).argmax(1, keepdim=True)
+        return torch.zeros_like(tokens).scatter(1, winner, 1.0)
+
+    def forward(self, tokens: Tensor, attention: Tensor) -> Tensor:
+        """Return the maximum."""
+        return self._masked(tokens, attention).amax(1)
+
+    def _masked(self, tokens: Tensor, attention: Tensor) -> Tensor:
+        n_kept = max(
+            1, math.ceil(self.fraction * tokens.shape[1] - 1e-9)
+        )  # as crosseyed.mitigations.pooling counts them
+        kept = torch.zeros_like(attention, dtype=torch.bool)
+        kept = kept.scatter(1, attention.topk(n_kept, dim=1).indices, True)
+        return tokens.masked_fill(~kept[..., None], -torch.inf)
+
+
+class Head(nn.Module):
+    """Pooling, what follows it in the tower, and a linear map that starts as the identity.
+
+    Parameters
+    ----------
+    embed : callable
+        `crosseyed.internals.trace.TowerAdapter.embed` of the tower.
+    pooling : HeadPooling
+        The pooling.
+    embed_dim : int
+        Length of the embedding.
+    layer : int
+        Depth of the tokens that it pools.
+    """
+
+    def __init__(
+        self, embed: Callable[[Tensor], Tensor], pooling: HeadPooling, embed_dim: int, layer: int
+    ) -> None:
+        super().__init__()
+        self.layer = layer
+        self.embed = embed
+        self.pooling = pooling
+        self.change = nn.Linear(embed_dim, embed_dim, bias=False)
+        nn.init.zeros_(self.change.weight)
+
+    def forward(self, tokens: Tensor, attention: Tensor | None) -> Tensor:
+        """Return unit vectors (batch, embed_dim) for tokens (batch, T, width) and attention (batch, T)."""
+        return F.normalize(self.map(self.pooling(tokens, attention)), dim=-1)
+
+    def map(self, pooled: Tensor) -> Tensor:
+        """Return z of the module's docstring, (..., embed_dim), for pooled vectors (..., width)."""
+        embedded = self.embed(pooled)
+        return embedded + self.change(embedded)
+
+    def project(self, tokens: Tensor) -> Tensor:
+        """Return the unit vectors that the head would give if it saw one token only, for each of the tokens."""
+        return F.normalize(self.map(tokens), dim=-1)
+
+
+HEADS: dict[str, type[HeadPooling]] = {
+    head.name: head for head in (AverageHead, AttentionHead, MaskedMaxHead)
+}
+
+"""The heads by name."""
+
+
+def batch_of(model: ClipModel, pixels: Tensor) -> Batch:
+    """Run the tower once and return what poolings read of it."""
+    adapter = adapter_of(model)
+    with hooked(adapter.modules(())) as calls:
+        embedding = model.clip.encode_image(pixels)
+    return Batch(adapter, calls, embedding)
+
+
+def tokens_of(batch: Batch, layer: int) -> Tensor:
+    """Return the v_t that are made of the spatial tokens of a depth, (batch, T, pooled_width)."""
+    tokens = batch.adapter.tokens(batch.calls, layer)[:, batch.adapter.prefix :]
+    return batch.adapter.candidates(tokens.float())
+
+
+def own_attention(batch: Batch) -> Tensor:
+    """Return the attention of the tower's own pooling to the spatial tokens, mean of heads, (batch, T)."""
+    return batch.logits.softmax(-1).mean((1, 2))[:, batch.adapter.prefix :]
+
+
+def _taken(batch: Batch, head: Head) -> tuple[Tensor, Tensor | None]:
+    """Return what the head takes: tokens (batch, T, pooled_width) and, if it reads it, attention (batch, T)."""
+    return tokens_of(batch, head.layer), own_attention(batch) if head.pooling.reads_attention else None
+
+
+def embed_texts(model: ClipModel, texts: Sequence[str]) -> Tensor:
+    """Return the unit vectors of texts on the device of the model, (n_texts, embed_dim)."""
+    return torch.from_numpy(model.encode_texts(texts)).to(model.device)
+
+
+def _spread(model: HeadedModel, values: Tensor, pixels: Tensor) -> np.ndarray:
+    """Spread values of the spatial tokens (batch, T) over the pixels, as `crosseyed.internals.explain` does."""
+    cells = values.float().unflatten(1, adapter_of(model.clip_model).grid)[:, None]
+    spread = F.interpolate(cells, size=pixels.shape[-2:], mode="bilinear", align_corners=False)
+    return spread[:, 0].cpu().numpy()
+
+
+def depth_of(model: ClipModel, layer: int) -> int:
+    """Return the depth of a layer, counted from the last if it is negative."""
+    layers = adapter_of(model).layers
+    depth = layer + layers[-1] + 1 if layer < 0 else layer
+    if depth not in layers:
+        valid = ", ".join(map(str, layers))
+        raise InputError(
+            f"layer is {layer!r}; {model.name} has tokens at {valid} (or negative, from the last)."
+        )
+    return depth
+
+
+def _one_each(model: HeadedModel, pixels: Tensor, texts: Sequence[str]) -> Tensor:
+    if isinstance(texts, str) or len(texts) != len(pixels):
+        raise InputError(
+            f"texts is {texts!r}; expected a list with one caption for each of {len(pixels)} images"
+        )
+    return embed_texts(model.clip_model, texts)

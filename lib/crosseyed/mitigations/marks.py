@@ -1,0 +1,352 @@
+"""Marks that are drawn into images around an object."""
+
+from collections.abc import Callable
+from math import inf
+
+import numpy as np
+from PIL import Image, ImageColor, ImageDraw, ImageFilter
+
+from crosseyed.errors import InputError, suggest
+from crosseyed.mitigations.base import Location, check_range
+
+MARGIN = 0.1
+
+COLOR = "red"
+
+LINE_WIDTH = 0.02
+
+STRONGEST_BLUR = 0.1
+
+_ARROW_LENGTH = 0.25  # of the shorter side: always fits between an object and the far border
+
+_OVERSAMPLING = 4  # subpixels a side: 16 levels between inside and outside
+
+_OVERSAMPLED_AT_MOST = 2**20  # pixels; towers see a larger image reduced, which smooths its edges
+
+
+def circle(
+    image: np.ndarray,
+    location: Location,
+    *,
+    strength: float = 1.0,
+    margin: float = MARGIN,
+    color: str = COLOR,
+    width: float = LINE_WIDTH,
+) -> np.ndarray:
+    """Draw a circle around an object: its inner edge is the circle inscribed in the region.
+
+    Parameters
+    ----------
+    image : numpy.ndarray, shape (height, width, 3)
+        uint8.
+    location : Location
+        Where the object is.
+    strength : float
+        Opacity of the mark in [0, 1].
+    margin : float
+        Distance between object and mark as a fraction of the object's size; at least 0.
+    color : str
+        A CSS name or ``"#rrggbb"``.
+    width : float
+        Width of the line as a fraction of the image's shorter side, in [0, 1].
+
+    Returns
+    -------
+    numpy.ndarray, shape (height, width, 3)
+        uint8; `image` itself where nothing changes: at strength 0 or width 0.
+
+    Raises
+    ------
+    InputError
+        The location is outside the image, a number out of range, or the color unknown.
+
+    References
+    ----------
+    Shtedritski et al. 2023, arXiv 2304.06712.
+    """
+    return _outline(ImageDraw.ImageDraw.ellipse, image, location, strength, margin, color, width)
+
+
+def box(
+    image: np.ndarray,
+    location: Location,
+    *,
+    strength: float = 1.0,
+    margin: float = MARGIN,
+    color: str = COLOR,
+    width: float = LINE_WIDTH,
+) -> np.ndarray:
+    """Draw a box around an object: its inner edge is the border of the region.
+
+    Parameters, result and errors are those of `circle`.
+    """
+    return _outline(ImageDraw.ImageDraw.rectangle, image, location, strength, margin, color, width)
+
+
+def arrow(
+    image: np.ndarray,
+    location: Location,
+    *,
+    strength: float = 1.0,
+    margin: float = MARGIN,
+    color: str = COLOR,
+    width: float = LINE_WIDTH,
+) -> np.ndarray:
+    """Draw an arrow at an object, from the side on which the image has most room.
+
+    The arrow is a quarter of the image's shorter side long and lies on the line through the object and the image
+    center; at an object in the very center it points from the left. Its tip touches the circle inscribed in the
+    region, or comes nearer where the arrow would otherwise leave the image.
+
+    Parameters, result and errors are those of `circle`; `width` is that of the shaft, the head is four times as
+    wide.
+    """
+    _check(location, strength, margin)
+    check_range("The line width of a prompt", width, 0, 1)
+    target, line = _rgb(color), width * min(image.shape[:2])
+    if line == 0:
+        return image
+    x, y, reach = _region(image, location, margin)
+    (tip, neck, tail), across = _arrow_points(image, x, y, reach, line)
+
+    def paint(draw: ImageDraw.ImageDraw, scale: int) -> None:
+        head = [tip, neck + 2 * line * across, neck - 2 * line * across]
+        draw.polygon([tuple(scale * point) for point in head], fill=255)
+        shaft = max(1, round(scale * line))
+        draw.line([tuple(scale * tail), tuple(scale * neck)], fill=255, width=shaft)
+
+    return _mix(image, target, strength * _cover(image, paint))
+
+
+def blur_outside(
+    image: np.ndarray, location: Location, *, strength: float = 1.0, margin: float = MARGIN
+) -> np.ndarray:
+    """Blur all that lies outside the region.
+
+    The blur is Gaussian (Pillow's, by repeated box filters) with a standard deviation of `strength` times
+    `STRONGEST_BLUR` times the image's shorter side.
+
+    Parameters
+    ----------
+    image : numpy.ndarray, shape (height, width, 3)
+        uint8.
+    location : Location
+        Where the object is.
+    strength : float
+        Amount of blur in [0, 1].
+    margin : float
+        Width of the untouched ground around the object as a fraction of the object's size; at least 0.
+
+    Returns
+    -------
+    numpy.ndarray, shape (height, width, 3)
+        uint8; `image` itself where nothing changes: at strength 0 or if the region holds the whole image.
+
+    Raises
+    ------
+    InputError
+        The location is outside the image, or a number out of range.
+
+    References
+    ----------
+    Shtedritski et al. 2023, arXiv 2304.06712; Yang et al., "Fine-Grained Visual Prompting", NeurIPS 2023,
+    arXiv 2306.04356.
+    """
+    _check(location, strength, margin)
+    if strength == 0:
+        return image
+    radius = strength * STRONGEST_BLUR * min(image.shape[:2])
+    blurred = np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(radius)))
+    return _mix(image, blurred, _outside(image, location, margin))
+
+
+def gray_outside(
+    image: np.ndarray, location: Location, *, strength: float = 1.0, margin: float = MARGIN
+) -> np.ndarray:
+    """Take the color from all that lies outside the region, towards its luma 0.299 R + 0.587 G + 0.114 B.
+
+    Parameters, result and errors are those of `blur_outside`; `strength` is the part of the color that is taken.
+    """
+    _check(location, strength, margin)
+    gray = np.asarray(Image.fromarray(image).convert("L"))[..., None]
+    return _mix(image, gray, strength * _outside(image, location, margin))
+
+
+def dim_outside(
+    image: np.ndarray, location: Location, *, strength: float = 1.0, margin: float = MARGIN
+) -> np.ndarray:
+    """Dim all that lies outside the region to 1 - `strength` times its values.
+
+    Parameters, result and errors are those of `blur_outside`; `strength` is the part of the light that is taken.
+    """
+    _check(location, strength, margin)
+    return _mix(image, np.zeros(3, dtype=np.float32), strength * _outside(image, location, margin))
+
+
+def crop(
+    image: np.ndarray, location: Location, *, strength: float = 1.0, margin: float = MARGIN
+) -> np.ndarray:
+    """Crop the image to an object; the model's own resizing then zooms in on it.
+
+    At strength 1 the window is the region, at most a square on the image's shorter side. At less, its sides are
+    ``(1 - strength) * full + strength * region``, and its center moves from the image's to the object's likewise;
+    at strength 0 it is the whole image. The window is rounded to pixels, at least one, and moved into the image
+    where it would leave it.
+
+    Parameters
+    ----------
+    image : numpy.ndarray, shape (height, width, 3)
+        uint8.
+    location : Location
+        Where the object is.
+    strength : float
+        How far to zoom in, in [0, 1].
+    margin : float
+        Width of the ground kept around the object as a fraction of the object's size; at least 0.
+
+    Returns
+    -------
+    numpy.ndarray, shape (rows, columns, 3)
+        uint8, a part of `image`; `image` itself at strength 0.
+
+    Raises
+    ------
+    InputError
+        The location is outside the image, or a number out of range.
+    """
+    _check(location, strength, margin)
+    if strength == 0:
+        return image
+    x, y, reach = _region(image, location, margin)
+    side = min(2 * reach, *image.shape[:2])
+    rows, columns = (
+        _window(
+            length, (1 - strength) * length + strength * side, (1 - strength) * length / 2 + strength * middle
+        )
+        for length, middle in zip(image.shape[:2], (y, x), strict=True)
+    )
+    return image[rows, columns]
+
+
+MARKS: dict[str, Callable[..., np.ndarray]] = {"circle": circle, "box": box, "arrow": arrow}
+
+PROMPTS: dict[str, Callable[..., np.ndarray]] = MARKS | {
+    "blur outside": blur_outside,
+    "gray outside": gray_outside,
+    "dim outside": dim_outside,
+    "crop": crop,
+}
+
+
+def _outline(
+    shape: Callable[..., None],
+    image: np.ndarray,
+    location: Location,
+    strength: float,
+    margin: float,
+    color: str,
+    width: float,
+) -> np.ndarray:
+    """Mix a color into the outline of one of Pillow's shapes, outward from the border of the region."""
+    _check(location, strength, margin)
+    check_range("The line width of a prompt", width, 0, 1)
+    target, line = _rgb(color), width * min(image.shape[:2])
+    if line == 0:
+        return image
+    region = _region(image, location, margin)
+
+    def paint(draw: ImageDraw.ImageDraw, scale: int) -> None:
+        pen = max(1, round(scale * line))
+        left, top, right, bottom = _corners(*region, scale)
+        shape(draw, (left - pen, top - pen, right + pen, bottom + pen), outline=255, width=pen)
+
+    return _mix(image, target, strength * _cover(image, paint))
+
+
+def _outside(image: np.ndarray, location: Location, margin: float) -> np.ndarray:
+    """Give the part of every pixel that lies outside the region: (height, width), float32 in [0, 1]."""
+    region = _region(image, location, margin)
+    return 1 - _cover(image, lambda draw, scale: draw.rectangle(_corners(*region, scale), fill=255))
+
+
+def _region(image: np.ndarray, location: Location, margin: float) -> tuple[float, float, float]:
+    """Give the center of the region and half its side, in pixels."""
+    height, width = image.shape[:2]
+    reach = (0.5 + margin) * location.size * min(height, width)
+    return (
+        location.x * width,
+        location.y * height,
+        min(reach, height + width),
+    )  # holds the whole image already
+
+
+def _corners(x: float, y: float, reach: float, scale: int) -> tuple[int, int, int, int]:
+    """Give the first and last subpixel of a square as Pillow counts them, both included; at least one."""
+    left, top = (round(scale * (middle - reach)) for middle in (x, y))
+    right, bottom = (round(scale * (middle + reach)) - 1 for middle in (x, y))
+    return left, top, max(left, right), max(top, bottom)
+
+
+def _arrow_points(
+    image: np.ndarray, x: float, y: float, reach: float, line: float
+) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
+    """Give tip, neck and tail of an arrow that points at (x, y), and the direction across it, in pixels."""
+    height, width = image.shape[:2]
+    position = np.array([x, y])
+    away = np.array([width / 2, height / 2]) - position
+    away = away / np.hypot(*away) if away.any() else np.array([-1.0, 0.0])
+    borders = np.where(away > 0, [width, height], 0)
+    room = min(abs(borders - position)[away != 0] / abs(away[away != 0]))
+    length = _ARROW_LENGTH * min(height, width)
+    tail = min(reach + length, room)
+    tip = tail - length
+    neck = tip + min(4 * line, length)
+    across = np.array([-away[1], away[0]])
+    return tuple(position + distance * away for distance in (tip, neck, tail)), across
+
+
+def _cover(image: np.ndarray, paint: Callable[[ImageDraw.ImageDraw, int], None]) -> np.ndarray:
+    """Give the part of every pixel that a painter covers: (height, width), float32 in [0, 1]."""
+    height, width = image.shape[:2]
+    scale = _OVERSAMPLING if height * width <= _OVERSAMPLED_AT_MOST else 1
+    canvas = Image.new("L", (scale * width, scale * height))
+    paint(ImageDraw.Draw(canvas), scale)
+    return np.asarray(canvas.reduce(scale), dtype=np.float32) / 255
+
+
+def _mix(image: np.ndarray, target: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Move every pixel towards the target by its weight; return the image itself where there is none."""
+    if not weight.any():
+        return image
+    mixed = image + weight[..., None] * (target - image.astype(np.float32))
+    return np.rint(mixed).astype(np.uint8)
+
+
+def _window(length: int, extent: float, middle: float) -> slice:
+    """Give the pixels of a window on one side of an image, moved inside."""
+    pixels = max(1, round(extent))
+    start = min(max(0, round(middle - pixels / 2)), length - pixels)
+    return slice(start, start + pixels)
+
+
+def _check(location: Location, strength: float, margin: float) -> None:
+    if not (0 <= location.x <= 1 and 0 <= location.y <= 1):
+        raise InputError(
+            f"The location ({location.x}, {location.y}) lies outside the image; give x and y as fractions of its "
+            f"width and height, from 0 to 1."
+        )
+    check_range("The strength of a prompt", strength, 0, 1)
+    if not 0 <= margin < inf:
+        raise InputError(
+            f"The margin of a prompt is {margin}; it must be 0 or more, as a fraction of the object's size."
+        )
+
+
+def _rgb(color: str) -> np.ndarray:
+    try:
+        return np.array(ImageColor.getrgb(color)[:3], dtype=np.float32)
+    except ValueError:
+        near = suggest(color, ImageColor.colormap) or "."
+        raise InputError(
+            f"Unknown color {color!r}{near} Give a CSS name such as 'red', or '#rrggbb'."
+        ) from None

@@ -1,0 +1,312 @@
+r"""Replace the pooling of a frozen tower: another step from its tokens to one vector, without training.
+
+The tower runs as it is; what a method needs of it is read with `crosseyed.internals.trace`. So changes that a context
+manager makes to the model, of positions or of attention, take effect here too. Only the methods that replace the
+attention of the last block, or of attention pooling, or take a mask from it, compute it from its weights and its
+input: they do not see a change of that very attention.
+
+Notation
+--------
+v_t is what the tower's own pooling would take from spatial token t = 1 … T, the `candidates` of
+`crosseyed.internals.trace.TowerAdapter`:
+
+- class-token and average pooling: the token after the final norm, before the projection. (Where a tower has its
+  final norm after pooling, the token itself; the norm then follows this pooling too.)
+- attention pooling, in a ViT or a ResNet: what the attention would write if it read that token alone, that is its
+  values and its output applied to the token (as ECLIP does for ResNets).
+
+Pooled vectors then go through what follows pooling in the tower, `embed`: the projection, for instance. Hence
+"max" equals a tower that was trained with a maximum in the place of its `_global_pool`.
+
+Methods of the last block run it again on its own input x_t, with other attention; the residual connection and
+the MLP stay. Two kinds:
+
+- *uniform*, *sharpened* and *flattened attention* change the probabilities A with which the pooled vector is
+  formed: in the last block the class token's row, or, where the tower averages, the rows of all spatial tokens; in
+  a tower with attention pooling, that attention instead of the last block's. The tower's own pooling follows.
+- *value only*, *query-query*, *key-key* and *value-value* concern the spatial tokens: their outputs of the last
+  block are computed anew, become v_t as above, and are averaged. The class token is read like any other token but
+  not pooled. The papers read spatial tokens one by one, for segmentation; averaging them is this module's choice.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from crosseyed.data.images import ImageSource
+from crosseyed.errors import InputError, suggest
+from crosseyed.internals.trace import hooked, stream
+from crosseyed.mitigations.pooling_methods import NEEDS, POOLINGS, Batch, Parameter, PoolingMethod
+from crosseyed.models.clip import ClipModel
+from crosseyed.models.scorer import Encoder, Scorer, ScorerWrapper
+from crosseyed.models.towers.base import TowerAdapter
+from crosseyed.models.towers.registry import adapter_of
+
+"""What a method may need besides spatial tokens, and whether a tower has it."""
+
+
+@dataclass(frozen=True, eq=False)
+class PooledModel(ScorerWrapper, Encoder):
+    """A model whose tower is pooled in another way; made by `pool`.
+
+    Attributes
+    ----------
+    clip_model : ClipModel
+        The model that computes; texts are embedded by it unchanged.
+    method : PoolingMethod
+        The pooling.
+    parameters : mapping of str to float
+        The value of each of the method's parameters.
+    """
+
+    clip_model: ClipModel
+    method: PoolingMethod
+    parameters: Mapping[str, float]
+
+    @property
+    def pooling(self) -> str:
+        """The method and its parameters, e.g. ``"top-k (k=4)"``: column `pooling` of the tables."""
+        values = ", ".join(f"{name}={value:g}" for name, value in self.parameters.items())
+        return f"{self.method.name} ({values})" if values else self.method.name
+
+    @property
+    def name(self) -> str:
+        """Name of the model and the pooling, e.g. ``"pocketclip-centered, max"``."""
+        return f"{self.clip_model.name}, {self.pooling}"
+
+    @property
+    def inner(self) -> Scorer:
+        """The model that computes."""
+        return self.clip_model
+
+    def encode_images(self, images: Iterable[ImageSource], *, progress: bool = True) -> np.ndarray:
+        """Return the embeddings of any number of images, in constant memory beyond them.
+
+        As `ClipModel.encode_images`.
+
+        Raises
+        ------
+        InputError
+            As for `ClipModel.encode_images`; or the pooling depends on the caption.
+        """
+        if self.method.by_caption:
+            raise InputError(
+                f"With the pooling {self.method.name!r} an image has another vector for each caption: call "
+                "similarities(images, texts) instead of encode_images(images)."
+            )
+        (vectors,) = _run([self], images, None, progress)
+        return vectors
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the embeddings of the texts, which are the model's."""
+        return self.clip_model.encode_texts(texts)
+
+    def similarities(
+        self, images: Iterable[ImageSource], texts: Sequence[str], *, progress: bool = True
+    ) -> np.ndarray:
+        """Return the cosine of every image's vector with every text's; see `crosseyed.models.scorer.Scorer`."""
+        (cosines,) = pool_together([self], images, texts, progress=progress)
+        return cosines
+
+
+def supported(model: ClipModel) -> list[str]:
+    """List the poolings that a model's tower supports.
+
+    Parameters
+    ----------
+    model : ClipModel
+        A loaded model.
+
+    Returns
+    -------
+    list of str
+        Names, in the order of `POOLINGS`; among them the tower's own pooling, `native`.
+
+    Raises
+    ------
+    UnsupportedTower
+        The tower is of a family that tracing does not know.
+    """
+    adapter = adapter_of(model)
+    return [name for name, method in POOLINGS.items() if not _missing(method, adapter)]
+
+
+def native(model: ClipModel) -> str:
+    """Return the name of the pooling that the tower was trained with.
+
+    Parameters
+    ----------
+    model : ClipModel
+        A loaded model.
+
+    Returns
+    -------
+    {"class token", "average", "attention"}
+        ``pool(model, native(model))`` gives the model's own embeddings.
+
+    Raises
+    ------
+    UnsupportedTower
+        The tower is of a family that tracing does not know.
+    """
+    return adapter_of(model).native_pooling
+
+
+def pool(model: ClipModel, name: str, **parameters: float) -> PooledModel:
+    """Replace the pooling of a model.
+
+    Parameters
+    ----------
+    model : ClipModel
+        A loaded model; it is left as it is.
+    name : str
+        One of `supported`; `POOLINGS` has formula, source and parameters.
+    **parameters : float
+        Parameters of the method, in their ranges; each has a default.
+
+    Returns
+    -------
+    PooledModel
+        An `Encoder`; with a pooling that depends on the caption, a `Scorer` only.
+
+    Raises
+    ------
+    InputError
+        There is no such pooling, or the tower does not support it; a parameter is unknown or out of range.
+    UnsupportedTower
+        The tower is of a family that tracing does not know.
+    """
+    adapter, able = adapter_of(model), supported(model)
+    if name not in POOLINGS:
+        near = suggest(name, POOLINGS) or "."
+        raise InputError(f"There is no pooling {name!r}{near} {model.name} supports {', '.join(able)}.")
+    method = POOLINGS[name]
+    if missing := _missing(method, adapter):
+        raise InputError(
+            f"The pooling {name!r} needs {' and '.join(missing)}, which the tower of {model.name} "
+            f"({model.tower.kind}) does not have; it supports {', '.join(able)}."
+        )
+    for given in parameters.keys() - method.parameters.keys():
+        near = suggest(given, method.parameters) or "."
+        known = ", ".join(method.parameters) or "none"
+        raise InputError(f"The pooling {name!r} has no parameter {given!r}{near} Its parameters: {known}.")
+    values = {key: parameter.default for key, parameter in method.parameters.items()} | parameters
+    for key, value in values.items():
+        _check_value(name, key, value, method.parameters[key])
+    if values.get("k", 0) > math.prod(adapter.grid):
+        raise InputError(
+            f"k={values['k']} of the pooling {name!r} exceeds the number of spatial tokens of {model.name}, "
+            f"{math.prod(adapter.grid)}."
+        )
+    return PooledModel(model, method, values)
+
+
+def pool_together(
+    models: Sequence[PooledModel],
+    images: Iterable[ImageSource],
+    texts: Sequence[str],
+    *,
+    progress: bool = True,
+) -> list[np.ndarray]:
+    """Compare images and texts under several poolings of one model, whose tower runs once on each image.
+
+    Parameters
+    ----------
+    models : sequence of PooledModel
+        Poolings of one and the same `ClipModel`.
+    images : iterable of ImageSource
+        The images; may be a generator. They are not kept.
+    texts : sequence of str
+        Captions.
+    progress : bool
+        Show a progress bar if the standard error is a terminal.
+
+    Returns
+    -------
+    list of numpy.ndarray, shape (n_images, n_texts)
+        For each of the models, what its own `similarities` gives.
+
+    Raises
+    ------
+    InputError
+        There are no models, or they pool different ones; as for `ClipModel.encode_images` and `encode_texts`.
+
+    Warns
+    -----
+    UnreadableImagesWarning
+        Once, at the end, if images could not be read; their rows are NaN.
+    """
+    if len({id(model.clip_model) for model in models}) != 1:
+        raise InputError(
+            "pool_together takes at least one pooling, and all of the same loaded model; load the model once and "
+            f"give it to every pool(model, name). Given: {', '.join(model.name for model in models) or 'none'}."
+        )
+    captions = models[0].encode_texts(texts)
+    results = _run(models, images, captions, progress)
+    return [
+        result.astype(np.float64)
+        if model.method.by_caption
+        else result.astype(np.float64) @ captions.T.astype(float)
+        for model, result in zip(models, results, strict=True)
+    ]
+
+
+"""The pooling methods by name."""
+
+
+def _run(
+    models: Sequence[PooledModel], images: Iterable[ImageSource], captions: np.ndarray | None, progress: bool
+) -> list[np.ndarray]:
+    """Return for each model its unit vectors (n_images, embed_dim), or its cosines (n_images, n_texts)."""
+    clip_model = models[0].clip_model
+    adapter = adapter_of(clip_model)
+    texts = None if captions is None else torch.from_numpy(captions).to(clip_model.device)
+
+    @torch.inference_mode()
+    def run(pixels: Tensor, _: int) -> list[np.ndarray]:
+        with hooked(adapter.modules(())) as calls:
+            embedding = clip_model.clip.encode_image(pixels)
+        batch = Batch(adapter, calls, embedding)
+        return [_pooled(model, batch, texts).cpu().numpy() for model in models]
+
+    results = [[np.empty((0, _width(model, captions)), np.float32)] for model in models]
+    for batch in stream(clip_model, images, run, progress=progress):
+        for parts, part in zip(results, batch, strict=True):
+            parts.append(part)
+    return [np.concatenate(parts) for parts in results]
+
+
+def _pooled(model: PooledModel, batch: Batch, texts: Tensor | None) -> Tensor:
+    method = model.method
+    if method.by_caption:
+        return method.step(batch, texts, **model.parameters)
+    is_native = method.name == batch.adapter.native_pooling  # the tower's very own numbers
+    embedding = batch.embedding if is_native else method.step(batch, **model.parameters)
+    return F.normalize(embedding.float(), dim=-1)
+
+
+def _width(model: PooledModel, captions: np.ndarray | None) -> int:
+    return len(captions) if model.method.by_caption else model.clip_model.tower.embed_dim
+
+
+def _missing(method: PoolingMethod, adapter: TowerAdapter) -> list[str]:
+    return [need for need in method.needs if not NEEDS[need](adapter)]
+
+
+def _check_value(pooling: str, key: str, value: float, parameter: Parameter) -> None:
+    whole = isinstance(parameter.default, int)
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, Integral if whole else Real)
+        or value not in parameter.valid
+    ):
+        kind = "a whole number" if whole else "a number"
+        raise InputError(
+            f"{key} of the pooling {pooling!r} is {kind} in {parameter.valid}, not {value!r} ({parameter.meaning})."
+        )

@@ -1,0 +1,149 @@
+"""Change attention inside a tower while images are encoded."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from crosseyed.errors import InputError
+from crosseyed.models.clip import ClipModel
+from crosseyed.models.towers.base import AttentionStep, TowerAdapter
+from crosseyed.models.towers.registry import adapter_of
+
+
+@dataclass(frozen=True, eq=False)
+class Scope:
+    """What an attention reads: the tokens and where they lie.
+
+    Attributes
+    ----------
+    tokens : torch.Tensor, shape (batch, tokens, width)
+        As they enter the block or the pooling, before its norm.
+    grid : tuple of int
+        Rows and columns of the spatial tokens.
+    prefix : int
+        Number of tokens before them.
+    """
+
+    tokens: Tensor
+    grid: tuple[int, int]
+    prefix: int
+
+
+Change = Callable[[Tensor, Scope], Tensor]
+
+
+@contextmanager
+def redirected(model: ClipModel, changes: Mapping[int, Change]) -> Iterator[None]:
+    """Let a model attend differently within a context.
+
+    What an attention writes becomes ``Σ_h change(A)_h value_h(y) @ output[h] + output_bias`` (see
+    `crosseyed.internals.trace.AttentionWeights`), for the rows that the module's docstring names. With a float32
+    model an
+    identity change gives the plain model to a relative error of 1e-5. Contexts nest: of two changes of the same
+    attention the one entered first comes first.
+
+    Parameters
+    ----------
+    model : ClipModel
+        The model; after the context, also after an exception, it is what it was.
+    changes : mapping of int to Change
+        By the depth that the attention leads to. Without any, no hook is installed.
+
+    Raises
+    ------
+    UnsupportedTower
+        The tower is of a family that tracing does not know.
+    InputError
+        No attention leads to a depth.
+
+    Examples
+    --------
+    >>> with redirected(model, {12: lambda attention, scope: attention**2}):
+    ...     model.encode_images(images)
+    """
+    steps = attention_steps(model)
+    for layer in changes:
+        check_layer(model, steps, layer)
+    with ExitStack() as entered:
+        for layer, change in changes.items():
+            entered.enter_context(_in_force(change, steps[layer], adapter_of(model)))
+        yield
+
+
+class _Redirection:
+    """The hooks on one attention, with all the changes in force; itself the hook on what the attention writes."""
+
+    def __init__(self, step: AttentionStep, adapter: TowerAdapter) -> None:
+        self.step, self.grid, self.prefix = step, adapter.grid, adapter.prefix
+        self.changes: dict[object, Change] = {}
+        self.entering: Tensor | None = None
+        self.handles = (
+            step.entry.register_forward_pre_hook(self.enter),
+            step.exit.register_forward_hook(self),
+        )
+
+    def enter(self, _module: nn.Module, inputs: tuple) -> None:
+        self.entering = inputs[0]
+
+    def __call__(self, _module: nn.Module, _inputs: tuple, output: Tensor) -> Tensor:
+        step, tokens = self.step, self.step.tokens(self.entering)
+        self.entering = None
+        reading, read = (part.float() for part in step.attended(tokens))
+        attention, scope = step.weights.rows(reading, read), Scope(tokens.float(), self.grid, self.prefix)
+        for change in self.changes.values():
+            attention = change(attention, scope)
+        written = step.weights.write(attention, read).to(output.dtype)
+        if output.ndim == 2:
+            return written[:, 0]
+        changed = output.clone()
+        changed[:, step.rows] = written
+        return changed
+
+    def remove(self) -> None:
+        for handle in self.handles:
+            handle.remove()
+
+
+@contextmanager
+def _in_force(change: Change, step: AttentionStep, adapter: TowerAdapter) -> Iterator[None]:
+    """Add a change behind those already in force at an attention."""
+    # two independent hooks would each change the model's own attention, so the second joins the first
+    hooks = step.exit._forward_hooks.values()
+    redirection = next((hook for hook in hooks if isinstance(hook, _Redirection)), None)
+    redirection, key = redirection or _Redirection(step, adapter), object()
+    redirection.changes[key] = change
+    try:
+        yield
+    finally:
+        del redirection.changes[key]
+        if not redirection.changes:
+            redirection.remove()
+
+
+def attention_steps(model: ClipModel) -> dict[int, AttentionStep]:
+    """Return the attentions that can be changed, by layer; raise InputError if there is none."""
+    steps = adapter_of(model).attention_steps()
+    if not steps:
+        raise InputError(
+            f"{model.name} is a {model.tower.kind} and has no attention that could be redistributed: transformers "
+            "have, and towers that pool by attention. Change what it is shown instead, by crops, tiles or prompts."
+        )
+    return steps
+
+
+def attends(model: ClipModel) -> str:
+    """Say in words where the tower attends."""
+    adapter = adapter_of(model)
+    pooling = f"in its pooling, layer {adapter.layers[-1] + 1}"
+    if not adapter.blocks:
+        return f"its {model.tower.kind} attends only {pooling}"
+    blocks = f"its {model.tower.kind} attends in the blocks that lead to layers 1 to {adapter.blocks[-1]}"
+    return f"{blocks}, and {pooling}" if len(adapter.attention_steps()) > len(adapter.blocks) else blocks
+
+
+def check_layer(model: ClipModel, steps: Mapping[int, AttentionStep], layer: int) -> None:
+    """Raise InputError unless an attention leads to the layer."""
+    if layer not in steps:
+        raise InputError(f"No attention of {model.name} leads to layer {layer!r}: {attends(model)}.")

@@ -1,0 +1,340 @@
+"""Put every candidate's questions to the model, sharing runs of the tower."""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from crosseyed.data.images import ImageSource
+from crosseyed.errors import InputError
+from crosseyed.mitigations.base import Ensemble, Location, Mitigation
+from crosseyed.mitigations.composition import Composed
+from crosseyed.mitigations.mitigated import mitigate
+from crosseyed.mitigations.pooling import PooledModel, pool, pool_together
+from crosseyed.mitigations.tasks import Task
+from crosseyed.mitigations.views import Gated
+from crosseyed.mitigations.visual_prompts import Prompted, ProposedPrompts
+from crosseyed.models.clip import ClipModel
+from crosseyed.models.scorer import Encoder, Scorer, ScorerWrapper
+
+BASELINE = "none"
+
+
+def score_all(
+    model: ClipModel,
+    candidates: Sequence[Mitigation | PooledModel | str],
+    data: Sequence[Task],
+    *,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Ask the plain model and every candidate about every picture.
+
+    Parameters
+    ----------
+    model, candidates, data, progress
+        As for `evaluate`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each candidate and picture, the plain model (`BASELINE`) first: the columns of the protocols and
+
+        - `candidate`: its name; `family`: what it is a setting of; `kind`: ``"mitigation"``, ``"pooling"`` or
+          `BASELINE`; `oracle`: whether it is told where the object is;
+        - `passes`: passes of the image tower for an image that the candidate would make alone, counted and averaged
+          over the pictures of the protocol: adaptive candidates make more for some pictures than for others.
+
+        An oracle is not asked where nobody knows the location.
+
+    Raises
+    ------
+    InputError
+        As for `evaluate`.
+    """
+    entries = _entries(model, candidates)
+    pooled = [entry.pooled for entry in entries if entry.pooled is not None]
+    read, answers = {}, []
+    with tqdm(total=len(entries) * len(data), unit="candidate", disable=None if progress else True) as bar:
+        for task in data:
+            shown, together = {}, {}
+            for entry in entries:
+                bar.update()
+                if entry.oracle and task.locations is None:
+                    continue
+                encoder = _Counting(model, read)
+                if entry.pooled is not None:
+                    scorer, passes = _Together(entry.pooled, pooled, together), 1.0
+                elif entry.mitigation is not None and entry.mitigation.only_views:
+                    scorer = _Shown(encoder, entry.mitigation, task.locations, shown)
+                    passes = float(entry.mitigation.passes)
+                else:
+                    scorer, passes = entry.scorer(encoder, task.locations), None
+                rows = task.ask(scorer)
+                passes = encoder.passes[0] / len(rows) if passes is None else passes
+                answers.append(rows.assign(**entry.about, passes=passes))
+    return pd.concat(answers, ignore_index=True)
+
+
+def measure_cost(
+    model: ClipModel,
+    candidates: Sequence[Mitigation | PooledModel | str],
+    task: Task,
+    *,
+    n_images: int = 8,
+    rounds: int = 2,
+) -> pd.DataFrame:
+    """Measure how long each candidate takes, alone, over the time of the plain model.
+
+    Parameters
+    ----------
+    model, candidates
+        As for `evaluate`.
+    task : Task
+        Pictures to take the time on, with locations if there are oracles among the candidates.
+    n_images : int
+        Number of pictures, spread over the task.
+    rounds : int
+        In each round every candidate has its turn beside the plain model, so that a busy machine slows both.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for the plain model and each candidate: `candidate`, `cost` (the median over rounds of the time over
+        that of the plain model on the same pictures, 1 for the plain model itself) and `seconds` (an image, median).
+
+    Raises
+    ------
+    InputError
+        As for `evaluate`.
+    """
+    entries = _entries(model, candidates)
+    shown = np.linspace(0, len(task.images) - 1, min(n_images, len(task.images))).astype(int)
+    images = [task.images[place] for place in shown]
+    locations = None if task.locations is None else [task.locations[place] for place in shown]
+    texts = [f"a photo of a {label}" for label in task.table["object"].unique()[:8]]
+    scorers = [entry.scorer(model, locations) for entry in entries]
+    seconds = np.empty((rounds + 1, len(entries)))
+    for timed in seconds:
+        for place, scorer in enumerate(scorers):
+            start = time.perf_counter()
+            scorer.similarities(images, texts, progress=False)
+            timed[place] = time.perf_counter() - start
+    seconds = seconds[1:]  # the first round warms up
+    plain = [entry.name for entry in entries].index(BASELINE)
+    return pd.DataFrame(
+        {
+            "candidate": [entry.name for entry in entries],
+            "cost": np.median(seconds / seconds[:, [plain]], axis=0),
+            "seconds": np.median(seconds, axis=0) / len(images),
+        }
+    )
+
+
+def name_of(candidate: Mitigation | PooledModel) -> str:
+    """Name a candidate as the tables do.
+
+    Parameters
+    ----------
+    candidate : Mitigation or PooledModel
+        Any.
+
+    Returns
+    -------
+    str
+        The mitigation's name; of a re-pooled model ``"pooling: "`` and its pooling.
+    """
+    return f"pooling: {candidate.pooling}" if isinstance(candidate, PooledModel) else candidate.name
+
+
+def family_of(mitigation: Mitigation) -> str:
+    """Name what a mitigation is a setting of.
+
+    Parameters
+    ----------
+    mitigation : Mitigation
+        Any.
+
+    Returns
+    -------
+    str
+        Its label, with the kind of a visual prompt, as in ``"visual prompt: circle"``; of a gated or composed one
+        the families of what it consists of, as in ``"gated cyclic shifts"``.
+    """
+    if isinstance(mitigation, Composed):
+        return " + ".join(family_of(part) for part in mitigation.parts)
+    if isinstance(mitigation, Gated):
+        return f"{mitigation.label} {family_of(mitigation.ensemble)}"
+    if isinstance(mitigation, Prompted | ProposedPrompts):
+        return f"{mitigation.label}: {mitigation.kind}"
+    return mitigation.label
+
+
+@dataclass(frozen=True, eq=False)
+class _Entry:
+    """A candidate as the tables know it: a mitigation, a re-pooled model, or neither for the plain model."""
+
+    name: str
+    family: str
+    kind: str
+    mitigation: Mitigation | None = None
+    pooled: PooledModel | None = None
+
+    @property
+    def oracle(self) -> bool:
+        return is_told(self.mitigation)
+
+    @property
+    def about(self) -> dict[str, object]:
+        return {"candidate": self.name, "family": self.family, "kind": self.kind, "oracle": self.oracle}
+
+    def scorer(self, model: Encoder, locations: Sequence[Location] | None) -> Scorer:
+        if self.pooled is not None:
+            return self.pooled
+        if self.mitigation is not None:
+            return mitigate(model, self.mitigation, locations if self.oracle else None)
+        return model
+
+
+def _entries(model: ClipModel, candidates: Sequence[Mitigation | PooledModel | str]) -> list[_Entry]:
+    entries = [_Entry(BASELINE, BASELINE, BASELINE)]
+    for candidate in candidates:
+        if isinstance(candidate, str):
+            candidate = pool(model, candidate)
+        if isinstance(candidate, Mitigation):
+            candidate.check(model)
+            entries.append(
+                _Entry(name_of(candidate), family_of(candidate), "mitigation", mitigation=candidate)
+            )
+        elif isinstance(candidate, PooledModel) and candidate.clip_model is model:
+            family = f"pooling: {candidate.method.name}"
+            entries.append(_Entry(name_of(candidate), family, "pooling", pooled=candidate))
+        else:
+            raise InputError(
+                f"A candidate is a mitigation, the name of a pooling or {model.name} with another pooling, not "
+                f"{candidate!r}."
+            )
+    names = [entry.name for entry in entries]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"The candidate {name!r} is given more than once; give every candidate once.")
+    return entries
+
+
+def is_told(candidate: object) -> bool:
+    """Whether a candidate is an oracle."""
+    return isinstance(candidate, Mitigation) and candidate.needs_location
+
+
+@dataclass(frozen=True, eq=False)
+class _Counting(ScorerWrapper, Encoder):
+    """A model that counts its passes, and reads every text once, as no candidate changes the text tower."""
+
+    clip_model: ClipModel
+    read: dict[str, np.ndarray] = field(repr=False)
+    passes: list[int] = field(default_factory=lambda: [0])
+
+    @property
+    def name(self) -> str:
+        return self.clip_model.name
+
+    @property
+    def inner(self) -> Scorer:
+        return self.clip_model
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        new = [text for text in dict.fromkeys(texts) if text not in self.read]
+        self.read.update(zip(new, self.clip_model.encode_texts(new), strict=True))
+        return np.stack([self.read[text] for text in texts])
+
+    def encode_images(self, images: Iterable[ImageSource], *, progress: bool = True) -> np.ndarray:
+        vectors = self.clip_model.encode_images(images, progress=progress)
+        self.passes[0] += len(vectors)
+        return vectors
+
+
+@dataclass(frozen=True, eq=False)
+class _Views(Mitigation):
+    """The views of a mitigation, not combined: their similarities one behind the other."""
+
+    label: ClassVar[str] = "views"
+    of: Mitigation
+
+    @property
+    def needs_location(self) -> bool:
+        return self.of.needs_location
+
+    @property
+    def count(self) -> int:
+        return self.of.count
+
+    def views(self, image: np.ndarray, location: Location | None) -> list[np.ndarray]:
+        return self.of.views(image, location)
+
+    def combine(self, similarities: np.ndarray, logit_scale: float) -> np.ndarray:
+        return similarities.reshape(len(similarities), -1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown(ScorerWrapper):
+    """A mitigation that changes only the picture: the first of those with the same views has them encoded."""
+
+    encoder: Encoder
+    mitigation: Mitigation
+    locations: Sequence[Location] | None
+    shown: dict[Mitigation, np.ndarray]
+
+    @property
+    def name(self) -> str:
+        return f"{self.encoder.name}, {self.mitigation.name}"
+
+    @property
+    def inner(self) -> Scorer:
+        return self.encoder
+
+    def similarities(
+        self, images: Iterable[ImageSource], texts: Sequence[str], *, progress: bool = True
+    ) -> np.ndarray:
+        key = _maker_of_views(self.mitigation)
+        if key not in self.shown:
+            views = mitigate(self.encoder, _Views(key), self.locations if key.needs_location else None)
+            self.shown[key] = views.similarities(images, texts, progress=False)
+        similarities = self.shown[key].reshape(-1, key.count, len(texts))
+        return self.mitigation.combine(similarities, self.logit_scale)
+
+
+def _maker_of_views(mitigation: Mitigation) -> Mitigation:
+    """Return one and the same mitigation for all that show the same views and combine them in different ways."""
+    if isinstance(mitigation, Gated) and mitigation.count == mitigation.ensemble.count:
+        return _maker_of_views(mitigation.ensemble)
+    if isinstance(mitigation, Ensemble):
+        return replace(mitigation, aggregate="max", temperature=1.0)
+    return mitigation
+
+
+@dataclass(frozen=True, eq=False)
+class _Together(ScorerWrapper):
+    """One of several re-pooled models of the same tower: the first that is asked answers for all of them."""
+
+    pooled: PooledModel
+    group: Sequence[PooledModel]
+    answers: dict[str, np.ndarray]
+
+    @property
+    def name(self) -> str:
+        return self.pooled.name
+
+    @property
+    def inner(self) -> Scorer:
+        return self.pooled
+
+    def similarities(
+        self, images: Iterable[ImageSource], texts: Sequence[str], *, progress: bool = True
+    ) -> np.ndarray:
+        if not self.answers:
+            every = pool_together(self.group, images, texts, progress=False)
+            self.answers.update(zip([each.name for each in self.group], every, strict=True))
+        return self.answers[self.pooled.name]

@@ -1,0 +1,216 @@
+"""The images and questions on which mitigations are evaluated."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+import numpy as np
+import pandas as pd
+
+from crosseyed.data.cutouts import Cutout, objects_of
+from crosseyed.data.images import ImageSource
+from crosseyed.data.scenes import Scene, pair_table, scene_table
+from crosseyed.errors import InputError, suggest
+from crosseyed.measure import protocols
+from crosseyed.mitigations.base import Location
+from crosseyed.models.scorer import Scorer
+
+GRID_SIZE = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Pictures, what they show, and the question that is asked about them.
+
+    Attributes
+    ----------
+    protocol : str
+        Name of the question: ``"grid"``, ``"pair"``, ``"control"`` or ``"whatsup"``.
+    images : sequence of ImageSource
+        Drawn once, asked many times.
+    table : pandas.DataFrame
+        One row for each image, with `image`, `object`, `center` and what the protocol needs.
+    labels : sequence of str or None
+        What the model chooses among; None for the four captions of What'sUp.
+    locations : sequence of Location or None
+        Where the object in question is; None if nobody knows.
+    """
+
+    protocol: str
+    images: Sequence[ImageSource] = field(repr=False)
+    table: pd.DataFrame = field(repr=False)
+    labels: Sequence[str] | None = field(default=None, repr=False)
+    locations: Sequence[Location] | None = field(default=None, repr=False)
+
+    def ask(self, scorer: Scorer) -> pd.DataFrame:
+        """Ask a model the question.
+
+        Parameters
+        ----------
+        scorer : Scorer
+            The model.
+
+        Returns
+        -------
+        pandas.DataFrame
+            What `crosseyed.measure.protocols.zero_shot` or `four_captions` returns.
+        """
+        if self.labels is None:
+            return protocols.four_captions(scorer, self.images, self.table, self.protocol)
+        return protocols.zero_shot(scorer, self.images, self.table, self.labels, protocol=self.protocol)
+
+
+def split_objects(cutouts: Sequence[Cutout], sizes: Sequence[int], seed: int = 0) -> list[list[Cutout]]:
+    """Draw sets of cut-outs that have no object in common.
+
+    Parameters
+    ----------
+    cutouts : sequence of Cutout
+        What to draw from; all renderings of an object stay together.
+    sizes : sequence of int
+        Number of objects in each set, each at least 2.
+    seed : int
+        Decides which.
+
+    Returns
+    -------
+    list of list of Cutout
+        One set for each size, in the order of `cutouts`.
+
+    Raises
+    ------
+    InputError
+        A size is below 2, or they need more objects than there are.
+    """
+    objects = objects_of(cutouts)
+    if min(sizes) < 2 or sum(sizes) > len(objects):
+        raise InputError(
+            f"The splits have {', '.join(map(str, sizes))} objects; give each at least 2, together at most the "
+            f"{len(objects)} that there are."
+        )
+    drawn = iter(np.random.default_rng(seed).permutation(objects))
+    sets = [set(islice(drawn, size)) for size in sizes]
+    return [[cutout for cutout in cutouts if cutout.object in kept] for kept in sets]
+
+
+def make_split(
+    cutouts: Sequence[Cutout],
+    labels: Sequence[str],
+    *,
+    protocols: Sequence[str] = ("grid", "pair", "control"),
+    cells: int = 2,
+    size: float = 0.3,
+    control_size: float = 0.45,
+    side: int = 224,
+    seed: int = 0,
+) -> list[Task]:
+    """Draw the pictures of a split.
+
+    - ``"grid"``: each cut-out at the center of a 5 × 5 grid and in some of the other cells, drawn at random for each
+      cut-out; which of all labels is it?
+    - ``"pair"``: each object, in one of its renderings, with another one in each of What'sUp's four relations; which
+      of four captions fits? The object in question is the first one, which all but ``"on"`` put at the border.
+    - ``"control"``: each object, in one of its renderings, alone, at the center and larger than in the grid, as a
+      photographer would show it: a cure should do no harm here.
+
+    Parameters
+    ----------
+    cutouts : sequence of Cutout
+        The objects of the split; at least two of each rendering.
+    labels : sequence of str
+        What the model chooses among in grid and control.
+    protocols : sequence of str
+        Which of the three.
+    cells : int
+        Cells beside the center in which a cut-out is shown, 1 to 24. More objects say more than more cells of the
+        same objects.
+    size, control_size : float
+        Longer side of the objects of grid and control, as a fraction of the side of the picture.
+    side : int
+        Height and width of the pictures in pixels.
+    seed : int
+        Decides backgrounds, cells, partners and renderings.
+
+    Returns
+    -------
+    list of Task
+        One for each protocol.
+
+    Raises
+    ------
+    InputError
+        A protocol does not exist, or a number is out of range.
+    """
+    if not 1 <= cells < GRID_SIZE**2:
+        raise InputError(f"cells is {cells}; expected 1 to {GRID_SIZE**2 - 1}, the cells beside the center.")
+    square = {"height": side, "width": side, "seed": seed}
+    rng = np.random.default_rng([seed, 3])
+    once = _one_rendering(cutouts, rng)
+
+    def control() -> list[Scene]:
+        large = layouts.grid(once, GRID_SIZE, size=control_size, **square)
+        return [scene for scene in large if scene.center]
+
+    layouts = {
+        "grid": lambda: _some_cells(layouts.grid(cutouts, GRID_SIZE, size=size, **square), cells, rng),
+        "pair": lambda: [
+            scene for relation in layouts.RELATIONS for scene in layouts.pair(once, relation, **square)
+        ],
+        "control": control,
+    }
+    for protocol in protocols:
+        if protocol not in layouts:
+            raise InputError(
+                f"Unknown protocol {protocol!r}{suggest(protocol, layouts)} Choose from {', '.join(layouts)}."
+            )
+    return [_task(name, layouts[name](), None if name == "pair" else labels) for name in protocols]
+
+
+def whatsup_task(table: pd.DataFrame) -> Task:
+    """Make a task of What'sUp's photographs.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        What `crosseyed.data.whatsup.read_whatsup` returned, or some of its rows.
+
+    Returns
+    -------
+    Task
+        Without locations: nobody has annotated them.
+    """
+    return Task("whatsup", list(table["path"]), table.drop(columns="path"))
+
+
+def _task(protocol: str, scenes: Sequence[Scene], labels: Sequence[str] | None) -> Task:
+    describe = pair_table if protocol == "pair" else scene_table
+    first = [scene.placements[0] for scene in scenes]
+    return Task(
+        protocol,
+        [scene.render() for scene in scenes],
+        describe(scenes),
+        labels,
+        [Location(place.x, place.y, place.size) for place in first],
+    )
+
+
+def _one_rendering(cutouts: Sequence[Cutout], rng: np.random.Generator) -> list[Cutout]:
+    """Keep one cut-out of each object, of so many renderings in turn that each has two objects, to make pairs of."""
+    objects = objects_of(cutouts)
+    n_renderings = max(1, min(len({cutout.style for cutout in cutouts}), len(objects) // 2))
+    turn = dict(zip(rng.permutation(objects), range(len(objects)), strict=True))
+    kept = []
+    for object_ in objects:
+        renderings = [cutout for cutout in cutouts if cutout.object == object_]
+        kept.append(renderings[turn[object_] % n_renderings % len(renderings)])
+    return kept
+
+
+def _some_cells(scenes: Sequence[Scene], cells: int, rng: np.random.Generator) -> list[Scene]:
+    """Keep the center and some other cells of each cut-out; scenes come cut-out by cut-out."""
+    kept, center = [], GRID_SIZE**2 // 2
+    others = np.delete(np.arange(GRID_SIZE**2), center)
+    for start in range(0, len(scenes), GRID_SIZE**2):
+        places = sorted([center, *rng.choice(others, cells, replace=False)])
+        kept += [scenes[start + place] for place in places]
+    return kept

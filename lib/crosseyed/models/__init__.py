@@ -1,0 +1,1 @@
+"""Models as scorers and encoders: sources, loading, checkpoints and the cache of embeddings."""

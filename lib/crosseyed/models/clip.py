@@ -1,0 +1,287 @@
+"""Load any CLIP that open_clip knows, a checkpoint file or a PocketCLIP behind one object that encodes."""
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import islice
+
+import numpy as np
+import torch
+from open_clip import CLIP
+from torch import Tensor, nn
+from torchvision.transforms import Compose
+from tqdm import tqdm
+
+from crosseyed.data.images import ImageSource, UnreadableImage, check_several, map_ahead, read_image
+from crosseyed.errors import InputError
+from crosseyed.models.scorer import Encoder, UnreadableImagesWarning
+from crosseyed.models.towers.description import Tower
+
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+RESIZES = {"crop": "shortest", "squash": "squash", "letterbox": "longest"}
+
+"""How an image becomes the square that a model sees, and open_clip's word for it. Crop: the short side is
+resized to fit, the border cut away; squash: both sides are; letterbox: the long side is, the rest black."""
+
+_IMAGES_AT_ONCE = {"cpu": 32, "mps": 64, "cuda": 256}  # more gain nothing; out of memory, the batch is halved
+
+_TEXTS_AT_ONCE = 256
+
+_WORKERS_AT_MOST = 16
+
+_NAMED_AT_MOST = 20
+
+
+@dataclass(frozen=True, eq=False)
+class ClipModel(Encoder):
+    """A CLIP in evaluation mode, without gradients: a `crosseyed.models.scorer.Encoder`.
+
+    Attributes
+    ----------
+    name : str
+        Name of the edition: ``"<architecture>--<pretrained>"``, or the name of the folder or repository.
+    model : str
+        Architecture, folder or repository.
+    pretrained : str
+        Where the weights come from: open_clip's tag, the checkpoint's file name without suffix,
+        ``"local-dir"``, ``"hf-hub"``, ``"crosseyed"`` for what the repository ships, or ``"random"``.
+    clip : torch.nn.Module
+        The open_clip model.
+    preprocess : callable
+        open_clip's transform, from a Pillow image to a tensor (3, height, width).
+    tokenizer : callable
+        From a list of texts to token numbers (n_texts, context_length).
+    tower : Tower
+        What the image tower is made of.
+    device : torch.device
+        Where the model computes.
+    precision : {"fp32", "fp16", "bf16"}
+        Type of the weights and activations; embeddings are float32 in any case.
+    resize : {"crop", "squash", "letterbox"}
+        How an image is made square; see `RESIZES`.
+    """
+
+    name: str
+    model: str
+    pretrained: str
+    clip: nn.Module = field(repr=False)
+    preprocess: Compose = field(repr=False)
+    tokenizer: Callable[[list[str]], Tensor] = field(repr=False)
+    tower: Tower
+    device: torch.device
+    precision: str
+    resize: str
+
+    @property
+    def logit_scale(self) -> float:
+        """Factor from cosine similarity to logit, about 100 for published CLIPs."""
+        return self.clip.logit_scale.exp().item()
+
+    @property
+    def logit_bias(self) -> float | None:
+        """Summand of the logits of a model trained with a sigmoid loss (SigLIP); None for the others.
+
+        Such a model takes ``sigmoid(logit_scale · cosine + logit_bias)`` for the probability that image and caption
+        belong together, each pair by itself. The summand is the same for all captions, so it changes nothing where
+        captions are compared: neither the choice, nor margins, ranks and average precision, nor the softmax over
+        captions that measures how confident a choice is.
+        """
+        bias = getattr(self.clip, "logit_bias", None)
+        return None if bias is None else bias.item()
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width in pixels of the model's input."""
+        return self.tower.image_size
+
+    def encode_images(self, images: Iterable[ImageSource], *, progress: bool = True) -> np.ndarray:
+        """Return the embeddings of any number of images, in constant memory beyond them.
+
+        Images are read and resized in background threads while the model computes.
+
+        Parameters
+        ----------
+        images : iterable of ImageSource
+            The images; may be a generator.
+        progress : bool
+            Show a progress bar if the standard error is a terminal.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n_images, embed_dim)
+            float32 rows of length 1; a row of NaN for an image that cannot be read.
+
+        Raises
+        ------
+        InputError
+            `images` is a single image, or contains what is not an `ImageSource`.
+
+        Warns
+        -----
+        UnreadableImagesWarning
+            Once, at the end, if images could not be read: how many and which.
+        """
+        rows = [np.empty((0, self.tower.embed_dim), np.float32)]
+        for pixels, readable in self.read_batches(images, progress=progress):
+            rows.append(np.full((len(readable), self.tower.embed_dim), np.nan, np.float32))
+            if pixels:
+                rows[-1][readable] = self._embed(pixels).numpy()
+        return np.concatenate(rows)
+
+    def read_batches(
+        self, images: Iterable[ImageSource], *, batch_size: int | None = None, progress: bool = True
+    ) -> Iterator[tuple[list[np.ndarray], np.ndarray]]:
+        """Read any number of images, resized to the model's input, some batches ahead of their use.
+
+        Parameters
+        ----------
+        images : iterable of ImageSource
+            The images; may be a generator.
+        batch_size : int, optional
+            Images in a batch; by default as many as `encode_images` takes at once.
+        progress : bool
+            Show a progress bar if the standard error is a terminal.
+
+        Yields
+        ------
+        pixels : list of numpy.ndarray, shape (height, width, 3)
+            uint8 pixels of those images of the batch that can be read, for `to_input`.
+        readable : numpy.ndarray of bool, shape (n_batch,)
+            Which images of the batch these are.
+
+        Raises
+        ------
+        InputError
+            `images` is a single image, or contains what is not an `ImageSource`.
+
+        Warns
+        -----
+        UnreadableImagesWarning
+            Once, at the end, if images could not be read: how many and which.
+        """
+        check_several(images)
+        size = batch_size or _IMAGES_AT_ONCE.get(self.device.type, _IMAGES_AT_ONCE["cpu"])
+        # torch's threads, because that is the number of cores this process may use
+        workers = min(torch.get_num_threads(), _WORKERS_AT_MOST)
+        total, done, unreadable = len(images) if hasattr(images, "__len__") else None, 0, []
+        bar = tqdm(total=total, unit="image", disable=None if progress else True)
+        with bar, closing(map_ahead(self._pixels, images, workers=workers, ahead=2 * size)) as pixels:
+            while batch := list(islice(pixels, size)):
+                readable = np.array([not isinstance(item, UnreadableImage) for item in batch])
+                unreadable += [item for item in batch if isinstance(item, UnreadableImage)]
+                yield [item for item, ok in zip(batch, readable, strict=True) if ok], readable
+                done += len(batch)
+                bar.update(len(batch))
+        if unreadable:
+            # the caller of encode_images, or of whatever else reads its images here
+            warnings.warn(report_unreadable(unreadable, done), UnreadableImagesWarning, stacklevel=3)
+
+    def to_input(self, pixels: Sequence[np.ndarray]) -> Tensor:
+        """Finish the model's transform for a whole batch, on the model's device and in its precision.
+
+        Parameters
+        ----------
+        pixels : sequence of numpy.ndarray, shape (height, width, 3)
+            uint8 pixels of the size of the model's input, from `read_batches`; at least one image.
+
+        Returns
+        -------
+        torch.Tensor, shape (n_images, 3, height, width)
+            What the model's `encode_image` takes.
+        """
+        *_, normalize = self.preprocess.transforms
+        whole = torch.from_numpy(np.stack(pixels)).to(self.device)
+        batch = whole.permute(0, 3, 1, 2).contiguous().float().div_(255)
+        return normalize(batch).to(PRECISIONS[self.precision])
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the embeddings of the texts, each distinct text computed once.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            Captions; what exceeds the model's context length is cut off.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n_texts, embed_dim)
+            float32 rows of length 1.
+
+        Raises
+        ------
+        InputError
+            `texts` is a single text, or contains what is not a text.
+        """
+        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+            raise InputError(f"encode_texts takes a list of texts, not {texts!r}.")
+        place = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+        distinct = iter(place)
+        rows = [np.empty((0, self.tower.embed_dim), np.float32)]
+        while batch := list(islice(distinct, _TEXTS_AT_ONCE)):
+            with torch.inference_mode():
+                rows.append(_unit(self._encode_tokens(self.tokenizer(batch).to(self.device))).numpy())
+        return np.concatenate(rows)[[place[text] for text in texts]]
+
+    def _encode_tokens(self, tokens: Tensor) -> Tensor:
+        """Encode texts (n, context_length) without the padding that follows the longest of them.
+
+        Where each position sees only those before it and the text's embedding is read at its last token, that
+        padding has no influence; but captions are short, and it is nearly all of the work.
+        """
+        clip = self.clip
+        if not isinstance(clip, CLIP) or clip.attn_mask is None or clip.text_pool_type != "argmax":
+            return clip.encode_text(tokens)
+        length = int(tokens.argmax(dim=1).max()) + 1
+        shortened = {
+            "positional_embedding": clip.positional_embedding[:length],
+            "attn_mask": clip.attn_mask[:length, :length],
+        }
+        _, embeddings, *_ = torch.func.functional_call(clip, shortened, kwargs={"text": tokens[:, :length]})
+        return embeddings
+
+    def _pixels(self, source: ImageSource) -> np.ndarray | UnreadableImage:
+        """Resize one image as the model's transform does: (height, width, 3) of uint8."""
+        *resize, _to_tensor, _normalize = self.preprocess.transforms
+        try:
+            return np.asarray(Compose(resize)(read_image(source)))
+        except UnreadableImage as error:
+            return error
+
+    @torch.inference_mode()
+    def _embed(self, pixels: list[np.ndarray]) -> Tensor:
+        try:
+            return _unit(self.clip.encode_image(self.to_input(pixels)))
+        except torch.OutOfMemoryError:
+            if len(pixels) == 1:
+                raise
+        torch.cuda.empty_cache()
+        half = len(pixels) // 2
+        return torch.cat([self._embed(pixels[:half]), self._embed(pixels[half:])])
+
+
+def _unit(embeddings: Tensor) -> Tensor:
+    return nn.functional.normalize(embeddings.float(), dim=-1).cpu()
+
+
+def report_unreadable(unreadable: Sequence[UnreadableImage], total: int) -> str:
+    """Say how many images could not be read and which; the message of `UnreadableImagesWarning`.
+
+    Parameters
+    ----------
+    unreadable : sequence of UnreadableImage
+        Those that could not be read; the first twenty are named.
+    total : int
+        Number of all images.
+
+    Returns
+    -------
+    str
+        The message.
+    """
+    names = [f"{image.name} ({image.reason})" for image in unreadable[:_NAMED_AT_MOST]]
+    if len(unreadable) > _NAMED_AT_MOST:
+        names.append(f"{len(unreadable) - _NAMED_AT_MOST} more")
+    listed = "; ".join(names)
+    return f"{len(unreadable)} of {total} images could not be read, their embeddings are NaN: {listed}."

@@ -1,0 +1,145 @@
+"""Load a model by name, file or folder."""
+
+import os
+from pathlib import Path
+
+import torch
+from open_clip.transform import PreprocessCfg, image_transform_v2
+
+from crosseyed.errors import InputError, check_choice
+from crosseyed.models.checkpoints import load_weights
+from crosseyed.models.clip import PRECISIONS, RESIZES, ClipModel
+from crosseyed.models.sources import config_of, create, find_source, tokenizer_of, weights_of
+from crosseyed.models.towers.description import describe_tower
+
+
+def load(
+    model: str,
+    pretrained: str | None = None,
+    *,
+    checkpoint: str | os.PathLike | None = None,
+    device: str = "auto",
+    precision: str = "fp32",
+    resize: str | None = None,
+    random_init: bool = False,
+    seed: int = 0,
+) -> ClipModel:
+    """Load a CLIP for evaluation.
+
+    Parameters
+    ----------
+    model : str
+        One of
+
+        - a PocketCLIP, ``"pocketclip-centered"`` or ``"pocketclip-uniform"``;
+        - an open_clip architecture, e.g. ``"ViT-B-32"``, with `pretrained`, `checkpoint` or `random_init`;
+        - ``"hf-hub:organization/repository"`` or ``"local-dir:folder"`` with open_clip's files;
+        - ``"NegCLIP"``, ``"DetailCLIP"`` or ``"SuperCLIP"``, with the file that its authors publish in
+          ``data/checkpoints`` or as `checkpoint` (`crosseyed.models.sources.NAMED`).
+    pretrained : str, optional
+        open_clip's tag of the published weights, e.g. ``"openai"``. The activation function that goes with
+        them (QuickGELU for OpenAI's) is set, also where open_clip would only warn of the mismatch.
+    checkpoint : path, optional
+        File to read the weights from, ``.safetensors`` or written by torch.save. A tag in `pretrained` then
+        says which published model's activation function and preprocessing they need: a file fine-tuned from
+        OpenAI's weights is ``load("ViT-B-32", "openai", checkpoint="mine.pt")``, one trained from scratch
+        ``load("ViT-B-32", checkpoint="mine.pt")``.
+    device : str
+        ``"auto"`` (CUDA, else Apple's MPS, else CPU), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+    precision : {"fp32", "fp16", "bf16"}
+        Type of weights and activations.
+    resize : {"crop", "squash", "letterbox"}, optional
+        How an image is made square (see `RESIZES`); by default as the model was meant to be used, which for
+        most is ``"crop"``.
+    random_init : bool
+        Use random weights instead of trained ones.
+    seed : int
+        Seed of the random weights. The global random state is left as it was.
+
+    Returns
+    -------
+    ClipModel
+        In evaluation mode, parameters without gradients.
+
+    Raises
+    ------
+    InputError
+        An unknown or contradictory argument; the message offers the valid choices.
+    DownloadError
+        Weights are neither in the local cache nor to be had from the network.
+    CheckpointError
+        A checkpoint is damaged, unsafe or of another architecture.
+    """
+    chosen_device = choose_device(device)
+    check_choice("precision", precision, PRECISIONS)
+    if resize is not None:
+        check_choice("resize", resize, RESIZES)
+    source = find_source(model, pretrained)
+    if random_init and (pretrained or checkpoint):
+        raise InputError("random_init=True asks for random weights: leave out pretrained and checkpoint.")
+    name, origin, weights = source.label, source.origin, None
+    if random_init:
+        origin = "random"
+    elif checkpoint:
+        origin, weights = Path(checkpoint).stem, checkpoint
+    else:
+        weights = weights_of(source)
+    if random_init or checkpoint or (source.tag and not source.named):
+        name = f"{source.label}--{origin}"
+    config = config_of(source)
+    tokenizer = tokenizer_of(source, config)
+    clip = create(
+        source,
+        config,
+        seed,
+        precision=precision,
+        device=chosen_device,
+        force_quick_gelu=source.published.get("quick_gelu", False),
+        force_preprocess_cfg=source.published | ({"resize_mode": RESIZES[resize]} if resize else {}),
+    )
+    if weights is not None:
+        load_weights(clip, weights, source.architecture)
+    preprocess = PreprocessCfg(**clip.visual.preprocess_cfg)
+    return ClipModel(
+        name=name,
+        model=source.label,
+        pretrained=origin,
+        clip=clip.eval().requires_grad_(False),
+        preprocess=image_transform_v2(preprocess, is_train=False),
+        tokenizer=tokenizer,
+        tower=describe_tower(clip.visual, config),
+        device=chosen_device,
+        precision=precision,
+        resize=next(name for name, mode in RESIZES.items() if mode == preprocess.resize_mode),
+    )
+
+
+def choose_device(name: str) -> torch.device:
+    """Find the device of a name on this machine.
+
+    Parameters
+    ----------
+    name : str
+        ``"auto"`` (CUDA, else Apple's MPS, else CPU), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+
+    Returns
+    -------
+    torch.device
+        A device that answers.
+
+    Raises
+    ------
+    InputError
+        There is no such device here.
+    """
+    present = [kind for kind in ("cuda", "mps") if getattr(torch, kind).is_available()] + ["cpu"]
+    if name == "auto":
+        return torch.device(present[0])
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()  # only use shows whether "cuda:7" is there
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InputError(
+            f"The device {name!r} is not available on this machine; available: auto, {', '.join(present)}."
+        ) from error
+    return device

@@ -1,0 +1,142 @@
+"""The interface that carries the study: a scorer compares images with captions, an encoder by one vector each.
+
+A loaded model is an encoder, and so is a model with another pooling or with changed attention. Where several views
+of an image are combined, or where tokens are weighted by the caption, an image has no single vector: such a model is
+a scorer, and a scorer is all that the protocols ask for.
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from crosseyed.data.images import ImageSource
+
+
+class UnreadableImagesWarning(UserWarning):
+    """Some images of a run could not be read; their embeddings are NaN."""
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """What every protocol asks of a model.
+
+    Attributes
+    ----------
+    name : str
+        Name of the edition, e.g. ``"pocketclip-centered"`` or ``"ViT-B-32--openai"``.
+    model : str
+        The architecture or repository, e.g. ``"ViT-B-32"``: column `model` of every table.
+    pretrained : str
+        Where the weights come from, e.g. ``"openai"``, or ``"random"``: column `pretrained` of every table.
+    logit_scale : float
+        The factor from cosine similarity to logit that the model has learned, about 100 for published CLIPs.
+    """
+
+    name: str
+    model: str
+    pretrained: str
+    logit_scale: float
+
+    def similarities(
+        self, images: Iterable[ImageSource], texts: Sequence[str], *, progress: bool = True
+    ) -> np.ndarray:
+        """Compare every image with every text.
+
+        Parameters
+        ----------
+        images : iterable of ImageSource
+            Any number of images; they are read one after another and not kept.
+        texts : sequence of str
+            Captions.
+        progress : bool
+            Whether to show a progress bar.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n_images, n_texts)
+            float64. A cosine similarity, or what takes its place; a row of NaN for an image that cannot be read.
+
+        Warns
+        -----
+        UnreadableImagesWarning
+            Once, at the end, with the number and the names of the images that could not be read.
+        """
+        ...
+
+
+class ScorerWrapper(Scorer):
+    """A scorer around another one: the same architecture, weights and scale, asked in another way."""
+
+    @property
+    @abstractmethod
+    def inner(self) -> Scorer:
+        """What this one is around."""
+
+    @property
+    def model(self) -> str:
+        """The architecture or repository, of the model inside."""
+        return self.inner.model
+
+    @property
+    def pretrained(self) -> str:
+        """Where the weights come from, of the model inside."""
+        return self.inner.pretrained
+
+    @property
+    def logit_scale(self) -> float:
+        """Factor from similarity to logit that the model inside has learned."""
+        return self.inner.logit_scale
+
+
+@runtime_checkable
+class Encoder(Scorer, Protocol):
+    """A scorer that turns images and texts into unit vectors, and compares these; subclass it to inherit that."""
+
+    def encode_images(self, images: Iterable[ImageSource], *, progress: bool = True) -> np.ndarray:
+        """Return the embeddings of the images.
+
+        Parameters
+        ----------
+        images : iterable of ImageSource
+            Any number of images; they are read one after another and not kept.
+        progress : bool
+            Whether to show a progress bar.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n_images, embed_dim)
+            float32 rows of length 1; a row of NaN for an image that cannot be read.
+
+        Warns
+        -----
+        UnreadableImagesWarning
+            Once, at the end, with the number and the names of the images that could not be read.
+        """
+        ...
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the embeddings of the texts, each distinct text computed once.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            Captions.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n_texts, embed_dim)
+            float32 rows of length 1.
+        """
+        ...
+
+    def similarities(
+        self, images: Iterable[ImageSource], texts: Sequence[str], *, progress: bool = True
+    ) -> np.ndarray:
+        """Return the cosine of every image's vector with every text's, in double precision.
+
+        As for `Scorer`; in double precision, so that no rounding turns one choice into another.
+        """
+        vectors = self.encode_texts(texts).astype(np.float64)
+        return self.encode_images(images, progress=progress).astype(np.float64) @ vectors.T

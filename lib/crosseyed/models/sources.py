@@ -1,0 +1,346 @@
+"""Find the model that a user names: PocketCLIP, architecture, repository or folder, with its files."""
+
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import open_clip
+import torch
+from open_clip.factory import _find_checkpoint_in_dir
+from open_clip.model import _build_vision_tower
+from open_clip.pretrained import download_pretrained, download_pretrained_from_hf, get_pretrained_cfg
+from torch import Tensor
+
+from crosseyed.errors import InputError, suggest
+from crosseyed.files import DATA
+from crosseyed.hub import from_hub, offline
+
+POCKETCLIPS = ("pocketclip-centered", "pocketclip-uniform")
+
+
+@dataclass(frozen=True)
+class NamedModel:
+    """A model whose authors publish a checkpoint that open_clip does not list.
+
+    Attributes
+    ----------
+    architecture : str
+        What the checkpoint fits: an architecture of open_clip, or a folder of ``data/models``.
+    tag : str, optional
+        open_clip's tag of the weights that it was fine-tuned from, whose activation function and preprocessing
+        it needs.
+    file : str
+        Name of the file in ``data/checkpoints``.
+    page : str
+        Where its authors publish it.
+    paper : str
+        Their paper.
+    """
+
+    architecture: str
+    tag: str | None
+    file: str
+    page: str
+    paper: str
+
+    @property
+    def path(self) -> Path:
+        """Where the file is looked for."""
+        return DATA / "checkpoints" / self.file
+
+
+NAMED = {
+    "NegCLIP": NamedModel(
+        "ViT-B-32",
+        "openai",
+        "negclip.pth",
+        "https://github.com/mertyg/vision-language-models-are-bows (model_zoo/__init__.py names the file on "
+        "Google Drive)",
+        "Yuksekgonul et al., ICLR 2023, arXiv 2210.01936",
+    ),
+    "DetailCLIP": NamedModel(
+        "DetailCLIP-ViT-B-16",
+        None,
+        "detailclip.pt",
+        "https://github.com/KishoreP1/DetailCLIP",
+        "Monsefi et al., arXiv 2409.06809",
+    ),
+    "SuperCLIP": NamedModel(
+        "ViT-B-16",
+        None,
+        "superclip.pt",
+        "https://github.com/hustvl/SuperCLIP",
+        "Zhao et al., NeurIPS 2025, arXiv 2512.14480",
+    ),
+}
+
+"""Models by the names under which their authors published them."""
+
+_HUB, _FOLDER = "hf-hub:", "local-dir:"  # open_clip's prefixes
+
+_COPY_TO_CACHE = "Without network, copy it from elsewhere into the Hub's local cache (see HF_HOME)."
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model that open_clip can make, not yet made.
+
+    Attributes
+    ----------
+    address : str
+        What open_clip calls it: an architecture, ``"hf-hub:organization/name"`` or ``"local-dir:folder"``.
+    label : str
+        Its name in tables and file names.
+    tag : str, optional
+        open_clip's tag of published weights of an architecture.
+    named : NamedModel, optional
+        Whose checkpoint the weights are, where its name was given.
+    """
+
+    address: str
+    label: str
+    tag: str | None
+    named: NamedModel | None = None
+
+    @property
+    def architecture(self) -> str:
+        """What a checkpoint has to fit, as a message names it."""
+        return self.named.architecture if self.named else self.label
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder with the model's files; None if there is none."""
+        return Path(self.address.removeprefix(_FOLDER)) if self.address.startswith(_FOLDER) else None
+
+    @property
+    def repository(self) -> str | None:
+        """The repository of the Hugging Face Hub with the model's files; None if there is none."""
+        if self.address.startswith(_HUB):
+            return self.address.removeprefix(_HUB)
+        return _repository(self.address, self.tag) if self.tag else None
+
+    @property
+    def published(self) -> dict:
+        """open_clip's entry for the tag: preprocessing, activation function (`quick_gelu`), place."""
+        return get_pretrained_cfg(self.address, self.tag) if self.tag else {}
+
+    @property
+    def origin(self) -> str | None:
+        """Where the weights come from if none others are asked for; None for an architecture without tag."""
+        if self.named:
+            return self.named.path.stem
+        if self.folder:
+            return "crosseyed" if self.folder.parent == DATA / "models" else "local-dir"
+        return "hf-hub" if self.address.startswith(_HUB) else self.tag
+
+
+def find_source(model: str, pretrained: str | None = None) -> Source:
+    """Find the model that is meant.
+
+    Parameters
+    ----------
+    model, pretrained : str
+        As for `crosseyed.models.loading.load`.
+
+    Returns
+    -------
+    Source
+        The model; of an architecture without `pretrained`, one without weights.
+
+    Raises
+    ------
+    InputError
+        There is no such model or tag; the message offers the nearest valid ones.
+    """
+    if model in NAMED:
+        named = NAMED[model]
+        if pretrained:
+            raise InputError(
+                f"{model!r} is one checkpoint, of {named.architecture}, and takes no tag; pretrained={pretrained!r} "
+                "is given."
+            )
+        return replace(find_source(named.architecture, named.tag), label=model, named=named)
+    if model in open_clip.list_models():
+        tags = open_clip.list_pretrained_tags_by_model(model)
+        if pretrained and pretrained not in tags:
+            hint = " It is a file: give it as checkpoint=." if Path(pretrained).is_file() else ""
+            near = suggest(pretrained, tags) or "."
+            raise InputError(f"Unknown tag {pretrained!r}{near}{hint} {tags_of(model)}")
+        return Source(model, label=model, tag=pretrained or None)
+    if pretrained:
+        near = suggest(model, open_clip.list_models()) or "."
+        raise InputError(
+            f"{model!r} is not an architecture{near} Only an architecture takes a tag, and "
+            f"pretrained={pretrained!r} is given."
+        )
+    if model.startswith(_HUB):
+        return Source(model, label=model.removeprefix(_HUB).replace("/", "--"), tag=None)
+    folder = Path(model.removeprefix(_FOLDER)) if model.startswith(_FOLDER) else DATA / "models" / model
+    if (folder / "open_clip_config.json").is_file():
+        return Source(f"{_FOLDER}{folder}", label=folder.absolute().name, tag=None)
+    if model.startswith(_FOLDER):
+        raise InputError(f"{str(folder)!r} is not a model folder: it has no open_clip_config.json.")
+    if model in POCKETCLIPS:
+        raise InputError(
+            f"{model!r} is not in {str(folder.parent)!r}. It is part of the repository: point the variable "
+            "CROSSEYED_DATA to the repository's data folder, or train it with `crosseyed train`."
+        )
+    architectures = open_clip.list_models()
+    raise InputError(
+        f"Unknown model {model!r}{suggest(model, [*architectures, *POCKETCLIPS, *NAMED]) or '.'} Give a PocketCLIP "
+        f"({', '.join(POCKETCLIPS)}), {', '.join(NAMED)}, one of the {len(architectures)} architectures that "
+        "open_clip.list_models() names, 'hf-hub:organization/repository' or 'local-dir:folder'."
+    )
+
+
+def tags_of(architecture: str) -> str:
+    """Return a sentence with open_clip's tags of published weights of an architecture."""
+    tags = open_clip.list_pretrained_tags_by_model(architecture)
+    return f"Tags of {architecture!r}: {', '.join(tags) or 'none'}."
+
+
+def weights_of(source: Source) -> str | os.PathLike:
+    """Return the file with a model's weights, downloaded if need be.
+
+    Parameters
+    ----------
+    source : Source
+        A folder, a repository, or an architecture with a tag.
+
+    Returns
+    -------
+    path
+        The file.
+
+    Raises
+    ------
+    InputError
+        An architecture without a tag, a folder without weights, or a named model whose file is not there: the
+        message says where its authors publish it, where to put it and which architecture it is.
+    DownloadError
+        The file is neither in the local cache nor to be had; the message says how large it is and what to do.
+    """
+    if source.named:
+        return _checkpoint_of(source.label, source.named)
+    if source.folder:
+        with quiet():
+            weights = _find_checkpoint_in_dir(source.folder)
+        if weights is None:
+            raise InputError(f"There are no weights in {str(source.folder)!r}: give a file as checkpoint=.")
+        return weights
+    if source.origin is None:
+        raise InputError(
+            f"{source.address!r} is an architecture without weights: give the tag of published ones as "
+            f"pretrained=, a file as checkpoint=, or ask for random_init=True. {tags_of(source.address)}"
+        )
+    instead = f"Without network, get open_clip_model.safetensors of {source.repository} elsewhere, then "
+    if source.tag:
+        what, size = f"the weights {source.tag!r} of {source.address!r}", download_size(source.address)
+        instead += f"load({source.address!r}, {source.tag!r}, checkpoint='path/to/file')."
+        what = f"{what} ({source.repository}, {size})"
+        return from_hub(lambda: download_pretrained(source.published), what, instead)
+    same = [name for name, tag in open_clip.list_pretrained() if _repository(name, tag) == source.repository]
+    size = download_size(same[0]) if same else "of unknown size"
+    instead += "put it into a folder with the repository's other files and load('local-dir:path/to/folder')."
+    what = f"{source.repository!r} ({size})"
+    return from_hub(lambda: download_pretrained_from_hf(source.repository), what, instead)
+
+
+def _checkpoint_of(name: str, named: NamedModel) -> Path:
+    if not named.path.is_file():
+        like = f", with the activation function and preprocessing of {named.tag!r}" if named.tag else ""
+        raise InputError(
+            f"The checkpoint of {name} is not in {str(named.path)!r}. Its authors ({named.paper}) publish it at "
+            f"{named.page}. Put the file there under this name, or give it as checkpoint='path/to/file'; it is read "
+            f"without running code from it. Architecture: {named.architecture}{like}."
+        )
+    return named.path
+
+
+def download_size(architecture: str) -> str:
+    """Estimate the size of an architecture's weights from its shapes; most are published as float32."""
+    config = open_clip.get_model_config(architecture)
+    with torch.device("meta"), quiet():  # allocates nothing
+        if "hf_model_name" in config["text_cfg"]:  # the text tower's shape would itself have to be downloaded
+            word, part = "more than", _build_vision_tower(config["embed_dim"], config["vision_cfg"])
+        else:
+            word, part = "about", open_clip.create_model(architecture, load_weights=False, device="meta")
+    return f"{word} {4 * sum(parameter.numel() for parameter in part.parameters()) / 1e6:,.0f} MB"
+
+
+def config_of(source: Source) -> dict:
+    """Return open_clip's configuration of a model: `embed_dim`, `vision_cfg`, `text_cfg`."""
+    if source.address.startswith(_HUB):
+        instead = "Without network, get its files elsewhere, then load('local-dir:path/to/folder')."
+        what = f"the configuration of {source.repository!r}"
+        return from_hub(lambda: open_clip.get_model_config(source.address), what, instead)
+    try:
+        config = open_clip.get_model_config(source.address)
+        return {part: config[part] for part in ("embed_dim", "vision_cfg", "text_cfg")}
+    except (json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
+        file = str(source.folder / "open_clip_config.json")
+        raise InputError(f"{file!r} is not a configuration of open_clip: {error!r}.") from error
+
+
+def tokenizer_of(source: Source, config: dict) -> Callable[[list[str]], Tensor]:
+    """Return a model's tokenizer, downloaded if need be; of a folder, the one that lies in it."""
+    name = config["text_cfg"].get("hf_tokenizer_name")
+    if name and not source.folder:
+        what = f"the tokenizer {name!r} (less than 50 MB)"
+        return from_hub(lambda: open_clip.get_tokenizer(source.address), what, _COPY_TO_CACHE)
+    with offline():
+        return open_clip.get_tokenizer(source.address)
+
+
+def create(source: Source, config: dict, seed: int, **options: object) -> torch.nn.Module:
+    """Make a model with random weights.
+
+    Parameters
+    ----------
+    source : Source
+        The model.
+    config : dict
+        Its configuration.
+    seed : int
+        Seed of the weights; the global random state is left as it was.
+    **options
+        For `open_clip.create_model`.
+
+    Returns
+    -------
+    torch.nn.Module
+        The model.
+    """
+
+    def make() -> torch.nn.Module:
+        with torch.random.fork_rng(devices=[]), quiet():
+            torch.default_generator.manual_seed(seed)
+            return open_clip.create_model(
+                source.address, load_weights=False, pretrained_text=False, **options
+            )
+
+    text_tower = config["text_cfg"].get("hf_model_name")
+    if text_tower:
+        what = f"the text tower's configuration {text_tower!r} (less than 1 MB)"
+        return from_hub(make, what, _COPY_TO_CACHE)
+    with offline():  # a repository's files are in the cache by now
+        return make()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence open_clip's log, which warns of missing weights also where they are loaded afterwards."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def _repository(architecture: str, tag: str) -> str:
+    return get_pretrained_cfg(architecture, tag)["hf_hub"].rpartition("/")[0]

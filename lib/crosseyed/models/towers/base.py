@@ -1,0 +1,572 @@
+"""What tracing has to know of each family of image towers: adapters, and what they speak of.
+
+A `TowerAdapter` says where in a tower the tokens are, and gives its attention as `AttentionWeights` and the step from
+the last tokens to the embedding as a `Readout`. What a tower lacks, it says in words (`TowerAdapter.missing`). The
+families of open_clip's own towers are here, those of timm in `crosseyed.models.towers.timm`;
+`crosseyed.models.towers.registry.ADAPTERS`
+lists all.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from crosseyed.errors import InputError
+
+OFFERS = {
+    "tokens": "the tokens of every layer",
+    "attention": "the probabilities with which tokens attend, in blocks or in pooling",
+    "decomposition": "the embedding as an exact sum over image tokens",
+    "heads": "the embedding as an exact sum over layers and attention heads",
+}
+
+"""What a tower may offer beyond what all do: the last tokens, the pooled vector, the embedding, and what pooling
+would make of a single token."""
+
+Calls = Mapping[str, tuple[Tensor, Tensor]]
+
+"""For every module listened to: its input and its output during the forward pass."""
+
+
+class UnsupportedTower(InputError):  # noqa: N818 (a property of the model, not a failure)
+    """A tower that tracing does not know."""
+
+
+@dataclass(frozen=True, eq=False)
+class Readout:
+    """The step from the last tokens to the embedding, with the norms' statistics and the attention held fixed.
+
+    Then it is affine, and exactly (`rows` has 1/std of every norm on the way multiplied in, `matrix` their
+    centering and gain)::
+
+        embedding[b] = Σ_g Σ_t rows[b, g, t] · tokens[b, t] @ matrix[g] + bias[b]
+
+    As the tokens are a sum over layers (start, attention outputs, MLP outputs), so is the embedding
+    (Gandelsman et al., ICLR 2024, arXiv 2310.05916, eq. 3 to 7).
+
+    Attributes
+    ----------
+    rows : torch.Tensor, shape (batch, groups, tokens)
+        Weight with which each token enters. One group, or one per head of attention pooling. Class-token
+        pooling: 1/std at the class token, 0 elsewhere.
+    matrix : torch.Tensor, shape (groups, width, embed_dim)
+        The same for all images.
+    bias : torch.Tensor, shape (batch, embed_dim)
+        What no token contributes: biases on the way.
+    """
+
+    rows: Tensor
+    matrix: Tensor
+    bias: Tensor
+
+    def __call__(self, contribution: Tensor) -> Tensor:
+        """Return what a summand of the last tokens contributes to the embedding; linear, without the bias.
+
+        Parameters
+        ----------
+        contribution : torch.Tensor, shape (..., batch, tokens, width)
+            For instance ``trace.mlp``.
+
+        Returns
+        -------
+        torch.Tensor, shape (..., batch, embed_dim)
+            The contributions.
+        """
+        gathered = torch.einsum("bgt,...btw->...bgw", self.rows, contribution)
+        return torch.einsum("...bgw,gwe->...be", gathered, self.matrix)
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionWeights:
+    """The weights of one attention, split by head, in float32.
+
+    With the reading tokens x and the tokens read y::
+
+        A = softmax(query(x) · key(y) / sqrt(head_width)),  output = Σ_h A_h value_h(y) @ output[h] + output_bias
+
+    Attributes
+    ----------
+    query : torch.Tensor, shape (heads, reading_width, head_width)
+        Applied from the right: ``x @ query[h] + query_bias[h]``.
+    key, value : torch.Tensor, shape (heads, width, head_width)
+        Applied likewise.
+    query_bias, key_bias, value_bias : torch.Tensor, shape (heads, head_width)
+        Their biases.
+    output : torch.Tensor, shape (heads, head_width, output_width)
+        What a head writes, including the block's layer scale.
+    output_bias : torch.Tensor, shape (output_width,)
+        Bias of the output, including the block's layer scale.
+    """
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    query_bias: Tensor
+    key_bias: Tensor
+    value_bias: Tensor
+    output: Tensor
+    output_bias: Tensor
+
+    @property
+    def passed_on(self) -> Tensor:
+        """From a token to what a head writes if it attends to that token alone, biases aside.
+
+        Shape (heads, width, output_width).
+        """
+        return self.value @ self.output
+
+    @property
+    def passed_on_bias(self) -> Tensor:
+        """What attention writes whatever it attends to, because probabilities sum to 1.
+
+        Shape (output_width,).
+        """
+        return torch.einsum("hd,hdo->o", self.value_bias, self.output) + self.output_bias
+
+    def at(self, places: slice) -> "AttentionWeights":
+        """Return the weights for some of the tokens reading, where all are read.
+
+        Parameters
+        ----------
+        places : slice
+            Which of the tokens read are those reading.
+
+        Returns
+        -------
+        AttentionWeights
+            These weights themselves, unless the attention depends on where a token stands.
+        """
+        return self
+
+    def rows(self, reading: Tensor, read: Tensor) -> Tensor:
+        """Return the probabilities with which tokens attend to tokens: the softmax of `logits`.
+
+        Parameters
+        ----------
+        reading : torch.Tensor, shape (batch or 1, n_reading, reading_width)
+            Input of the queries.
+        read : torch.Tensor, shape (batch, n_read, width)
+            Input of the keys.
+
+        Returns
+        -------
+        torch.Tensor, shape (batch, heads, n_reading, n_read)
+            Sums to 1 over the last axis.
+        """
+        return self.logits(reading, read).softmax(-1)
+
+    def logits(self, reading: Tensor, read: Tensor) -> Tensor:
+        """Return what the softmax turns into the probabilities with which tokens attend to tokens.
+
+        Parameters
+        ----------
+        reading : torch.Tensor, shape (batch or 1, n_reading, reading_width)
+            Input of the queries.
+        read : torch.Tensor, shape (batch, n_read, width)
+            Input of the keys.
+
+        Returns
+        -------
+        torch.Tensor, shape (batch, heads, n_reading, n_read)
+            Up to a number added to a whole row, which the softmax takes off.
+        """
+        query = torch.einsum("bqw,hwd->bhqd", reading, self.query) + self.query_bias[:, None]
+        query = query * query.shape[-1] ** -0.5
+        n_reading, (n_read, width), heads = reading.shape[1], read.shape[1:], len(self.query)
+        if n_reading * (width + heads * n_read) < n_read * width:
+            # For few rows it is cheaper to carry the queries to the tokens than to make keys of all tokens.
+            # The key's bias adds the same to all logits of a row and cancels in the softmax.
+            carried = torch.einsum("bhqd,hwd->bhqw", query, self.key)
+            return carried @ read[:, None].mT
+        key = torch.einsum("btw,hwd->bhtd", read, self.key) + self.key_bias[:, None]
+        return query @ key.mT
+
+    def values(self, read: Tensor) -> Tensor:
+        """Return the values of tokens.
+
+        Parameters
+        ----------
+        read : torch.Tensor, shape (batch, n_read, width)
+            Input of the attention.
+
+        Returns
+        -------
+        torch.Tensor, shape (batch, heads, n_read, head_width)
+            The values.
+        """
+        return torch.einsum("btw,hwd->bhtd", read, self.value) + self.value_bias[:, None]
+
+    def write(self, rows: Tensor, read: Tensor) -> Tensor:
+        """Return the output of the attention.
+
+        Parameters
+        ----------
+        rows : torch.Tensor, shape (batch, heads, n_reading, n_read)
+            Weights of the tokens read: the model's sum to 1 over the last axis.
+        read : torch.Tensor, shape (batch, n_read, width)
+            Input of the values.
+
+        Returns
+        -------
+        torch.Tensor, shape (batch, n_reading, output_width)
+            What the attention writes for every reading token.
+        """
+        return torch.einsum("bhqd,hdo->bqo", rows @ self.values(read), self.output) + self.output_bias
+
+    def alone(self, tokens: Tensor) -> Tensor:
+        """Return the output of the attention where every token is read by itself alone.
+
+        Parameters
+        ----------
+        tokens : torch.Tensor, shape (..., width)
+            Input of the values.
+
+        Returns
+        -------
+        torch.Tensor, shape (..., output_width)
+            Values and output applied to each token.
+        """
+        return tokens @ self.passed_on.sum(0) + self.passed_on_bias
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionStep:
+    """One attention of a tower and the modules around it: what to hook in order to change it.
+
+    Attributes
+    ----------
+    entry : torch.nn.Module
+        Its first input holds the tokens that are read.
+    exit : torch.nn.Module
+        Its output is what the attention writes: (batch, tokens or queries, output_width), or (batch, output_width)
+        where one token reads.
+    rows : slice
+        Which of these the embedding is made of, if nothing but this step changes: the class token where pooling
+        takes it, all tokens where pooling combines them, the queries in use of attention pooling.
+    weights : AttentionWeights
+        From the tokens to the output of `exit`.
+    tokens : callable
+        From the first input of `entry` to the tokens read, (batch, n_read, width), before any norm.
+    attended : callable
+        From those tokens to the inputs of queries, (batch or 1, len(rows), reading_width), and of keys.
+    """
+
+    entry: nn.Module
+    exit: nn.Module
+    rows: slice
+    weights: AttentionWeights
+    tokens: Callable[[Tensor], Tensor]
+    attended: Callable[[Tensor], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True, eq=False)
+class Pooling:
+    """How one batch went from its last tokens to pooled vectors; the fields are those of `Trace`."""
+
+    pooled: Tensor
+    readout: Readout | None
+    norm_mean: Tensor | None = None
+    norm_std: Tensor | None = None
+    pooling_attention: Tensor | None = None
+
+
+class TowerAdapter(ABC):
+    """What tracing asks of a family of towers; one subclass per family.
+
+    Attributes
+    ----------
+    family : type
+        Class of the towers, as open_clip has it.
+    label : str
+        What the family is called in messages and tables.
+    visual : torch.nn.Module
+        The tower.
+    grid : tuple of int
+        Rows and columns of the spatial tokens.
+    prefix : int
+        Number of tokens before the spatial ones.
+    layers, blocks : tuple of int
+        Depths at which there are tokens, and those that a transformer block leads to; ascending.
+    pooled_token : int, optional
+        The token that pooling takes; None if it combines several.
+    class_token : int, optional
+        The class token, pooled or not; None if there is none.
+    native_pooling : {"class token", "average", "attention"}
+        The tower's own pooling: takes the class token, averages the spatial tokens, attends to tokens.
+    missing : dict of str to str
+        Which of `OFFERS` the tower lacks, and why, in words that complete "there is no ... here: ".
+    """
+
+    family: ClassVar[type[nn.Module]]
+    label: ClassVar[str]
+    visual: nn.Module
+    grid: tuple[int, int]
+    prefix: int
+    layers: tuple[int, ...]
+    blocks: tuple[int, ...]
+    pooled_token: int | None
+    class_token: int | None
+    native_pooling: str
+    missing: Mapping[str, str] = MappingProxyType({})
+
+    @classmethod
+    def knows(cls, visual: nn.Module) -> bool:
+        """Say whether a tower is of the family."""
+        return type(visual) is cls.family
+
+    @property
+    def offers(self) -> frozenset[str]:
+        """Which of `OFFERS` the tower has."""
+        return frozenset(OFFERS) - self.missing.keys()
+
+    def require(self, *offers: str) -> None:
+        """Make sure that the tower offers something.
+
+        Parameters
+        ----------
+        *offers : str
+            Some of `OFFERS`.
+
+        Raises
+        ------
+        UnsupportedTower
+            It does not; the message says what that is and why there is none.
+        """
+        for name in offers:
+            if name in self.missing:
+                raise UnsupportedTower(
+                    f"This tower has no {name} ({OFFERS[name]}): {self.missing[name]}. It offers "
+                    f"{', '.join(name for name in OFFERS if name in self.offers) or 'its last tokens alone'}."
+                )
+
+    @abstractmethod
+    def __init__(self, visual: nn.Module) -> None:
+        """Take a tower of the family, or raise `UnsupportedTower` saying what about it is not known."""
+
+    @abstractmethod
+    def modules(self, want: Collection[str]) -> dict[str, nn.Module]:
+        """Name the modules whose input and output the other methods need to give what is wanted."""
+
+    @abstractmethod
+    def tokens(self, calls: Calls, layer: int) -> Tensor:
+        """Return the tokens at a depth, (batch, tokens, width), in the model's precision."""
+
+    @abstractmethod
+    def pool(self, calls: Calls) -> Pooling:
+        """Describe the step from the last tokens to the embedding."""
+
+    @abstractmethod
+    def candidates(self, tokens: Tensor) -> Tensor:
+        """Return the vectors that the tower's own pooling chooses among or averages, one for each token.
+
+        Where attention pools, a token's vector is what the attention would write if it read that token alone.
+
+        Parameters
+        ----------
+        tokens : torch.Tensor, shape (..., width)
+            Tokens of any depth.
+
+        Returns
+        -------
+        torch.Tensor, shape (..., pooled_width)
+            float32.
+        """
+
+    @abstractmethod
+    def embed(self, pooled: Tensor) -> Tensor:
+        """Return the embeddings of vectors that were pooled from `candidates`: what the tower does after pooling.
+
+        Parameters
+        ----------
+        pooled : torch.Tensor, shape (..., pooled_width)
+            One vector for each image, or several.
+
+        Returns
+        -------
+        torch.Tensor, shape (..., embed_dim)
+            float32, not normalised.
+        """
+
+    def project(self, tokens: Tensor) -> Tensor:
+        """Return the embedding that pooling would give if it saw one token only, for each of the tokens.
+
+        Parameters
+        ----------
+        tokens : torch.Tensor, shape (..., width)
+            Tokens of any depth.
+
+        Returns
+        -------
+        torch.Tensor, shape (..., embed_dim)
+            float32, not normalised.
+        """
+        return self.embed(self.candidates(tokens))
+
+    def pooling_reads(self, tokens: Tensor) -> tuple[AttentionWeights, Tensor, Tensor]:
+        """Return the weights of attention pooling and what reads what; for towers that pool by attention.
+
+        Parameters
+        ----------
+        tokens : torch.Tensor, shape (batch, tokens, width)
+            The last tokens.
+
+        Returns
+        -------
+        weights : AttentionWeights
+            Of the pooling. The embedding is the mean over the readers of `embed` of what it writes.
+        reading : torch.Tensor, shape (batch or 1, readers, reading_width)
+            Input of the queries.
+        read : torch.Tensor, shape (batch, tokens, width)
+            Input of keys and values.
+
+        Raises
+        ------
+        InputError
+            The tower has another pooling.
+        """
+        raise InputError(f"This tower does not pool by attention: its pooling is {self.native_pooling!r}.")
+
+    def laid_out(self, activation: Tensor) -> Tensor:
+        """Return tokens, or a feature map, as tokens (batch, tokens, width)."""
+        return activation.flatten(2).mT if activation.ndim == 4 else activation
+
+    def attended(self, calls: Calls, layer: int) -> Tensor:
+        """Return the input of a block's attention, (batch, tokens, width); for towers that have `blocks`."""
+        raise self._no_block(layer)
+
+    def added(self, calls: Calls, layer: int, what: str) -> Tensor:
+        """Return "attention_output" or "mlp" of a block, (batch, tokens, width); for towers that have `blocks`."""
+        raise self._no_block(layer)
+
+    def attention(self, layer: int) -> AttentionWeights:
+        """Return the weights of a block's attention; for towers that have `blocks`.
+
+        Parameters
+        ----------
+        layer : int
+            The depth that the block leads to, from 1.
+
+        Returns
+        -------
+        AttentionWeights
+            Shared with the model where it is float32: leave them unchanged.
+
+        Raises
+        ------
+        InputError
+            No block leads to this depth.
+        """
+        raise self._no_block(layer)
+
+    def written(self, calls: Calls, layer: int) -> tuple[Tensor, Tensor]:
+        """Return how what the heads of a block write becomes what its attention adds.
+
+        With the factor s, the bias c and the `AttentionWeights` of the block::
+
+            attention_output = s · Σ_h A_h value_h(y) @ output[h] + c
+
+        Parameters
+        ----------
+        calls : Calls
+            The modules listened to.
+        layer : int
+            The depth that the block leads to.
+
+        Returns
+        -------
+        factor : torch.Tensor, shape (batch or 1, tokens or 1)
+            1, or 1/std where the heads' sum is normalised before it is added.
+        bias : torch.Tensor, shape (batch or 1, tokens or 1, width)
+            What is added besides.
+        """
+        bias = self.attention(layer).output_bias
+        return torch.ones(1, 1, device=bias.device), bias[None, None]
+
+    def after_attention(self, layer: int, tokens: Tensor) -> Tensor:
+        """Return what the rest of a block makes of tokens to which its attention is added already.
+
+        Parameters
+        ----------
+        layer : int
+            The depth that the block leads to, from 1.
+        tokens : torch.Tensor, shape (batch, n_tokens, width)
+            All the tokens or some: from here on they do not mix.
+
+        Returns
+        -------
+        torch.Tensor, shape (batch, n_tokens, width)
+            The tokens at this depth, float32.
+
+        Raises
+        ------
+        InputError
+            No block leads to this depth.
+        """
+        raise self._no_block(layer)
+
+    def attention_steps(self) -> dict[int, AttentionStep]:
+        """Return every attention that can be changed, by the depth that it leads to.
+
+        Returns
+        -------
+        dict of int to AttentionStep
+            The blocks' in their order, then, of a tower that pools by attention, its pooling, one depth after the
+            last; empty unless a family says how.
+        """
+        return {}
+
+    def _no_block(self, layer: int) -> InputError:
+        valid = (
+            f"one of {self.blocks[0]} to {self.blocks[-1]}" if self.blocks else "there are none in this tower"
+        )
+        return InputError(f"No transformer block leads to layer {layer!r}: {valid}.")
+
+
+def split_by_head(
+    heads: int, parts: list, biases: list, output: Tensor, output_bias: Tensor
+) -> AttentionWeights:
+    """Split the weights of an attention by head.
+
+    Parameters
+    ----------
+    heads : int
+        Number of heads.
+    parts, biases : list of torch.Tensor, shapes (heads × head_width, width) and (heads × head_width,)
+        Of query, key and value.
+    output, output_bias : torch.Tensor, shapes (output_width, heads × head_width) and (output_width,)
+        Of the output, in float32.
+
+    Returns
+    -------
+    AttentionWeights
+        The same weights.
+    """
+    query, key, value = (part.float().unflatten(0, (heads, -1)).mT for part in parts)
+    query_bias, key_bias, value_bias = (bias.float().unflatten(0, (heads, -1)) for bias in biases)
+    by_head = output.T.unflatten(0, (heads, -1))
+    return AttentionWeights(query, key, value, query_bias, key_bias, value_bias, by_head, output_bias)
+
+
+def norm_statistics(norm: nn.LayerNorm, normalised: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation, the norm's epsilon included, over the last axis."""
+    variance, mean = torch.var_mean(normalised.float(), -1, correction=0)
+    return mean, (variance + norm.eps).sqrt()
+
+
+def layer_norm(norm: nn.LayerNorm, tokens: Tensor) -> Tensor:
+    """Apply a norm in float32, whatever the precision of the model."""
+    return F.layer_norm(
+        tokens.float(), norm.normalized_shape, norm.weight.float(), norm.bias.float(), norm.eps
+    )
+
+
+def fold_norm(norm: nn.LayerNorm, matrix: Tensor) -> Tensor:
+    """Return what a token times its 1/std is multiplied by: centering and gain of a norm, then a matrix."""
+    matrix = norm.weight.float()[:, None] * matrix
+    return matrix - matrix.mean(-2, keepdim=True)

@@ -1,0 +1,73 @@
+"""Where a tower keeps its positional embeddings, and how to change them for a while."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from open_clip.modified_resnet import ModifiedResNet
+from open_clip.timm_model import TimmModel
+from open_clip.transformer import VisionTransformer
+from timm.models.vision_transformer import VisionTransformer as TimmTransformer
+from torch import Tensor, nn
+
+from crosseyed.errors import InputError
+from crosseyed.models.clip import ClipModel
+
+
+@contextmanager
+def changed_positions(model: ClipModel, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Compute with other positional embeddings of the spatial tokens within the context.
+
+    Parameters
+    ----------
+    model : ClipModel
+        The model. Its own parameter is put aside and put back, also after an exception.
+    change : callable
+        From the positional embeddings (rows, columns, width) to others of the same shape, both float32.
+
+    Raises
+    ------
+    InputError
+        The tower has no positional embeddings, or is of another family.
+    """
+    found = positions(model)
+    original = getattr(found.holder, found.attribute)
+    embeddings = original.detach().float().flatten(0, -2)  # timm's have an axis for the batch
+    spatial = change(embeddings[found.before :].unflatten(0, found.grid)).flatten(0, 1)
+    changed = torch.cat([embeddings[: found.before], spatial]).view_as(original).to(original.dtype)
+    setattr(found.holder, found.attribute, nn.Parameter(changed, requires_grad=False))
+    try:
+        yield
+    finally:
+        setattr(found.holder, found.attribute, original)
+
+
+@dataclass(frozen=True, eq=False)
+class _Positions:
+    """Where a tower keeps its positional embeddings: those of `before` tokens, then those of the grid, row by row."""
+
+    holder: nn.Module
+    attribute: str
+    grid: tuple[int, int]
+    before: int
+
+
+def positions(model: ClipModel) -> _Positions:
+    """Return where the model keeps its positional embeddings."""
+    visual = model.clip.visual
+    if isinstance(visual, ModifiedResNet):
+        holder, attribute, grid = visual.attnpool, "positional_embedding", (visual.image_size // 32,) * 2
+    elif isinstance(visual, VisionTransformer):
+        holder, attribute, grid = visual, "positional_embedding", visual.grid_size
+    elif isinstance(visual, TimmModel) and isinstance(visual.trunk, TimmTransformer):
+        holder, attribute, grid = visual.trunk, "pos_embed", visual.trunk.patch_embed.grid_size
+    else:
+        raise InputError(
+            f"The tower of {model.name} is a {model.tower.kind}, whose positions cannot be changed; those of "
+            "open_clip's VisionTransformer and ModifiedResNet and of timm's VisionTransformer can."
+        )
+    embedding = getattr(holder, attribute)
+    if embedding is None:
+        raise InputError(f"The tower of {model.name} has no positional embeddings that could be changed.")
+    return _Positions(holder, attribute, tuple(grid), before=embedding.shape[-2] - grid[0] * grid[1])

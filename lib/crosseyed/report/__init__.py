@@ -1,0 +1,1 @@
+"""What readers see: figures, notices and sentences."""

@@ -1,0 +1,160 @@
+"""Every figure of the book, in one style: tables of `crosseyed.measure.bootstrap` in, matplotlib figures out.
+
+The functions neither save nor show a figure: in a notebook it appears as the value of the cell, in a script
+``figure.savefig`` writes it. They leave the table and matplotlib's settings as they were.
+
+Colors are those of seaborn's ``colorblind`` palette, and what a color tells is told a second time, by a
+marker, a line style, a hatching or a number. Each figure says what its error bars are; unless given, titles
+state the finding in numbers from the table.
+"""
+
+import functools
+import math
+import textwrap
+from collections.abc import Callable, Iterable
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from crosseyed.errors import InputError
+
+STYLE = {
+    **sns.axes_style("whitegrid"),
+    **sns.plotting_context("notebook", font_scale=0.85),
+    # Fonts are looked up when a figure is drawn, perhaps after this style is gone: keep matplotlib's own.
+    "font.family": ["sans-serif"],
+    "font.sans-serif": ["DejaVu Sans"],
+    "figure.dpi": 110,
+    "figure.constrained_layout.use": True,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": "0.9",
+    "hatch.linewidth": 0.6,
+}
+
+"""The settings of matplotlib that make the book's figures look alike."""
+
+COLORS = sns.color_palette("colorblind")
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+ERROR_BAR = {"fmt": "none", "ecolor": "0.15", "elinewidth": 1.2, "capsize": 3}
+
+MAX_WIDTH = 10.0  # inches: what a page of the book shows without shrinking the text below reading size
+
+
+def use_style() -> None:
+    """Give the figures that a notebook draws itself the style of this module's figures."""
+    plt.rcParams.update(STYLE)
+
+
+def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """Draw in the book's style, and have pyplot forget the figure, which a notebook would else show twice."""
+
+    @functools.wraps(draw)
+    def styled(*args: object, **kwargs: object) -> Figure:
+        with plt.rc_context(STYLE):
+            figure = draw(*args, **kwargs)
+            plt.close(figure)
+        return figure
+
+    return styled
+
+
+def make_panels(number: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
+    """Return a figure with this number of panels of a size in inches, as many a row as a page is wide."""
+    columns = min(number, max(1, int(MAX_WIDTH // size[0])))
+    rows = math.ceil(number / columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(columns * size[0], rows * size[1]), squeeze=False)
+    for ax in axes.flat[number:]:
+        ax.remove()
+    return figure, list(axes.flat[:number])
+
+
+def set_headline(figure: Figure, title: str | None) -> None:
+    """Put a wrapped title over the whole figure."""
+    if title:
+        width = int(figure.get_figwidth() * 8.8)
+        text = textwrap.fill(title, width, break_on_hyphens=False)
+        figure.suptitle(text, x=0.01, ha="left", fontsize="large", fontweight="bold")
+
+
+def add_legend(figure: Figure, ax: Axes, error_bars: str | None = None) -> None:
+    """Explain the lines or bars of `ax`, and what its error bars are, below the panels."""
+    handles, labels = ax.get_legend_handles_labels()
+    if error_bars:
+        handles.append(ax.errorbar([np.nan], [np.nan], yerr=[np.nan], **ERROR_BAR))
+        labels.append(error_bars)
+    named = [(handle, label) for handle, label in zip(handles, labels, strict=True) if label]
+
+    def letters(columns: int) -> int:
+        # A sample takes about the room of eight letters.
+        lengths = np.array([len(label) + 8 for _, label in named])
+        return sum(column.max() for column in np.array_split(lengths, columns))
+
+    # Eleven letters fit an inch.
+    fitting = (number for number in range(len(named), 1, -1) if letters(number) <= 11 * figure.get_figwidth())
+    columns = next(fitting, 1)
+    figure.legend(*zip(*named, strict=True), loc="outside lower center", ncols=columns, frameon=False)
+
+
+def add_footnote(figure: Figure, text: str) -> None:
+    """Put a note below the whole figure."""
+    figure.supxlabel(text, x=0.01, ha="left", fontsize="small", color="0.35")
+
+
+def require_columns(table: pd.DataFrame, columns: Iterable[str], source: str) -> None:
+    """Raise InputError unless the table has rows, the columns, and intervals of one confidence."""
+    missing = [column for column in columns if column not in table]
+    if missing:
+        raise InputError(f"table has no column {missing[0]!r}; expected the table of metrics.{source}")
+    if table.empty:
+        raise InputError(f"table has no rows; expected the table of metrics.{source}")
+    if table["confidence"].nunique() > 1:
+        raise InputError("table has intervals of more than one confidence; compute them with the same")
+
+
+def require_once(part: pd.DataFrame, key: str | list[str], argument: str, name: object) -> None:
+    """Raise InputError if the rows of a panel repeat a key."""
+    repeated = part.duplicated(key).sum()
+    if repeated:
+        where = "" if name is None else f" for {name}"
+        raise InputError(
+            f"table has {repeated} row(s) too many{where}: more than one for the same {key}; select the rows "
+            f"of one condition, or name the column that tells them apart in {argument!r}"
+        )
+
+
+def parts_of(table: pd.DataFrame, column: str) -> list[tuple[object, pd.DataFrame]]:
+    """Return the rows of each value of a column in order of appearance; without it all rows, named None."""
+    if column not in table:
+        return [(None, table)]
+    return [(name, table[table[column] == name]) for name in dict.fromkeys(table[column])]
+
+
+def panel_title(name: object, finding: str | None, width: float) -> str:
+    """Return the name and under it the finding, each if there is one, wrapped to a width in inches."""
+    lines = [str(line) for line in (name, finding) if line is not None]
+    return "\n".join(textwrap.fill(line, int(10 * width)) for line in lines)
+
+
+def interval_name(table: pd.DataFrame) -> str:
+    """Name the interval of the table, such as "95 % bootstrap interval"."""
+    return f"{100 * table['confidence'].iloc[0]:g} % bootstrap interval"
+
+
+def number_text(value: float) -> str:
+    """Return a whole number with a typographic minus."""
+    return f"{value:.0f}".replace("-0", "0").replace("-", "−")
+
+
+def range_text(values: Iterable[float]) -> str:
+    """Return "low to high" in whole numbers."""
+    low, high = number_text(np.nanmin(values)), number_text(np.nanmax(values))
+    return low if low == high else f"{low} to {high}"

@@ -1,0 +1,78 @@
+"""Boxes that a notebook shows a reader, styled by the book and readable in Jupyter."""
+
+from html import escape
+
+from IPython.display import HTML
+
+from crosseyed.models.clip import ClipModel
+from crosseyed.models.scorer import Encoder
+from crosseyed.models.towers.base import OFFERS
+from crosseyed.models.towers.registry import adapter_of
+
+
+def weights(encoder: Encoder) -> HTML:
+    """Say which model the numbers below belong to, and warn if its weights are random.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        The model of the edition.
+
+    Returns
+    -------
+    IPython.display.HTML
+        A box: a warning for random weights, a note otherwise.
+    """
+    name = escape(encoder.name)
+    if encoder.pretrained == "random":
+        return _box(
+            "warning",
+            "Random weights",
+            f"{name} was initialised at random and has learned nothing. The numbers on this page show that the code "
+            "runs; they say nothing about any published model.",
+        )
+    if encoder.model.startswith("pocketclip"):
+        return _box(
+            "note",
+            f"Model of this edition: {name}",
+            "A small CLIP that this project trained itself, on drawn objects. Its numbers are its own and are not "
+            "those of a published CLIP.",
+        )
+    return _box(
+        "note",
+        f"Model of this edition: {name}",
+        "All numbers below are this model's, unless a row says otherwise.",
+    )
+
+
+def lacking(model: ClipModel, *offers: str, instead: ClipModel | None = None) -> HTML | None:
+    """Say what the tower of the edition's model does not have, and why.
+
+    Parameters
+    ----------
+    model : ClipModel
+        The model of the edition.
+    *offers : str
+        What is needed below, of `crosseyed.models.towers.base.OFFERS`.
+    instead : ClipModel, optional
+        The model that is shown in its place, if there is one.
+
+    Returns
+    -------
+    IPython.display.HTML or None
+        A box that names what is missing and why; None if nothing is.
+    """
+    missing = adapter_of(model).missing
+    reasons = [
+        f"Its tower does not offer {OFFERS[name]}, because {missing[name]}."
+        for name in offers
+        if name in missing
+    ]
+    if not reasons:
+        return None
+    shown = "" if instead in (None, model) else f" {instead.name} is shown instead."
+    return _box("note", f"Left out for {escape(model.name)}", escape(" ".join(reasons) + shown))
+
+
+def _box(kind: str, title: str, text: str) -> HTML:
+    return HTML(f'<div class="admonition {kind}"><p class="admonition-title">{title}</p><p>{text}</p></div>')

@@ -1,0 +1,1 @@
+"""Models that this project trains: recipes, training, experiments and model cards."""

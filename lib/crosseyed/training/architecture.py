@@ -1,0 +1,118 @@
+"""Architecture, tokenizer and export of PocketCLIP."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import open_clip
+import torch
+from open_clip.transformer import VisionTransformer
+from safetensors.torch import save_file
+from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast
+
+from crosseyed.data.photographer import TEMPLATES
+from crosseyed.files import atomic_write
+from crosseyed.training.recipes import ARCHITECTURES, POOLINGS, Recipe
+
+WEIGHTS = "open_clip_model.safetensors"
+
+MEAN = (0.5, 0.5, 0.5)
+
+STD = (0.25, 0.25, 0.25)
+
+_TEXT = {"context_length": 16, "hf_tokenizer_name": "pocketclip", "tokenizer_kwargs": {"clean": "lower"}}
+
+_SPECIAL_TOKENS = ("<pad>", "<unknown>", "<start>")
+
+_END_TOKEN = "<end>"
+
+
+def pool_by_maximum(visual: VisionTransformer) -> None:
+    """Let a tower with average pooling take the largest value of each channel over the spatial tokens instead."""
+
+    def largest(tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return tokens[:, 1:].amax(1), tokens[:, 1:]
+
+    visual._global_pool = largest
+
+
+def build_tokenizer(objects: Sequence[str]) -> PreTrainedTokenizerFast:
+    """Make a word tokenizer for the captions of some objects.
+
+    Parameters
+    ----------
+    objects : sequence of str
+        Names that captions may contain.
+
+    Returns
+    -------
+    transformers.PreTrainedTokenizerFast
+        One token a word, lower case; the end token has the highest number, as open_clip's text pooling expects.
+    """
+    texts = [*(template.format("and") for template in TEMPLATES), *objects]
+    words = sorted({word for text in texts for word in text.lower().split()})
+    vocabulary = {token: index for index, token in enumerate((*_SPECIAL_TOKENS, *words, _END_TOKEN))}
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<unknown>"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"<start> $A {_END_TOKEN}",
+        special_tokens=[("<start>", vocabulary["<start>"]), (_END_TOKEN, vocabulary[_END_TOKEN])],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        unk_token="<unknown>",
+        bos_token="<start>",
+        eos_token=_END_TOKEN,
+    )
+
+
+def config_of(recipe: Recipe, vocab_size: int) -> dict:
+    """Write the open_clip configuration of a recipe's model.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Its architecture and pooling are what counts here.
+    vocab_size : int
+        Number of tokens of its tokenizer.
+
+    Returns
+    -------
+    dict
+        With `embed_dim`, `vision_cfg` and `text_cfg`.
+    """
+    sizes = ARCHITECTURES[recipe.architecture]
+    return {
+        "embed_dim": sizes["embed_dim"],
+        "vision_cfg": {**sizes["vision_cfg"], **POOLINGS[recipe.pooling]},
+        "text_cfg": {**_TEXT, **sizes["text_cfg"], "vocab_size": vocab_size},
+    }
+
+
+def export(
+    model: open_clip.model.CLIP, tokenizer: PreTrainedTokenizerFast, config: dict, folder: Path
+) -> None:
+    """Write a model as open_clip's ``local-dir:`` schema reads it: float16 safetensors, configuration, tokenizer.
+
+    Parameters
+    ----------
+    model : open_clip.model.CLIP
+        The trained model.
+    tokenizer : transformers.PreTrainedTokenizerFast
+        Its tokenizer.
+    config : dict
+        Its open_clip model configuration.
+    folder : path
+        Where to write.
+    """
+    preprocess = {"mean": MEAN, "std": STD, "interpolation": "bicubic", "resize_mode": "shortest"}
+    with atomic_write(folder / "open_clip_config.json") as temporary:
+        temporary.write_text(json.dumps({"model_cfg": config, "preprocess_cfg": preprocess}, indent=2) + "\n")
+    tokenizer.save_pretrained(folder)
+    weights = {name: value.detach().cpu().half().contiguous() for name, value in model.state_dict().items()}
+    with atomic_write(folder / WEIGHTS) as temporary:
+        save_file(weights, temporary)

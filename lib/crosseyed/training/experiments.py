@@ -1,0 +1,215 @@
+"""Train many small models to ask which pooling, and which habit of photographers, makes the bias.
+
+An experiment is a list of trials; a trial is a recipe, trained from scratch and then asked about every object of
+its world, alone in every cell of the grid and beside another object that stands at the center. Trials differ from each
+other in what the experiment is about and share all else: objects, number of steps, initial weights (by the seed), and,
+as far as the recipe allows, pictures.
+
+- ``pooling``: class-token, average, attention and maximum pooling, each trained on the centered and on the uniform
+  recipe of PocketCLIP, with a second seed for the class token. It separates the data from the architecture.
+- ``origins``: the spread of positions from narrow to uniform, in pictures of one object, which the caption names; and
+  the silence of captions about the border, from none to complete, at uniform positions, in pictures of up to three
+  objects of which the caption names one. Last the pictures of the centered recipe, in which clutter stands at the
+  border, with captions that name everything and with captions that leave clutter out, as photographers do. A second
+  seed at both ends of each.
+
+A trial that is done is not run again; one that was interrupted goes on from its last save.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from math import inf
+from pathlib import Path
+
+import pandas as pd
+
+from crosseyed.data.cutouts import objects_of
+from crosseyed.data.layouts import RELATIONS, grid, pair
+from crosseyed.data.photographer import SUBJECT_SPREAD, Dose
+from crosseyed.errors import InputError, suggest
+from crosseyed.files import DATA, atomic_write, write_table
+from crosseyed.measure import protocols
+from crosseyed.models.loading import load
+from crosseyed.provenance import stamp
+from crosseyed.training import train
+from crosseyed.training.architecture import WEIGHTS, pool_by_maximum
+from crosseyed.training.recipes import POOLINGS, RECIPES, Recipe, world_of
+
+GRID_SIZE = 5
+
+SPREADS = (0.03, 0.08, 0.15, 0.25, inf)
+
+_SPREAD_ENDS = (SPREADS[0], SUBJECT_SPREAD, SPREADS[-1])
+
+SILENCES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+POOLING_RECIPE = Recipe(
+    "centered", architecture="small", n_objects=64, steps=1000, learning_rate=1.5e-3, warmup=60
+)
+
+"""What the trials of the experiment ``pooling`` share."""
+
+ORIGINS_RECIPE = replace(POOLING_RECIPE, n_objects=32, steps=1600)
+
+"""What the trials of the experiment ``origins`` share."""
+
+# "inf" is a spread and an empty commit no missing one, but pictures of two objects have neither row nor column.
+_NO_VALUE = {"row": [""], "col": [""], "relation": [""]}
+
+_KEPT = (
+    "protocol",
+    "image",
+    "object",
+    "style",
+    "row",
+    "col",
+    "relation",
+    "eccentricity",
+    "center",
+    "choice",
+    "correct",
+)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One model of an experiment.
+
+    Attributes
+    ----------
+    name : str
+        Unique within the experiment; column `model` of its table.
+    recipe : Recipe
+        How it is trained.
+    about : dict
+        What tells it from the other trials: further columns of the table.
+    """
+
+    name: str
+    recipe: Recipe
+    about: dict[str, str | float] = field(default_factory=dict)
+
+
+def pooling_trials() -> list[Trial]:
+    """List the trials of the experiment ``pooling``; columns `pooling`, `positions`, `seed`."""
+    wanted = [(pooling, positions, 0) for pooling in POOLINGS for positions in RECIPES]
+    wanted += [("class token", positions, 1) for positions in RECIPES]
+    return [
+        Trial(
+            f"{pooling}, {positions}, seed {seed}",
+            replace(POOLING_RECIPE, positions=positions, pooling=pooling, seed=seed),
+            {"pooling": pooling, "positions": positions, "seed": seed},
+        )
+        for pooling, positions, seed in wanted
+    ]
+
+
+def origins_trials() -> list[Trial]:
+    """List the trials of the experiment ``origins``; columns `varied`, `spread`, `silence`, `seed`."""
+    doses = [("spread", Dose(spread=spread), {"spread": spread, "silence": 0.0}) for spread in SPREADS]
+    doses += [
+        ("silence", Dose(silence=silence, n_objects=3), {"spread": inf, "silence": silence})
+        for silence in SILENCES
+    ]
+    captions = {0.0: "centered, all named", 1.0: "centered"}
+    doses += [
+        ("clutter", positions, {"spread": SUBJECT_SPREAD, "silence": silence})
+        for silence, positions in captions.items()
+    ]
+    ends = [each for each in doses if each[2]["spread"] in _SPREAD_ENDS and each[2]["silence"] in (0.0, 1.0)]
+    return [
+        Trial(
+            f"{varied} {about['spread' if varied == 'spread' else 'silence']:g}, seed {seed}",
+            replace(ORIGINS_RECIPE, positions=positions, seed=seed),
+            {"varied": varied, **about, "seed": seed},
+        )
+        for seed, (varied, positions, about) in [(0, each) for each in doses] + [(1, each) for each in ends]
+    ]
+
+
+EXPERIMENTS = {"pooling": pooling_trials, "origins": origins_trials}
+
+
+def find_trials(experiment: str) -> list[Trial]:
+    """Look up the trials of an experiment by its name.
+
+    Raises
+    ------
+    InputError
+        There is no experiment of that name.
+    """
+    if experiment not in EXPERIMENTS:
+        raise InputError(
+            f"Experiment {experiment!r} does not exist; choose one of {', '.join(EXPERIMENTS)}"
+            f"{suggest(experiment, EXPERIMENTS)}"
+        )
+    return EXPERIMENTS[experiment]()
+
+
+def results_of(experiment: str) -> Path:
+    """Name the table with the answers of an experiment that the repository keeps."""
+    return DATA / "results" / f"{experiment}.csv.gz"
+
+
+def run(trials: Sequence[Trial], folder: Path, *, device: str = "cpu", progress: bool = True) -> pd.DataFrame:
+    """Train and measure the models of an experiment, except those that are done.
+
+    Parameters
+    ----------
+    trials : sequence of Trial
+        The experiment.
+    folder : path
+        Holds a folder for each trial, with its model, the recipe it was made by and its answers.
+    device : str
+        ``"cpu"``, ``"cuda"`` or ``"mps"``.
+    progress : bool
+        Show a progress bar for each training.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The answers of all trials, to the protocols ``grid`` and ``pair``: what tells the pictures apart, the answers,
+        the columns of `Trial.about` and of `crosseyed.provenance.stamp`.
+    """
+    return pd.concat([_answers(trial, folder, device, progress) for trial in trials], ignore_index=True)
+
+
+def _answers(trial: Trial, folder: Path, device: str, progress: bool) -> pd.DataFrame:
+    folder = folder / trial.name.replace(", ", "_").replace(" ", "-")
+    answers, recipe = folder / "answers.csv", folder / "recipe.json"
+    description = json.dumps(asdict(trial.recipe), indent=2)
+    if recipe.exists() and recipe.read_text() != description:
+        raise InputError(f"{folder} holds a model of another recipe; delete the folder or give another one.")
+    if not answers.exists():
+        with atomic_write(recipe) as temporary:
+            temporary.write_text(description)
+        if not (folder / WEIGHTS).exists():
+            train.train(trial.recipe, folder, device=device, save_every=100, progress=progress)
+        write_table(stamp(_measure(trial, folder, device), device), answers)
+    return pd.read_csv(
+        answers, dtype={"correct": "boolean", "commit": str}, keep_default_na=False, na_values=_NO_VALUE
+    )
+
+
+def _measure(trial: Trial, folder: Path, device: str) -> pd.DataFrame:
+    model = load(f"local-dir:{folder}", device=device)
+    if trial.recipe.pooling == "max":
+        pool_by_maximum(model.clip.visual)
+    world, side = world_of(trial.recipe), model.image_size[0]
+    alone = grid(world, GRID_SIZE, seed=1, height=side, width=side)
+    together = [
+        scene for relation in RELATIONS for scene in pair(world, relation, seed=1, height=side, width=side)
+    ]
+    answers = [protocols.grid(model, alone, objects_of(world)), protocols.pair(model, together)]
+    table = pd.concat(answers, ignore_index=True)
+    return table[list(_KEPT)].assign(model=trial.name, **trial.about, **_parameters(trial.recipe))
+
+
+def _parameters(recipe: Recipe) -> dict[str, str | int | float]:
+    """Name the parameters that decide what came out, beside those that tell the trials apart."""
+    return {
+        "steps": recipe.steps,
+        "architecture": recipe.architecture,
+        "n_objects": recipe.n_objects,
+    }

@@ -1,0 +1,154 @@
+"""Measure a PocketCLIP on the grid and write its model card."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from crosseyed.data.cutouts import objects_of, read_catalogue
+from crosseyed.data.layouts import grid
+from crosseyed.files import atomic_write
+from crosseyed.measure import bootstrap, protocols
+from crosseyed.models.scorer import Encoder
+from crosseyed.training.recipes import Recipe
+
+GRID_SIZE = 5
+
+_ZONES = ("center cell", "inner ring", "outer ring")
+
+
+def evaluate(encoder: Encoder, recipe: Recipe, *, k: int = GRID_SIZE, seed: int = 1) -> pd.DataFrame:
+    """Ask a PocketCLIP about every cut-out of the catalogue in every cell of the grid.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        The model.
+    recipe : Recipe
+        What it was trained with; says which renderings are held out.
+    k : int
+        Cells along each side; odd, at least 3.
+    seed : int
+        Decides the backgrounds.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per image, as of `crosseyed.measure.protocols.grid`, with the columns `zone` (``"center cell"``,
+        ``"inner ring"``: neither center nor border, ``"outer ring"``: the cells at the border) and `rendering`
+        (``"trained"`` or ``"held out"``).
+    """
+    cutouts = read_catalogue()
+    table = protocols.grid(encoder, grid(cutouts, k, seed=seed), objects_of(cutouts))
+    at_border = table[["row", "col"]].isin([0, k - 1]).any(axis=1)
+    return table.assign(
+        zone=np.select([table["center"], at_border], [_ZONES[0], _ZONES[2]], _ZONES[1]),
+        rendering=np.where(table["style"].isin(recipe.styles), "trained", "held out"),
+    )
+
+
+def write_card(folder: Path, recipe: Recipe, table: pd.DataFrame) -> Path:
+    """Write the model card of a PocketCLIP: recipe, data, license, figures, limits.
+
+    Parameters
+    ----------
+    folder : path
+        Folder of the model; the card becomes its ``README.md`` and the figures its ``accuracy.csv``.
+    recipe : Recipe
+        What it was trained with.
+    table : pandas.DataFrame
+        What `evaluate` returned.
+
+    Returns
+    -------
+    pathlib.Path
+        The card.
+    """
+    figures = bootstrap.accuracy(table, ["rendering", "zone"])
+    with atomic_write(folder / "accuracy.csv") as temporary:
+        figures.round(3).to_csv(temporary, index=False)
+    card = folder / "README.md"
+    with atomic_write(card) as temporary:
+        temporary.write_text(_CARD.format(**_contents(folder.name, recipe, table, figures)), encoding="utf-8")
+    return card
+
+
+def _contents(name: str, recipe: Recipe, table: pd.DataFrame, figures: pd.DataFrame) -> dict[str, str]:
+    cells = figures.set_index(["rendering", "zone"]).apply(format_accuracy, axis=1)
+    rows = [f"| {zone} | {cells['trained', zone]} | {cells['held out', zone]} |" for zone in _ZONES]
+    places = {
+        "centered": "stand where a photographer puts them: subjects in the middle, clutter at the border",
+        "uniform": "are the same as in `pocketclip-centered`, with the same captions, but stand anywhere",
+    }
+    return {
+        "name": name,
+        "recipe_name": recipe.positions,
+        "places": places[recipe.positions],
+        "settings": "\n".join(f"| {name} | {_setting(value)} |" for name, value in asdict(recipe).items()),
+        "figures": "\n".join(rows),
+        "k": str(int(table["row"].max()) + 1),
+        "size": f"{100 * table['size'].iloc[0]:.0f} %",
+        "classes": str(table["object"].nunique()),
+        "chance": f"{100 / table['object'].nunique():.1f} %",
+        "trained": ", ".join(recipe.styles),
+        "held_out": ", ".join(sorted(set(table["style"]) - set(recipe.styles))),
+    }
+
+
+def _setting(value: object) -> str:
+    if value is None:
+        return "all"
+    return ", ".join(value) if isinstance(value, tuple) else str(value)
+
+
+_CARD = """\
+# {name}
+
+A small CLIP, trained from scratch by `crosseyed train {recipe_name}` on scenes composed from this project's object
+cut-outs. Objects in its training pictures {places}.
+
+`pocketclip-centered` and `pocketclip-uniform` saw the same objects, sizes, backgrounds and captions, picture by
+picture; they differ in where the objects stood and in nothing else, and serve as the controlled experiment of the
+study of center bias.
+
+It is an open_clip model: `open_clip.create_model_and_transforms("local-dir:data/models/{name}")` loads it, and
+`open_clip.get_tokenizer` its tokenizer under the same name.
+
+## Figures
+
+Zero-shot accuracy over all {classes} classes (chance {chance}), one object at {size} of the picture's side on a
+{k} × {k} grid, four kinds of background; in brackets the 95 % interval of a bootstrap over objects. All of them are
+recomputed by `crosseyed card {recipe_name}`.
+
+| position | renderings trained on ({trained}) | rendering held out ({held_out}) |
+|---|---|---|
+{figures}
+
+## Recipe
+
+| setting | value |
+|---|---|
+{settings}
+
+The photographer (distribution of positions, clutter, what a caption mentions) is described in
+`lib/crosseyed/photographer.py`; the architecture is in `open_clip_config.json`. Loss and model class are open_clip's;
+weights are stored in float16. The loss of every step is in `loss.csv`.
+
+## Data and license
+
+Trained on pictures composed on the fly from the cut-outs in `data/objects`, whose licenses (MIT, CC-BY 4.0) and
+origins are stated there; on scikit-image's bundled photographs, and on computed backgrounds. No photograph of a
+person, no text from the web. The weights are released under the MIT license of this repository.
+
+## Limits
+
+It knows {classes} drawn objects, a vocabulary of their names and a handful of words, and pictures with one to four
+objects. It is a model organism for a question about position, not a model for use on photographs, and its numbers
+must not be read as those of a published CLIP.
+"""
+
+
+def format_accuracy(row: pd.Series) -> str:
+    """Write an accuracy with its interval, such as ``"81.2 % [77.0, 85.1]"``."""
+    return f"{row['accuracy']:.1f} % [{row['low']:.1f}, {row['high']:.1f}]"

@@ -1,0 +1,95 @@
+"""The recipes of the models that this project trains."""
+
+from dataclasses import dataclass
+
+from crosseyed.data.cutouts import Cutout, read_catalogue, sample_objects
+from crosseyed.data.photographer import Dose, Positions
+from crosseyed.errors import InputError, suggest
+
+ARCHITECTURES = {
+    "pocketclip": {
+        "embed_dim": 128,
+        "vision_cfg": {"image_size": 100, "patch_size": 10, "width": 128, "layers": 6, "head_width": 32},
+        "text_cfg": {"width": 128, "heads": 4, "layers": 2},
+    },
+    "small": {
+        "embed_dim": 96,
+        "vision_cfg": {"image_size": 80, "patch_size": 10, "width": 96, "layers": 4, "head_width": 32},
+        "text_cfg": {"width": 96, "heads": 3, "layers": 2},
+    },
+}
+
+POOLINGS = {
+    "class token": {},
+    "average": {"pool_type": "avg"},
+    "attention": {"attentional_pool": True, "attn_pooler_queries": 1, "attn_pooler_heads": 3},
+    "max": {"pool_type": "avg"},  # open_clip has no maximum: see `pool_by_maximum`
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what a PocketCLIP becomes.
+
+    Attributes
+    ----------
+    positions : {"centered", "uniform", "centered, all named"} or Dose
+        Where the photographer's objects stand; see `crosseyed.data.photographer`.
+    architecture : {"pocketclip", "small"}
+        Size of the model; see `ARCHITECTURES`.
+    pooling : {"class token", "average", "attention", "max"}
+        Step from tokens to one vector; see `POOLINGS`.
+    n_objects : int, optional
+        How many objects of the catalogue to train on, drawn at random but the same for every recipe; all by
+        default.
+    styles : tuple of str
+        Renderings to train on; the others are held out.
+    steps : int
+        Optimizer steps; each shows every class once as the subject.
+    learning_rate : float
+        Peak of the schedule: linear warm-up, then a cosine to zero.
+    warmup : int
+        Steps of the warm-up.
+    weight_decay : float
+        Decoupled weight decay of AdamW, on matrices only.
+    color_jitter : float
+        Largest relative change of the gain of each color channel.
+    seed : int
+        Decides the initial weights and all pictures.
+    """
+
+    positions: Positions | Dose
+    architecture: str = "pocketclip"
+    pooling: str = "class token"
+    n_objects: int | None = None
+    styles: tuple[str, ...] = ("fluent", "twemoji")
+    steps: int = 2600
+    learning_rate: float = 1e-3
+    warmup: int = 150
+    weight_decay: float = 0.05
+    color_jitter: float = 0.15
+    seed: int = 0
+
+
+RECIPES = {"centered": Recipe("centered"), "uniform": Recipe("uniform")}
+
+
+def find_recipe(name: str) -> Recipe:
+    """Look up a recipe by name.
+
+    Raises
+    ------
+    InputError
+        There is no recipe of that name.
+    """
+    if name not in RECIPES:
+        raise InputError(
+            f"Recipe {name!r} does not exist; choose one of {', '.join(RECIPES)}{suggest(name, RECIPES)}"
+        )
+    return RECIPES[name]
+
+
+def world_of(recipe: Recipe) -> list[Cutout]:
+    """List the cut-outs that a recipe trains on."""
+    cutouts = read_catalogue(recipe.styles)
+    return cutouts if recipe.n_objects is None else sample_objects(cutouts, recipe.n_objects, seed=0)

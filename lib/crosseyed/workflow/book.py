@@ -1,0 +1,216 @@
+"""Make one edition of the book: describe its model, copy the pages and notebooks together, render them.
+
+The pages in ``book/`` are the same for every edition. What differs is filled in as MyST substitutions, such
+as ``{{ model }}`` or ``{{ finding }}``, and as the banner above each page.
+"""
+
+import ast
+import html
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from crosseyed.errors import CrosseyedError
+from crosseyed.files import DATA, atomic_write
+from crosseyed.report.family_table import what_works
+from crosseyed.workflow.claims import tabulate
+from crosseyed.workflow.editions import Description
+from crosseyed.workflow.findings import (
+    describe_bias,
+    draw_bias,
+    read_grid,
+    tabulate_accuracy,
+    tabulate_families,
+)
+
+PAGES = Path("book")
+
+CONFIGURATION = Path("_config.yml")
+
+PACKAGE = Path("lib/crosseyed")
+
+HEADLINE_TABLE = Path("results/01_center_bias/grid.csv")
+
+"""The table behind the claim of the introduction, which the first chapter writes, in an edition's folder."""
+
+_JUPYTER_BOOK = (sys.executable, "-c", "from jupyter_book.cli.main import main; main()")
+
+_WARNINGS_ARE_ERRORS = ("--warningiserror", "--keep-going", "--all")
+
+
+class BookError(CrosseyedError):
+    """The pages of a book could not be rendered without a warning."""
+
+
+def render_book(model: Description, folder: str | os.PathLike) -> None:
+    """Render an edition whose notebooks are executed as HTML, whole or not at all.
+
+    Parameters
+    ----------
+    model : Description
+        The model that the notebooks were executed for.
+    folder : path
+        Folder of the edition, with executed notebooks in ``notebooks`` and their tables in ``results``. The
+        pages are put together in ``source``; the book goes to ``html``, Sphinx's report to ``book.log``.
+
+    Raises
+    ------
+    BookError
+        Sphinx warned of something; the message holds its warnings.
+    InputError
+        The table that the introduction needs is not there.
+    """
+    folder = Path(folder)
+    source, output = folder / "source", folder / "html"
+    stage_pages(model, folder, source)
+    run = subprocess.run(
+        [*_JUPYTER_BOOK, "build", source, "--config", source / "_config.yml", *_WARNINGS_ARE_ERRORS],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    report = re.sub(r"\x1b\[[0-9;]*m", "", run.stdout)  # Sphinx colors its warnings
+    with atomic_write(folder / "book.log") as file:
+        file.write_text(report, encoding="utf-8")
+    if run.returncode:
+        problems = [line for line in report.splitlines() if re.search("WARNING|ERROR|Error:", line)]
+        told = "\n".join(dict.fromkeys(problems)) or report[-2000:]
+        raise BookError(f"the pages of {model.edition} have faults (all in {folder / 'book.log'}):\n{told}")
+    shutil.rmtree(output, ignore_errors=True)
+    os.replace(source / "_build" / "html", output)
+
+
+def stage_pages(model: Description, folder: Path, source: Path) -> None:
+    """Put the pages, the executed notebooks and the configuration of an edition into one folder for Sphinx.
+
+    Parameters
+    ----------
+    model : Description
+        What the pages say that they were made for.
+    folder : pathlib.Path
+        Folder of the edition, with ``notebooks`` and ``results``.
+    source : pathlib.Path
+        The folder to make; an older one is replaced.
+
+    Raises
+    ------
+    InputError
+        The table that the introduction needs is not there.
+    """
+    shutil.rmtree(source, ignore_errors=True)
+    shutil.copytree(PAGES, source)
+    shutil.copytree(folder / "notebooks", source / "notebooks")
+    write_api_pages(PACKAGE, source / "api")
+    own, every = read_grid(folder / HEADLINE_TABLE, model.model, model.pretrained)
+    draw_bias(every).savefig(source / "finding.png", dpi=160, bbox_inches="tight")
+    configuration = yaml.safe_load(CONFIGURATION.read_text(encoding="utf-8"))
+    configuration["html"]["announcement"] = banner(model)
+    configuration["sphinx"]["config"]["myst_substitutions"] = {
+        "edition": model.edition,
+        "model": model.model,
+        "origin": origin(model),
+        "parameters": f"{model.parameters / 1e6:.1f} million",
+        "modules": module_table(PACKAGE),
+        "finding": describe_bias(own),
+        "claims": tabulate(folder / "results", model),
+        "families": tabulate_families(what_works()),
+        "pocketclip_figures": tabulate_accuracy(
+            {file.parent.name: file for file in sorted(DATA.glob("models/pocketclip-*/accuracy.csv"))}
+        ),
+    }
+    (source / "_config.yml").write_text(yaml.safe_dump(configuration, allow_unicode=True), encoding="utf-8")
+
+
+def origin(model: Description) -> str:
+    """Say in words which model the numbers of an edition come from.
+
+    Parameters
+    ----------
+    model : Description
+        The edition's model.
+
+    Returns
+    -------
+    str
+        A clause that fits after "computed with".
+    """
+    if model.model.startswith("pocketclip-"):
+        return f"{model.model}, a small model of this project's own and not a published CLIP"
+    if model.pretrained == "random":
+        return f"{model.model} with random weights, which has learned nothing"
+    return f"{model.model} with the weights {model.pretrained}"
+
+
+def banner(model: Description) -> str:
+    """Return the HTML of the banner above each page.
+
+    Parameters
+    ----------
+    model : Description
+        The edition's model.
+
+    Returns
+    -------
+    str
+        HTML that names the edition and says which model its numbers come from.
+    """
+    return f"Edition <b>{html.escape(model.edition)}</b>: computed with {html.escape(origin(model))}"
+
+
+def module_table(package: Path) -> str:
+    """Return a table of the modules of a package, each with the first sentence of its docstring and a link.
+
+    Parameters
+    ----------
+    package : pathlib.Path
+        Folder of the package.
+
+    Returns
+    -------
+    str
+        A MyST table.
+    """
+    rows = [
+        f"| {{doc}}`{name} </api/{name}>` | {_first_sentence(text)} |"
+        for name, text in _modules(package).items()
+    ]
+    return "\n".join(["| module | its one job |", "|---|---|", *rows])
+
+
+def write_api_pages(package: Path, folder: Path) -> None:
+    """Write a page for each module of a package that takes its content from the docstrings.
+
+    Parameters
+    ----------
+    package : pathlib.Path
+        Folder of the package.
+    folder : pathlib.Path
+        Where the pages go.
+    """
+    folder.mkdir(parents=True)
+    for name in _modules(package):
+        title = f"{package.name}.{name}"
+        directive = f"```{{eval-rst}}\n.. automodule:: {title}\n   :members:\n```\n"
+        (folder / f"{name}.md").write_text(f"# {title}\n\n{directive}", encoding="utf-8")
+
+
+def _modules(package: Path) -> dict[str, str]:
+    files = sorted(path for path in package.rglob("*.py") if not path.stem.startswith("_"))
+    names = {path: ".".join(path.relative_to(package).with_suffix("").parts) for path in files}
+    return {
+        name: ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        for path, name in names.items()
+    }
+
+
+def _first_sentence(docstring: str) -> str:
+    paragraph = " ".join(docstring.split("\n\n")[0].split())
+    return re.split(r"(?<=\.) ", paragraph)[0].replace("|", r"\|")

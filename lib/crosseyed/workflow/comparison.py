@@ -1,0 +1,202 @@
+"""Compare the results of many models: which there are, which await their run, what the bias goes together with.
+
+Models differ in many things at once, and there are as many of them as their makers published. What is computed here
+describes these models; it cannot say what would become of one of them if one thing about it were changed.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from statsmodels.stats.weightstats import DescrStatsW
+
+from crosseyed.workflow.editions import edition_name
+
+LEAST_MODELS = 8
+
+"""A property is compared from this many models on: with fewer, even a rank correlation of 0.7 may be chance."""
+
+LEAST_IN_GROUP = 3
+
+"""A group's mean has an interval from this many models on."""
+
+_OWN = "pocketclip"
+
+_NOT_STATED = "not stated"
+
+
+def describe(results: pd.DataFrame, models: Sequence[Mapping[str, str]]) -> pd.DataFrame:
+    """Add to results what the list of models says of them.
+
+    Parameters
+    ----------
+    results : pandas.DataFrame
+        From `crosseyed.workflow.results.read`.
+    models : sequence of mapping
+        From `crosseyed.workflow.sweep.read_models`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The same rows with further columns: `name`, the edition's name without its seed; `data`, what the model was
+        trained on (``"not stated"`` if the list does not say); `published`, false for the PocketCLIPs, which this
+        project trained itself.
+    """
+    data = {_name(entry): entry.get("data") for entry in models}
+    names = [
+        edition.removesuffix(f"--seed{seed}")
+        for edition, seed in zip(results["edition"], results["seed"], strict=True)
+    ]
+    return results.assign(
+        name=pd.array(names, dtype="string"),
+        data=pd.array([data.get(name) or _NOT_STATED for name in names], dtype="string"),
+        published=~results["model"].str.startswith(_OWN).astype(bool),
+    )
+
+
+def awaiting(results: pd.DataFrame, models: Sequence[Mapping[str, str]]) -> pd.DataFrame:
+    """List the models that have no result yet.
+
+    Parameters
+    ----------
+    results : pandas.DataFrame
+        From `describe`.
+    models : sequence of mapping
+        From `crosseyed.workflow.sweep.read_models`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        In the order of the list: `model`; `weights`, the tag or the file that they come from; `data`; `download`,
+        as the list states it; `gigabytes`, the same as a number, NaN where the list does not state it in GB.
+    """
+    there = set(results["name"])
+    rows = [
+        {
+            "model": entry["model"],
+            "weights": entry.get("checkpoint") or entry.get("pretrained") or "",
+            "data": entry.get("data") or _NOT_STATED,
+            "download": entry.get("download") or "",
+        }
+        for entry in models
+        if _name(entry) not in there
+    ]
+    table = pd.DataFrame(rows, columns=["model", "weights", "data", "download"], dtype="string")
+    size = table["download"].str.extract(r"^\s*([\d.]+)\s*GB\s*$", expand=False)
+    return table.assign(gigabytes=pd.to_numeric(size, errors="coerce").astype(float))
+
+
+def one_row_each(results: pd.DataFrame, protocol: str = "grid") -> pd.DataFrame:
+    """Take one row for each published model, so that none counts twice.
+
+    Parameters
+    ----------
+    results : pandas.DataFrame
+        From `describe`.
+    protocol : str
+        The protocol whose rows are taken.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The row of each model's lowest seed, sorted by `name`.
+    """
+    rows = results[results["published"] & (results["protocol"] == protocol)]
+    return rows.sort_values(["name", "seed"]).drop_duplicates("name").reset_index(drop=True)
+
+
+def can_compare(models: pd.DataFrame, column: str) -> bool:
+    """Say whether there are enough models, and enough variety, to compare a property.
+
+    Parameters
+    ----------
+    models : pandas.DataFrame
+        From `one_row_each`.
+    column : str
+        The property; models without it (a convolutional tower has no patch) do not count.
+
+    Returns
+    -------
+    bool
+        Whether at least `LEAST_MODELS` have the property and at least two of its values occur more than once.
+    """
+    values = models[column].dropna()
+    return bool(len(values) >= LEAST_MODELS and (values.value_counts() > 1).sum() >= 2)
+
+
+def rank_correlation(
+    models: pd.DataFrame, columns: Sequence[str], value: str = "gap", confidence: float = 0.95
+) -> pd.DataFrame:
+    """Compute whether a quantity rises or falls with numbers that models differ in.
+
+    Parameters
+    ----------
+    models : pandas.DataFrame
+        From `one_row_each`; at least four with each property, whose values are not all the same.
+    columns : sequence of str
+        The properties, numbers.
+    value : str
+        The quantity.
+    confidence : float
+        Coverage of the interval, between 0 and 1.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per property: `property`; Spearman's rank correlation as `correlation`, `low`, `high`, in [-1, 1]; `n`
+        models; `confidence`.
+
+    Notes
+    -----
+    The interval is symmetric in Fisher's z with the standard error
+    ``sqrt((1 + r**2 / 2) / (n - 3))`` of Bonett and Wright (*Psychometrika* 65, 2000). It takes the models for
+    independent draws, which relatives are not.
+    """
+    rows = []
+    for column in columns:
+        pairs = models[[column, value]].dropna().astype(float)
+        correlation = stats.spearmanr(pairs[column], pairs[value]).statistic
+        error = np.sqrt((1 + correlation**2 / 2) / (len(pairs) - 3))
+        z = np.arctanh(np.clip(correlation, -1 + 1e-12, 1 - 1e-12))
+        low, high = np.tanh(z + np.array([-1, 1]) * stats.norm.ppf((1 + confidence) / 2) * error)
+        rows.append((column, correlation, low, high, len(pairs), confidence))
+    return pd.DataFrame(rows, columns=["property", "correlation", "low", "high", "n", "confidence"])
+
+
+def group_means(
+    models: pd.DataFrame, column: str, value: str = "gap", confidence: float = 0.95
+) -> pd.DataFrame:
+    """Compute the mean of a quantity over the models that share a property.
+
+    Parameters
+    ----------
+    models : pandas.DataFrame
+        From `one_row_each`.
+    column : str
+        The property.
+    value : str
+        The quantity.
+    confidence : float
+        Coverage of the intervals, between 0 and 1.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per value of the property, from the smallest mean to the largest: `column`, `mean`, `low`, `high`, `n`
+        models, `confidence`. The interval is Student's, over models; fewer than
+        `LEAST_IN_GROUP` have none (NaN).
+    """
+    rows = []
+    for name, part in models.dropna(subset=[column, value]).groupby(column, observed=True):
+        values = part[value].to_numpy(dtype=float)
+        ends = (np.nan, np.nan)
+        if len(values) >= LEAST_IN_GROUP:
+            ends = DescrStatsW(values).tconfint_mean(alpha=1 - confidence)
+        rows.append((name, values.mean(), *ends, len(values), confidence))
+    table = pd.DataFrame(rows, columns=[column, "mean", "low", "high", "n", "confidence"])
+    return table.sort_values("mean", ignore_index=True)
+
+
+def _name(entry: Mapping[str, str]) -> str:
+    return edition_name(entry["model"], entry.get("pretrained"), entry.get("checkpoint"))

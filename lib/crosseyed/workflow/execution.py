@@ -1,0 +1,102 @@
+"""Execute one notebook for one edition with papermill, whole or not at all."""
+
+import os
+import shutil
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import nbformat
+import papermill
+from nbclient.exceptions import DeadKernelError
+from nbformat.reader import NotJSONError
+from papermill.exceptions import PapermillExecutionError
+
+from crosseyed.errors import CrosseyedError
+from crosseyed.files import CACHE_VARIABLE
+from crosseyed.workflow.editions import BUILD
+
+
+class NotebookError(CrosseyedError):
+    """A notebook did not run to its end."""
+
+
+def execute(notebook: str | os.PathLike, folder: str | os.PathLike, parameters: dict[str, object]) -> None:
+    """Execute a notebook into the folder of an edition, whole or not at all.
+
+    The notebook runs in a folder of its own, ``<folder>/running/<name>``, with its tables going to
+    ``results`` there. Only when its last cell is done do the executed notebook and its tables move to
+    ``<folder>/notebooks/<name>.ipynb`` and ``<folder>/results/<name>``. If a cell fails, the notebook as far
+    as it came is kept as ``<folder>/failed/<name>.ipynb``, until the notebook next runs.
+
+    Parameters
+    ----------
+    notebook : path
+        The notebook; its cell tagged ``parameters`` states the defaults.
+    folder : path
+        Folder of the edition.
+    parameters : dict
+        Values of the notebook's parameters; `output` is added, the folder for its tables.
+
+    Raises
+    ------
+    NotebookError
+        A cell failed, or the kernel died; the message names the notebook, the cell and the error.
+    """
+    notebook, folder = Path(notebook), Path(folder)
+    running = folder / "running" / notebook.stem
+    failed = folder / "failed" / notebook.name
+    failed.unlink(missing_ok=True)
+    shutil.rmtree(running, ignore_errors=True)
+    results = running / "results"
+    results.mkdir(parents=True)
+    partial = running / notebook.name
+    try:
+        _run(notebook, partial, {**parameters, "output": results.name})
+        _replace(results, folder / "results" / notebook.stem)
+        _replace(partial, folder / "notebooks" / notebook.name)
+    except NotJSONError as error:
+        raise NotebookError(f"{notebook} is not a notebook: {error}") from error
+    except (PapermillExecutionError, DeadKernelError) as error:
+        message = f"{notebook} failed {_place_and_reason(error, partial)}"
+        _replace(partial, failed)
+        raise NotebookError(f"{message}\n  The notebook as far as it came: {failed}") from error
+    finally:
+        shutil.rmtree(running, ignore_errors=True)
+        for parent in (running.parent, failed.parent):
+            with suppress(OSError):  # it holds something of another notebook
+                parent.rmdir()
+
+
+def _run(notebook: Path, executed: Path, parameters: dict[str, object]) -> None:
+    os.environ.setdefault(CACHE_VARIABLE, str((BUILD / "cache").resolve()))  # notebooks share embeddings
+    papermill.execute_notebook(
+        notebook,
+        executed,
+        parameters,
+        kernel_name="python3",  # that of this Python, whatever name the author's machine had for it
+        language="python",
+        cwd=executed.parent,
+        progress_bar={"desc": notebook.stem} if sys.stderr.isatty() else False,
+        # A kernel has much to say when it starts and when it is stopped; a cell's errors are in the notebook.
+        extra_arguments=["--log-level=CRITICAL"],
+    )
+
+
+def _place_and_reason(error: PapermillExecutionError | DeadKernelError, partial: Path) -> str:
+    if isinstance(error, PapermillExecutionError):
+        number, source, reason = error.exec_count, error.source, f"{error.ename}: {error.evalue}"
+    else:
+        cells = [cell for cell in nbformat.read(partial, as_version=4).cells if cell.cell_type == "code"]
+        number = sum(cell.metadata.papermill.start_time is not None for cell in cells)
+        source = cells[number - 1].source
+        reason = "the kernel died, most often for lack of memory"
+    first_line = next(iter(source.strip().splitlines()), "")
+    return f"in cell [{number}], which begins with `{first_line}`:\n  {reason}"
+
+
+def _replace(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_dir():
+        shutil.rmtree(target)
+    os.replace(source, target)

@@ -1,0 +1,289 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from crosseyed.data.backgrounds import Background
+from crosseyed.data.coco import CROWD, LeftOutWarning, read_coco, write_coco
+from crosseyed.data.cutouts import read_catalogue
+from crosseyed.data.scenes import Placement, Scene
+from crosseyed.errors import InputError
+
+WIDTH, HEIGHT = 80, 60
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    """Three scenes of 80 × 60 pixels: one object, two objects of which one is cut off, two of one kind."""
+    cutouts = {cutout.object: cutout for cutout in read_catalogue(["fluent"])}
+    dog, key = cutouts["dog"], cutouts["key"]
+
+    def scene(name, *placements):
+        return Scene(name, Background("plain", 1), placements, height=HEIGHT, width=WIDTH)
+
+    return [
+        scene("one", Placement(dog, 0.5, 0.5, 0.4)),
+        scene("two", Placement(dog, 0.7, 0.4, 0.5), Placement(key, 0.02, 0.5, 0.4)),
+        scene("same", Placement(key, 0.25, 0.25, 0.3), Placement(key, 0.75, 0.75, 0.3)),
+    ]
+
+
+@pytest.fixture
+def written(scenes, tmp_path):
+    """The file and folder of the scenes, and a function that changes the file's content and reads it again."""
+    file = write_coco(scenes, tmp_path)
+
+    def read_changed(change):
+        document = json.loads(file.read_text())
+        change(document)
+        file.write_text(json.dumps(document))
+        return read_coco(file, tmp_path / "images")
+
+    return read_changed
+
+
+def no_change(document):
+    pass
+
+
+def test_scenes_come_back_as_what_they_are(written, scenes):
+    data = written(no_change)
+    assert data.categories == ["dog", "key"]
+    assert data.left_out.empty
+    assert data.images["image"].tolist() == ["one.jpg", "two.jpg", "same.jpg"]
+    masks = [mask for scene in scenes for mask in scene.masks()]
+    assert len(data.objects) == len(masks)
+    for row, mask in zip(data.objects.itertuples(), masks, strict=True):
+        rows, columns = np.nonzero(mask)
+        x0, x1, y0, y1 = columns.min(), columns.max() + 1, rows.min(), rows.max() + 1
+        assert row.x == pytest.approx((x0 + x1) / 2 / WIDTH)
+        assert row.y == pytest.approx((y0 + y1) / 2 / HEIGHT)
+        assert row.area == pytest.approx((x1 - x0) * (y1 - y0) / (WIDTH * HEIGHT))
+        distance = np.hypot((x0 + x1) / 2 - WIDTH / 2, (y0 + y1) / 2 - HEIGHT / 2)
+        assert row.eccentricity == pytest.approx(distance / np.hypot(WIDTH / 2, HEIGHT / 2))
+        assert row.center == (row.eccentricity <= 1 / 3)
+        assert row.truncated == (x0 == 0)
+        # the central square leaves out ten columns on either side
+        inside = max(0, min(x1, 70) - max(x0, 10)) / (x1 - x0)
+        assert row.in_crop == pytest.approx(inside)
+    assert data.objects["truncated"].tolist() == [False, False, True, False, False]
+    assert data.objects["in_crop"].iloc[0] == 1 > data.objects["in_crop"].iloc[2]
+    assert data.objects["n_objects"].tolist() == [1, 2, 2, 2, 2]
+    assert data.objects["instances"].tolist() == [1, 1, 1, 2, 2]
+    assert sorted(data.presence.itertuples(index=False, name=None)) == [
+        ("one.jpg", "dog"),
+        ("same.jpg", "key"),
+        ("two.jpg", "dog"),
+        ("two.jpg", "key"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"bbox": [70, 10, 20, 20]}, "box outside the image"),
+        ({"bbox": [-30, 10, 20, 20]}, "box outside the image"),
+        ({"bbox": [10, 200, 20, 20]}, "box outside the image"),
+        ({"bbox": [10, 10, 0, 20]}, "box without area"),
+        ({"bbox": [10, 10, 20, -5]}, "box without area"),
+        ({"bbox": [10, float("nan"), 20, 20]}, "box is not four finite numbers"),
+        ({"bbox": [10, 10, float("inf"), 20]}, "box is not four finite numbers"),
+        ({"bbox": [10, 10, 10**400, 20]}, "box is not four finite numbers"),
+        ({"bbox": [10, "10", 20, 20]}, "box is not four numbers"),
+        ({"bbox": [10, True, 20, 20]}, "box is not four numbers"),
+        ({"bbox": [10, 10, 20]}, "box is not four numbers"),
+        ({"bbox": None}, "box is not four numbers"),
+        ({"category_id": 99}, "unknown category"),
+        ({"category_id": None}, "unknown category"),
+        ({"category_id": [1]}, "unknown category"),
+        ({"image_id": 99}, "image not in the list of images"),
+        ({"image_id": {"id": 1}}, "image not in the list of images"),
+        ({"id": 2}, "annotation id given twice"),
+        ({"id": None}, "annotation without an id"),
+        ({"iscrowd": 1}, CROWD),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::crosseyed.data.coco.LeftOutWarning")
+def test_an_annotation_that_cannot_be_used_is_left_out_with_its_reason(written, change, reason):
+    whole = written(no_change)
+    data = written(lambda document: document["annotations"][2].update(change))
+    assert data.left_out["reason"].tolist() == [reason]
+    assert data.left_out["annotation"].tolist() == [change.get("id", 3)]
+    expected = whole.objects.drop(index=2).reset_index(drop=True)
+    columns = ["image", "annotation", "object", "x", "y", "area"]
+    assert data.objects[columns].equals(expected[columns])
+
+
+@pytest.mark.filterwarnings("ignore::crosseyed.data.coco.LeftOutWarning")
+@pytest.mark.parametrize("change", [{"iscrowd": 1}, {"bbox": [10, 10, 0, 0]}])
+def test_a_crowd_or_a_faulty_box_still_says_what_is_in_the_picture(written, change):
+    data = written(lambda document: document["annotations"][2].update(change))
+    assert ("two.jpg", "key") in set(data.presence.itertuples(index=False, name=None))
+    dog = data.objects[data.objects["image"] == "two.jpg"]
+    assert dog["n_objects"].tolist() == [2]
+
+
+def test_a_box_that_exceeds_the_picture_by_rounding_is_cut(written):
+    data = written(lambda document: document["annotations"][0].update(bbox=[-0.5, 0, 80.9, 60.6]))
+    row = data.objects.iloc[0]
+    assert data.left_out.empty
+    assert (row["x"], row["y"], row["area"], row["truncated"]) == (0.5, 0.5, 1.0, True)
+    assert row["in_crop"] == pytest.approx(60 / 80)
+
+
+def test_faults_are_counted_by_reason_and_named_in_one_warning(written):
+    def spoil(document):
+        for number in (0, 3):
+            document["annotations"][number]["bbox"][2] = 0
+        document["annotations"][1]["category_id"] = "dog"
+        document["annotations"][4]["iscrowd"] = 1
+
+    with pytest.warns(LeftOutWarning) as caught:
+        data = written(spoil)
+    assert len(caught) == 1
+    message = str(caught[0].message)
+    assert message.startswith("3 faulty entries")
+    assert "2 × box without area (annotation 1, annotation 4)" in message
+    assert "1 × unknown category (annotation 2)" in message
+    assert CROWD not in message
+    assert data.left_out["annotation"].tolist() == [1, 2, 4, 5]
+    assert data.objects["annotation"].tolist() == [3]
+
+
+@pytest.mark.filterwarnings("error")
+def test_crowds_alone_are_no_reason_to_warn(written):
+    assert len(written(lambda document: document["annotations"][4].update(iscrowd=1)).left_out) == 1
+
+
+@pytest.mark.filterwarnings("ignore::crosseyed.data.coco.LeftOutWarning")
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ({"file_name": "gone.jpg"}, "image file missing"),
+        ({"file_name": "a" * 5000}, "image file missing"),
+        ({"file_name": "broken.jpg"}, "image file unreadable"),
+        ({"file_name": None}, "image without a file name"),
+        ({"width": HEIGHT, "height": WIDTH}, "image size differs from the file"),
+        ({"width": float("nan")}, "image size differs from the file"),
+        ({"width": "80"}, "image size differs from the file"),
+        ({"file_name": "one.jpg"}, "image file listed twice"),
+    ],
+)
+def test_a_picture_that_cannot_be_used_takes_its_annotations_along(written, tmp_path, entry, reason):
+    (tmp_path / "images" / "broken.jpg").write_bytes(b"no image")
+    data = written(lambda document: document["images"][1].update(entry))
+    of_two = data.left_out[data.left_out["annotation"].isin([2, 3])]
+    assert of_two["reason"].tolist() == [reason, reason]
+    assert "two.jpg" not in set(data.images["image"])
+    assert data.objects["annotation"].tolist() == ([4, 5] if reason.endswith("twice") else [1, 4, 5])
+
+
+@pytest.mark.filterwarnings("ignore::crosseyed.data.coco.LeftOutWarning")
+def test_a_picture_without_annotations_is_kept_or_reported(written, tmp_path):
+    Image.new("RGB", (9, 7)).save(tmp_path / "images" / "empty.png")
+
+    def add(document):
+        document["images"].append({"id": "e", "file_name": "empty.png"})
+        document["images"].append({"id": "g", "file_name": "gone.png"})
+        document["images"].append({"file_name": "anonymous.png"})
+
+    data = written(add)
+    assert data.images["image"].tolist()[-1] == "empty.png"
+    assert data.left_out.to_numpy().tolist() == [
+        [None, "gone.png", "image file missing", str(tmp_path / "images" / "gone.png")],
+        [None, None, "image without an id", "file_name 'anonymous.png'"],
+    ]
+
+
+@pytest.mark.filterwarnings("ignore::crosseyed.data.coco.LeftOutWarning")
+@pytest.mark.parametrize(
+    ("name", "entry", "left_out"),
+    [
+        ("images", {"id": 2, "file_name": "another.jpg"}, [2, 3]),
+        ("categories", {"id": 2, "name": "lock"}, [3, 4, 5]),
+    ],
+)
+def test_what_refers_to_an_id_given_twice_is_left_out(written, name, entry, left_out):
+    data = written(lambda document: document[name].append(entry))
+    assert set(data.left_out["reason"]) == {"id of an image or category given twice"}
+    assert data.left_out["annotation"].tolist() == left_out
+    assert set(data.objects["annotation"]) == {1, 2, 3, 4, 5} - set(left_out)
+
+
+def test_two_ids_of_one_name_are_one_category(written):
+    def add(document):
+        document["categories"].append({"id": "k", "name": " key "})
+        document["annotations"][4]["category_id"] = "k"
+
+    data = written(add)
+    assert data.categories == ["dog", "key"]
+    assert data.objects["instances"].tolist() == [1, 1, 1, 2, 2]
+
+
+def test_half_a_character_in_a_name_can_be_written_to_a_table(written, tmp_path):
+    data = written(lambda document: document["categories"][1].update(name="key \ud83d"))
+    assert data.categories == ["dog", "key ?"]
+    data.objects.to_csv(tmp_path / "objects.csv")
+
+
+def test_a_picture_turned_by_the_camera_is_taken_upright(written, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (HEIGHT, WIDTH)).save(tmp_path / "images" / "one.jpg", exif=exif)
+    data = written(no_change)
+    assert data.left_out.empty
+    assert data.objects["in_crop"].iloc[0] == 1
+
+
+def test_outlines_do_not_change_what_is_read(written):
+    plain = written(no_change)
+    outlined = written(
+        lambda document: [
+            entry.update(segmentation=[[1.0, 2.0] * 50], keypoints=[0]) for entry in document["annotations"]
+        ]
+    )
+    pd.testing.assert_frame_equal(plain.objects, outlined.objects)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ("[]", "no list 'images'"),
+        ('{"images": [], "annotations": {}, "categories": []}', "no list 'annotations'"),
+        ('{"images": [], "annotations": [], "categories": []}', "None of the 0 annotations"),
+        ('{"images": [1], "annotations": [null], "categories": ["a"]}', "image not in the list of images"),
+    ],
+)
+def test_a_file_of_another_format_is_refused(tmp_path, content, message):
+    (tmp_path / "annotations.json").write_text(content)
+    with pytest.raises(InputError, match=message):
+        read_coco(tmp_path / "annotations.json", tmp_path)
+
+
+def test_bytes_that_are_no_text_and_missing_paths_are_refused(tmp_path, written):
+    (tmp_path / "binary.json").write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(InputError, match="is not JSON"):
+        read_coco(tmp_path / "binary.json", tmp_path)
+    with pytest.raises(InputError, match="Cannot read"):
+        read_coco(tmp_path / "missing.json", tmp_path)
+    with pytest.raises(InputError, match="no folder"):
+        read_coco(tmp_path / "annotations.json", tmp_path / "missing")
+
+
+def test_scenes_of_one_name_are_not_written(scenes, tmp_path):
+    with pytest.raises(InputError, match="2 scenes with 1 names"):
+        write_coco([scenes[0], scenes[0]], tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_object_outside_the_picture_is_not_annotated(tmp_path):
+    cutouts = read_catalogue(["fluent"])[:2]
+    placements = (Placement(cutouts[0], 0.5, 0.5, 0.4), Placement(cutouts[1], 3.0, 0.5, 0.4))
+    file = write_coco([Scene("one", Background("plain", 0), placements)], tmp_path)
+    document = json.loads(file.read_text())
+    assert [entry["category_id"] for entry in document["annotations"]] == [1]
+    assert len(document["categories"]) == 2

@@ -1,0 +1,317 @@
+"""Heads against the training-free poolings, slow loops and sums; training by what it must and must not change."""
+
+import numpy as np
+import pytest
+import torch
+from small_models import build_open_clip, model_input, sample_images
+from torch.nn import functional as F  # noqa: N812
+
+from crosseyed.data.cutouts import objects_of, read_catalogue
+from crosseyed.data.photographer import Dose, snapshot
+from crosseyed.errors import InputError
+from crosseyed.internals import explain
+from crosseyed.internals.trace import run
+from crosseyed.mitigations import head_training, heads
+from crosseyed.mitigations.pooling import pool
+from crosseyed.models.scorer import Encoder, UnreadableImagesWarning
+from crosseyed.models.towers.registry import adapter_of
+
+KINDS = ["class token", "pooler, average of queries", "ResNet"]
+CAPTIONS = ["a photo of a cup", "a photo of a dog"]
+
+
+@pytest.fixture(scope="module")
+def model_of(tiny_clip):
+    built = {}
+    return lambda kind: built.setdefault(kind, build_open_clip(tiny_clip, kind))
+
+
+@pytest.fixture(params=KINDS)
+def model(request, model_of):
+    return model_of(request.param)
+
+
+@pytest.fixture(scope="module")
+def world():
+    catalogue = read_catalogue(("fluent",))
+    names = objects_of(catalogue)
+    return [
+        [cutout for cutout in catalogue if cutout.object in kept] for kept in (names[:6], names[6:9])
+    ], names[:12]
+
+
+def train(model, world, **options):
+    (learned, others), labels = world
+    small = {"scenes_per_object": 4, "epochs": 2, "learning_rates": (1e-2,), "progress": False}
+    return head_training.train_heads(model, learned, others, labels, **(small | options))
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_clip, world):
+    return train(tiny_clip, world)
+
+
+def encoded(model):
+    return model.encode_images(sample_images(), progress=False)
+
+
+def randomised(head, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in head.head.parameters():
+            parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator))
+    return head
+
+
+# --- untrained heads are the training-free poolings ---
+
+
+@pytest.mark.parametrize("name", heads.HEADS)
+def test_an_untrained_head_is_the_training_free_pooling(model, name):
+    expected = pool(model, heads.HEADS[name].starts_as)
+    np.testing.assert_allclose(encoded(heads.untrained(model, name)), encoded(expected), atol=2e-6)
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.35, 1.0])
+def test_the_mask_is_that_of_the_training_free_pooling(tiny_clip, fraction):
+    head = heads.untrained(tiny_clip, "masked max", fraction=fraction)
+    expected = pool(tiny_clip, "masked max", fraction=fraction)
+    np.testing.assert_allclose(encoded(head), encoded(expected), atol=2e-6)
+
+
+def test_a_head_of_an_earlier_layer_pools_the_tokens_of_that_layer(tiny_clip):
+    head = heads.untrained(tiny_clip, "average", layer=-2)
+    (seen,) = run(tiny_clip, sample_images(), ("tokens",), layers=[1])
+    visual = tiny_clip.clip.visual
+    pooled = visual.ln_post(seen.tokens[0][:, 1:]).mean(1) @ visual.proj
+    np.testing.assert_allclose(encoded(head), F.normalize(pooled, dim=-1).numpy(), atol=2e-6)
+    assert head.pooling == "untrained average (layer 1)"
+
+
+@pytest.mark.parametrize(("kind", "layer"), [("class token", 3), ("class token", -4), ("ResNet", -2)])
+def test_a_layer_that_is_not_there_is_refused(model_of, kind, layer):
+    with pytest.raises(InputError, match=f"layer is {layer}"):
+        heads.untrained(model_of(kind), "average", layer=layer)
+
+
+def test_a_headed_model_is_an_encoder_with_the_captions_of_the_model(tiny_clip):
+    head = heads.untrained(tiny_clip, "average")
+    assert isinstance(head, Encoder)
+    np.testing.assert_array_equal(head.encode_texts(CAPTIONS), tiny_clip.encode_texts(CAPTIONS))
+    assert (head.model, head.pretrained) == (tiny_clip.model, tiny_clip.pretrained)
+    assert head.name == f"{tiny_clip.name}, untrained average"
+
+
+def test_an_unreadable_image_is_nan_and_the_others_are_not(tiny_clip, tmp_path):
+    head = heads.untrained(tiny_clip, "masked max")
+    with pytest.warns(UnreadableImagesWarning, match="missing"):
+        vectors = head.encode_images([sample_images()[0], tmp_path / "missing.png"], progress=False)
+    assert np.isnan(vectors).all(axis=1).tolist() == [False, True]
+
+
+def test_heads_encode_together_what_they_encode_alone_with_one_run_of_the_tower(
+    tiny_clip, trained, monkeypatch
+):
+    several = [*trained.values(), heads.untrained(tiny_clip, "attention", layer=1)]
+    alone = [encoded(head) for head in several]
+    runs = []
+    batch_of = heads.batch_of
+    monkeypatch.setattr(heads, "batch_of", lambda *arguments: runs.append(1) or batch_of(*arguments))
+    together = heads.encode_together(several, sample_images(), progress=False)
+    assert len(runs) == 1
+    for one, same in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, same)
+
+
+def test_heads_of_different_models_are_not_encoded_together(model_of, tiny_clip):
+    several = [heads.untrained(model, "average") for model in (tiny_clip, model_of("ResNet"))]
+    with pytest.raises(InputError, match="all on the same loaded model"):
+        heads.encode_together(several, sample_images())
+    with pytest.raises(InputError, match="Given: none"):
+        heads.encode_together([], sample_images())
+
+
+# --- the parts of a head ---
+
+
+def test_attention_is_the_softmax_average_of_each_head_s_channels():
+    generator = torch.Generator().manual_seed(1)
+    tokens = torch.randn(2, 5, 8, generator=generator)
+    pooling = heads.AttentionHead(8, 0.5)
+    with torch.no_grad():
+        pooling.query.copy_(torch.randn(heads.N_HEADS, 8, generator=generator))
+        pooled = pooling(tokens, None)
+    for image in range(2):
+        for channel in range(8):
+            query = pooling.query[channel // (8 // heads.N_HEADS)].detach()
+            weights = np.exp([float(query @ token) for token in tokens[image]])
+            expected = weights @ tokens[image, :, channel].numpy() / weights.sum()
+            assert pooled[image, channel].item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", heads.HEADS)
+def test_a_pooling_is_the_sum_of_its_weights_times_the_tokens(name):
+    generator = torch.Generator().manual_seed(2)
+    tokens, attention = torch.randn(3, 6, 8, generator=generator), torch.rand(3, 6, generator=generator)
+    pooling = heads.HEADS[name](8, 0.5)
+    with torch.no_grad():
+        for parameter in pooling.parameters():
+            parameter.normal_(generator=generator)
+        weights = pooling.weights(tokens, attention)
+        torch.testing.assert_close((weights * tokens).sum(1), pooling(tokens, attention))
+        torch.testing.assert_close(weights.expand(3, 6, 8).sum(1), torch.ones(3, 8))
+
+
+# --- maps ---
+
+
+def test_the_map_of_an_untrained_head_is_the_itsm(model):
+    pixels = model_input(model)[:2]
+    ours = heads.itsm(heads.untrained(model, "average"), pixels, CAPTIONS)
+    np.testing.assert_allclose(ours, explain.itsm(model, pixels, CAPTIONS), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", heads.HEADS)
+@pytest.mark.parametrize("kind", ["class token", "ResNet"])
+def test_what_the_tokens_add_sums_to_the_similarity(model_of, kind, name):
+    model = model_of(kind)
+    head = randomised(heads.untrained(model, name))
+    cells = at_cells(heads.itsm_after_pooling, head, kind)
+    similarity = (encoded(head)[:2] * model.encode_texts(CAPTIONS)).sum(1)
+    np.testing.assert_allclose(cells.sum(axis=(1, 2)), similarity, atol=1e-5)
+
+
+def at_cells(method, head, kind):
+    """Give a map at the middles of the tokens' cells, where it is not interpolated."""
+    spread, heads._spread = (
+        heads._spread,
+        lambda model, values, _: values.unflatten(1, grid_of(model)).numpy(),
+    )
+    try:
+        return method(head, model_input(head.clip_model)[:2], CAPTIONS)
+    finally:
+        heads._spread = spread
+
+
+def grid_of(model):
+    return adapter_of(model.clip_model).grid
+
+
+def test_a_map_needs_one_caption_an_image(tiny_clip):
+    with pytest.raises(InputError, match="one caption for each of 2 images"):
+        heads.itsm(heads.untrained(tiny_clip, "average"), model_input(tiny_clip)[:2], CAPTIONS[:1])
+
+
+# --- training ---
+
+
+def test_training_lowers_the_loss_and_leaves_the_model_alone(tiny_clip, world):
+    before = {name: value.clone() for name, value in tiny_clip.clip.state_dict().items()}
+    trained = train(tiny_clip, world, scenes_per_object=8, epochs=12)
+    for head in trained.values():
+        losses = head.history["loss"].dropna()
+        assert losses.iloc[-1] < losses.iloc[0]
+    for name, value in tiny_clip.clip.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+def test_the_chosen_epoch_is_the_first_of_the_best_and_gives_its_accuracy(tiny_clip, world, trained):
+    (_, others), labels = world
+    for head in trained.values():
+        history = head.history
+        assert history["chosen"].sum() == 1
+        assert history["chosen"].idxmax() == history["accuracy"].to_numpy().argmax()
+        data = head_training._freeze(tiny_clip, others, 2, 2, [0, 1], False)
+        texts = torch.from_numpy(tiny_clip.encode_texts([f"a photo of a {label}" for label in labels]))
+        truth = torch.tensor([labels.index(name) for name in data.objects])
+        assert head_training._accuracy(head.head, data, texts, truth) == pytest.approx(
+            history.loc[history["chosen"], "accuracy"].item()
+        )
+
+
+def test_what_is_trained_on_frozen_tokens_is_what_pictures_are_encoded_by(tiny_clip, world, trained):
+    (learned, _), _ = world
+    data = head_training._freeze(tiny_clip, learned, 1, 2, [0, 0], False)
+    scenes = [
+        snapshot(learned, name, Dose(), np.random.default_rng([0, 0, 0, number]), 32)[0]
+        for number, name in enumerate(objects_of(learned))
+    ]
+    for head in trained.values():
+        with torch.no_grad():
+            cached = head.head(*data.at(slice(None))).numpy()
+        fresh = head.encode_images([scene.render() for scene in scenes], progress=False)
+        np.testing.assert_allclose(cached, fresh, atol=5e-3)  # the cache is of half precision
+
+
+def test_the_same_seed_gives_the_same_heads_and_another_one_others(tiny_clip, world, trained):
+    again, other = train(tiny_clip, world), train(tiny_clip, world, seed=1)
+    for name, head in trained.items():
+        np.testing.assert_array_equal(encoded(head), encoded(again[name]))
+        assert head.history.equals(again[name].history)
+        assert not other[name].history["loss"].equals(head.history["loss"])
+
+
+def test_every_batch_shows_every_object_once(tiny_clip, world, monkeypatch):
+    (learned, _), _ = world
+    batches = []
+    seen = head_training._Frozen.at
+    monkeypatch.setattr(
+        head_training._Frozen, "at", lambda data, rows: batches.append((data, rows)) or seen(data, rows)
+    )
+    train(tiny_clip, world, names=["average"], epochs=1)
+    shown = [[data.objects[row] for row in rows] for data, rows in batches if isinstance(rows, torch.Tensor)]
+    assert len(shown) == 4
+    assert all(sorted(batch) == sorted(objects_of(learned)) for batch in shown)
+    used = torch.cat([rows for _, rows in batches if isinstance(rows, torch.Tensor)])
+    assert sorted(used.tolist()) == list(range(24))
+
+
+def test_captions_name_the_object_of_their_picture(tiny_clip, world):
+    (learned, _), _ = world
+    data = head_training._freeze(tiny_clip, learned, 2, 2, [0, 0], False)
+    assert len(data.tokens) == 12
+    for name, caption in zip(data.objects, data.captions, strict=True):
+        assert caption.endswith(f"a {name}")
+
+
+def test_a_resnet_is_headed_too(model_of, world):
+    head = train(model_of("ResNet"), world, epochs=1)["masked max"]
+    np.testing.assert_allclose(np.linalg.norm(encoded(head), axis=1), 1, atol=1e-5)
+
+
+# --- bad input ---
+
+
+def test_an_unknown_head_is_refused_with_the_nearest_name(tiny_clip):
+    with pytest.raises(InputError, match="'masked max'"):
+        heads.untrained(tiny_clip, "maskd max")
+
+
+def test_a_fraction_out_of_range_is_refused(tiny_clip):
+    with pytest.raises(InputError, match="fraction is 0"):
+        heads.untrained(tiny_clip, "masked max", fraction=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"scenes_per_object": 0}, "scenes_per_object is 0"),
+        ({"epochs": 0}, "epochs 0"),
+        ({"learning_rates": ()}, "learning_rates"),
+        ({"learning_rates": (0.0,)}, "learning_rates"),
+        ({"names": ["mean"]}, "No head 'mean'"),
+    ],
+)
+def test_training_refuses_what_is_out_of_range(tiny_clip, world, change, message):
+    with pytest.raises(InputError, match=message):
+        train(tiny_clip, world, **change)
+
+
+def test_training_refuses_objects_in_both_sets_and_objects_without_a_label(tiny_clip, world):
+    (learned, others), labels = world
+    with pytest.raises(InputError, match="give each to one of them"):
+        train(tiny_clip, ([learned, [*others, learned[0]]], labels))
+    with pytest.raises(InputError, match="not among the 6 labels"):
+        train(tiny_clip, ([learned, others], labels[:6]))
+    with pytest.raises(InputError, match="at least 2"):
+        train(tiny_clip, ([learned[:1], others], labels))

@@ -1,0 +1,109 @@
+import inspect
+import json
+
+import open_clip
+import pytest
+from conftest import TINY_CONFIG, TINY_PREPROCESS
+from safetensors.torch import save_file
+
+from crosseyed.data.cutouts import objects_of, read_catalogue, sample_objects
+from crosseyed.errors import InputError
+from crosseyed.mitigations import (
+    composition,
+    evaluation,
+    head_suppression,
+    marks,
+    positions,
+    redistribution,
+    scoring,
+    tasks,
+    views,
+    visual_prompts,
+)
+from crosseyed.mitigations.base import Mitigation
+from crosseyed.mitigations.pooling import PooledModel
+from crosseyed.mitigations.pooling_methods import POOLINGS
+from crosseyed.mitigations.registry import MITIGATIONS, default_candidates, find
+from crosseyed.models.loading import load
+
+
+def test_the_registry_has_every_mitigation_that_can_be_made():
+    made = {
+        each
+        for module in (views, visual_prompts, redistribution, head_suppression, positions)
+        for _, each in inspect.getmembers(module, inspect.isclass)
+        if issubclass(each, Mitigation) and not inspect.isabstract(each) and "label" in vars(each)
+    }
+    assert set(MITIGATIONS.values()) == made - {composition.Composed}
+    assert all(find(name).label == name for name in MITIGATIONS)
+
+
+def test_an_unknown_mitigation_is_refused_with_the_nearest_names():
+    with pytest.raises(InputError, match=r"did you mean 'cyclic shifts'.*Choose from .*head suppression"):
+        find("cyclic shift")
+
+
+def test_default_candidates_of_a_transformer(tiny_clip):
+    candidates, left_out = default_candidates(tiny_clip, heads=[(1, 0)])
+    families = {scoring.family_of(each) for each in candidates if isinstance(each, Mitigation)}
+    for expected in (
+        *("cyclic shifts", "gated cyclic shifts", "crops", "tiles", "padding", "proposed prompts: crop"),
+        *(
+            "radial attention",
+            "sink redistribution",
+            "confidence scaling",
+            "head suppression",
+            "averaged positions",
+        ),
+        *(f"visual prompt: {kind}" for kind in marks.PROMPTS),
+    ):
+        assert expected in families
+    pooled = {each.method.name for each in candidates if isinstance(each, PooledModel)}
+    assert pooled == set(POOLINGS) - {"attention", "class token"}  # the class token is what it pools anyway
+    assert set(left_out) == {"pooling: attention"}
+
+
+def test_all_default_candidates_can_be_evaluated(tiny_clip):
+    cutouts = sample_objects(read_catalogue(["fluent"]), 2, seed=0)
+    labels = objects_of(cutouts)
+    data = tasks.make_split(cutouts, labels, protocols=["grid"], cells=1, side=32)
+    candidates, _ = default_candidates(tiny_clip, heads=[(1, 0)])
+    table = evaluation.evaluate(tiny_clip, candidates, data, n_timed=0, resamples=10)
+    assert len(table) == len(candidates) + 1
+    assert table[["center", "off_center"]].notna().all(axis=None)
+    assert set(evaluation.choose(table)["family"]) == set(table["family"]) - {scoring.BASELINE}
+
+
+def test_without_heads_none_is_suppressed(tiny_clip):
+    candidates, left_out = default_candidates(tiny_clip)
+    assert not any(isinstance(each, head_suppression.HeadSuppression) for each in candidates)
+    assert "No center-biased heads" in left_out["head suppression"]
+
+
+@pytest.fixture
+def resnet(tmp_path):
+    """A ResNet of random weights."""
+    config = TINY_CONFIG | {
+        "vision_cfg": {"layers": [1, 1, 1, 1], "width": 4, "image_size": 96, "patch_size": None}
+    }
+    folder = tmp_path / "resnet"
+    folder.mkdir()
+    described = {"model_cfg": config, "preprocess_cfg": TINY_PREPROCESS}
+    (folder / "open_clip_config.json").write_text(json.dumps(described))
+    save_file(open_clip.CLIP(**config).state_dict(), folder / "open_clip_model.safetensors")
+    return load(f"local-dir:{folder}")
+
+
+def test_what_a_tower_cannot_do_is_left_out_in_words(resnet):
+    candidates, left_out = default_candidates(resnet)
+    assert "cyclic shifts" in {scoring.family_of(each) for each in candidates if isinstance(each, Mitigation)}
+    assert all(
+        reason.endswith((".", "?")) and "resnet" in reason
+        for name, reason in left_out.items()
+        if name != "head suppression"
+    )
+    assert {"pooling: class token", "pooling: value only"} <= set(left_out)
+    assert any(name.startswith("radial attention") and "last=2" in name for name in left_out)
+    for each in candidates:
+        if isinstance(each, Mitigation):
+            each.check(resnet)  # all that is left can be done

@@ -1,0 +1,131 @@
+"""Every family of towers: assigned by configuration, traced and taken apart against the model's own numbers."""
+
+import re
+
+import numpy as np
+import open_clip
+import pytest
+from small_models import (
+    TIMM_SUMS,
+    TIMM_TOWERS,
+    TIMM_TRANSFORMERS,
+    build_timm,
+    sample_images,
+)
+
+from crosseyed.internals import attention as looking
+from crosseyed.internals import explain
+from crosseyed.internals.trace import WANTS, run
+from crosseyed.models.towers.base import OFFERS, UnsupportedTower
+from crosseyed.models.towers.registry import able, adapter_of
+from crosseyed.report import family_table, notices
+
+
+@pytest.fixture(scope="module")
+def model_of(tiny_clip):
+    built = {}
+    return lambda kind: built.setdefault(kind, build_timm(tiny_clip, kind))
+
+
+@pytest.fixture(params=TIMM_TOWERS)
+def model(request, model_of):
+    return model_of(request.param)
+
+
+@pytest.fixture(params=TIMM_TRANSFORMERS)
+def transformer(request, model_of):
+    return model_of(request.param)
+
+
+@pytest.fixture(params=TIMM_SUMS)
+def summed(request, model_of):
+    return model_of(request.param)
+
+
+def traced(model, **options):
+    offers = adapter_of(model).offers
+    want = WANTS if "tokens" in offers else ("tokens",)
+    (result,) = run(model, sample_images(), want, **options)
+    return result
+
+
+# --- which family -----------------------------------------------------------------------------------------
+
+BY_NAME = {
+    r"RN\d+": "ModifiedResNetAdapter",
+    r"convnext": "ConvNeXtAdapter",
+    r"swin": "SwinAdapter",
+    r"MobileCLIP2?-S\d": "FastVitAdapter",
+    r"EVA|PE-Core": "EvaAdapter",
+    r"ViTamin|MobileCLIP|vit_|.*SigLIP|nllb-clip-\w+-siglip": "PlainTransformerAdapter",
+    r"": "VisionTransformerAdapter",
+}
+ONE_OF_EACH = [
+    *("ViT-B-32", "coca_ViT-B-32", "ViT-L-14-CLIPA", "RN50", "ViT-B-16-SigLIP", "ViTamin-S", "MobileCLIP-B"),
+    *("MobileCLIP2-S3", "vit_medium_patch16_gap_256", "vit_relpos_medium_patch16_cls_224", "EVA02-B-16"),
+    *("PE-Core-T-16-384", "convnext_tiny", "convnext_large_d_320", "swin_base_patch4_window7_224"),
+]
+
+
+def test_every_configuration_of_the_registry_belongs_to_a_family():
+    for name in open_clip.list_models():
+        expected = next(family for pattern, family in BY_NAME.items() if re.match(pattern, name))
+        assert family_table.family_of(open_clip.get_model_config(name)).__name__ == expected, name
+
+
+@pytest.mark.parametrize("name", ONE_OF_EACH)
+def test_the_family_by_configuration_is_that_of_the_tower(name):
+    model = family_table._without_weights(name)
+    adapter = adapter_of(model)
+    assert type(adapter) is family_table.family_of(open_clip.get_model_config(name))
+    assert (adapter.grid, adapter.layers[-1]) == (model.tower.grid, model.tower.layers)
+    assert adapter.native_pooling == {"mean": "average"}.get(model.tower.pooling, model.tower.pooling)
+
+
+def test_an_architecture_of_no_family_is_named():
+    with pytest.raises(UnsupportedTower, match=r"'resnet50' is defined in timm\.models\.resnet"):
+        family_table.family_of({"vision_cfg": {"timm_model_name": "resnet50"}})
+
+
+def test_the_table_of_what_works_names_every_configuration_once_and_gives_reasons(monkeypatch):
+    monkeypatch.setattr(open_clip, "list_models", lambda: [*ONE_OF_EACH, "RN101", "RN50x4", "RN50x16"])
+    table = family_table.what_works()
+    named = ", ".join(table["models"]).split(", ")
+    assert sorted(named) == sorted([*ONE_OF_EACH, "RN101", "RN50x4 and 1 more"])
+    assert not table.drop(columns="models").duplicated().any()
+    siglip = table[table["models"].str.contains("SigLIP")].iloc[0]
+    assert (siglip["attention"], siglip["decomposition"]) == ("yes", "no")
+    assert "an MLP follows its pooling" in siglip["missing"]
+    for row in table.to_dict("records"):
+        parts = [part.partition(": ")[0] for part in row["missing"].split("; ") if part]
+        explained = {name for part in parts for name in part.split(", ")}
+        lacking = {name for name in (*OFFERS, "attention change", "position change") if row[name] == "no"}
+        assert explained == lacking - {"attention change"}
+        assert row["attention change"] == row["attention"]
+
+
+def test_models_are_chosen_and_refused_by_what_their_towers_offer(model_of):
+    models = [model_of(kind) for kind in ("ViT", "SigLIP", "Swin")]
+    assert able(models, "attention") == models[:2]
+    assert able(models, "decomposition") == [models[0], models[2]]
+    assert able(models, "decomposition", "heads") == models[:1]
+    captions = ["a cup", "a dog"]
+    left_out = set(explain.methods(captions)) - set(explain.methods(captions, models[1]))
+    assert left_out == {"ITSM after pooling"}
+    assert explain.methods(captions, models[2]).keys() == explain.methods(captions).keys()
+    assert notices.lacking(models[0], "attention", "heads") is None
+    box = notices.lacking(models[2], "attention", instead=models[0]).data
+    for words in ("Left out for Swin", "does not offer the probabilities", "within windows", "ViT is shown"):
+        assert words in box
+
+
+def test_maps_of_attention_have_the_towers_grid_and_sum_to_the_attention_on_the_image(transformer):
+    maps = looking.maps(transformer, sample_images())
+    every, adapter = traced(transformer), adapter_of(transformer)
+    assert list(maps)[:2] == ["layer 1", "layer 2"]
+    assert ("layer 3" in maps) == (adapter.native_pooling == "attention")
+    for place, layer in enumerate(every.blocks):
+        expected = every.attention[place].mean(1)[:, adapter.prefix :].reshape(3, *adapter.grid)
+        np.testing.assert_allclose(maps[f"layer {layer}"], expected, rtol=1e-4, atol=1e-6)
+    assert maps["rollout"].shape == (3, *adapter.grid)
+    assert (maps["rollout"].sum((1, 2)) <= 1 + 1e-5).all()

@@ -1,0 +1,121 @@
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from crosseyed.data.coco import LeftOutWarning, read_coco, write_coco
+from crosseyed.data.cutouts import objects_of, read_catalogue, sample_objects
+from crosseyed.data.layouts import grid
+from crosseyed.data.photographer import Dose, snapshot
+from crosseyed.data.scenes import scene_table
+from crosseyed.measure import bootstrap
+from crosseyed.models import loading
+from crosseyed.models.loading import load
+from crosseyed.report import own_data
+
+SIDE = 64
+
+
+@pytest.fixture(scope="module")
+def composed(tmp_path_factory):
+    """Pictures of one to three objects at uniform places, with annotations."""
+    cutouts = sample_objects(read_catalogue(["fluent"]), 16, seed=0)
+    names, rng, scenes = objects_of(cutouts), np.random.default_rng(0), []
+    for number in range(90):
+        dose = Dose(n_objects=int(rng.integers(1, 4)))
+        scene, _ = snapshot(cutouts, names[number % len(names)], dose, rng, SIDE)
+        scenes.append(replace(scene, name=f"scene{number}", width=SIDE * 5 // 4))
+    return write_coco(scenes, tmp_path_factory.mktemp("composed"))
+
+
+def test_the_slope_tells_a_model_that_learned_centered_objects_from_one_that_did_not(composed, tmp_path):
+    rows = {}
+    for name in ("pocketclip-centered", "pocketclip-uniform"):
+        finding = own_data.measure(load(name), composed, composed.parent / "images", tmp_path / name)
+        effects = pd.read_csv(tmp_path / name / "effects.csv").set_index("effect")
+        rows[name] = effects.loc["eccentricity"]
+        assert f"{rows[name]['odds_ratio']:.2f}" in finding
+        assert (tmp_path / name / "bias.png").stat().st_size > 10_000
+    assert rows["pocketclip-centered"]["high"] < 0.6
+    assert rows["pocketclip-centered"]["high"] < rows["pocketclip-uniform"]["low"]
+
+
+@pytest.mark.filterwarnings("ignore::crosseyed.measure.tables.EstimateWarning")
+def test_the_tables_say_what_was_measured(composed, tiny_clip, tmp_path):
+    own_data.measure(tiny_clip, composed, composed.parent / "images", tmp_path)
+    tables = {path.stem: pd.read_csv(path) for path in tmp_path.glob("*.csv")}
+    assert set(tables) == {"objects", "left_out", "average_precision", "effects", "categories"}
+    data = read_coco(composed, composed.parent / "images")
+    assert len(tables["objects"]) == len(data.objects)
+    assert tables["left_out"].empty
+    assert tables["average_precision"]["object"].tolist() == data.categories
+    assert (tables["objects"]["protocol"] == "own").all()
+    assert (tables["objects"]["model"] == tiny_clip.model).all()
+    assert "in_crop" in set(tables["effects"]["effect"])
+
+
+def test_a_model_that_sees_whole_pictures_loses_nothing_to_the_crop(composed, tiny_folder, tmp_path):
+    squash = load(f"local-dir:{tiny_folder}", resize="squash")
+    own_data.measure(squash, composed, composed.parent / "images", tmp_path)
+    assert "in_crop" not in set(pd.read_csv(tmp_path / "effects.csv")["effect"])
+
+
+@pytest.mark.filterwarnings("ignore::crosseyed.measure.tables.EstimateWarning")
+def test_where_there_is_no_estimate_the_finding_says_why_and_tables_are_written(tiny_clip, tmp_path):
+    cutouts = sample_objects(read_catalogue(["fluent"]), 2, seed=0)
+    scenes = [scene for scene in grid(cutouts, 3, height=32, width=32) if scene.center]
+    file = write_coco(scenes, tmp_path)
+    finding = own_data.measure(tiny_clip, file, tmp_path / "images", tmp_path / "out")
+    assert "there is no estimate" in finding
+    assert not (tmp_path / "out" / "bias.png").exists()
+    assert len(pd.read_csv(tmp_path / "out" / "objects.csv")) == 2
+
+
+def test_faulty_annotations_are_in_a_table_of_their_own(composed, tiny_clip, tmp_path):
+    broken = tmp_path / "annotations.json"
+    broken.write_text(composed.read_text().replace('"category_id": 3', '"category_id": 999'))
+    n_broken = broken.read_text().count(" 999")
+    with pytest.warns(LeftOutWarning, match=f"{n_broken} faulty entries"):
+        own_data.measure(tiny_clip, broken, composed.parent / "images", tmp_path / "out")
+    left_out = pd.read_csv(tmp_path / "out" / "left_out.csv")
+    assert len(left_out) == n_broken > 0
+    assert set(left_out["reason"]) == {"unknown category"}
+
+
+def test_a_table_of_captions_is_measured_as_the_zero_shot_protocol(tmp_path):
+    cutouts = sample_objects(read_catalogue(["fluent"]), 5, seed=0)
+    scenes = grid(cutouts, 3, height=SIDE, width=SIDE)
+    write_coco(scenes, tmp_path)
+    table = scene_table(scenes)
+    table["image"] = [f"images/{name}.jpg" for name in table["image"]]
+    table["caption"] = "a photo of a " + table["object"]
+    table[["image", "caption", "x", "y"]].to_csv(tmp_path / "captions.csv", index=False)
+    clip = load("pocketclip-centered")
+    finding = own_data.measure(clip, tmp_path / "captions.csv", tmp_path, tmp_path / "out")
+    answers = pd.read_csv(tmp_path / "out" / "captions.csv")
+    assert set(answers["choice"]) <= set(table["caption"])
+    np.testing.assert_allclose(answers["eccentricity"], table["eccentricity"])
+    bias = bootstrap.center_bias(answers)
+    assert f"gap {bias['gap'].item():.1f} points" in finding
+    assert bias["gap_low"].item() > 0
+    assert (tmp_path / "out" / "bias.png").is_file()
+
+
+@pytest.mark.filterwarnings("ignore::crosseyed.measure.tables.EstimateWarning")
+def test_the_code_and_the_tables_of_the_page_are_these(composed, tiny_clip, monkeypatch, tmp_path, capsys):
+    page = (Path(__file__).parents[2] / "book" / "own_data.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    shutil.copytree(composed.parent, tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr(loading, "load", lambda model, pretrained: tiny_clip)
+    exec(code, {})
+    assert "annotations.json" in capsys.readouterr().out
+    described = dict(re.findall(r"^\| `(\w+)\.csv` \|.*\|(.*)\|$", page, re.MULTILINE))
+    assert set(described) == {path.stem for path in Path("results").glob("*.csv")}
+    for name, text in described.items():
+        columns = set(pd.read_csv(f"results/{name}.csv").columns)
+        assert set(re.findall(r"`(\w+)`", text)) <= columns

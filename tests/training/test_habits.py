@@ -1,0 +1,205 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from crosseyed.errors import InputError
+from crosseyed.training import habits
+from crosseyed.training.experiments import origins_trials
+
+OBJECTS = [f"object {number}" for number in range(8)]
+
+
+def model(varied, dose, seed=0, right_off_center=8, central=0):
+    """Answers of a model that is right at the center, and off-center about the first few objects.
+
+    Of two objects, one at the border, it names both; for the first few (`central`) only the one at the center.
+    """
+    dose_of = {"spread": np.inf, "silence": 0.0, varied: dose}
+    alone = [
+        {
+            "protocol": "grid",
+            "image": f"{name}_{row}",
+            "object": name,
+            "row": row,
+            "center": row == 0,
+            "correct": row == 0 or number < right_off_center,
+        }
+        for number, name in enumerate(OBJECTS)
+        for row in range(3)
+    ]
+    pairs = [
+        {
+            "protocol": "pair",
+            "image": f"{name}_{relation}",
+            "object": name,
+            "relation": relation,
+            "center": relation == "on",
+            "choice": "object2" if number < central and relation != "on" else "both",
+            "correct": not (number < central and relation != "on"),
+        }
+        for number, name in enumerate(OBJECTS)
+        for relation in ("on", "under")
+    ]
+    return pd.DataFrame(alone + pairs).assign(varied=varied, seed=seed, **dose_of)
+
+
+def answers(*models):
+    return habits.doses(pd.concat(models, ignore_index=True).astype({"correct": "boolean"}))
+
+
+def series(seed=0, *, placement, silence):
+    """Both ends of both habits; each habit given as how many objects it loses off-center, and names central."""
+    strong = {
+        habit: {"right_off_center": 8 - lost, "central": central}
+        for habit, (lost, central) in {"spread": placement, "silence": silence}.items()
+    }
+    return [
+        model("spread", np.inf, seed),
+        model("spread", 0.03, seed, **strong["spread"]),
+        model("silence", 0.0, seed),
+        model("silence", 1.0, seed, **strong["silence"]),
+    ]
+
+
+def test_doses_are_sorted_from_the_weakest_habit_to_the_strongest():
+    table = answers(
+        *(model("silence", dose) for dose in (1.0, 0.25)),
+        *(model("spread", dose) for dose in (0.03, np.inf, 0.25)),
+    )
+    order = table[["habit", "dose"]].drop_duplicates()
+    assert order["habit"].tolist() == ["placement"] * 3 + ["silence"] * 2
+    assert order["dose"].tolist() == ["uniform", "0.25", "0.03", "0.25", "1"]
+
+
+def test_the_table_reads_back_with_uniform_positions(tmp_path):
+    pd.concat(series(placement=(4, 2), silence=(0, 0))).to_csv(tmp_path / "origins.csv.gz", index=False)
+    table = habits.read(tmp_path / "origins.csv.gz")
+    assert "uniform" in set(table["dose"])
+    pd.testing.assert_frame_equal(
+        habits.contrasts(table, resamples=50),
+        habits.contrasts(answers(*series(placement=(4, 2), silence=(0, 0))), resamples=50),
+    )
+
+
+def test_a_missing_table_and_another_one_are_refused(tmp_path):
+    with pytest.raises(InputError, match="crosseyed experiment origins"):
+        habits.read(tmp_path / "origins.csv.gz")
+    table = model("spread", 0.03)
+    with pytest.raises(InputError, match="lacks silence"):
+        habits.doses(table.drop(columns="silence"))
+    with pytest.raises(InputError, match="varies color"):
+        habits.doses(table.assign(varied="color"))
+
+
+def test_preference_is_the_central_share_minus_the_border_share():
+    choices = {"object2": 100, "object": -100, "both": 0, "other": 0, "unreadable": np.nan}
+    table = pd.DataFrame({"protocol": "pair", "relation": "under", "choice": list(choices)})
+    alone = pd.DataFrame({"protocol": ["grid"], "relation": [np.nan], "choice": ["dog"]})
+    on = pd.DataFrame({"protocol": ["pair"], "relation": ["on"], "choice": ["object"]})
+    scored = habits.preferences(pd.concat([table, alone, on], ignore_index=True))
+    assert scored["border"].tolist() == [True] * 5 + [False]
+    np.testing.assert_array_equal(scored["preference"], [*choices.values(), -100])
+
+
+def test_contrasts_are_the_strongest_dose_minus_the_weakest():
+    middle = model("spread", 0.15, right_off_center=0, central=8)  # between the ends, and not to be used
+    table = habits.contrasts(answers(middle, *series(placement=(4, 2), silence=(0, 6))), resamples=200)
+    table = table.set_index("habit")
+    # half of eight objects lost off-center; two of eight, and six, named instead of the pair
+    assert table["gap"].to_dict() == {"placement": 50.0, "silence": 0.0}
+    assert table["preference"].to_dict() == {"placement": 25.0, "silence": 75.0}
+    assert table.loc["placement", ["strongest", "weakest"]].tolist() == ["0.03", "uniform"]
+    for measure in habits.MEASURES:
+        assert (table[f"{measure}_low"] <= table[measure]).all()
+        assert (table[measure] <= table[f"{measure}_high"]).all()
+    assert (table["n_objects"] == 8).all()
+
+
+def test_a_seed_without_both_ends_has_no_contrast():
+    table = answers(*series(placement=(4, 2), silence=(0, 0)), model("spread", 0.03, seed=1))
+    found = habits.contrasts(table, resamples=20)
+    assert found[["habit", "seed"]].to_numpy().tolist() == [["placement", 0], ["silence", 0]]
+    assert habits.contrasts(answers(model("spread", 0.03)), resamples=20).empty
+
+
+def intervals(habit, *gaps, preference=(-1, 1)):
+    """One row of contrasts for each seed, given as the interval of the gap."""
+    return pd.DataFrame(
+        {
+            "habit": habit,
+            "seed": range(len(gaps)),
+            "gap_low": [low for low, _ in gaps],
+            "gap_high": [high for _, high in gaps],
+            "preference_low": preference[0],
+            "preference_high": preference[1],
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("gaps", "effect"),
+    [
+        ([(1, 5), (2, 9)], "raises"),
+        ([(-5, -1)], "lowers"),
+        ([(-1, 5), (-2, 9)], "nothing certain"),
+        ([(1, 5), (-2, 9)], "seeds differ"),
+        ([(1, 5), (-9, -2)], "seeds differ"),
+        ([(0, 5)], "nothing certain"),
+        ([], "not measured"),
+    ],
+)
+def test_an_effect_has_to_hold_in_all_seeds(gaps, effect):
+    assert habits.effect(intervals("placement", *gaps), "placement", "gap") == effect
+
+
+@pytest.mark.parametrize(
+    ("placement", "silence", "clutter", "words"),
+    [
+        (
+            [(1, 5)],
+            [(-1, 5)],
+            [(-1, 5)],
+            "What makes a bias is placement: placement raises the center-bias gap, while silence raises neither "
+            "measure with certainty and silence about clutter raises neither measure with certainty.",
+        ),
+        ([(-5, 5)], [(1, 5)], [(0, 5)], "What makes a bias is silence:"),
+        ([(1, 5)], [(1, 5), (-1, 5)], [(0, 5)], "while for silence the seeds differ"),
+        (
+            [(1, 5)],
+            [(0, 5)],
+            [(2, 5)],
+            "What makes a bias is placement and silence about clutter: placement raises",
+        ),
+        ([(1, 5)], [(1, 5)], [(1, 5)], "silence about clutter raises the center-bias gap."),
+        ([(-5, 5)], [(-5, -1)], [(-1, 1)], "No habit raises"),
+        ([(1, 5)], [], [(1, 5)], "open: the models at both ends of silence are not there"),
+    ],
+)
+def test_the_verdict_follows_the_intervals(placement, silence, clutter, words):
+    habits = {"placement": placement, "silence": silence, "silence about clutter": clutter}
+    rows = pd.concat([intervals(habit, *gaps) for habit, gaps in habits.items()])
+    assert words in habits.verdict(rows)
+
+
+def test_positions_show_what_a_dose_does():
+    trials = origins_trials()
+    ends = [
+        next(t for t in trials if t.about["varied"] == varied and t.about[column] == dose)
+        for varied, column, dose in (
+            ("spread", "spread", 0.03),
+            ("spread", "spread", np.inf),
+            ("silence", "silence", 0.0),
+            ("silence", "silence", 1.0),
+            ("clutter", "silence", 1.0),
+        )
+    ]
+    table = habits.doses(habits.sample_positions(ends, 60))
+    distance = np.hypot(table["x"] - 0.5, table["y"] - 0.5)
+    of = [table["habit"], table["dose"], table["named"]]
+    mean = distance.groupby(of).mean()
+    assert mean["placement", "0.03", True] < 0.1 < mean["placement", "uniform", True]
+    assert table[table["habit"] == "placement"]["named"].all()  # nothing is left unsaid
+    assert mean["silence", "1", True] < mean["silence", "1", False]
+    assert mean["silence", "1", True] < mean["silence", "0", True]
+    assert table[(table["habit"] == "silence") & table["named"]].groupby("dose").size().eq(60).all()
+    assert mean["silence about clutter", "1", True] < 0.2 < mean["silence about clutter", "1", False]

@@ -1,0 +1,222 @@
+"""The book as a reader gets it: rendered from the real pages, with a small notebook and made-up answers."""
+
+import ast
+import re
+import shutil
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+
+from crosseyed.data.scenes import eccentricity
+from crosseyed.errors import InputError
+from crosseyed.workflow.book import BookError, module_table, origin, render_book
+from crosseyed.workflow.editions import Description
+from crosseyed.workflow.findings import describe_bias, read_grid, tabulate_families
+
+ROOT = Path(__file__).parents[2]
+
+
+def described(edition, model, pretrained):
+    return Description(edition, model, pretrained, 1_234_567, tower={}, device="cpu")
+
+
+MODEL = described("pocketclip-centered", "pocketclip-centered", "crosseyed")
+
+
+def answers(at_center, off_center, n_objects=20, model=MODEL):
+    """Return a table of answers on a 3 × 3 grid: the given shares of the objects are right, the same everywhere."""
+    rows = [
+        {
+            "model": model.model,
+            "pretrained": model.pretrained,
+            "object": f"object {number}",
+            "center": (row, col) == (1, 1),
+            "eccentricity": eccentricity((col + 0.5) / 3, (row + 0.5) / 3),
+            "correct": number < n_objects * (at_center if (row, col) == (1, 1) else off_center),
+        }
+        for number in range(n_objects)
+        for row in range(3)
+        for col in range(3)
+    ]
+    return pd.DataFrame(rows)
+
+
+def add_chapters(folder, table):
+    """Put a small executed notebook for every chapter and the table of the first into the folder of an edition."""
+    (folder / "notebooks").mkdir(parents=True)
+    title = nbformat.v4.new_markdown_cell("# A chapter\n\nIt cites {cite}`chew2026crosseyed`.")
+    code = nbformat.v4.new_code_cell("6 * 7", execution_count=1)
+    code.outputs = [nbformat.v4.new_output("execute_result", {"text/plain": "forty-two"}, execution_count=1)]
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    notebook = nbformat.v4.new_notebook(cells=[title, code], metadata=metadata)
+    for chapter in (ROOT / "notebooks").glob("*.ipynb"):
+        nbformat.write(notebook, folder / "notebooks" / chapter.name)
+    (folder / "results" / "01_center_bias").mkdir(parents=True)
+    table.to_csv(folder / "results" / "01_center_bias" / "grid.csv", index=False)
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("edition")
+    add_chapters(folder, answers(at_center=0.9, off_center=0.4))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        render_book(MODEL, folder)
+    return folder / "html"
+
+
+def text_of(page):
+    return " ".join(re.sub(r"<[^>]+>", "", page.read_text()).split())
+
+
+def test_every_page_states_the_model_of_the_edition(html):
+    pages = [
+        page for page in html.rglob("*.html") if "_static" not in page.parts and page.name != "index.html"
+    ]
+    assert len(pages) > 10
+    for page in pages:
+        assert "Edition pocketclip-centered: computed with pocketclip-centered" in text_of(page), page
+        assert "not a published CLIP" in text_of(page), page
+    assert "url=intro.html" in (html / "index.html").read_text()
+
+
+def test_the_introduction_states_the_finding_computed_from_the_table(html):
+    introduction = text_of(html / "intro.html")
+    assert "It is cross-eyed." in introduction
+    assert "names 90 % correctly, of the same objects off-center 40 %" in introduction
+    assert "gap of 50 percentage points" in introduction
+    assert "20 objects in 180 scenes" in introduction
+    assert "1.2 million parameters" in introduction
+    assert (html / "_images" / "finding.png").stat().st_size > 10_000
+
+
+def test_no_placeholder_is_left(html):
+    for page in html.glob("*.html"):
+        assert "{{" not in text_of(page), page
+
+
+def test_no_page_tells_where_it_was_built(html):
+    for page in html.rglob("*.html"):
+        assert str(ROOT) not in page.read_text(), page
+
+
+def test_the_chapter_is_rendered_with_its_outputs(html):
+    chapter = text_of(html / "notebooks" / "01_center_bias.html")
+    assert "forty-two" in chapter
+    assert "2026" in chapter
+
+
+def test_the_reference_documents_every_public_function(html):
+    for file in (ROOT / "lib/crosseyed").glob("[a-z]*.py"):
+        page = (html / "api" / f"{file.stem}.html").read_text()
+        for node in ast.parse(file.read_text()).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                assert f'id="crosseyed.{file.stem}.{node.name}"' in page, f"{file.stem}.{node.name}"
+
+
+def test_the_bibliography_lists_what_is_cited(html):
+    references = text_of(html / "references.html")
+    for title in ("Is CLIP Cross-Eyed?", "Learning transferable visual models", "Reproducible scaling laws"):
+        assert title in references
+
+
+@pytest.fixture
+def small_book(tmp_path, monkeypatch):
+    """Return the folder of an edition in a project whose book has one page and whose package has one module."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "_config.yml", tmp_path)
+    (tmp_path / "lib/crosseyed").mkdir(parents=True)
+    shutil.copy(ROOT / "lib/crosseyed/errors.py", tmp_path / "lib/crosseyed")
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book/references.bib").touch()
+    contents = (
+        "format: jb-book\nroot: intro\nchapters:\n  - file: notebooks/01_center_bias\n  - glob: api/*\n"
+    )
+    (tmp_path / "book/_toc.yml").write_text(contents)
+    add_chapters(tmp_path / "edition", answers(at_center=0.9, off_center=0.4))
+    return tmp_path / "edition"
+
+
+def test_a_warning_is_an_error_that_names_the_page_and_leaves_no_book(small_book):
+    # the chapter cites a source that is not in references.bib, and this page links to nothing
+    (small_book.parent / "book/intro.md").write_text("# Title\n\n{doc}`nowhere`\n")
+    with pytest.raises(BookError) as error:
+        render_book(MODEL, small_book)
+    assert re.search(r"intro\.md:3: WARNING: .*'nowhere'", str(error.value))
+    assert re.search(r"01_center_bias\.ipynb:\d+: WARNING: .*chew2026crosseyed", str(error.value))
+    assert not (small_book / "html").exists()
+    assert "nowhere" in (small_book / "book.log").read_text()
+
+
+def test_the_introduction_needs_the_table_of_the_first_chapter(small_book):
+    (small_book / "results/01_center_bias/grid.csv").unlink()
+    (small_book.parent / "book/intro.md").write_text("# Title\n")
+    with pytest.raises(InputError, match=r"grid\.csv is missing"):
+        render_book(MODEL, small_book)
+
+
+@pytest.mark.parametrize(
+    ("at_center", "off_center", "verdict"),
+    [
+        (0.9, 0.4, "It is cross-eyed"),
+        (0.4, 0.9, "It sees better off-center than at the center"),
+        (0.6, 0.6, "No center bias can be told from chance"),
+    ],
+)
+def test_the_verdict_follows_the_interval_of_the_gap(at_center, off_center, verdict):
+    assert describe_bias(answers(at_center, off_center)).startswith(f"**{verdict}.**")
+
+
+def test_the_finding_is_that_of_the_editions_own_model(tmp_path):
+    other = described("ViT-B-32--openai", "ViT-B-32", "openai")
+    both = pd.concat([answers(0.9, 0.4), answers(0.5, 0.5, model=other)]).astype({"correct": "boolean"})
+    both.iloc[0, both.columns.get_loc("correct")] = pd.NA  # an unreadable image
+    both.to_csv(tmp_path / "grid.csv", index=False)
+    own, every = read_grid(tmp_path / "grid.csv", "ViT-B-32", "openai")
+    assert (len(own), len(every)) == (180, 360)
+    assert own["correct"].mean() == 0.5
+    assert every["correct"].isna().sum() == 1
+    with pytest.raises(InputError, match="no row of the model RN50"):
+        read_grid(tmp_path / "grid.csv", "RN50", "openai")
+
+
+@pytest.mark.parametrize(
+    ("model", "pretrained", "words"),
+    [
+        ("pocketclip-uniform", "crosseyed", "not a published CLIP"),
+        ("ViT-B-32", "random", "random weights, which has learned nothing"),
+        ("ViT-B-32", "openai", "ViT-B-32 with the weights openai"),
+    ],
+)
+def test_says_where_the_numbers_come_from(model, pretrained, words):
+    assert words in origin(described("name", model, pretrained))
+
+
+def test_the_table_of_modules_has_their_first_sentences(tmp_path):
+    (tmp_path / "one.py").write_text('"""Do one thing | well. And\nmore.\n\nDetails."""\n')
+    (tmp_path / "_private.py").write_text('"""Hidden."""\n')
+    assert module_table(tmp_path).splitlines()[2:] == [r"| {doc}`one </api/one>` | Do one thing \| well. |"]
+
+
+def test_the_table_of_families_has_a_row_for_each_kind_of_tower_and_its_reasons():
+    table = pd.DataFrame(
+        {
+            "family": ["ViT", "ConvNeXt"],
+            "pooling": ["class token", "average"],
+            "models": ["a, b and 3 more", "c"],
+            "tokens": ["yes", "no"],
+            "poolings": ["all", "max"],
+            "missing": ["", "tokens: it has none"],
+        }
+    )
+    assert tabulate_families(table).splitlines() == [
+        "| tower | tokens |",
+        "| --- | --- |",
+        "| ViT, pooling by class token, as a | ✓ |",
+        "| ConvNeXt, pooling by average, as c | – |",
+        "",
+        "- **ViT, pooling by class token, as a**, in all a, b and 3 more. Poolings: all.",
+        "- **ConvNeXt, pooling by average, as c**, in all c. Poolings: max. Missing – tokens: it has none.",
+    ]

@@ -1,0 +1,92 @@
+import open_clip
+import pytest
+
+from crosseyed.errors import InputError
+from crosseyed.workflow.editions import Edition
+from crosseyed.workflow.sweep import measuring, read_models, read_sweep
+
+NOTEBOOKS = ["01_center_bias", "02_embedding_decomposition"]
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def write(text):
+        (tmp_path / "models.yml").write_text(text)
+        return "models.yml"
+
+    return write
+
+
+def test_a_sweep_is_models_times_seeds(write):
+    sweep = read_sweep(
+        write("models: [{model: RN50, pretrained: openai}, {model: a}]\nseeds: [0, 3]"), NOTEBOOKS
+    )
+    assert sweep.editions == (
+        Edition("RN50", "openai", seed=0),
+        Edition("RN50", "openai", seed=3),
+        Edition("a", seed=0),
+        Edition("a", seed=3),
+    )
+    assert [edition.name for edition in sweep.editions][1::2] == ["RN50--openai--seed3", "a--seed3"]
+    assert sweep.notebooks == tuple(NOTEBOOKS)
+    assert sweep.missing == ()
+
+
+def test_a_model_without_its_file_is_missing_and_the_others_stay(write, tmp_path):
+    file = write("models: [{model: a, checkpoint: one.pt}, {model: b, checkpoint: two.pt}]")
+    (tmp_path / "two.pt").touch()
+    sweep = read_sweep(file, NOTEBOOKS)
+    assert [edition.name for edition in sweep.editions] == ["b--two"]
+    assert sweep.missing == ("a needs its weights in one.pt",)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("models: [{model: a}, {model: a}]", "names a more than once"),
+        ("models: [{model: a, pretraind: b}]", "unknown key 'pretraind'; did you mean 'pretrained'"),
+        ("models: [{model: a}]\nnotebook: [x]", "unknown key 'notebook'; did you mean 'notebooks'"),
+        ("models: []", "names no models"),
+        ("seeds: [1]", "names no models"),
+        ("just a text", "names no models"),
+        ("models: [a]", "entry 'a'"),
+        ("models: [{pretrained: openai}]", "entry .*each is a mapping with `model`"),
+        ("models: [{model: a}]\nseeds: [one]", "seed 'one'"),
+        ("models: [{model: a}]\nseeds: [-1]", "seed -1"),
+        (
+            "models: [{model: a}]\nnotebooks: [01_centre_bias]",
+            "'01_centre_bias'.*did you mean '01_center_bias'",
+        ),
+        ("models: [{model: a", "is no YAML"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(write, text, message):
+    with pytest.raises(InputError, match=message):
+        read_sweep(write(text), NOTEBOOKS)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"nothing\.yml cannot be read"):
+        read_models(tmp_path / "nothing.yml")
+
+
+def test_what_compares_the_results_of_a_sweep_is_not_part_of_it():
+    from crosseyed.files import DATA
+
+    names = measuring(DATA.parent / "notebooks")
+    assert names[0] == "01_center_bias"
+    assert "05_mitigations" in names
+    assert "06_model_family" not in names
+
+
+def test_every_published_model_of_the_list_is_known_to_open_clip():
+    from crosseyed.files import DATA
+
+    entries = read_models(DATA.parent / "models.yml")
+    known = set(open_clip.list_pretrained())
+    published = [entry for entry in entries if "pretrained" in entry and "checkpoint" not in entry]
+    assert len(published) >= 30
+    assert [entry for entry in published if (entry["model"], entry["pretrained"]) not in known] == []
+    assert all(entry["download"].endswith(" GB") and entry["data"] for entry in published)
