@@ -113,8 +113,8 @@ def test_models_are_chosen_and_refused_by_what_their_towers_offer(model_of):
     left_out = set(explain.methods(captions)) - set(explain.methods(captions, models[1]))
     assert left_out == {"ITSM after pooling"}
     assert explain.methods(captions, models[2]).keys() == explain.methods(captions).keys()
-    assert notices.lacking(models[0], "attention", "heads") is None
-    box = notices.lacking(models[2], "attention", instead=models[0]).data
+    assert notices.unsupported(models[0], "attention", "heads") is None
+    box = notices.unsupported(models[2], "attention", instead=models[0]).data
     for words in ("Left out for Swin", "does not offer the probabilities", "within windows", "ViT is shown"):
         assert words in box
 

@@ -1,4 +1,4 @@
-"""What every chapter does: load its models, write its tables, and say what its model lacks."""
+"""What every chapter does: load its models, write its tables, and say which tables its model does not allow."""
 
 import json
 from collections.abc import Mapping
@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from crosseyed.files import atomic_write, write_table
+from crosseyed.models import loading
 from crosseyed.models.clip import ClipModel
-from crosseyed.models.loading import load
 from crosseyed.report.tables import RECORD, check_declared, read_record
 from crosseyed.settings import settings
 
@@ -24,8 +24,6 @@ class Chapter:
         Name of the notebook without suffix.
     output : pathlib.Path
         Folder for its tables.
-    seed : int
-        The one seed of the notebook.
     encoder : ClipModel or None
         The model of the edition; None where the chapter is not about one model.
     references : list of ClipModel
@@ -34,7 +32,6 @@ class Chapter:
 
     name: str
     output: Path
-    seed: int
     encoder: ClipModel | None = None
     references: list[ClipModel] = field(default_factory=list)
 
@@ -44,38 +41,20 @@ class Chapter:
         return [self.encoder, *self.references]
 
     def write(self, name: str, table: pd.DataFrame) -> pd.DataFrame:
-        """Write a table that `crosseyed.report.tables.TABLES` declares for the chapter, and return it.
-
-        Parameters
-        ----------
-        name : str
-            Name of the table.
-        table : pandas.DataFrame
-            Its rows.
-
-        Raises
-        ------
-        InputError
-            The chapter declares no such table.
-        """
+        """Write a table that `crosseyed.report.tables.TABLES` declares for the chapter, and return it."""
         check_declared(self.name, name)
         write_table(table, self.output / f"{name}.csv")
         return table
 
     def unavailable(self, reason: str, *names: str) -> None:
-        """Register tables that the chapter cannot make for its model.
+        """Register tables that the chapter cannot make.
 
         Parameters
         ----------
         reason : str
-            Why, in words that a reader understands.
+            Why, as a clause that a reader understands: ``"the tower has no class token"``.
         *names : str
-            Names of the tables.
-
-        Raises
-        ------
-        InputError
-            The chapter declares no such table.
+            The tables, all of them declared for the chapter.
         """
         for name in names:
             check_declared(self.name, name)
@@ -86,38 +65,34 @@ class Chapter:
 
 
 def begin(name: str, parameters: Mapping[str, object]) -> Chapter:
-    """Start a chapter from the values of its parameters cell.
+    """Start a chapter: override the settings, load its models, forget what an earlier execution could not make.
 
     Parameters
     ----------
     name : str
         Name of the notebook without suffix.
     parameters : mapping
-        ``globals()`` of the notebook. Read are `model`, `pretrained` (``"random"`` for random weights), `checkpoint`,
-        `references`, `seed`, `device`, `output` and `settings`; without `device` no model is loaded.
-
-    Returns
-    -------
-    Chapter
-        With the model and its references loaded, and `crosseyed.settings.settings` overridden.
+        ``globals()`` after the parameters cell. Read are `output`, `settings` and, in a chapter about a model (one
+        with `device`), `model`, `pretrained`, `checkpoint`, `seed` and `references`.
     """
-    settings.override(parameters.get("settings") or {})
-    chapter = Chapter(name, Path(parameters["output"]), parameters["seed"])
+    settings.override(parameters.get("settings", {}))
+    chapter = Chapter(name, Path(parameters["output"]))
     (chapter.output / RECORD).unlink(missing_ok=True)
     if "device" in parameters:
         chapter.encoder = load_edition(parameters)
         names = [each for each in parameters.get("references", []) if each != chapter.encoder.name]
-        chapter.references = [load(each, device=parameters["device"]) for each in names]
+        chapter.references = [loading.load(each, device=parameters["device"]) for each in names]
     return chapter
 
 
 def load_edition(parameters: Mapping[str, object], **options: object) -> ClipModel:
-    """Load the model of an edition from the parameters of a notebook.
+    """Load the model of an edition.
 
     Parameters
     ----------
     parameters : mapping
-        With `model`, `pretrained`, `checkpoint`, `seed` and `device`.
+        ``globals()`` of a notebook with `model`, `pretrained` (``"random"`` for random weights), `checkpoint`, `seed`
+        and `device`.
     **options
         For `crosseyed.models.loading.load`, such as `resize`.
     """
@@ -125,4 +100,4 @@ def load_edition(parameters: Mapping[str, object], **options: object) -> ClipMod
         weights = {"random_init": True, "seed": parameters["seed"]}
     else:
         weights = {"pretrained": parameters["pretrained"], "checkpoint": parameters["checkpoint"]}
-    return load(parameters["model"], device=parameters["device"], **weights, **options)
+    return loading.load(parameters["model"], device=parameters["device"], **weights, **options)

@@ -11,18 +11,7 @@ from crosseyed.models.towers.registry import adapter_of
 
 
 def weights(encoder: Encoder) -> HTML:
-    """Say which model the numbers below belong to, and warn if its weights are random.
-
-    Parameters
-    ----------
-    encoder : Encoder
-        The model of the edition.
-
-    Returns
-    -------
-    IPython.display.HTML
-        A box: a warning for random weights, a note otherwise.
-    """
+    """Return a box that says whose numbers follow, and warns if the weights of the edition's model are random."""
     name = escape(encoder.name)
     if encoder.pretrained == "random":
         return _box(
@@ -45,27 +34,27 @@ def weights(encoder: Encoder) -> HTML:
     )
 
 
-def lacking(model: ClipModel, *offers: str, instead: ClipModel | None = None) -> HTML | None:
-    """Say what the tower of the edition's model does not have, and why.
+def unsupported(model: ClipModel, *needed: str, instead: ClipModel | None = None) -> HTML | None:
+    """Return a box that says what the tower of the edition's model does not support, and why.
 
     Parameters
     ----------
     model : ClipModel
         The model of the edition.
-    *offers : str
-        What is needed below, of `crosseyed.models.towers.base.OFFERS`.
+    *needed : str
+        What the cells below need, of `crosseyed.models.towers.base.OFFERS`.
     instead : ClipModel, optional
-        The model that is shown in its place, if there is one.
+        The model that is shown in its place.
 
     Returns
     -------
     IPython.display.HTML or None
-        A box that names what is missing and why; None if nothing is.
+        None if the tower supports everything.
     """
     missing = adapter_of(model).missing
     reasons = [
         f"Its tower does not offer {OFFERS[name]}, because {missing[name]}."
-        for name in offers
+        for name in needed
         if name in missing
     ]
     if not reasons:

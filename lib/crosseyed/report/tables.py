@@ -1,7 +1,8 @@
 """The tables that chapters write, by name: the interface between chapters, introduction, claims and results.
 
 A chapter writes each table that `TABLES` declares for it, or says why it cannot (`crosseyed.report.chapter.Chapter`).
-Whoever needs a number of a chapter reads it here and does not compute it again.
+Whoever needs a number of a chapter reads it here and does not compute it again. Throughout, `chapter` is the name of a
+notebook without suffix, such as ``"01_center_bias"``, and `name` the name of a table without suffix.
 """
 
 import json
@@ -9,10 +10,31 @@ from pathlib import Path
 
 import pandas as pd
 
-from crosseyed.errors import CrosseyedError, InputError, suggest
+from crosseyed.errors import CrosseyedError, InputError, check_choice
 
 RECORD = "tables.json"
-TABLES: dict[str, tuple[str, ...]] = {}
+TABLES: dict[str, tuple[str, ...]] = {
+    "01_center_bias": (
+        *("grid", "bias", "slope", "permutation", "slide", "pair", "whatsup"),
+        *("controls", "control_bias", "crop"),
+    ),
+    "02_embedding_decomposition": (
+        *("tokens", "tokens_by_eccentricity", "tokens_bias", "lost", "layers"),
+        *("layer_effects", "radial_profile", "effect_parts", "heads", "textspan", "ablation"),
+        *("splice", "concepts_instead", "splice_bias"),
+    ),
+    "03_attention_maps": ("radial", "found", "on_object", "sinks", "scores", "summary", "background"),
+    "04_pooling_ablation": (
+        *("validation", "answers", "by_eccentricity", "training_free"),
+        *("heads_history", "heads_answers", "heads_by_eccentricity", "heads"),
+        *("pretraining", "pretraining_seeds", "pretraining_by_pooling", "pretraining_by_recipe"),
+        *("maps", "maps_summary", "maps_changes"),
+    ),
+    "05_mitigations": ("validation", "chosen", "answers", "evaluation", "outcomes"),
+    "06_model_family": ("results", "correlations", "by_pooling", "by_data", "awaiting"),
+    "07_origins": ("positions", "dose_response", "preference", "contrasts"),
+}
+"""Names of the tables of each chapter, in the order in which it writes them."""
 
 
 class MissingTableError(InputError):
@@ -23,42 +45,14 @@ class UnavailableTableError(CrosseyedError):
     """A chapter registered a table as unavailable for its model; the message is the reason."""
 
 
-def declared(chapter: str) -> tuple[str, ...]:
-    """Return the names of the tables of a chapter.
-
-    Parameters
-    ----------
-    chapter : str
-        Name of the notebook without suffix, such as ``"01_center_bias"``.
-
-    Raises
-    ------
-    InputError
-        There is no such chapter in `TABLES`.
-    """
-    if chapter not in TABLES:
-        raise InputError(f"No tables are declared for the chapter {chapter!r}{suggest(chapter, TABLES)}.")
-    return TABLES[chapter]
-
-
 def check_declared(chapter: str, name: str) -> None:
     """Raise InputError unless `TABLES` declares the table for the chapter."""
-    names = declared(chapter)
-    if name not in names:
-        raise InputError(
-            f"The chapter {chapter} declares no table {name!r}{suggest(name, names)}; "
-            f"add it to TABLES in crosseyed.report.tables, or choose from {', '.join(names)}."
-        )
+    check_choice("chapter", chapter, TABLES)
+    check_choice(f"table of the chapter {chapter}", name, TABLES[chapter])
 
 
 def read_record(folder: Path) -> dict[str, str]:
-    """Return the tables that a chapter could not make, each with its reason.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Folder with the tables of the chapter.
-    """
+    """Return the reason for each table that the chapter with this folder could not make."""
     path = folder / RECORD
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
@@ -80,19 +74,18 @@ def read(results: Path, chapter: str, name: str) -> pd.DataFrame:
 
     Raises
     ------
+    UnavailableTableError
+        The chapter cannot make the table for its model.
     MissingTableError
         The table is not there, and the chapter did not say why.
-    UnavailableTableError
-        The chapter cannot make the table for its model; the message is the reason.
     InputError
         `TABLES` does not declare it.
     """
     check_declared(chapter, name)
-    folder = results / chapter
-    path = folder / f"{name}.csv"
+    path = results / chapter / f"{name}.csv"
     if path.exists():
         return pd.read_csv(path)
-    unavailable = read_record(folder)
+    unavailable = read_record(path.parent)
     if name in unavailable:
         raise UnavailableTableError(unavailable[name])
     raise MissingTableError(
@@ -101,9 +94,9 @@ def read(results: Path, chapter: str, name: str) -> pd.DataFrame:
 
 
 def check_complete(folder: Path, chapter: str) -> None:
-    """Raise MissingTableError unless each declared table is there or registered as unavailable."""
+    """Raise MissingTableError unless each table of the chapter is in its folder or registered as unavailable."""
     known = {path.stem for path in folder.glob("*.csv")} | set(read_record(folder))
-    missing = [name for name in declared(chapter) if name not in known]
+    missing = [name for name in TABLES[chapter] if name not in known]
     if missing:
         raise MissingTableError(
             f"The chapter {chapter} ended without its table(s) {', '.join(missing)}. A chapter writes every table "

@@ -1,0 +1,98 @@
+"""A chapter loads its models from its parameters, and keeps account of its tables."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from crosseyed.errors import InputError
+from crosseyed.models import loading
+from crosseyed.report.chapter import begin
+from crosseyed.report.tables import RECORD, read_record
+from crosseyed.settings import settings
+
+
+@pytest.fixture
+def parameters(tmp_path, tiny_folder):
+    return {
+        "model": f"local-dir:{tiny_folder}",
+        "pretrained": None,
+        "checkpoint": None,
+        "references": [],
+        "seed": 3,
+        "device": "cpu",
+        "settings": {},
+        "output": str(tmp_path),
+        "unrelated": object(),
+    }
+
+
+@pytest.fixture(autouse=True)
+def own_settings():
+    """Undo what a chapter overrides."""
+    with settings.overridden():
+        yield
+
+
+def test_a_chapter_loads_the_model_of_the_edition_and_others_beside_it(parameters, monkeypatch, tiny_clip):
+    loaded = []
+
+    def load(name, **options):
+        loaded.append((name, options))
+        return tiny_clip
+
+    monkeypatch.setattr(loading, "load", load)
+    chapter = begin("01_center_bias", parameters | {"references": ["other", tiny_clip.name]})
+    assert chapter.encoders == [tiny_clip, tiny_clip]
+    weights = {"pretrained": None, "checkpoint": None}
+    assert loaded == [(parameters["model"], {"device": "cpu", **weights}), ("other", {"device": "cpu"})]
+
+
+def test_random_weights_are_drawn_from_the_seed(parameters, monkeypatch):
+    monkeypatch.setattr(loading, "load", lambda name, **options: options)
+    encoder = begin("05_mitigations", parameters | {"references": [], "pretrained": "random"}).encoder
+    assert encoder == {"device": "cpu", "random_init": True, "seed": 3}
+
+
+def test_a_chapter_that_names_no_device_loads_no_model(parameters):
+    del parameters["device"]
+    assert begin("07_origins", parameters).encoder is None
+
+
+def test_a_chapter_overrides_settings(parameters):
+    begin("07_origins", parameters | {"settings": {"confidence": 0.9}})
+    assert settings.interval == "90 % interval"
+
+
+def test_a_declared_table_is_written_and_returned(parameters, tmp_path):
+    table = pd.DataFrame({"gap": [1.5]})
+    chapter = begin("01_center_bias", parameters)
+    assert chapter.write("bias", table) is table
+    assert (tmp_path / "bias.csv").read_text() == "gap\n1.5\n"
+
+
+def test_a_table_that_is_not_declared_is_refused(parameters, tmp_path):
+    chapter = begin("01_center_bias", parameters)
+    for register in (
+        lambda: chapter.write("bais", pd.DataFrame()),
+        lambda: chapter.unavailable("why", "bais"),
+    ):
+        with pytest.raises(InputError, match="'bais'; did you mean 'bias'"):
+            register()
+    assert not list(tmp_path.iterdir())
+
+
+def test_unavailable_tables_are_recorded_until_the_chapter_begins_again(parameters, tmp_path):
+    chapter = begin("02_embedding_decomposition", parameters)
+    chapter.write("heads", pd.DataFrame({"head": [0]}))
+    chapter.unavailable("the tower has no heads", "heads", "ablation")
+    chapter.unavailable("no words", "textspan")
+    reasons = {
+        "heads": "the tower has no heads",
+        "ablation": "the tower has no heads",
+        "textspan": "no words",
+    }
+    assert json.loads((tmp_path / RECORD).read_text()) == reasons
+    assert not (tmp_path / "heads.csv").exists()
+    begin("02_embedding_decomposition", parameters)
+    assert read_record(tmp_path) == {}
