@@ -35,7 +35,7 @@ def main() -> None:
     grid = validation[0]
     heads = head_suppression.center_biased_heads(model, grid.images, grid.table, labels, progress=False)
     candidates, _ = registry.default_candidates(model, heads)
-    tried = evaluation.evaluate(model, candidates, validation, n_timed=0)
+    tried = evaluation.evaluate(model, candidates, validation)
     chosen = set(evaluation.choose(tried)["candidate"])
     between = time.perf_counter()
     best = [each for each in candidates if scoring.name_of(each) in chosen]

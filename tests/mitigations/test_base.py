@@ -47,7 +47,7 @@ class Turned(Ensemble):
     turns: int = 3
 
     @property
-    def count(self):
+    def n_views(self):
         return self.turns
 
     def views(self, image, location):
@@ -106,7 +106,7 @@ class Doubtful(Mitigation):
 
     label: ClassVar[str] = "doubtful"
 
-    def ask(self, scorer, model, views, texts):
+    def score(self, scorer, model, views, texts):
         answers = []
         for portion in portions(views, 4):
             first, second = (scorer.similarities(portion, texts, progress=False) for _ in range(2))
@@ -309,7 +309,7 @@ def test_composed_views_are_views_of_views_and_combined_from_the_inside(tiny_cli
         mitigate(tiny_clip, compose(outer, inner)),
         mitigate(mitigate(tiny_clip, inner), outer),
     ):
-        assert mitigated.mitigation.count == mitigated.mitigation.passes == 6
+        assert mitigated.mitigation.n_views == mitigated.mitigation.passes == 6
         np.testing.assert_allclose(mitigated.similarities(pictures(), TEXTS), expected, atol=1e-6)
 
 

@@ -68,7 +68,7 @@ def test_all_default_candidates_can_be_evaluated(tiny_clip):
     labels = objects_of(cutouts)
     data = tasks.make_split(cutouts, labels, protocols=["grid"], cells=1, side=32)
     candidates, _ = default_candidates(tiny_clip, heads=[(1, 0)])
-    table = evaluation.evaluate(tiny_clip, candidates, data, n_timed=0, resamples=10)
+    table = evaluation.evaluate(tiny_clip, candidates, data, resamples=10)
     assert len(table) == len(candidates) + 1
     assert table[["center", "off_center"]].notna().all(axis=None)
     assert set(evaluation.choose(table)["family"]) == set(table["family"]) - {scoring.BASELINE}

@@ -67,7 +67,7 @@ def numbered(height, width):
 def test_strength_zero_gives_the_plain_model_bit_for_bit(tiny_clip, nothing):
     images = [*pictures(35), "missing.png", *pictures(2)]
     mitigated = mitigate(tiny_clip, nothing)
-    assert nothing.passes == nothing.count == 1 and not nothing.moves
+    assert nothing.passes == nothing.n_views == 1 and not nothing.moves
     with pytest.warns(UnreadableImagesWarning, match="1 of 38"):
         np.testing.assert_array_equal(
             mitigated.similarities(images, TEXTS), tiny_clip.similarities(images, TEXTS)
@@ -96,7 +96,7 @@ def test_strength_zero_gives_the_plain_model_bit_for_bit(tiny_clip, nothing):
 @pytest.mark.parametrize("shape", [(40, 50, 3), (1, 1, 3), (3, 2, 3)])
 def test_there_are_as_many_views_as_passes_for_pictures_of_any_size(mitigation, count, shape):
     views = mitigation.views(np.zeros(shape, np.uint8), None)
-    assert mitigation.passes == mitigation.count == count == len(views)
+    assert mitigation.passes == mitigation.n_views == count == len(views)
     assert all(view.size > 0 and view.dtype == np.uint8 and view.shape[2] == 3 for view in views)
 
 

@@ -91,9 +91,9 @@ class Mitigation:
     """What is done to an image and to a model to help it; does nothing by itself.
 
     A subclass is a frozen dataclass whose fields are the hyper-parameters, with the label `label`; its docstring
-    says the formula, the source and what strength zero is. It overrides what it changes: `count` and `views` for
+    says the formula, the source and what strength zero is. It overrides what it changes: `n_views` and `views` for
     another image or several of them, `applied` and `check` for another computation, `combine` (or the fields of
-    `Ensemble`) for several views, `ask` if the computation depends on what the model answers.
+    `Ensemble`) for several views, `score` if the computation depends on what the model answers.
 
     Attributes
     ----------
@@ -122,24 +122,24 @@ class Mitigation:
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
     @property
-    def count(self) -> int:
+    def n_views(self) -> int:
         """Number of views, the same for every image; 1 unless overridden."""
         return 1
 
     @property
     def passes(self) -> int:
         """Passes of the image tower for one image: the number of views, unless overridden."""
-        return self.count
+        return self.n_views
 
     @property
     def only_views(self) -> bool:
         """Whether the model itself stays as it is, so that what it says about a view holds wherever it is seen."""
-        return type(self).applied is Mitigation.applied and type(self).ask is Mitigation.ask
+        return type(self).applied is Mitigation.applied and type(self).score is Mitigation.score
 
     @property
     def has_vector(self) -> bool:
-        """Whether an image has one vector whatever the captions: with one view, unless `ask` is overridden."""
-        return self.count == 1 and type(self).ask is Mitigation.ask
+        """Whether an image has one vector whatever the captions: with one view, unless `score` is overridden."""
+        return self.n_views == 1 and type(self).score is Mitigation.score
 
     def views(self, image: np.ndarray, location: Location | None) -> list[np.ndarray]:
         """Return the pictures that the model is shown; called in background threads.
@@ -154,7 +154,7 @@ class Mitigation:
         Returns
         -------
         list of numpy.ndarray, shape (any height, any width, 3)
-            As many as `count` says, of uint8.
+            As many as `n_views` says, of uint8.
         """
         return [image]
 
@@ -187,7 +187,7 @@ class Mitigation:
             The tower lacks what is to be changed; the message says what it has.
         """
 
-    def ask(
+    def score(
         self, scorer: Scorer, model: ClipModel, views: Iterable[ImageSource], texts: Sequence[str]
     ) -> np.ndarray:
         """Compare views with texts while the mitigation is applied.
@@ -202,7 +202,7 @@ class Mitigation:
         model : ClipModel
             The model underneath.
         views : iterable of ImageSource
-            The views of all images one after another, `count` for each image; of an image that cannot be read,
+            The views of all images one after another, `n_views` for each image; of an image that cannot be read,
             as many functions that raise `UnreadableImage`.
         texts : sequence of str
             Captions.
@@ -220,7 +220,7 @@ class Mitigation:
 
         Parameters
         ----------
-        similarities : numpy.ndarray, shape (n_images, count, n_texts)
+        similarities : numpy.ndarray, shape (n_images, n_views, n_texts)
             NaN for an image that cannot be read.
         logit_scale : float
             The model's factor from similarity to logit.
@@ -237,7 +237,7 @@ class Mitigation:
 
         Parameters
         ----------
-        vectors : numpy.ndarray, shape (n_images, count, embed_dim)
+        vectors : numpy.ndarray, shape (n_images, n_views, embed_dim)
             Unit vectors; NaN for an image that cannot be read.
 
         Returns
@@ -288,8 +288,8 @@ class Ensemble(Mitigation):
 
     @property
     def has_vector(self) -> bool:
-        """Whether an image has one vector: with one view or with their mean, unless `ask` is overridden."""
-        return type(self).ask is Mitigation.ask and (self.count == 1 or self.aggregate == "mean")
+        """Whether an image has one vector: with one view or with their mean, unless `score` is overridden."""
+        return type(self).score is Mitigation.score and (self.n_views == 1 or self.aggregate == "mean")
 
     def combine(self, similarities: np.ndarray, logit_scale: float) -> np.ndarray:
         """Return those of the only view, or else apply the aggregate."""
@@ -304,7 +304,7 @@ def portions(views: Iterable[ImageSource], size: int) -> Iterator[list[ImageSour
     Parameters
     ----------
     views : iterable of ImageSource
-        As `Mitigation.ask` gets them.
+        As `Mitigation.score` gets them.
     size : int
         Views in a portion; positive.
 

@@ -47,9 +47,9 @@ class Composed(Mitigation):
         return any(part.moves for part in self.parts)
 
     @property
-    def count(self) -> int:
+    def n_views(self) -> int:
         """The product over the parts."""
-        return prod(part.count for part in self.parts)
+        return prod(part.n_views for part in self.parts)
 
     @property
     def passes(self) -> int:
@@ -87,25 +87,25 @@ class Composed(Mitigation):
         for part in self.parts:
             part.check(model)
 
-    def ask(
+    def score(
         self, scorer: Scorer, model: ClipModel, views: Iterable[ImageSource], texts: Sequence[str]
     ) -> np.ndarray:
         """Let each part ask the parts after it, and the last one the scorer."""
         for part in reversed(self.parts):
-            scorer = _Asked(scorer, part, model)
+            scorer = _Scored(scorer, part, model)
         return scorer.similarities(views, texts)
 
     def combine(self, similarities: np.ndarray, logit_scale: float) -> np.ndarray:
         """Combine the views of the last part first."""
         for part in reversed(self.parts):
-            grouped = similarities.reshape(-1, part.count, similarities.shape[-1])
+            grouped = similarities.reshape(-1, part.n_views, similarities.shape[-1])
             similarities = part.combine(grouped, logit_scale)
         return similarities
 
     def combine_vectors(self, vectors: np.ndarray) -> np.ndarray:
         """Combine the views of the last part first."""
         for part in reversed(self.parts):
-            vectors = part.combine_vectors(vectors.reshape(-1, part.count, vectors.shape[-1]))
+            vectors = part.combine_vectors(vectors.reshape(-1, part.n_views, vectors.shape[-1]))
         return vectors
 
 
@@ -140,8 +140,8 @@ def compose(*mitigations: Mitigation) -> Mitigation:
 
 
 @dataclass(frozen=True, eq=False)
-class _Asked(ScorerWrapper):
-    """A scorer seen through the `ask` of one mitigation."""
+class _Scored(ScorerWrapper):
+    """A scorer seen through the `score` of one mitigation."""
 
     scorer: Scorer
     mitigation: Mitigation
@@ -158,7 +158,7 @@ class _Asked(ScorerWrapper):
     def similarities(
         self, images: Iterable[ImageSource], texts: Sequence[str], *, progress: bool = True
     ) -> np.ndarray:
-        return self.mitigation.ask(self.scorer, self.clip_model, images, texts)
+        return self.mitigation.score(self.scorer, self.clip_model, images, texts)
 
 
 def _check_pair(earlier: Mitigation, later: Mitigation) -> None:

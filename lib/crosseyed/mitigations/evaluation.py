@@ -24,13 +24,13 @@ from crosseyed.errors import InputError
 from crosseyed.measure import bootstrap, permutation
 from crosseyed.mitigations.base import Mitigation
 from crosseyed.mitigations.pooling import PooledModel
-from crosseyed.mitigations.scoring import BASELINE, is_told, measure_cost, score_all
+from crosseyed.mitigations.scoring import BASELINE, score_all
 from crosseyed.mitigations.tasks import Task
 from crosseyed.models.clip import ClipModel
 
 """Name of the plain model among the candidates."""
 
-"""What can become of an object, in the order of `fates`."""
+"""What can become of an object, in the order of `outcomes`."""
 
 """Cells along each side of the grid. Views lie on grids of three, so that most objects stand between theirs."""
 
@@ -50,7 +50,6 @@ def evaluate(
     candidates: Sequence[Mitigation | PooledModel | str],
     data: Sequence[Task],
     *,
-    n_timed: int = 8,
     confidence: float = 0.95,
     resamples: int = 10_000,
     seed: int = 0,
@@ -66,8 +65,6 @@ def evaluate(
         Mitigations, re-pooled models (`crosseyed.mitigations.pooling.pool`), or names of poolings with their defaults.
     data : sequence of Task
         From `make_split`, or `whatsup_task`.
-    n_timed : int
-        Pictures on which the time of each candidate is taken; 0 to take none.
     confidence, resamples, seed
         As for `crosseyed.measure.bootstrap.accuracy`.
     progress : bool
@@ -76,8 +73,7 @@ def evaluate(
     Returns
     -------
     pandas.DataFrame
-        What `compare` returns for the answers of `ask_all`, and the column `cost` of `measure_cost` (NaN if no time
-        was taken).
+        What `compare` returns for the answers of `score_all`.
 
     Raises
     ------
@@ -85,13 +81,7 @@ def evaluate(
         A candidate is none, occurs twice, or cannot be done to this tower.
     """
     answers = score_all(model, candidates, data, progress=progress)
-    table = compare(answers, confidence=confidence, resamples=resamples, seed=seed)
-    if not n_timed:
-        return table.assign(cost=np.nan)
-    timed = next((task for task in data if task.locations is not None), data[0])
-    known = [each for each in candidates if timed.locations is not None or not is_told(each)]
-    cost = measure_cost(model, known, timed, n_images=n_timed)
-    return table.merge(cost[["candidate", "cost"]], on="candidate", how="left")
+    return compare(answers, confidence=confidence, resamples=resamples, seed=seed)
 
 
 def compare(
@@ -102,7 +92,7 @@ def compare(
     Parameters
     ----------
     answers : pandas.DataFrame
-        From `ask_all`.
+        From `score_all`.
     confidence, resamples, seed
         As for `crosseyed.measure.bootstrap.accuracy`.
 

@@ -89,9 +89,11 @@ class Mitigated(ScorerWrapper):
             Once, at the end, with the number and the names of the images (not views) that could not be read.
         """
         shown = self._over_views(
-            images, lambda views: self.mitigation.ask(self.scorer, self.clip_model, views, texts), progress
+            images, lambda views: self.mitigation.score(self.scorer, self.clip_model, views, texts), progress
         )
-        return self.mitigation.combine(shown.reshape(-1, self.mitigation.count, len(texts)), self.logit_scale)
+        return self.mitigation.combine(
+            shown.reshape(-1, self.mitigation.n_views, len(texts)), self.logit_scale
+        )
 
     def encode_images(self, images: Iterable[ImageSource], *, progress: bool = True) -> np.ndarray:
         """Return one unit vector for each image, where there is one.
@@ -129,7 +131,9 @@ class Mitigated(ScorerWrapper):
                 return self.scorer.encode_images(views, progress=False)
 
         vectors = self._over_views(images, encode, progress)
-        return self.mitigation.combine_vectors(vectors.reshape(-1, self.mitigation.count, vectors.shape[-1]))
+        return self.mitigation.combine_vectors(
+            vectors.reshape(-1, self.mitigation.n_views, vectors.shape[-1])
+        )
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Return the model's own embeddings of the texts; see `Encoder.encode_texts`."""
@@ -158,7 +162,7 @@ class Mitigated(ScorerWrapper):
             warnings.simplefilter("ignore", UnreadableImagesWarning)  # would count views
             rows = run(views)
         if unreadable:
-            report = report_unreadable(unreadable, len(rows) // self.mitigation.count)
+            report = report_unreadable(unreadable, len(rows) // self.mitigation.n_views)
             warnings.warn(report, UnreadableImagesWarning, stacklevel=3)
         return rows
 
@@ -189,7 +193,7 @@ class Mitigated(ScorerWrapper):
         bar: tqdm,
     ) -> Iterator[ImageSource]:
         """Yield the views of all images; functions that fail in the place of those of an unreadable one."""
-        count = self.mitigation.count
+        count = self.mitigation.n_views
         # torch's threads, because that is the number of cores this process may use
         workers = min(torch.get_num_threads(), _WORKERS_AT_MOST)
         ahead = max(workers, _VIEWS_AHEAD // count)

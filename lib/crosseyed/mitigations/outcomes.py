@@ -36,7 +36,7 @@ def outcomes(
     Parameters
     ----------
     answers : pandas.DataFrame
-        From `ask_all`.
+        From `score_all`.
     candidate : str
         The candidate in question.
     found : pandas.DataFrame
@@ -50,7 +50,8 @@ def outcomes(
     Returns
     -------
     pandas.DataFrame
-        For the center (`center` is True) and then off-center one row for each of `FATES`: `center`, `fate`, `share` of
+        For the center (`center` is True) and then off-center one row for each of `OUTCOMES`: `center`, `outcome`, `share` of
+
         the pictures in percent with `low` and `high`, `n` pictures and `confidence`. The shares of a place add up to
         100. Pictures that cannot be read are left out.
 
@@ -75,9 +76,9 @@ def outcomes(
     parts = [was & is_, ~was & is_, was & ~is_, ~was & ~is_ & there, ~was & ~is_ & ~there]
     options = {"confidence": confidence, "resamples": resamples, "seed": seed}
     shares = [
-        bootstrap.mean(after.assign(share=100.0 * part), "share", "center", **options).assign(fate=fate)
-        for fate, part in zip(OUTCOMES, parts, strict=True)
+        bootstrap.mean(after.assign(share=100.0 * part), "share", "center", **options).assign(outcome=outcome)
+        for outcome, part in zip(OUTCOMES, parts, strict=True)
     ]
     table = pd.concat(shares).rename(columns={"mean": "share"})
     table = table.sort_values("center", ascending=False, kind="stable", ignore_index=True)
-    return table[["center", "fate", "share", "low", "high", "n", "confidence"]]
+    return table[["center", "outcome", "share", "low", "high", "n", "confidence"]]

@@ -143,40 +143,42 @@ class PositionShifts(Ensemble):
         check_side(self.side)
 
     @property
-    def count(self) -> int:
+    def n_views(self) -> int:
         """One view for each place."""
         return len(places(self.side))
 
     @property
     def has_vector(self) -> bool:
         """Whether an image has one vector: at strength zero, as each view is encoded by another tower."""
-        return self.count == 1
+        return self.n_views == 1
 
     @property
     def only_views(self) -> bool:
         """Whether the model stays as it is: at strength zero."""
-        return self.count == 1
+        return self.n_views == 1
 
     def views(self, image: np.ndarray, location: Location | None) -> list[np.ndarray]:
         """Return the picture as often as the positions are shifted."""
-        return [image] * self.count
+        return [image] * self.n_views
 
     def check(self, model: ClipModel) -> None:
         """Refuse a tower without positional embeddings."""
         positions(model)
 
-    def ask(
+    def score(
         self, scorer: Scorer, model: ClipModel, views: Iterable[ImageSource], texts: Sequence[str]
     ) -> np.ndarray:
         """Encode the views of a place with the positions shifted there."""
-        if self.count == 1:
+        if self.n_views == 1:
             return scorer.similarities(views, texts, progress=False)
         shifts, answers = self._shifts(model), [np.empty((0, len(texts)))]
-        for portion in portions(views, self.count * _IMAGES_AT_ONCE):
+        for portion in portions(views, self.n_views * _IMAGES_AT_ONCE):
             shifted = []
             for number, shift in enumerate(shifts):
                 with shift.applied(model):
-                    shifted.append(scorer.similarities(portion[number :: self.count], texts, progress=False))
+                    shifted.append(
+                        scorer.similarities(portion[number :: self.n_views], texts, progress=False)
+                    )
             answers.append(np.stack(shifted, axis=1).reshape(-1, len(texts)))
         return np.concatenate(answers)
 

@@ -408,7 +408,7 @@ class ConfidenceScaling(LastAttentions):
         """Two, or one if neutral."""
         return 1 if self.only_views else 2
 
-    def ask(
+    def score(
         self, scorer: Scorer, model: ClipModel, views: Iterable[ImageSource], texts: Sequence[str]
     ) -> np.ndarray:
         """Ask plainly, then again with attention scaled by how confident the answer was."""

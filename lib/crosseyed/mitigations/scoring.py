@@ -73,7 +73,7 @@ def score_all(
                     passes = float(entry.mitigation.passes)
                 else:
                     scorer, passes = entry.scorer(encoder, task.locations), None
-                rows = task.ask(scorer)
+                rows = task.score(scorer)
                 passes = encoder.passes[0] / len(rows) if passes is None else passes
                 answers.append(rows.assign(**entry.about, passes=passes))
     return pd.concat(answers, ignore_index=True)
@@ -268,8 +268,8 @@ class _Views(Mitigation):
         return self.of.needs_location
 
     @property
-    def count(self) -> int:
-        return self.of.count
+    def n_views(self) -> int:
+        return self.of.n_views
 
     def views(self, image: np.ndarray, location: Location | None) -> list[np.ndarray]:
         return self.of.views(image, location)
@@ -302,13 +302,13 @@ class _Shown(ScorerWrapper):
         if key not in self.shown:
             views = mitigate(self.encoder, _Views(key), self.locations if key.needs_location else None)
             self.shown[key] = views.similarities(images, texts, progress=False)
-        similarities = self.shown[key].reshape(-1, key.count, len(texts))
+        similarities = self.shown[key].reshape(-1, key.n_views, len(texts))
         return self.mitigation.combine(similarities, self.logit_scale)
 
 
 def _maker_of_views(mitigation: Mitigation) -> Mitigation:
     """Return one and the same mitigation for all that show the same views and combine them in different ways."""
-    if isinstance(mitigation, Gated) and mitigation.count == mitigation.ensemble.count:
+    if isinstance(mitigation, Gated) and mitigation.n_views == mitigation.ensemble.n_views:
         return _maker_of_views(mitigation.ensemble)
     if isinstance(mitigation, Ensemble):
         return replace(mitigation, aggregate="max", temperature=1.0)

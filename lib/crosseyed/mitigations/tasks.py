@@ -7,6 +7,7 @@ from itertools import islice
 import numpy as np
 import pandas as pd
 
+from crosseyed.data import layouts
 from crosseyed.data.cutouts import Cutout, objects_of
 from crosseyed.data.images import ImageSource
 from crosseyed.data.scenes import Scene, pair_table, scene_table
@@ -42,7 +43,7 @@ class Task:
     labels: Sequence[str] | None = field(default=None, repr=False)
     locations: Sequence[Location] | None = field(default=None, repr=False)
 
-    def ask(self, scorer: Scorer) -> pd.DataFrame:
+    def score(self, scorer: Scorer) -> pd.DataFrame:
         """Ask a model the question.
 
         Parameters
@@ -151,7 +152,7 @@ def make_split(
         large = layouts.grid(once, GRID_SIZE, size=control_size, **square)
         return [scene for scene in large if scene.center]
 
-    layouts = {
+    scenes = {
         "grid": lambda: _some_cells(layouts.grid(cutouts, GRID_SIZE, size=size, **square), cells, rng),
         "pair": lambda: [
             scene for relation in layouts.RELATIONS for scene in layouts.pair(once, relation, **square)
@@ -159,11 +160,11 @@ def make_split(
         "control": control,
     }
     for protocol in protocols:
-        if protocol not in layouts:
+        if protocol not in scenes:
             raise InputError(
-                f"Unknown protocol {protocol!r}{suggest(protocol, layouts)} Choose from {', '.join(layouts)}."
+                f"Unknown protocol {protocol!r}{suggest(protocol, scenes)} Choose from {', '.join(scenes)}."
             )
-    return [_task(name, layouts[name](), None if name == "pair" else labels) for name in protocols]
+    return [_task(name, scenes[name](), None if name == "pair" else labels) for name in protocols]
 
 
 def whatsup_task(table: pd.DataFrame) -> Task:

@@ -69,17 +69,17 @@ def check_side(side: int) -> None:
 class ViewEnsemble(Ensemble, ABC):
     """The plain picture and other views of it; the model stays as it is.
 
-    A subclass says how many views there are (`count`) and makes the others.
+    A subclass says how many views there are (`n_views`) and makes the others.
     """
 
     @property
     def moves(self) -> bool:
         """Whether things are seen elsewhere: in all views but the first."""
-        return self.count > 1
+        return self.n_views > 1
 
     def views(self, image: np.ndarray, location: Location | None) -> list[np.ndarray]:
         """Return the plain picture and the others."""
-        return [image, *(self.others(image) if self.count > 1 else ())]
+        return [image, *(self.others(image) if self.n_views > 1 else ())]
 
     @abstractmethod
     def others(self, image: np.ndarray) -> Iterator[np.ndarray]:
@@ -122,7 +122,7 @@ class CyclicShifts(ViewEnsemble):
         check_side(self.side)
 
     @property
-    def count(self) -> int:
+    def n_views(self) -> int:
         """One view for each place."""
         return len(places(self.side))
 
@@ -172,7 +172,7 @@ class Crops(ViewEnsemble):
             raise InputError(f"scale is above 0 and at most 1 (the whole picture), not {self.scale!r}.")
 
     @property
-    def count(self) -> int:
+    def n_views(self) -> int:
         """The plain picture and the crops."""
         return 1 if self.scale == 1 else 1 + self.side**2
 
@@ -223,7 +223,7 @@ class Tiles(ViewEnsemble):
         check_side(self.side)
 
     @property
-    def count(self) -> int:
+    def n_views(self) -> int:
         """The plain picture and the tiles."""
         return 1 if self.side == 1 else 1 + self.side**2
 
@@ -287,7 +287,7 @@ class Padding(ViewEnsemble):
         return having if self.plain else {name: having[name] for name in ("border", "fill", "plain")}
 
     @property
-    def count(self) -> int:
+    def n_views(self) -> int:
         """The padded picture and the plain one, if wanted."""
         return 2 if self.plain and self.border > 0 else 1
 
@@ -367,9 +367,9 @@ class Gated(Mitigation):
         return not self._closed and self.ensemble.moves
 
     @property
-    def count(self) -> int:
+    def n_views(self) -> int:
         """The plain picture, unless it is the ensemble's first view, and the views of the ensemble."""
-        return 1 if self._closed else self._own + self.ensemble.count
+        return 1 if self._closed else self._own + self.ensemble.n_views
 
     @property
     def passes(self) -> int:
@@ -394,17 +394,17 @@ class Gated(Mitigation):
         """Let the ensemble check the model."""
         self.ensemble.check(model)
 
-    def ask(
+    def score(
         self, scorer: Scorer, model: ClipModel, views: Iterable[ImageSource], texts: Sequence[str]
     ) -> np.ndarray:
         """Ask the plain model about the plain picture, and the ensemble about the rest."""
         if self.only_views:
             return scorer.similarities(views, texts, progress=False)
         answers = [np.empty((0, len(texts)))]
-        for portion in portions(views, self.count * _IMAGES_AT_ONCE):
-            plain = scorer.similarities(portion[:: self.count], texts, progress=False)
-            others = [view for number, view in enumerate(portion) if number % self.count]
-            helped = self.ensemble.ask(scorer, model, others, texts)
+        for portion in portions(views, self.n_views * _IMAGES_AT_ONCE):
+            plain = scorer.similarities(portion[:: self.n_views], texts, progress=False)
+            others = [view for number, view in enumerate(portion) if number % self.n_views]
+            helped = self.ensemble.score(scorer, model, others, texts)
             both = [plain[:, None], helped.reshape(len(plain), -1, len(texts))]
             answers.append(np.concatenate(both, axis=1).reshape(-1, len(texts)))
         return np.concatenate(answers)

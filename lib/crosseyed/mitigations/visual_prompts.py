@@ -203,7 +203,7 @@ class ProposedPrompts(Ensemble, _Prompting):
         proposals(1, 1, self.grid, self.size)  # refuses what is out of range
 
     @property
-    def count(self) -> int:
+    def n_views(self) -> int:
         """One view for each proposal and, if wanted, the plain image; one if the prompt does nothing."""
         return 1 if self._idle else self.grid**2 + self.plain
 
