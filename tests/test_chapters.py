@@ -12,6 +12,8 @@ from small_models import build_open_clip, build_timm
 
 from crosseyed import files
 from crosseyed.models import loading
+from crosseyed.report.tables import check_complete
+from crosseyed.settings import settings
 
 mpl.use("Agg")
 
@@ -37,6 +39,7 @@ SMALL = {
     "n_control_objects": 3,
     "n_explained": 1,
     "grid_size": 3,
+    "settings": {"grid_size": 3, "resamples": 1000},
     "n_concepts": 60,
     "n_test": 4,
     "n_validation": 4,
@@ -55,14 +58,22 @@ def test_a_chapter_runs_for_a_family(chapter, family, tiny_clip, tmp_path, monke
     load = loading.load
     monkeypatch.setattr(loading, "load", lambda name, **given: tower if name == family else load(name))
     monkeypatch.setenv(files.CACHE_VARIABLE, str(tmp_path / "cache"))
-    names = {"__name__": "__main__"}
+    names, folder = {"__name__": "__main__"}, tmp_path / "results"
+    with settings.overridden():
+        execute(chapter, names, {"model": family, "output": str(folder)})
+    if "chapter" in names:
+        check_complete(folder, chapter)
+    assert list(folder.rglob("*.csv"))
+
+
+def execute(chapter, names, given):
+    """Execute the cells of a notebook, its parameters those of `SMALL` and of the case."""
     for cell in json.loads((NOTEBOOKS / f"{chapter}.ipynb").read_text())["cells"]:
         if cell["cell_type"] == "code":
             run("".join(cell["source"]), names)
             if "parameters" in cell["metadata"].get("tags", []):
                 small = {key: value for key, value in SMALL.items() if key in names}
-                names |= small | {"model": family, "output": str(tmp_path / "results")}
-    assert list((tmp_path / "results").rglob("*.csv"))
+                names |= small | given
 
 
 def run(source, names):

@@ -64,6 +64,14 @@ def test_a_chapter_overrides_settings(parameters):
     assert settings.interval == "90 % interval"
 
 
+def test_own_rows_are_those_of_the_model_and_its_weights(parameters):
+    chapter = begin("01_center_bias", parameters)
+    name, tag = chapter.encoder.model, chapter.encoder.pretrained
+    table = pd.DataFrame({"model": [name, name, "other"], "pretrained": [tag, "random", tag]})
+    assert list(chapter.own(table).index) == [0]
+    assert chapter.settings is settings
+
+
 def test_a_declared_table_is_written_and_returned(parameters, tmp_path):
     table = pd.DataFrame({"gap": [1.5]})
     chapter = begin("01_center_bias", parameters)

@@ -72,3 +72,14 @@ def test_a_chapter_is_complete_when_each_table_is_there_or_explained(folder):
         check_complete(folder, "chapter")
     write_table(pd.DataFrame({"gap": [2.0]}), folder / "three.csv")
     check_complete(folder, "chapter")
+
+
+def test_rows_are_put_in_the_order_of_another_table():
+    pattern = pd.DataFrame({"control": ["size", "size", "crop"], "condition": ["b", "b", "a"], "n": 1})
+    table = pd.DataFrame({"control": ["crop", "size"], "condition": ["a", "b"], "gap": [1.0, 2.0]})
+    ordered = tables.in_order_of(pattern, ["control", "condition"], table)
+    assert ordered.to_dict("list") == {
+        "control": ["size", "crop"],
+        "condition": ["b", "a"],
+        "gap": [2.0, 1.0],
+    }

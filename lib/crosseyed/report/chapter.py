@@ -11,7 +11,7 @@ from crosseyed.files import atomic_write, write_table
 from crosseyed.models import loading
 from crosseyed.models.clip import ClipModel
 from crosseyed.report.tables import RECORD, check_declared, read_record
-from crosseyed.settings import settings
+from crosseyed.settings import Settings, settings
 
 
 @dataclass
@@ -36,9 +36,20 @@ class Chapter:
     references: list[ClipModel] = field(default_factory=list)
 
     @property
+    def settings(self) -> Settings:
+        """What the whole study agrees on, with what the chapter overrides."""
+        return settings
+
+    @property
     def encoders(self) -> list[ClipModel]:
         """The model of the edition and those beside it."""
         return [self.encoder, *self.references]
+
+    def own(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows about the model of the edition, by the columns `model` and `pretrained`."""
+        return table[
+            (table["model"] == self.encoder.model) & (table["pretrained"] == self.encoder.pretrained)
+        ]
 
     def write(self, name: str, table: pd.DataFrame) -> pd.DataFrame:
         """Write a table that `crosseyed.report.tables.TABLES` declares for the chapter, and return it."""

@@ -102,3 +102,8 @@ def check_complete(folder: Path, chapter: str) -> None:
             f"The chapter {chapter} ended without its table(s) {', '.join(missing)}. A chapter writes every table "
             "that crosseyed.report.tables declares, or calls chapter.unavailable with the reason."
         )
+
+
+def in_order_of(pattern: pd.DataFrame, columns: list[str], table: pd.DataFrame) -> pd.DataFrame:
+    """Put the rows of a table in the order in which the values of its key columns first occur in another one."""
+    return pattern[columns].drop_duplicates().merge(table, on=columns)

@@ -1,0 +1,1 @@
+"""What each chapter concludes: its tables in, one paragraph of Markdown out."""

@@ -1,0 +1,16 @@
+"""Phrases that several verdicts use."""
+
+from collections.abc import Mapping
+
+from crosseyed.settings import settings
+
+
+def span(row: Mapping[str, float], name: str = "", digits: int = 1) -> str:
+    """Return an interval such as ``"3.1 to 5.0"``, from `low` and `high` or those that begin with a name."""
+    low, high = (row[f"{name}_{end}" if name else end] for end in ("low", "high"))
+    return f"{low:.{digits}f} to {high:.{digits}f}"
+
+
+def named_span(row: Mapping[str, float], name: str = "", digits: int = 1) -> str:
+    """Return the same with the name of the interval, such as ``"95 % interval 3.1 to 5.0"``."""
+    return f"{settings.interval} {span(row, name, digits)}"
