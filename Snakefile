@@ -15,7 +15,7 @@ import os
 import re
 from pathlib import Path
 
-from crosseyed.editions import BUILD, Edition
+from crosseyed.workflow.editions import BUILD, Edition
 
 NOTEBOOKS = sorted(path.stem for path in Path("notebooks").glob("*.ipynb"))
 CHOSEN = config.get("notebooks") or NOTEBOOKS

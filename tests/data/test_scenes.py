@@ -298,7 +298,8 @@ def test_a_scene_is_the_same_in_any_order_thread_and_process(few):
         assert list(pool.map(fingerprint, scenes)) == expected
     program = """
 import hashlib
-from crosseyed.stimuli import grid, pair, read_catalogue, sample_objects
+from crosseyed.data.cutouts import read_catalogue, sample_objects
+from crosseyed.data.layouts import grid, pair
 few = sample_objects(read_catalogue(), 5, seed=0)
 for scene in reversed([*grid(few, 3, seed=4)[::5], *pair(few, "under", seed=4)[::4]]):
     print(hashlib.sha256(scene.render().tobytes() + scene.masks().tobytes()).hexdigest())

@@ -176,8 +176,8 @@ def test_an_effect_has_to_hold_in_all_seeds(gaps, effect):
     ],
 )
 def test_the_verdict_follows_the_intervals(placement, silence, clutter, words):
-    habits = {"placement": placement, "silence": silence, "silence about clutter": clutter}
-    rows = pd.concat([intervals(habit, *gaps) for habit, gaps in habits.items()])
+    gaps_of = {"placement": placement, "silence": silence, "silence about clutter": clutter}
+    rows = pd.concat([intervals(habit, *gaps) for habit, gaps in gaps_of.items()])
     assert words in habits.verdict(rows)
 
 
