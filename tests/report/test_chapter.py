@@ -1,9 +1,11 @@
 """A chapter loads its models from its parameters, and keeps account of its tables."""
 
+import dataclasses
 import json
 
 import pandas as pd
 import pytest
+from small_models import build_timm
 
 from crosseyed.errors import InputError
 from crosseyed.models import loading
@@ -92,7 +94,6 @@ def test_a_table_that_is_not_declared_is_refused(parameters, tmp_path):
 
 def test_unavailable_tables_are_recorded_until_the_chapter_begins_again(parameters, tmp_path):
     chapter = begin("02_embedding_decomposition", parameters)
-    chapter.write("heads", pd.DataFrame({"head": [0]}))
     chapter.unavailable("the tower has no heads", "heads", "ablation")
     chapter.unavailable("no words", "textspan")
     reasons = {
@@ -101,6 +102,18 @@ def test_unavailable_tables_are_recorded_until_the_chapter_begins_again(paramete
         "textspan": "no words",
     }
     assert json.loads((tmp_path / RECORD).read_text()) == reasons
-    assert not (tmp_path / "heads.csv").exists()
     begin("02_embedding_decomposition", parameters)
     assert read_record(tmp_path) == {}
+
+
+def test_what_a_tower_does_not_support_costs_tables(parameters, tmp_path, tiny_clip):
+    chapter = begin("03_attention_maps", parameters)
+    assert chapter.require("attention", tables=["found"]) is None
+    assert read_record(tmp_path) == {}
+    chapter.encoder = dataclasses.replace(build_timm(tiny_clip, "Swin"), name="Swin")
+    box = chapter.require("attention", tables=["found", "radial"], instead=tiny_clip).data
+    assert "Its tower does not offer" in box
+    assert f"{tiny_clip.name} is shown instead." in box
+    reasons = read_record(tmp_path)
+    assert reasons.keys() == {"found", "radial"}
+    assert reasons["found"].startswith("its tower does not offer")

@@ -53,6 +53,12 @@ def test_a_table_that_cannot_be_made_gives_the_reason(folder):
         read(folder.parent, "chapter", "two")
 
 
+def test_a_table_about_other_models_alone_gives_the_reason(folder):
+    write_table(pd.DataFrame({"gap": [1.5]}), folder / "two.csv")
+    with pytest.raises(UnavailableTableError, match="class token"):
+        read(folder.parent, "chapter", "two")
+
+
 def test_a_table_that_is_missing_is_named_with_its_place(folder):
     with pytest.raises(
         MissingTableError, match=r"'three' of the chapter chapter is not at .*three\.csv.*make book"
@@ -83,3 +89,9 @@ def test_rows_are_put_in_the_order_of_another_table():
         "condition": ["b", "a"],
         "gap": [2.0, 1.0],
     }
+
+
+def test_rows_are_put_in_a_given_order():
+    table = pd.DataFrame({"model": ["b", "a", "b", "a"], "source": ["x", "x", "y", "y"], "n": range(4)})
+    ordered = tables.in_order(table, model=["b", "a"], source=["y", "x"])
+    assert list(ordered["n"]) == [2, 0, 3, 1]

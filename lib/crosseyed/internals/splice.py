@@ -142,3 +142,31 @@ def splice(
         }
     )
     return table.iloc[np.lexsort((-weights.data, weights.row))].reset_index(drop=True)
+
+
+def concepts_instead(sparse: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:
+    """Count which concepts, other than the object's own name, are used more off-center than at the center.
+
+    Parameters
+    ----------
+    sparse : pandas.DataFrame
+        Of `splice`, with the columns `object` and `center` of each image.
+    about : pandas.DataFrame
+        One row per image with `center`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per concept: `concept`, `center` and `off_center` (percent of the images whose sum uses it), and
+        `difference`, off-center minus center; the largest first.
+    """
+    instead = sparse[sparse["concept"] != sparse["object"]]
+    counts = instead.groupby(["concept", "center"]).size().unstack(fill_value=0)
+    use = 100 * counts / about["center"].value_counts()
+    use = (
+        use.reindex(columns=[True, False], fill_value=0.0)
+        .set_axis(["center", "off_center"], axis=1)
+        .fillna(0)
+    )
+    use["difference"] = use["off_center"] - use["center"]
+    return use.sort_values("difference", ascending=False).reset_index()

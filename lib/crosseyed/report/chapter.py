@@ -1,15 +1,17 @@
 """What every chapter does: load its models, write its tables, and say which tables its model does not allow."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
+from IPython.display import HTML
 
 from crosseyed.files import atomic_write, write_table
 from crosseyed.models import loading
 from crosseyed.models.clip import ClipModel
+from crosseyed.report import notices
 from crosseyed.report.tables import RECORD, check_declared, read_record
 from crosseyed.settings import Settings, settings
 
@@ -58,21 +60,45 @@ class Chapter:
         return table
 
     def unavailable(self, reason: str, *names: str) -> None:
-        """Register tables that the chapter cannot make.
+        """Register tables that the chapter cannot make for the model of the edition.
 
         Parameters
         ----------
         reason : str
-            Why, as a clause that a reader understands: ``"the tower has no class token"``.
+            Why, as a clause that a reader understands: ``"its tower has no class token"``.
         *names : str
-            The tables, all of them declared for the chapter.
+            The tables, all of them declared for the chapter. They may be written for other models.
         """
         for name in names:
             check_declared(self.name, name)
-            (self.output / f"{name}.csv").unlink(missing_ok=True)
         record = read_record(self.output) | dict.fromkeys(names, reason)
         with atomic_write(self.output / RECORD) as part:
             part.write_text(json.dumps(record, indent=1), encoding="utf-8")
+
+    def require(
+        self, *needed: str, tables: Sequence[str] = (), instead: ClipModel | None = None
+    ) -> HTML | None:
+        """Say what the tower of the edition's model does not support, and register what it costs.
+
+        Parameters
+        ----------
+        *needed : str
+            What the cells below need, of `crosseyed.models.towers.base.OFFERS`.
+        tables : sequence of str
+            Tables that are unavailable without it.
+        instead : ClipModel, optional
+            The model that is shown in its place.
+
+        Returns
+        -------
+        IPython.display.HTML or None
+            A box for the reader; None if the tower supports everything.
+        """
+        reasons = notices.reasons(self.encoder, *needed)
+        if not reasons:
+            return None
+        self.unavailable(" and ".join(reasons), *tables)
+        return notices.unsupported(self.encoder, *needed, instead=instead)
 
 
 def begin(name: str, parameters: Mapping[str, object]) -> Chapter:

@@ -51,16 +51,22 @@ def unsupported(model: ClipModel, *needed: str, instead: ClipModel | None = None
     IPython.display.HTML or None
         None if the tower supports everything.
     """
+    sentences = [f"{reason[0].upper()}{reason[1:]}." for reason in reasons(model, *needed)]
+    if not sentences:
+        return None
+    if instead not in (None, model):
+        sentences.append(f"{instead.name} is shown instead.")
+    return _box("note", f"Left out for {escape(model.name)}", escape(" ".join(sentences)))
+
+
+def reasons(model: ClipModel, *needed: str) -> list[str]:
+    """Return a clause for each thing that is needed and that the tower of a model does not support."""
     missing = adapter_of(model).missing
-    reasons = [
-        f"Its tower does not offer {OFFERS[name]}, because {missing[name]}."
+    return [
+        f"its tower does not offer {OFFERS[name]}, because {missing[name]}"
         for name in needed
         if name in missing
     ]
-    if not reasons:
-        return None
-    shown = "" if instead in (None, model) else f" {instead.name} is shown instead."
-    return _box("note", f"Left out for {escape(model.name)}", escape(" ".join(reasons) + shown))
 
 
 def _box(kind: str, title: str, text: str) -> HTML:

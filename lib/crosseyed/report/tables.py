@@ -6,6 +6,7 @@ notebook without suffix, such as ``"01_center_bias"``, and `name` the name of a 
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -83,14 +84,14 @@ def read(results: Path, chapter: str, name: str) -> pd.DataFrame:
     """
     check_declared(chapter, name)
     path = results / chapter / f"{name}.csv"
-    if path.exists():
-        return pd.read_csv(path)
     unavailable = read_record(path.parent)
     if name in unavailable:
         raise UnavailableTableError(unavailable[name])
-    raise MissingTableError(
-        f"The table {name!r} of the chapter {chapter} is not at {path}. Execute the chapter again (make book)."
-    )
+    if not path.exists():
+        raise MissingTableError(
+            f"The table {name!r} of the chapter {chapter} is not at {path}. Execute the chapter again (make book)."
+        )
+    return pd.read_csv(path)
 
 
 def check_complete(folder: Path, chapter: str) -> None:
@@ -102,6 +103,15 @@ def check_complete(folder: Path, chapter: str) -> None:
             f"The chapter {chapter} ended without its table(s) {', '.join(missing)}. A chapter writes every table "
             "that crosseyed.report.tables declares, or calls chapter.unavailable with the reason."
         )
+
+
+def in_order(table: pd.DataFrame, **orders: Sequence[object]) -> pd.DataFrame:
+    """Sort the rows by columns whose values have a given order, the first column first; others keep their order."""
+    for column, order in reversed(orders.items()):
+        table = table.sort_values(
+            column, key=lambda values, order=list(order): values.map(order.index), kind="stable"
+        )
+    return table
 
 
 def in_order_of(pattern: pd.DataFrame, columns: list[str], table: pd.DataFrame) -> pd.DataFrame:

@@ -7,8 +7,11 @@ from crosseyed.settings import settings
 
 BIAS = pd.DataFrame(
     {
-        **{"center_accuracy": [80.04], "off_center_accuracy": [67.66]},
-        **{"gap": [12.38], "gap_low": [9.0], "gap_high": [15.55]},
+        "center_accuracy": [80.04],
+        "off_center_accuracy": [67.66],
+        "gap": [12.38],
+        "gap_low": [9.0],
+        "gap_high": [15.55],
     }
 )
 CONTROLS = pd.DataFrame({"gap_low": [0.1, 3.0, 0.0, -2.0]})

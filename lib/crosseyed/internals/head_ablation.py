@@ -1,0 +1,54 @@
+"""Which heads make the gap? Answers of a model without some of its heads."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from crosseyed.internals.decompose import Decomposition, mean_ablation
+from crosseyed.internals.probes import readout
+
+Heads = Sequence[tuple[int, int]]
+
+
+def random_sets(heads: Heads, size: int, number: int, seed: int) -> list[Heads]:
+    """Draw `number` sets of `size` different heads."""
+    rng = np.random.default_rng(seed)
+    return [[heads[place] for place in rng.permutation(len(heads))[:size]] for _ in range(number)]
+
+
+def ablation_answers(
+    decomposition: Decomposition,
+    sets: Mapping[str, Sequence[Heads]],
+    captions: np.ndarray,
+    labels: Sequence[str],
+    about: pd.DataFrame,
+) -> pd.DataFrame:
+    """Answer which object an image shows, without the direct contribution of some heads.
+
+    Parameters
+    ----------
+    decomposition : Decomposition
+        Of all images.
+    sets : mapping from str to sequences of heads
+        What is ablated together, as pairs of layer and head; a name may have several sets.
+    captions : numpy.ndarray, shape (labels, embed_dim)
+        Embeddings of one caption for each label, of length 1.
+    labels : sequence of str
+        Names of all objects.
+    about : pandas.DataFrame
+        One row per image with `object`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per set and image: those of `about` with `correct` and `ablated`, the name.
+    """
+    return pd.concat(
+        [
+            readout(mean_ablation(decomposition, heads), captions, labels, about, top=1).assign(ablated=name)
+            for name, several in sets.items()
+            for heads in several
+        ],
+        ignore_index=True,
+    )
