@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from crosseyed.data.images import ImageSource
 from crosseyed.errors import InputError
 from crosseyed.internals.attention import (
     coverage,
@@ -16,7 +17,9 @@ from crosseyed.internals.attention import (
     spatial_attention,
     spatial_part,
 )
-from crosseyed.internals.trace import Trace
+from crosseyed.internals.map_scores import fit_masks
+from crosseyed.internals.trace import Trace, run
+from crosseyed.models.clip import ClipModel
 
 SINK_FACTOR = 3.0
 
@@ -297,6 +300,36 @@ def sink_table(trace: Trace, factor: float = SINK_FACTOR) -> pd.DataFrame:
             "uniform": places.mean(),
         }
     )
+
+
+def measure(
+    model: ClipModel, images: Sequence[ImageSource], masks: np.ndarray, about: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Measure attention and sinks of a model on all images.
+
+    Parameters
+    ----------
+    model : ClipModel
+        A model whose tower offers attention.
+    images : sequence of ImageSource
+        The images.
+    masks : numpy.ndarray of bool, shape (n_images, height, width)
+        Where the object of each image is.
+    about : pandas.DataFrame
+        One row per image, numbered from 0, with `object`.
+
+    Returns
+    -------
+    tuple of pandas.DataFrame
+        Those of `radial_table`, `mask_table` and `sink_table`, each with `object` and `model`.
+    """
+    rings, shares, sinks = [], [], []
+    for part in run(model, images, progress=False):
+        shown = slice(part.images.start, part.images.stop)
+        shares.append(mask_table(part, fit_masks(model, masks[shown]), about.iloc[shown]))
+        rings.append(radial_table(part).join(about["object"], on="image"))
+        sinks.append(sink_table(part).join(about["object"], on="image"))
+    return tuple(pd.concat(parts).assign(model=model.model) for parts in (rings, shares, sinks))
 
 
 def _rows(trace: Trace, layer: int, heads: int) -> pd.DataFrame:

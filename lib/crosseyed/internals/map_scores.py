@@ -233,3 +233,27 @@ def compare(
             }
             tables.append(about.assign(method=name).join(score_maps(maps, masks)).assign(**areas))
     return pd.concat(tables, ignore_index=True)
+
+
+def pooling_contrasts(scores: pd.DataFrame) -> pd.DataFrame:
+    """List the contrast of each image before pooling and after, and its shift.
+
+    Parameters
+    ----------
+    scores : pandas.DataFrame
+        Of `compare`, with a column `place`; before pooling is the method ITSM, after is ITSM after pooling.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per model, image and `contrast` (``"before"``, ``"after"`` or ``"shift"``, after minus before): `value`,
+        and `object` and `place` of the image. Where a tower has no such map there are no rows.
+    """
+    keys = ["model", "object", "image", "place"]
+    wide = scores.pivot(index=keys, columns="method", values="contrast")
+    wide = wide.rename(columns={"ITSM": "before", "ITSM after pooling": "after"})
+    wide = wide.reindex(columns=["before", "after"])
+    wide = wide.assign(shift=wide["after"] - wide["before"]).reset_index()
+    table = wide.melt(keys, var_name="contrast").dropna(subset="value", ignore_index=True)
+    order = [name for name in wide.columns if name in set(table["contrast"])]
+    return table.assign(contrast=pd.Categorical(table["contrast"], order))

@@ -24,7 +24,9 @@ TABLES: dict[str, tuple[str, ...]] = {
         *("layer_effects", "radial_profile", "effect_parts", "heads", "textspan", "ablation"),
         *("splice", "concepts_instead", "splice_bias"),
     ),
-    "03_attention_maps": ("radial", "found", "on_object", "sinks", "scores", "summary", "background"),
+    "03_attention_maps": (
+        *("radial", "found", "on_object", "sinks", "scores", "summary", "background", "contrast"),
+    ),
     "04_pooling_ablation": (
         *("validation", "answers", "by_eccentricity", "training_free"),
         *("heads_history", "heads_answers", "heads_by_eccentricity", "heads"),
