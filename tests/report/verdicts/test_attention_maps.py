@@ -8,9 +8,7 @@ from crosseyed.settings import settings
 
 
 def contrasts(**rows):
-    return pd.DataFrame(
-        [{"contrast": kind, "mean": m, "low": l, "high": h} for kind, (m, l, h) in rows.items()]
-    )
+    return pd.DataFrame(rows, index=["mean", "low", "high"]).T.rename_axis("contrast").reset_index()
 
 
 def test_attention_is_compared_between_center_and_off_center():
