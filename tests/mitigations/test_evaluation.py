@@ -135,10 +135,7 @@ def test_a_split_asks_three_questions(cutouts, labels, split):
 
 def test_pictures_are_those_of_the_table_and_locations_those_of_the_objects(cutouts, labels):
     grid, pair, _ = make_split(cutouts, labels, side=64, seed=2)
-    scenes = {
-        scene.name: scene
-        for scene in layouts.grid(cutouts, tasks.GRID_SIZE, size=0.3, seed=2, height=64, width=64)
-    }
+    scenes = {scene.name: scene for scene in layouts.grid(cutouts, size=0.3, seed=2, height=64, width=64)}
     for picture, row, location in zip(grid.images, grid.table.itertuples(), grid.locations, strict=True):
         assert (picture == scenes[row.image].render()).all()
         assert location == Location(row.x, row.y, row.size)
@@ -377,7 +374,7 @@ def test_compare_refuses_other_pictures():
     answers = random_answers()
     with pytest.raises(InputError, match="lack those of the plain model"):
         compare(answers[answers["candidate"] != BASELINE])
-    with pytest.raises(InputError, match="'a_1' was not asked once about each picture"):
+    with pytest.raises(InputError, match="'a_1' was not scored once on each image"):
         compare(answers.drop(answers.index[answers["candidate"] == "a_1"][0]))
 
 
@@ -445,7 +442,7 @@ def test_outcomes_by_hand():
 
 def test_outcomes_refuse_what_was_not_asked():
     answers = random_answers()
-    with pytest.raises(InputError, match="'a_3' was not asked under the protocol 'grid'; did you mean"):
+    with pytest.raises(InputError, match="'a_3' was not scored under the protocol 'grid'; did you mean"):
         outcomes(answers, "a_3", answers)
     with pytest.raises(InputError, match="found lacks"):
         outcomes(answers, "a_1", pd.DataFrame({"image": ["000"], "correct": [True]}))

@@ -115,8 +115,8 @@ def test_heads_encode_together_what_they_encode_alone_with_one_run_of_the_tower(
     several = [*trained.values(), heads.untrained(tiny_clip, "attention", layer=1)]
     alone = [encoded(head) for head in several]
     runs = []
-    batch_of = heads.batch_of
-    monkeypatch.setattr(heads, "batch_of", lambda *arguments: runs.append(1) or batch_of(*arguments))
+    run = heads.Batch.of
+    monkeypatch.setattr(heads.Batch, "of", lambda *arguments: runs.append(1) or run(*arguments))
     together = heads.encode_together(several, sample_images(), progress=False)
     assert len(runs) == 1
     for one, same in zip(alone, together, strict=True):
@@ -288,7 +288,7 @@ def test_an_unknown_head_is_refused_with_the_nearest_name(tiny_clip):
 
 
 def test_a_fraction_out_of_range_is_refused(tiny_clip):
-    with pytest.raises(InputError, match="fraction is 0"):
+    with pytest.raises(InputError, match="fraction is above 0 and at most 1, not 0"):
         heads.untrained(tiny_clip, "masked max", fraction=0)
 
 

@@ -233,12 +233,12 @@ def test_cost_and_vector():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: ShiftedPositions(0.5, 0), "rows is a whole number of cells, not 0.5"),
-        (lambda: ShiftedPositions(0, "1"), "columns is a whole number of cells"),
+        (lambda: ShiftedPositions(0.5, 0), "rows is a whole number, not 0.5"),
+        (lambda: ShiftedPositions(0, "1"), "columns is a whole number"),
         (lambda: AveragedPositions(1.01), "strength is from 0 to 1"),
         (lambda: AveragedPositions(-0.1), "strength is from 0 to 1"),
         (lambda: PositionShifts(side=0), "side is a whole number"),
-        (lambda: PositionShifts(temperature=-1.0), "temperature is positive"),
+        (lambda: PositionShifts(temperature=-1.0), "temperature is above 0"),
     ],
 )
 def test_parameters_out_of_range_are_refused(make, message):

@@ -20,10 +20,10 @@ from crosseyed.mitigations import (
     views,
     visual_prompts,
 )
-from crosseyed.mitigations.base import Mitigation
+from crosseyed.mitigations.base import MITIGATIONS, Mitigation
 from crosseyed.mitigations.pooling import PooledModel
 from crosseyed.mitigations.pooling_methods import POOLINGS
-from crosseyed.mitigations.registry import MITIGATIONS, default_candidates, find
+from crosseyed.mitigations.registry import default_candidates, find
 from crosseyed.models.loading import load
 
 

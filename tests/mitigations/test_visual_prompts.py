@@ -236,8 +236,8 @@ def test_a_prompt_that_makes_no_sense_is_refused(mitigation, options, message):
     [
         ({"grid": 0}, "at least 1, not 0"),
         ({"grid": 2.5}, "whole number"),
-        ({"size": 1.01}, "size 1.01 do not fit the image"),
-        ({"size": 0.0}, "size 0.0 do not fit"),
+        ({"size": 1.01}, "size is above 0 and at most 1, not 1.01"),
+        ({"size": 0.0}, "size is above 0 and at most 1, not 0.0"),
         ({"aggregate": "maximum"}, "'max'"),
     ],
 )

@@ -1,25 +1,28 @@
-"""Help a model without training it: change what it is shown or how it attends, never what it has learned.
+"""Help a model without training it: change what it is shown or how it attends, but not its weights.
 
 A `Mitigation` turns one image into one or several views, may change attention or positions while these are
-encoded, and combines what the model says about the views. `mitigate` puts one in front of a model: the result is a
-`crosseyed.models.scorer.Scorer` like any other, so every protocol takes it. `compose` puts several behind one another.
+encoded, and combines the similarities of the views. `crosseyed.mitigations.mitigated.mitigate` puts one in front of a
+model: the result is a `crosseyed.models.scorer.Scorer` like any other, so every protocol takes it.
+`crosseyed.mitigations.composition.compose` puts several behind one another.
 
-At strength zero (each mitigation says what that is) nothing is done at all: one view, the picture itself, in the
-batches of the plain model, so that the result is that of the plain model bit for bit.
+A neutral mitigation (`Mitigation.neutral`) does nothing: one view, the image itself, in the batches of the plain
+model, so that the result is that of the plain model bit for bit.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, fields
+from inspect import cleandoc
 from itertools import islice
 from math import inf, isfinite
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 from scipy.special import logsumexp
 
 from crosseyed.data.images import ImageSource
-from crosseyed.errors import InputError, check_choice
+from crosseyed.errors import InputError
+from crosseyed.mitigations.parameters import documented, parameter
 from crosseyed.models.clip import ClipModel
 from crosseyed.models.scorer import Scorer
 
@@ -41,15 +44,9 @@ class Location:
     size: float
 
     def __post_init__(self) -> None:
-        """Refuse what is no place.
-
-        Raises
-        ------
-        InputError
-            A number is not finite, or the size not positive.
-        """
+        """Raise InputError if a number is not finite, or the size not positive."""
         if not (isfinite(self.x) and isfinite(self.y) and 0 < self.size < inf):
-            raise InputError(f"{self} is no place: x and y are finite, the size is positive.")
+            raise InputError(f"{self} is not a location: x and y must be finite, and size positive.")
 
 
 @runtime_checkable
@@ -59,56 +56,72 @@ class Wrapped(Protocol):
     clip_model: ClipModel
 
 
-def _largest(similarities: np.ndarray, _scale: float) -> np.ndarray:
-    return similarities.max(1)
-
-
-def _mean(similarities: np.ndarray, _scale: float) -> np.ndarray:
-    return similarities.mean(1)
-
-
 def _soft_maximum(similarities: np.ndarray, scale: float) -> np.ndarray:
     return (logsumexp(scale * similarities, axis=1) - np.log(similarities.shape[1])) / scale
 
 
 AGGREGATES: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
-    "max": _largest,
-    "mean": _mean,
+    "max": lambda similarities, _scale: similarities.max(1),
+    "mean": lambda similarities, _scale: similarities.mean(1),
     "logsumexp": _soft_maximum,
 }
-
 """How the similarities s of an image's V views become one, caption by caption; from an array
-(n_images, views, n_texts) and a scale to (n_images, n_texts):
-
-- ``"max"``: max s;
-- ``"mean"``: Σ s / V;
-- ``"logsumexp"``: log(Σ exp(scale · s) / V) / scale, between the mean (small scales) and the maximum (large ones).
-"""
+(n_images, views, n_texts) and a scale to (n_images, n_texts): ``"max"`` max s; ``"mean"`` Σ s / V; ``"logsumexp"``
+log(Σ exp(scale · s) / V) / scale, between the mean (small scales) and the maximum (large ones)."""
 
 
 @dataclass(frozen=True)
 class Mitigation:
-    """What is done to an image and to a model to help it; does nothing by itself.
+    """What is done to an image and to a model; this base class does nothing.
 
-    A subclass is a frozen dataclass whose fields are the hyper-parameters, with the label `label`; its docstring
-    says the formula, the source and what strength zero is. It overrides what it changes: `n_views` and `views` for
-    another image or several of them, `applied` and `check` for another computation, `combine` (or the fields of
-    `Ensemble`) for several views, `score` if the computation depends on what the model answers.
+    A subclass is a frozen dataclass whose fields are the hyper-parameters, each declared by
+    `crosseyed.mitigations.parameters.parameter`; its docstring says the formula and the source. It overrides what it
+    changes: `n_views` and `views` for another image or several of them, `applied` and `check` for another
+    computation, `combine` (or the fields of `Ensemble`) for several views, `score` if the computation depends on the
+    captions. With the decorator `register` and `candidates` it takes part in chapter 5.
 
     Attributes
     ----------
     label : str
-        What the mitigation is called in tables and figures; unique among mitigations.
+        Name in tables and figures; unique among mitigations.
+    neutral_at : mapping of str to float
+        Values of hyper-parameters at which nothing is done.
     needs_location : bool
         Whether it has to be told where the object is (an oracle).
     moves : bool
         Whether its views show things elsewhere, or at another size, than the image does. A mitigation that needs
         the location cannot come after it, so two that both move things and need the location exclude each other.
+    gated : bool
+        Whether chapter 5 also tries its candidates behind a gate (`crosseyed.mitigations.views.Gated`).
     """
 
     label: ClassVar[str]
+    neutral_at: ClassVar[Mapping[str, float]] = {}
     needs_location: ClassVar[bool] = False
     moves: ClassVar[bool] = False
+    gated: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Add the hyper-parameters to the docstring."""
+        super().__init_subclass__(**options)
+        declared = getattr(cls, "__dataclass_fields__", {}) | vars(cls)
+        known = {
+            name: each.metadata["parameter"]
+            for name, each in declared.items()
+            if isinstance(each, Field) and "parameter" in each.metadata
+        }
+        cls.__doc__ = documented(cleandoc(cls.__doc__ or ""), known)
+
+    def __post_init__(self) -> None:
+        """Raise InputError for a hyper-parameter out of its range; a subclass that checks more calls this first."""
+        for each in fields(self):
+            if "parameter" in each.metadata:
+                each.metadata["parameter"].check(each.name, getattr(self, each.name), self.label)
+
+    @classmethod
+    def candidates(cls, heads: Sequence[tuple[int, int]]) -> Iterable["Mitigation"]:
+        """Return the settings that chapter 5 tries; `heads` are layer and head of the model's center-biased heads."""
+        return ()
 
     @property
     def name(self) -> str:
@@ -122,6 +135,13 @@ class Mitigation:
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
     @property
+    def neutral(self) -> bool:
+        """Whether nothing is done."""
+        return bool(self.neutral_at) and all(
+            getattr(self, name) == value for name, value in self.neutral_at.items()
+        )
+
+    @property
     def n_views(self) -> int:
         """Number of views, the same for every image; 1 unless overridden."""
         return 1
@@ -133,16 +153,20 @@ class Mitigation:
 
     @property
     def only_views(self) -> bool:
-        """Whether the model itself stays as it is, so that what it says about a view holds wherever it is seen."""
-        return type(self).applied is Mitigation.applied and type(self).score is Mitigation.score
+        """Whether the model itself stays as it is, so that a view has the same similarities under any mitigation."""
+        return self.neutral or (type(self).applied is Mitigation.applied and self._scores_plainly)
 
     @property
     def has_vector(self) -> bool:
-        """Whether an image has one vector whatever the captions: with one view, unless `score` is overridden."""
-        return self.n_views == 1 and type(self).score is Mitigation.score
+        """Whether an image has one vector whatever the captions."""
+        return self.neutral or (self.n_views == 1 and self._scores_plainly)
+
+    @property
+    def _scores_plainly(self) -> bool:
+        return type(self).score is Mitigation.score
 
     def views(self, image: np.ndarray, location: Location | None) -> list[np.ndarray]:
-        """Return the pictures that the model is shown; called in background threads.
+        """Return the images that the model is shown; called in background threads.
 
         Parameters
         ----------
@@ -154,45 +178,23 @@ class Mitigation:
         Returns
         -------
         list of numpy.ndarray, shape (any height, any width, 3)
-            As many as `n_views` says, of uint8.
+            `n_views` of them, uint8.
         """
         return [image]
 
     def applied(self, model: ClipModel) -> AbstractContextManager:
-        """Return a context within which the model computes differently, and after which it is exactly as before.
-
-        Parameters
-        ----------
-        model : ClipModel
-            The model; restored also after an exception.
-
-        Returns
-        -------
-        context manager
-            At strength zero it leaves the model alone: no hook, no changed parameter.
-        """
+        """Return a context in which the model computes differently, and is restored afterwards, also after an error."""
         return nullcontext()
 
     def check(self, model: ClipModel) -> None:
-        """Refuse a model to which this cannot be done.
-
-        Parameters
-        ----------
-        model : ClipModel
-            The model.
-
-        Raises
-        ------
-        InputError
-            The tower lacks what is to be changed; the message says what it has.
-        """
+        """Raise InputError for a model to which this cannot be done; the message says what its tower has."""
 
     def score(
         self, scorer: Scorer, model: ClipModel, views: Iterable[ImageSource], texts: Sequence[str]
     ) -> np.ndarray:
         """Compare views with texts while the mitigation is applied.
 
-        Override it where the computation depends on the answer; take `views` in portions then (`portions`), as
+        Override it where the computation depends on the similarities; take `views` in portions then (`portions`), as
         there may be too many for memory.
 
         Parameters
@@ -233,7 +235,7 @@ class Mitigation:
         return similarities[:, 0]
 
     def combine_vectors(self, vectors: np.ndarray) -> np.ndarray:
-        """Make one unit vector of those of the views; asked only where `has_vector`.
+        """Make one unit vector of those of the views; called only where `has_vector`.
 
         Parameters
         ----------
@@ -251,32 +253,34 @@ class Mitigation:
         return (mean / np.linalg.norm(mean, axis=-1, keepdims=True)).astype(np.float32)
 
 
+Kind = TypeVar("Kind", bound=Mitigation)
+
+MITIGATIONS: dict[str, type[Mitigation]] = {}
+"""Every registered mitigation by its label; import `crosseyed.mitigations.registry` to have them all."""
+
+
+def register(mitigation: type[Kind]) -> type[Kind]:
+    """Enter a class in `MITIGATIONS`, so that it is found by its label and tried in chapter 5."""
+    MITIGATIONS[mitigation.label] = mitigation
+    return mitigation
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ensemble(Mitigation):
-    """A mitigation with several views and the choice how to combine them.
+    """A mitigation with several views and the choice how to combine them."""
 
-    Parameters
-    ----------
-    aggregate : {"max", "mean", "logsumexp"}
-        See `AGGREGATES`.
-    temperature : float
-        Of ``"logsumexp"`` alone: its scale is the model's logit scale over the temperature, so that 1 sums
-        probabilities as the model gives them, less comes closer to the maximum, more to the mean. Positive.
+    aggregate: str = parameter("max", "how the similarities of views become one", choices=AGGREGATES)
+    temperature: float = parameter(
+        1.0,
+        "logit scale of the model over the scale of logsumexp: 1 sums the model's probabilities, less tends to the "
+        "maximum, more to the mean",
+        above=0,
+    )
 
-    Raises
-    ------
-    InputError
-        Another aggregate; a temperature that is not positive and finite.
-    """
-
-    aggregate: str = "max"
-    temperature: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Check the fields; a subclass with fields of its own calls this too."""
-        check_choice("aggregate", self.aggregate, AGGREGATES)
-        if not 0 < self.temperature < inf:
-            raise InputError(f"The temperature is positive and finite, not {self.temperature!r}.")
+    @classmethod
+    def combined(cls, **options: Any) -> list[Self]:
+        """Return one mitigation for each aggregate."""
+        return [cls(aggregate=aggregate, **options) for aggregate in AGGREGATES]
 
     @property
     def parameters(self) -> dict[str, object]:
@@ -288,8 +292,8 @@ class Ensemble(Mitigation):
 
     @property
     def has_vector(self) -> bool:
-        """Whether an image has one vector: with one view or with their mean, unless `score` is overridden."""
-        return type(self).score is Mitigation.score and (self.n_views == 1 or self.aggregate == "mean")
+        """Whether an image has one vector: with one view, or with the mean of several."""
+        return super().has_vector or (self._scores_plainly and self.aggregate == "mean")
 
     def combine(self, similarities: np.ndarray, logit_scale: float) -> np.ndarray:
         """Return those of the only view, or else apply the aggregate."""
@@ -299,44 +303,10 @@ class Ensemble(Mitigation):
 
 
 def portions(views: Iterable[ImageSource], size: int) -> Iterator[list[ImageSource]]:
-    """Take views a bounded number at a time, for a mitigation that encodes them more than once.
-
-    Parameters
-    ----------
-    views : iterable of ImageSource
-        As `Mitigation.score` gets them.
-    size : int
-        Views in a portion; positive.
-
-    Yields
-    ------
-    list of ImageSource
-        `size` views; the last portion may have fewer.
-    """
+    """Yield lists of `size` views, the last maybe shorter, for a mitigation that encodes them more than once."""
     remaining = iter(views)
     while portion := list(islice(remaining, size)):
         yield portion
-
-
-def check_range(name: str, value: float, low: float, high: float) -> None:
-    """Refuse a hyper-parameter out of its range.
-
-    Parameters
-    ----------
-    name : str
-        What the message calls it.
-    value : float
-        What was given.
-    low, high : float
-        The range, both ends included.
-
-    Raises
-    ------
-    InputError
-        The value is below, above, or not a number.
-    """
-    if not low <= value <= high:
-        raise InputError(f"{name} is from {low:g} to {high:g}, not {value!r}.")
 
 
 def _shown(value: object) -> str:

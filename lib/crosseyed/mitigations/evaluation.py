@@ -1,17 +1,13 @@
-"""Which cure helps, at what price, and how sure are we: compare mitigations and poolings on the same pictures.
+"""Compare mitigations and poolings on the same images: what helps, at what price, and with what certainty.
 
-The study has two steps, on pictures of different objects. On the *validation* split every candidate is asked, and
+The study has two steps, on images of different objects. On the *validation* split every candidate is scored, and
 of each family, such as cyclic shifts with any number of steps, the best setting is chosen. On the *test* split
-only the chosen ones are asked, and what they change is reported: paired with the plain model picture by picture, with
+only the chosen ones are scored, and what they change is reported: paired with the plain model image by image, with
 intervals that resample objects, and with p-values that are corrected for the number of candidates.
 
     data = make_split(cutouts, labels, seed=1)
     table = evaluate(model, candidates, data)
     chosen = choose(table)
-
-Candidates share what they can. Poolings that differ only after the tower share its run; settings of a mitigation that
-show the same views and combine them in different ways share these, so that three ways to combine nine views cost nine
-passes, not twenty-seven. The passes that are *counted* are those that a candidate would make alone.
 """
 
 from collections.abc import Sequence
@@ -27,12 +23,6 @@ from crosseyed.mitigations.pooling import PooledModel
 from crosseyed.mitigations.scoring import BASELINE, score_all
 from crosseyed.mitigations.tasks import Task
 from crosseyed.models.clip import ClipModel
-
-"""Name of the plain model among the candidates."""
-
-"""What can become of an object, in the order of `outcomes`."""
-
-"""Cells along each side of the grid. Views lie on grids of three, so that most objects stand between theirs."""
 
 _SIDES = ("", "_low", "_high")
 
@@ -50,51 +40,40 @@ def evaluate(
     candidates: Sequence[Mitigation | PooledModel | str],
     data: Sequence[Task],
     *,
-    confidence: float = 0.95,
-    resamples: int = 10_000,
-    seed: int = 0,
     progress: bool = True,
+    **sampling: float,
 ) -> pd.DataFrame:
-    """Compare mitigations and poolings with the plain model, on the same pictures.
+    """Compare mitigations and poolings with the plain model, on the same images.
 
     Parameters
     ----------
-    model : ClipModel
-        The model; left as it was.
-    candidates : sequence of Mitigation, PooledModel or str
-        Mitigations, re-pooled models (`crosseyed.mitigations.pooling.pool`), or names of poolings with their defaults.
-    data : sequence of Task
-        From `make_split`, or `whatsup_task`.
-    confidence, resamples, seed
-        As for `crosseyed.measure.bootstrap.accuracy`.
-    progress : bool
-        Show a progress bar of the candidates if the standard error is a terminal.
+    model, candidates, data, progress
+        As for `crosseyed.mitigations.scoring.score_all`.
+    **sampling
+        As for `compare`.
 
     Returns
     -------
     pandas.DataFrame
-        What `compare` returns for the answers of `score_all`.
+        What `compare` returns for the answers of `crosseyed.mitigations.scoring.score_all`.
 
     Raises
     ------
     InputError
-        A candidate is none, occurs twice, or cannot be done to this tower.
+        As for `crosseyed.mitigations.scoring.score_all`.
     """
-    answers = score_all(model, candidates, data, progress=progress)
-    return compare(answers, confidence=confidence, resamples=resamples, seed=seed)
+    return compare(score_all(model, candidates, data, progress=progress), **sampling)
 
 
-def compare(
-    answers: pd.DataFrame, *, confidence: float = 0.95, resamples: int = 10_000, seed: int = 0
-) -> pd.DataFrame:
-    """Measure what each candidate changes against the plain model, on the same pictures.
+def compare(answers: pd.DataFrame, **sampling: float) -> pd.DataFrame:
+    """Measure what each candidate changes against the plain model, on the same images.
 
     Parameters
     ----------
     answers : pandas.DataFrame
-        From `score_all`.
-    confidence, resamples, seed
-        As for `crosseyed.measure.bootstrap.accuracy`.
+        From `crosseyed.mitigations.scoring.score_all`.
+    **sampling
+        `confidence`, `resamples` and `seed` of `crosseyed.measure.bootstrap.accuracy`.
 
     Returns
     -------
@@ -105,19 +84,18 @@ def compare(
         - `center, off_center, gap`: accuracies in percent and their difference in percentage points, each with the
           ends of its interval in columns ending in ``_low`` and ``_high``;
         - `center_change, off_center_change, gap_change`: the same minus that of the plain model, in percentage
-          points, with intervals, paired by picture and resampled by object;
+          points, with intervals, paired by image and resampled by object;
         - `center_p, off_center_p, gap_p`: two-sided p-values of these changes
-        (`crosseyed.measure.permutation.sign_flip_test`),
-          corrected by Holm's method (*Scandinavian Journal of Statistics* 6, 1979) for the number of candidates that
-          the protocol compares; NaN for the plain model;
+          (`crosseyed.measure.permutation.sign_flip_test`), corrected by Holm's method (*Scandinavian Journal of
+          Statistics* 6, 1979) for the number of candidates that the protocol compares; NaN for the plain model;
         - `n_center, n_off_center, n_objects, unreadable, confidence`.
 
-        Columns about off-center and gap are NaN in a protocol without off-center pictures (the control).
+        Columns about off-center and gap are NaN in a protocol without off-center images (the control).
 
     Raises
     ------
     InputError
-        The answers lack the plain model, or a candidate was not asked about the same pictures.
+        The answers lack the plain model, or a candidate was scored on other images.
     """
     parts = []
     for protocol, rows in answers.groupby("protocol", sort=False):
@@ -125,8 +103,7 @@ def compare(
         about = paired.drop_duplicates("candidate")[
             ["protocol", "candidate", "family", "kind", "oracle", "passes"]
         ]
-        options = {"confidence": confidence, "resamples": resamples, "seed": seed}
-        measured = _levels(paired, options).merge(_changes(paired, options), on="candidate")
+        measured = _levels(paired, sampling).merge(_changes(paired, sampling), on="candidate")
         parts.append(about.merge(measured, on="candidate").reindex(columns=_COLUMNS))
     return pd.concat(parts, ignore_index=True)
 
@@ -141,7 +118,7 @@ def choose(table: pd.DataFrame, most_loss: float = 2.0, protocol: str = "grid") 
     Parameters
     ----------
     table : pandas.DataFrame
-        From `evaluate`, on validation pictures.
+        From `evaluate`, on validation images.
     most_loss : float
         Percentage points that the center may lose.
     protocol : str
@@ -171,15 +148,13 @@ def choose(table: pd.DataFrame, most_loss: float = 2.0, protocol: str = "grid") 
 
 
 def _with_change(rows: pd.DataFrame, protocol: str) -> pd.DataFrame:
-    """Add `change`: 100, 0 or −100 points against the plain model on the same picture."""
+    """Add `change`: 100, 0 or −100 points against the plain model on the same image."""
     plain = rows[rows["candidate"] == BASELINE].set_index("image")["correct"]
     if plain.empty:
         raise InputError(f"the answers to {protocol!r} lack those of the plain model, {BASELINE!r}")
     for name, part in rows.groupby("candidate", sort=False):
         if not part["image"].is_unique or set(part["image"]) != set(plain.index):
-            raise InputError(
-                f"{name!r} was not asked once about each picture of the plain model in {protocol!r}"
-            )
+            raise InputError(f"{name!r} was not scored once on each image of the plain model in {protocol!r}")
     correct, before = (
         values.to_numpy(dtype=float, na_value=np.nan)
         for values in (rows["correct"], rows["image"].map(plain))
@@ -187,33 +162,33 @@ def _with_change(rows: pd.DataFrame, protocol: str) -> pd.DataFrame:
     return rows.assign(change=100 * (correct - before))
 
 
-def _levels(paired: pd.DataFrame, options: dict[str, object]) -> pd.DataFrame:
+def _levels(paired: pd.DataFrame, sampling: dict[str, float]) -> pd.DataFrame:
     """Measure accuracies and gap of each candidate, with intervals."""
     if paired["center"].all():
-        level = bootstrap.accuracy(paired, "candidate", **options).rename(
+        level = bootstrap.accuracy(paired, "candidate", **sampling).rename(
             columns={"accuracy": "center", "low": "center_low", "high": "center_high", "n": "n_center"}
         )
         return level.assign(n_off_center=0)
-    level = bootstrap.center_bias(paired, "candidate", **options)
+    level = bootstrap.center_bias(paired, "candidate", **sampling)
     return level.drop(columns=level.filter(like="bias_index").columns).rename(
         columns=lambda name: name.replace("_accuracy", "")
     )
 
 
-def _changes(paired: pd.DataFrame, options: dict[str, object]) -> pd.DataFrame:
+def _changes(paired: pd.DataFrame, sampling: dict[str, float]) -> pd.DataFrame:
     """Measure the changes of each candidate, with intervals and corrected p-values."""
     if paired["center"].all():
-        changes = bootstrap.mean(paired, "change", "candidate", **options).rename(
+        changes = bootstrap.mean(paired, "change", "candidate", **sampling).rename(
             columns={"mean": "center_change", "low": "center_change_low", "high": "center_change_high"}
         )
         changes = changes[["candidate", "center_change", "center_change_low", "center_change_high"]]
     else:
-        changes = bootstrap.center_difference(paired, "change", "candidate", **options).rename(
+        changes = bootstrap.center_difference(paired, "change", "candidate", **sampling).rename(
             columns=lambda name: name.replace("_mean", "_change").replace("difference", "gap_change")
         )
         changes = changes.drop(columns="confidence")
     for quantity, contrast in _contrasts(paired).items():
-        changes[f"{quantity}_p"] = changes["candidate"].map(_corrected(contrast, options))
+        changes[f"{quantity}_p"] = changes["candidate"].map(_corrected(contrast, sampling))
     return changes
 
 
@@ -229,9 +204,9 @@ def _contrasts(paired: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return contrasts
 
 
-def _corrected(contrast: pd.DataFrame, options: dict[str, object]) -> pd.Series:
+def _corrected(contrast: pd.DataFrame, sampling: dict[str, float]) -> pd.Series:
     """Test each candidate's mean change against zero; by candidate, corrected for their number."""
-    flips = {"resamples": options["resamples"], "seed": options["seed"]}
+    flips = {name: value for name, value in sampling.items() if name != "confidence"}
     tested = permutation.sign_flip_test(contrast, "change", "candidate", **flips)
     p_values = tested.set_index("candidate")["p_value"].drop(BASELINE).dropna()
     if len(p_values):

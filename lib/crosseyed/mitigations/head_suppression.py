@@ -13,13 +13,16 @@ from crosseyed.data.images import ImageSource
 from crosseyed.errors import InputError, suggest
 from crosseyed.internals.decompose import centered, decompose, head_effects
 from crosseyed.measure import bootstrap
-from crosseyed.mitigations.base import Mitigation, check_range
+from crosseyed.mitigations.base import Mitigation, register
+from crosseyed.mitigations.parameters import parameter
 from crosseyed.mitigations.redirection import Scope, attention_steps, redirected
 from crosseyed.mitigations.redistribution import check_heads
 from crosseyed.models.clip import ClipModel
 from crosseyed.models.towers.registry import adapter_of
+from crosseyed.settings import settings
 
 
+@register
 @dataclass(frozen=True)
 class HeadSuppression(Mitigation):
     """Turn down heads, such as those that do less for an object off-center.
@@ -30,28 +33,18 @@ class HeadSuppression(Mitigation):
 
     After the idea of Locate-Then-Correct (Yeo et al. 2025, arXiv 2505.17425), which finds spurious heads and replaces
     what they contribute directly to the embedding by its mean over images; here heads are scaled where they write,
-    and later layers react. Neutral at strength 0 and without heads.
+    and later layers react. Nothing is done without heads.
 
-    Parameters
-    ----------
-    heads : sequence of tuple of int
-        Layer (the depth that its attention leads to; see the module's docstring) and head, from 0, of each: from
-        `center_biased_heads`.
-    strength : float
-        From 0 to 1, which silences the heads.
-
-    Raises
-    ------
-    InputError
-        `heads` is something else; the strength is out of its range.
+    `heads` are layer (the depth that its attention leads to) and head, from 0, of each: from `center_biased_heads`.
     """
 
     label: ClassVar[str] = "head suppression"
     heads: tuple[tuple[int, int], ...]
-    strength: float = 1.0
+    strength: float = parameter(1.0, "part of the heads that is taken away", low=0, high=1)
 
     def __post_init__(self) -> None:
-        """Check the fields."""
+        """Raise InputError if heads are something else, or the strength is out of range."""
+        super().__post_init__()
         try:
             heads = tuple((int(layer), int(head)) for layer, head in self.heads)
         except (TypeError, ValueError) as error:
@@ -59,20 +52,24 @@ class HeadSuppression(Mitigation):
                 f"heads is a list of (layer, head), such as [(12, 3)], not {self.heads!r}."
             ) from error
         object.__setattr__(self, "heads", heads)
-        check_range("The strength of head suppression", self.strength, 0, 1)
+
+    @classmethod
+    def candidates(cls, heads: Sequence[tuple[int, int]]) -> Iterable[Mitigation]:
+        """Return two strengths, if there are heads."""
+        return [cls(tuple(heads), strength) for strength in (0.5, 1.0)] if heads else []
 
     @property
-    def only_views(self) -> bool:
+    def neutral(self) -> bool:
         """Whether the strength is 0 or there are no heads."""
         return self.strength == 0 or not self.heads
 
     def check(self, model: ClipModel) -> None:
-        """Refuse a tower that lacks one of the heads."""
+        """Raise InputError for a tower that lacks one of the heads."""
         check_heads(model, attention_steps(model), self.heads)
 
     def applied(self, model: ClipModel) -> AbstractContextManager:
         """Scale the heads; nothing if neutral."""
-        if self.only_views:
+        if self.neutral:
             return nullcontext()
         self.check(model)
         by_layer: dict[int, list[int]] = {}
@@ -93,15 +90,14 @@ def center_biased_heads(
     labels: Sequence[str],
     *,
     n_heads: int = 3,
-    confidence: float = 0.95,
+    confidence: float | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> tuple[tuple[int, int], ...]:
     """Find the heads whose direct effect on the object's name drops most from the center to off-center.
 
-    The measure of chapter 2: `crosseyed.internals.decompose.head_effects` along the centered embeddings of the captions
-    "a photo of a ...", compared by `crosseyed.measure.bootstrap.center_difference`. Use other scenes than those
-    on which the
+    The measure of chapter 2: `crosseyed.internals.decompose.head_effects` along the centered embeddings of the
+    captions, compared by `crosseyed.measure.bootstrap.center_difference`. Use other scenes than those on which the
     suppression of these heads is then tested.
 
     Parameters
@@ -116,8 +112,8 @@ def center_biased_heads(
         What the model chooses among; at least two.
     n_heads : int
         At most so many heads; at least 1.
-    confidence : float
-        A head counts only if the interval of its drop, at this confidence, lies above 0.
+    confidence : float, optional
+        A head counts only if the interval of its drop, at this confidence, lies above 0; by default the setting.
     seed : int
         Of the bootstrap.
     progress : bool
@@ -133,8 +129,7 @@ def center_biased_heads(
     UnsupportedTower
         The tower is of a family that tracing does not know.
     InputError
-        There is not one row per image; there is no column `object`, or an object is not among the labels;
-        `n_heads` is below 1; or as `crosseyed.measure.bootstrap.center_difference`.
+        There is not one row per image, no column `object`, or an object that is not among the labels.
 
     Warns
     -----
@@ -151,7 +146,7 @@ def center_biased_heads(
         raise InputError(
             f"The object {unknown!r} is not among the {len(labels)} labels{suggest(unknown, labels)}"
         )
-    directions = centered(model.encode_texts([f"a photo of a {label}" for label in labels]))[truth]
+    directions = centered(model.encode_texts([settings.caption(label) for label in labels]))[truth]
     effects, n_images = [], 0
     for part in decompose(model, images, progress=progress):
         n_images = part.images.stop
@@ -167,7 +162,7 @@ def center_biased_heads(
         pd.concat(effects, ignore_index=True).join(places, on="image"),
         "effect",
         ["layer", "head"],
-        confidence=confidence,
+        confidence=settings.confidence if confidence is None else confidence,
         resamples=1000,
         seed=seed,
     )

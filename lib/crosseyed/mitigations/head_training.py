@@ -18,25 +18,15 @@ from crosseyed.data.photographer import Dose, snapshot
 from crosseyed.data.scenes import Scene
 from crosseyed.errors import InputError, suggest
 from crosseyed.internals.trace import stream
-from crosseyed.mitigations.heads import (
-    Head,
-    HeadedModel,
-    batch_of,
-    depth_of,
-    embed_texts,
-    own_attention,
-    supported_heads,
-    tokens_of,
-    untrained,
-)
+from crosseyed.mitigations.heads import Head, HeadedModel, depth_of, embed_texts, supported_heads, untrained
 from crosseyed.mitigations.pooling import supported
+from crosseyed.mitigations.pooling_methods import Batch
 from crosseyed.models.clip import ClipModel
+from crosseyed.settings import settings
 
 LEARNING_RATES = (3e-4, 1e-3, 3e-3)
 
 _WEIGHT_DECAY = 0.05
-
-_TEMPLATE = "a photo of a {}"
 
 _AT_ONCE = 256
 
@@ -106,7 +96,7 @@ def train_heads(
     learn = _freeze(model, cutouts, scenes_per_object, depth, [seed, 0], progress)
     check = _freeze(model, validation, math.ceil(scenes_per_object / 2), depth, [seed, 1], progress)
     captions = embed_texts(model, learn.captions)
-    texts = embed_texts(model, [_TEMPLATE.format(label) for label in labels])
+    texts = embed_texts(model, [settings.caption(label) for label in labels])
     truth = torch.from_numpy(pd.Index(labels).get_indexer(check.objects)).to(model.device)
     trained = {}
     bar = tqdm(total=len(names) * len(learning_rates), unit="training", disable=None if progress else True)
@@ -163,8 +153,8 @@ def _freeze(
 
     @torch.no_grad()
     def run(pixels: Tensor, _: int) -> tuple[Tensor, Tensor | None]:
-        batch = batch_of(model, pixels)
-        return tokens_of(batch, layer).half(), own_attention(batch) if reads_attention else None
+        batch = Batch.of(model, pixels)
+        return batch.tokens_at(layer).half(), batch.attention if reads_attention else None
 
     parts = stream(model, [scene.render for scene, _ in shots], run, progress=progress)
     tokens, attention = zip(*parts, strict=True)

@@ -27,7 +27,6 @@ embedded by the model's own text tower. Learning rate and number of epochs are c
 that a head is not rewarded for learning the training objects by heart.
 """
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -39,9 +38,8 @@ from torch.nn import functional as F  # noqa: N812
 
 from crosseyed.data.images import ImageSource
 from crosseyed.errors import InputError, suggest
-from crosseyed.internals.trace import hooked, stream
-from crosseyed.mitigations.pooling import supported
-from crosseyed.mitigations.pooling_methods import POOLINGS, Batch
+from crosseyed.mitigations.pooling import gathered, supported
+from crosseyed.mitigations.pooling_methods import POOLINGS, Batch, most_attended
 from crosseyed.models.clip import ClipModel
 from crosseyed.models.scorer import Encoder, Scorer, ScorerWrapper
 from crosseyed.models.towers.registry import adapter_of
@@ -49,8 +47,6 @@ from crosseyed.models.towers.registry import adapter_of
 N_HEADS = 4
 
 """Heads of the attention head; the widths of all towers are multiples of it."""
-
-"""Among which the validation objects choose."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,13 +151,12 @@ def untrained(model: ClipModel, name: str, *, fraction: float | None = None, lay
         raise InputError(f"No head {name!r} can be put on {model.name}{near} Choose from {', '.join(able)}.")
     default = POOLINGS["masked max"].parameters["fraction"]
     chosen = default.default if fraction is None else fraction
-    if chosen not in default.valid:
-        raise InputError(f"fraction is {chosen!r}; expected a number in {default.valid} ({default.meaning}).")
+    default.check("fraction", chosen, f"the head {name!r}")
     adapter = adapter_of(model)
     depth = depth_of(model, layer)
     with torch.no_grad():
         gray = np.full((*model.image_size, 3), 127, np.uint8)
-        width = tokens_of(batch_of(model, model.to_input([gray])), depth).shape[-1]
+        width = Batch.of(model, model.to_input([gray])).tokens_at(depth).shape[-1]
     head = Head(adapter.embed, HEADS[name](width, chosen), model.tower.embed_dim, depth).to(model.device)
     return HeadedModel(model, head, pd.DataFrame())
 
@@ -204,14 +199,10 @@ def encode_together(
 
     @torch.no_grad()
     def run(pixels: Tensor, _: int) -> list[np.ndarray]:
-        batch = batch_of(clip_model, pixels)
+        batch = Batch.of(clip_model, pixels)
         return [model.head(*_taken(batch, model.head)).cpu().numpy() for model in models]
 
-    results = [[np.empty((0, clip_model.tower.embed_dim), np.float32)] for _ in models]
-    for rows in stream(clip_model, images, run, progress=progress):
-        for parts, part in zip(results, rows, strict=True):
-            parts.append(part)
-    return [np.concatenate(parts) for parts in results]
+    return gathered(clip_model, images, run, [clip_model.tower.embed_dim] * len(models), progress)
 
 
 def itsm(model: HeadedModel, pixels: Tensor, texts: Sequence[str]) -> np.ndarray:
@@ -240,7 +231,7 @@ def itsm(model: HeadedModel, pixels: Tensor, texts: Sequence[str]) -> np.ndarray
     """
     text = _one_each(model, pixels, texts)
     with torch.no_grad():
-        tokens = tokens_of(batch_of(model.clip_model, pixels), model.head.layer)
+        tokens = Batch.of(model.clip_model, pixels).tokens_at(model.head.layer)
         cosines = torch.einsum("bte,be->bt", model.head.project(tokens), text)
     return _spread(model, cosines, pixels)
 
@@ -270,7 +261,7 @@ def itsm_after_pooling(model: HeadedModel, pixels: Tensor, texts: Sequence[str])
     """
     text, head = _one_each(model, pixels, texts), model.head
     with torch.no_grad():
-        tokens, attention = _taken(batch_of(model.clip_model, pixels), head)
+        tokens, attention = _taken(Batch.of(model.clip_model, pixels), head)
         fixed = head.pooling.weights(tokens, attention)
     with torch.enable_grad():
         tokens = tokens.clone().requires_grad_()
@@ -374,11 +365,8 @@ class MaskedMaxHead(HeadPooling):
         return self._masked(tokens, attention).amax(1)
 
     def _masked(self, tokens: Tensor, attention: Tensor) -> Tensor:
-        n_kept = max(
-            1, math.ceil(self.fraction * tokens.shape[1] - 1e-9)
-        )  # as crosseyed.mitigations.pooling counts them
         kept = torch.zeros_like(attention, dtype=torch.bool)
-        kept = kept.scatter(1, attention.topk(n_kept, dim=1).indices, True)
+        kept = kept.scatter(1, most_attended(attention, self.fraction), True)
         return tokens.masked_fill(~kept[..., None], -torch.inf)
 
 
@@ -428,28 +416,9 @@ HEADS: dict[str, type[HeadPooling]] = {
 """The heads by name."""
 
 
-def batch_of(model: ClipModel, pixels: Tensor) -> Batch:
-    """Run the tower once and return what poolings read of it."""
-    adapter = adapter_of(model)
-    with hooked(adapter.modules(())) as calls:
-        embedding = model.clip.encode_image(pixels)
-    return Batch(adapter, calls, embedding)
-
-
-def tokens_of(batch: Batch, layer: int) -> Tensor:
-    """Return the v_t that are made of the spatial tokens of a depth, (batch, T, pooled_width)."""
-    tokens = batch.adapter.tokens(batch.calls, layer)[:, batch.adapter.prefix :]
-    return batch.adapter.candidates(tokens.float())
-
-
-def own_attention(batch: Batch) -> Tensor:
-    """Return the attention of the tower's own pooling to the spatial tokens, mean of heads, (batch, T)."""
-    return batch.logits.softmax(-1).mean((1, 2))[:, batch.adapter.prefix :]
-
-
 def _taken(batch: Batch, head: Head) -> tuple[Tensor, Tensor | None]:
     """Return what the head takes: tokens (batch, T, pooled_width) and, if it reads it, attention (batch, T)."""
-    return tokens_of(batch, head.layer), own_attention(batch) if head.pooling.reads_attention else None
+    return batch.tokens_at(head.layer), batch.attention if head.pooling.reads_attention else None
 
 
 def embed_texts(model: ClipModel, texts: Sequence[str]) -> Tensor:

@@ -1,13 +1,12 @@
 """Marks that are drawn into images around an object."""
 
 from collections.abc import Callable
-from math import inf
 
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFilter
 
 from crosseyed.errors import InputError, suggest
-from crosseyed.mitigations.base import Location, check_range
+from crosseyed.mitigations.base import Location
 
 MARGIN = 0.1
 
@@ -101,9 +100,8 @@ def arrow(
     Parameters, result and errors are those of `circle`; `width` is that of the shaft, the head is four times as
     wide.
     """
-    _check(location, strength, margin)
-    check_range("The line width of a prompt", width, 0, 1)
-    target, line = _rgb(color), width * min(image.shape[:2])
+    _check(location)
+    target, line = rgb(color), width * min(image.shape[:2])
     if line == 0:
         return image
     x, y, reach = _region(image, location, margin)
@@ -152,7 +150,7 @@ def blur_outside(
     Shtedritski et al. 2023, arXiv 2304.06712; Yang et al., "Fine-Grained Visual Prompting", NeurIPS 2023,
     arXiv 2306.04356.
     """
-    _check(location, strength, margin)
+    _check(location)
     if strength == 0:
         return image
     radius = strength * STRONGEST_BLUR * min(image.shape[:2])
@@ -167,7 +165,7 @@ def gray_outside(
 
     Parameters, result and errors are those of `blur_outside`; `strength` is the part of the color that is taken.
     """
-    _check(location, strength, margin)
+    _check(location)
     gray = np.asarray(Image.fromarray(image).convert("L"))[..., None]
     return _mix(image, gray, strength * _outside(image, location, margin))
 
@@ -179,7 +177,7 @@ def dim_outside(
 
     Parameters, result and errors are those of `blur_outside`; `strength` is the part of the light that is taken.
     """
-    _check(location, strength, margin)
+    _check(location)
     return _mix(image, np.zeros(3, dtype=np.float32), strength * _outside(image, location, margin))
 
 
@@ -214,7 +212,7 @@ def crop(
     InputError
         The location is outside the image, or a number out of range.
     """
-    _check(location, strength, margin)
+    _check(location)
     if strength == 0:
         return image
     x, y, reach = _region(image, location, margin)
@@ -248,9 +246,8 @@ def _outline(
     width: float,
 ) -> np.ndarray:
     """Mix a color into the outline of one of Pillow's shapes, outward from the border of the region."""
-    _check(location, strength, margin)
-    check_range("The line width of a prompt", width, 0, 1)
-    target, line = _rgb(color), width * min(image.shape[:2])
+    _check(location)
+    target, line = rgb(color), width * min(image.shape[:2])
     if line == 0:
         return image
     region = _region(image, location, margin)
@@ -329,20 +326,16 @@ def _window(length: int, extent: float, middle: float) -> slice:
     return slice(start, start + pixels)
 
 
-def _check(location: Location, strength: float, margin: float) -> None:
+def _check(location: Location) -> None:
     if not (0 <= location.x <= 1 and 0 <= location.y <= 1):
         raise InputError(
             f"The location ({location.x}, {location.y}) lies outside the image; give x and y as fractions of its "
             f"width and height, from 0 to 1."
         )
-    check_range("The strength of a prompt", strength, 0, 1)
-    if not 0 <= margin < inf:
-        raise InputError(
-            f"The margin of a prompt is {margin}; it must be 0 or more, as a fraction of the object's size."
-        )
 
 
-def _rgb(color: str) -> np.ndarray:
+def rgb(color: str) -> np.ndarray:
+    """Return red, green and blue of a color that Pillow knows; raise InputError for another."""
     try:
         return np.array(ImageColor.getrgb(color)[:3], dtype=np.float32)
     except ValueError:

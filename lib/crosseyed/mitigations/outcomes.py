@@ -13,70 +13,66 @@ OUTCOMES = (
     "in the object's tokens, yet lost",
     "not found in the tokens",
 )
+"""What can become of an object, in the order of `outcomes`."""
 
 
 def outcomes(
     answers: pd.DataFrame,
     candidate: str,
     found: pd.DataFrame,
-    *,
     protocol: str = "grid",
-    confidence: float = 0.95,
-    resamples: int = 10_000,
-    seed: int = 0,
+    **sampling: float,
 ) -> pd.DataFrame:
-    """Say what became of each object: recognised, repaired, or lost, and whether it was there at all.
+    """Say what became of each object: recognised, repaired, or lost, and whether its tokens still tell it.
 
     An object that a candidate does not recognise can be lost for two reasons. If a probe finds it in the tokens under
     it (`crosseyed.internals.probes.probe_layers`), it was lost on the way from there to the embedding, so another
-    way might
-    keep it; if not, the tokens say nothing that this probe could read, and no pooling helps. The probe was told where
-    the object is and chooses among fewer names, so what it finds is a ceiling, and not a mitigation.
+    way might keep it; if not, this probe could read nothing from the tokens, and no pooling helps. The probe was told
+    where the object is and chooses among fewer names, so what it finds is a ceiling, and not a mitigation.
 
     Parameters
     ----------
     answers : pandas.DataFrame
-        From `score_all`.
+        From `crosseyed.mitigations.scoring.score_all`.
     candidate : str
         The candidate in question.
     found : pandas.DataFrame
-        With `image` and `correct`, whether the probe found the object: of every picture of the protocol, and maybe of
-        others.
+        With `image` and `correct`, whether the probe found the object, for every image of the protocol at least.
     protocol : str
         The protocol in question.
-    confidence, resamples, seed
-        As for `crosseyed.measure.bootstrap.accuracy`.
+    **sampling
+        `confidence`, `resamples` and `seed` of `crosseyed.measure.bootstrap.accuracy`.
 
     Returns
     -------
     pandas.DataFrame
-        For the center (`center` is True) and then off-center one row for each of `OUTCOMES`: `center`, `outcome`, `share` of
-
-        the pictures in percent with `low` and `high`, `n` pictures and `confidence`. The shares of a place add up to
-        100. Pictures that cannot be read are left out.
+        For the center (`center` is True) and then off-center one row for each of `OUTCOMES`: `center`, `outcome`,
+        `share` of the images in percent with `low` and `high`, `n` images and `confidence`. The shares of a place add
+        up to 100. Images that cannot be read are left out.
 
     Raises
     ------
     InputError
-        The candidate was not asked, or a picture is missing in `found`.
+        There are no answers of the candidate, or an image is missing in `found`.
     """
-    asked = answers[answers["protocol"] == protocol]
-    if candidate == BASELINE or candidate not in set(asked["candidate"]):
-        near = suggest(candidate, asked["candidate"].unique()) or "."
-        raise InputError(f"The candidate {candidate!r} was not asked under the protocol {protocol!r}{near}")
-    before, after = (asked[asked["candidate"] == name].set_index("image") for name in (BASELINE, candidate))
+    scored = answers[answers["protocol"] == protocol]
+    if candidate == BASELINE or candidate not in set(scored["candidate"]):
+        near = suggest(candidate, scored["candidate"].unique()) or "."
+        raise InputError(f"The candidate {candidate!r} was not scored under the protocol {protocol!r}{near}")
+    before, after = (scored[scored["candidate"] == name].set_index("image") for name in (BASELINE, candidate))
     probed = found.set_index("image")["correct"].reindex(after.index)
     readable = before["correct"].notna() & after["correct"].notna()
     if probed[readable].isna().any():
-        raise InputError(f"found lacks {probed[readable].isna().sum()} of the pictures of {protocol!r}")
+        raise InputError(f"found lacks {probed[readable].isna().sum()} of the images of {protocol!r}")
     after = after[readable]
     was, is_, there = (
         column[readable].astype(bool) for column in (before["correct"], after["correct"], probed)
     )
     parts = [was & is_, ~was & is_, was & ~is_, ~was & ~is_ & there, ~was & ~is_ & ~there]
-    options = {"confidence": confidence, "resamples": resamples, "seed": seed}
     shares = [
-        bootstrap.mean(after.assign(share=100.0 * part), "share", "center", **options).assign(outcome=outcome)
+        bootstrap.mean(after.assign(share=100.0 * part), "share", "center", **sampling).assign(
+            outcome=outcome
+        )
         for outcome, part in zip(OUTCOMES, parts, strict=True)
     ]
     table = pd.concat(shares).rename(columns={"mean": "share"})

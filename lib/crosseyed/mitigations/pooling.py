@@ -30,9 +30,8 @@ the MLP stay. Two kinds:
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
 
 import numpy as np
 import torch
@@ -41,14 +40,12 @@ from torch.nn import functional as F  # noqa: N812
 
 from crosseyed.data.images import ImageSource
 from crosseyed.errors import InputError, suggest
-from crosseyed.internals.trace import hooked, stream
-from crosseyed.mitigations.pooling_methods import NEEDS, POOLINGS, Batch, Parameter, PoolingMethod
+from crosseyed.internals.trace import stream
+from crosseyed.mitigations.pooling_methods import NEEDS, POOLINGS, Batch, PoolingMethod
 from crosseyed.models.clip import ClipModel
 from crosseyed.models.scorer import Encoder, Scorer, ScorerWrapper
 from crosseyed.models.towers.base import TowerAdapter
 from crosseyed.models.towers.registry import adapter_of
-
-"""What a method may need besides spatial tokens, and whether a tower has it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,13 +195,24 @@ def pool(model: ClipModel, name: str, **parameters: float) -> PooledModel:
         raise InputError(f"The pooling {name!r} has no parameter {given!r}{near} Its parameters: {known}.")
     values = {key: parameter.default for key, parameter in method.parameters.items()} | parameters
     for key, value in values.items():
-        _check_value(name, key, value, method.parameters[key])
+        method.parameters[key].check(key, value, f"the pooling {name!r}")
     if values.get("k", 0) > math.prod(adapter.grid):
         raise InputError(
             f"k={values['k']} of the pooling {name!r} exceeds the number of spatial tokens of {model.name}, "
             f"{math.prod(adapter.grid)}."
         )
     return PooledModel(model, method, values)
+
+
+def candidates(model: ClipModel) -> list[PooledModel]:
+    """Return the settings of every supported pooling, but the tower's own, that chapter 4 tries."""
+    return [
+        pool(model, name, **setting)
+        for name in supported(model)
+        if name != native(model)
+        for setting in POOLINGS[name].settings("grid")
+        if setting.get("k", 0) <= math.prod(adapter_of(model).grid)
+    ]
 
 
 def pool_together(
@@ -257,26 +265,31 @@ def pool_together(
     ]
 
 
-"""The pooling methods by name."""
-
-
 def _run(
     models: Sequence[PooledModel], images: Iterable[ImageSource], captions: np.ndarray | None, progress: bool
 ) -> list[np.ndarray]:
     """Return for each model its unit vectors (n_images, embed_dim), or its cosines (n_images, n_texts)."""
     clip_model = models[0].clip_model
-    adapter = adapter_of(clip_model)
     texts = None if captions is None else torch.from_numpy(captions).to(clip_model.device)
 
     @torch.inference_mode()
     def run(pixels: Tensor, _: int) -> list[np.ndarray]:
-        with hooked(adapter.modules(())) as calls:
-            embedding = clip_model.clip.encode_image(pixels)
-        batch = Batch(adapter, calls, embedding)
+        batch = Batch.of(clip_model, pixels)
         return [_pooled(model, batch, texts).cpu().numpy() for model in models]
 
-    results = [[np.empty((0, _width(model, captions)), np.float32)] for model in models]
-    for batch in stream(clip_model, images, run, progress=progress):
+    return gathered(clip_model, images, run, [_width(model, captions) for model in models], progress)
+
+
+def gathered(
+    model: ClipModel,
+    images: Iterable[ImageSource],
+    run: Callable[[Tensor, int], list[np.ndarray]],
+    widths: Sequence[int],
+    progress: bool,
+) -> list[np.ndarray]:
+    """Return several outputs (n_images, width) of one run over batches of images, each in one array."""
+    results = [[np.empty((0, width), np.float32)] for width in widths]
+    for batch in stream(model, images, run, progress=progress):
         for parts, part in zip(results, batch, strict=True):
             parts.append(part)
     return [np.concatenate(parts) for parts in results]
@@ -297,16 +310,3 @@ def _width(model: PooledModel, captions: np.ndarray | None) -> int:
 
 def _missing(method: PoolingMethod, adapter: TowerAdapter) -> list[str]:
     return [need for need in method.needs if not NEEDS[need](adapter)]
-
-
-def _check_value(pooling: str, key: str, value: float, parameter: Parameter) -> None:
-    whole = isinstance(parameter.default, int)
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, Integral if whole else Real)
-        or value not in parameter.valid
-    ):
-        kind = "a whole number" if whole else "a number"
-        raise InputError(
-            f"{key} of the pooling {pooling!r} is {kind} in {parameter.valid}, not {value!r} ({parameter.meaning})."
-        )

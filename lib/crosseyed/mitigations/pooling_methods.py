@@ -4,13 +4,17 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from typing import Literal, Self
 
-import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from crosseyed.internals.trace import hooked
+from crosseyed.mitigations.parameters import Parameter
+from crosseyed.models.clip import ClipModel
 from crosseyed.models.towers.base import AttentionWeights, Calls, TowerAdapter
+from crosseyed.models.towers.registry import adapter_of
 
 NEEDS: dict[str, Callable[[TowerAdapter], bool]] = {
     "a class token": lambda adapter: adapter.class_token is not None,
@@ -21,27 +25,8 @@ NEEDS: dict[str, Callable[[TowerAdapter], bool]] = {
 
 
 @dataclass(frozen=True)
-class Parameter:
-    """A hyper-parameter of a pooling method.
-
-    Attributes
-    ----------
-    default : float or int
-        Its value where none is given; an int if it must be whole.
-    valid : pandas.Interval
-        Its range.
-    meaning : str
-        What it is.
-    """
-
-    default: float
-    valid: pd.Interval
-    meaning: str
-
-
-@dataclass(frozen=True)
 class PoolingMethod:
-    """A step from tokens to one vector; the module's docstring explains the formulas' symbols.
+    """A step from tokens to one vector; the docstring of `crosseyed.mitigations.pooling` explains the symbols.
 
     Attributes
     ----------
@@ -57,7 +42,7 @@ class PoolingMethod:
         From a batch that went through the tower, and the parameters, to embeddings (batch, embed_dim), not
         normalised; of a method that needs the caption, from batch and captions to cosines (batch, n_texts).
     parameters : mapping of str to Parameter
-        Its hyper-parameters.
+        Its hyper-parameters, with the values that chapters 4 and 5 try.
     by_caption : bool
         Whether the vector depends on the caption, so that an image has none of its own.
     """
@@ -69,6 +54,11 @@ class PoolingMethod:
     step: Callable[..., Tensor] = field(repr=False)
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     by_caption: bool = False
+
+    def settings(self, grid: Literal["grid", "coarse"]) -> list[dict[str, float]]:
+        """Return the settings of a grid of its parameter; of a method without parameters, the only one."""
+        tried = [{key: value} for key, each in self.parameters.items() for value in getattr(each, grid)]
+        return tried or [{}]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +78,19 @@ class Batch:
     adapter: TowerAdapter
     calls: Calls
     embedding: Tensor
+
+    @classmethod
+    def of(cls, model: ClipModel, pixels: Tensor) -> Self:
+        """Run the tower once."""
+        adapter = adapter_of(model)
+        with hooked(adapter.modules(())) as calls:
+            embedding = model.clip.encode_image(pixels)
+        return cls(adapter, calls, embedding)
+
+    def tokens_at(self, layer: int) -> Tensor:
+        """Return the v_t that are made of the spatial tokens of a depth, (batch, T, pooled_width)."""
+        tokens = self.adapter.tokens(self.calls, layer)[:, self.adapter.prefix :]
+        return self.adapter.candidates(tokens.float())
 
     @cached_property
     def tokens(self) -> Tensor:
@@ -126,6 +129,11 @@ class Batch:
         """Logits of the attention that forms the pooled vector, (batch, heads, reading, tokens)."""
         weights, reading, read = self.forming
         return weights.logits(reading, read)
+
+    @cached_property
+    def attention(self) -> Tensor:
+        """Attention of the tower's own pooling to the spatial tokens, mean of heads, (batch, T)."""
+        return self.logits.softmax(-1).mean((1, 2))[:, self.adapter.prefix :]
 
     @property
     def pooled(self) -> slice:
@@ -216,11 +224,14 @@ def _self_attention(batch: Batch, part: str) -> Tensor:
     return batch.finish(batch.weights.write(rows, batch.read), spatial)
 
 
-def _masked_max(batch: Batch, fraction: float) -> Tensor:
-    attention = batch.logits.softmax(-1).mean((1, 2))[:, batch.adapter.prefix :]
+def most_attended(attention: Tensor, fraction: float) -> Tensor:
+    """Return the indices (batch, n_kept) of the fraction of tokens with the most attention (batch, T)."""
     n_kept = math.ceil(fraction * attention.shape[1] - 1e-9)  # 0.1 of 30 tokens are 3, whatever rounding says
-    kept = attention.topk(max(n_kept, 1), dim=1).indices
-    vectors = torch.take_along_dim(batch.spatial, kept[..., None], 1)
+    return attention.topk(max(n_kept, 1), dim=1).indices
+
+
+def _masked_max(batch: Batch, fraction: float) -> Tensor:
+    vectors = torch.take_along_dim(batch.spatial, most_attended(batch.attention, fraction)[..., None], 1)
     return batch.adapter.embed(vectors.amax(1))
 
 
@@ -232,8 +243,6 @@ def _by_caption(batch: Batch, captions: Tensor, temperature: float) -> Tensor:
 
 
 _COLDEST, _HOTTEST = 1e-6, 1e6  # as good as their limits, and far from overflow in single precision
-
-_TEMPERATURES = pd.Interval(_COLDEST, _HOTTEST, closed="both")
 
 _METHODS = (
     PoolingMethod(
@@ -272,7 +281,16 @@ _METHODS = (
         "counted from the least, because tokens have either sign",
         (),
         _of_tokens(_generalised_mean),
-        {"p": Parameter(3.0, pd.Interval(1, 1e6, closed="both"), "1 averages, large p tends to the maximum")},
+        {
+            "p": Parameter(
+                default=3.0,
+                meaning="1 averages, large p tends to the maximum",
+                low=1,
+                high=1e6,
+                grid=(2, 3, 5, 10),
+                coarse=(3.0, 10.0),
+            )
+        },
     ),
     PoolingMethod(
         "log-sum-exp",
@@ -280,7 +298,16 @@ _METHODS = (
         "Pinheiro and Collobert, CVPR 2015, arXiv 1411.6228, with r = 1/τ",
         (),
         _of_tokens(_log_sum_exp),
-        {"temperature": Parameter(1.0, _TEMPERATURES, "τ: low tends to the maximum, high to the average")},
+        {
+            "temperature": Parameter(
+                default=1.0,
+                meaning="τ: low tends to the maximum, high to the average",
+                low=_COLDEST,
+                high=_HOTTEST,
+                grid=(0.1, 0.3, 1.0, 3.0),
+                coarse=(0.3, 1.0),
+            )
+        },
     ),
     PoolingMethod(
         "top-k",
@@ -290,9 +317,12 @@ _METHODS = (
         _of_tokens(_top_k),
         {
             "k": Parameter(
-                4,
-                pd.Interval(1, math.inf, closed="left"),
-                "number of values: 1 is the maximum, all spatial tokens the average",
+                default=4,
+                whole=True,
+                meaning="number of values: 1 is the maximum, all spatial tokens the average",
+                low=1,
+                grid=(2, 4, 8, 16, 32),
+                coarse=(4, 16),
             )
         },
     ),
@@ -311,7 +341,12 @@ _METHODS = (
         _of_rows(_softmax),
         {
             "temperature": Parameter(
-                0.5, pd.Interval(_COLDEST, 1, closed="both"), "τ: 1 leaves the attention as it is"
+                default=0.5,
+                meaning="τ: 1 leaves the attention as it is",
+                low=_COLDEST,
+                high=1,
+                grid=(0.25, 0.5, 0.75),
+                coarse=(0.25, 0.5),
             )
         },
     ),
@@ -323,7 +358,12 @@ _METHODS = (
         _of_rows(_softmax),
         {
             "temperature": Parameter(
-                2.0, pd.Interval(1, _HOTTEST, closed="both"), "τ: 1 leaves the attention as it is"
+                default=2.0,
+                meaning="τ: 1 leaves the attention as it is",
+                low=1,
+                high=_HOTTEST,
+                grid=(1.5, 2.0, 4.0, 8.0),
+                coarse=(2.0, 4.0),
             )
         },
     ),
@@ -364,7 +404,12 @@ _METHODS = (
         _by_caption,
         {
             "temperature": Parameter(
-                0.01, _TEMPERATURES, "τ: low tends to the token most similar, high to the average"
+                default=0.01,
+                meaning="τ: low tends to the token most similar, high to the average",
+                low=_COLDEST,
+                high=_HOTTEST,
+                grid=(0.003, 0.01, 0.03, 0.1),
+                coarse=(0.01, 0.05),
             )
         },
         by_caption=True,
@@ -375,7 +420,16 @@ _METHODS = (
         "Li et al. 2022 (ECLIP), arXiv 2209.07046; the mask here from the tower's own attention, mean of its heads",
         ("attention",),
         _masked_max,
-        {"fraction": Parameter(0.5, pd.Interval(0, 1, closed="right"), "|M| / T: 1 is the maximum over all")},
+        {
+            "fraction": Parameter(
+                default=0.5,
+                meaning="|M| / T: 1 is the maximum over all",
+                above=0,
+                high=1,
+                grid=(0.05, 0.1, 0.25, 0.5, 0.75),
+                coarse=(0.25, 0.5),
+            )
+        },
     ),
 )
 

@@ -32,6 +32,8 @@ class Scope:
 
 
 Change = Callable[[Tensor, Scope], Tensor]
+"""From attention (batch, heads, reading tokens, tokens), float32, to changed attention of that shape; the argument is
+left unchanged."""
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import product
 from typing import ClassVar
 
 import numpy as np
@@ -32,7 +33,8 @@ from crosseyed.data.images import ImageSource
 from crosseyed.errors import InputError
 from crosseyed.internals.attention import patch_eccentricities
 from crosseyed.internals.attention_tables import SINK_FACTOR, sinks
-from crosseyed.mitigations.base import Mitigation, check_range, portions
+from crosseyed.mitigations.base import Mitigation, portions, register
+from crosseyed.mitigations.parameters import parameter
 from crosseyed.mitigations.redirection import Scope, attends, attention_steps, check_layer, redirected
 from crosseyed.models.clip import ClipModel
 from crosseyed.models.scorer import Scorer
@@ -40,36 +42,17 @@ from crosseyed.models.towers.base import AttentionStep
 
 _PORTION = 256  # images that are held in memory to be encoded twice
 
-"""From attention (batch, heads, reading tokens, tokens), float32, to changed attention of that shape. The argument is
-left unchanged."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class LastAttentions(Mitigation):
-    """What mitigations that change the last attentions of a tower have in common: the choice which.
+    """A mitigation that changes the last attentions of a tower, in all heads or in those numbered by `heads`."""
 
-    Parameters
-    ----------
-    last : int
-        In how many of the last attentions; at least 1.
-    heads : sequence of int or "all"
-        In which of their heads, from 0.
-
-    Raises
-    ------
-    InputError
-        A number below 1; no heads.
-    """
-
-    last: int = 1
+    last: int = parameter(1, "how many of the last attentions change", low=1)
     heads: tuple[int, ...] | str = "all"
 
     def __post_init__(self) -> None:
-        """Check the fields; a subclass with fields of its own calls this too."""
-        if self.last < 1:
-            raise InputError(
-                f"last is at least 1, not {self.last!r}: how many of the last attentions change."
-            )
+        """Raise InputError for a parameter out of range or no heads."""
+        super().__post_init__()
         if isinstance(self.heads, str) and self.heads == "all":
             return
         if isinstance(self.heads, str) or not len(self.heads):
@@ -77,11 +60,11 @@ class LastAttentions(Mitigation):
         object.__setattr__(self, "heads", tuple(int(head) for head in self.heads))
 
     def check(self, model: ClipModel) -> None:
-        """Refuse a tower with fewer attentions or heads."""
+        """Raise InputError for a tower with fewer attentions or heads."""
         self.layers(model)
 
     def layers(self, model: ClipModel) -> list[int]:
-        """Return the depths that the last attentions lead to.
+        """Return the depths that the last attentions lead to, ascending.
 
         Parameters
         ----------
@@ -91,7 +74,7 @@ class LastAttentions(Mitigation):
         Returns
         -------
         list of int
-            Ascending; `last` of them.
+            `last` of them.
 
         Raises
         ------
@@ -113,12 +96,7 @@ class LastAttentions(Mitigation):
 
 @dataclass(frozen=True, kw_only=True)
 class Redistribution(LastAttentions, ABC):
-    """What mitigations that move attention over the image have in common; parameters as `LastAttentions`."""
-
-    @property
-    @abstractmethod
-    def only_views(self) -> bool:
-        """Whether the strength is such that nothing changes; then the model is left alone."""
+    """A mitigation that moves attention over the image."""
 
     @abstractmethod
     def redistribute(self, image: Tensor, scope: Scope) -> Tensor:
@@ -138,20 +116,7 @@ class Redistribution(LastAttentions, ABC):
         """
 
     def change(self, attention: Tensor, scope: Scope) -> Tensor:
-        """Return the changed attention; a `Change` for `redirected`.
-
-        Parameters
-        ----------
-        attention : torch.Tensor, shape (batch, heads, reading tokens, tokens)
-            Of all heads.
-        scope : Scope
-            What is read.
-
-        Returns
-        -------
-        torch.Tensor, shape (batch, heads, reading tokens, tokens)
-            Changed in the chosen heads, at the spatial tokens.
-        """
+        """Return attention (batch, heads, reading tokens, tokens) changed at the spatial tokens of the chosen heads."""
         heads = slice(None) if self.heads == "all" else list(self.heads)
         changed = attention.clone()
         changed[:, heads, :, scope.prefix :] = self.redistribute(
@@ -161,11 +126,12 @@ class Redistribution(LastAttentions, ABC):
 
     def applied(self, model: ClipModel) -> AbstractContextManager:
         """Redirect the last attentions; nothing if neutral."""
-        if self.only_views:
+        if self.neutral:
             return nullcontext()
         return redirected(model, dict.fromkeys(self.layers(model), self.change))
 
 
+@register
 @dataclass(frozen=True)
 class RadialAttention(Redistribution):
     """Reweight the attention on the image by the distance from the center.
@@ -174,36 +140,20 @@ class RadialAttention(Redistribution):
 
         A'_t = A_t exp(strength · e_t) · Σ_u A_u / Σ_u A_u exp(strength · e_u)
 
-    The sums go over the spatial tokens: what attention was on the image stays on it, and no other. A plain
-    exponential tilt against the radial profile that `crosseyed.internals.attention_tables.radial_table` measures;
-    own formula.
-    Neutral at strength 0.
-
-    Parameters
-    ----------
-    strength : float
-        From -20 to 20. Positive moves attention outwards, negative inwards: a corner is worth exp(strength) centers.
-    last, heads
-        See `LastAttentions`.
-
-    Raises
-    ------
-    InputError
-        A number out of its range.
+    The sums go over the spatial tokens: the attention on the image as a whole stays the same. A plain exponential
+    tilt against the radial profile that `crosseyed.internals.attention_tables.radial_table` measures; own formula.
     """
 
     label: ClassVar[str] = "radial attention"
-    strength: float = 1.0
+    neutral_at: ClassVar = {"strength": 0}
+    strength: float = parameter(
+        1.0, "positive moves attention outwards: a corner is worth exp(strength) centers", low=-20, high=20
+    )
 
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        super().__post_init__()
-        check_range("The strength of radial attention", self.strength, -20, 20)
-
-    @property
-    def only_views(self) -> bool:
-        """Whether the strength is 0."""
-        return self.strength == 0
+    @classmethod
+    def candidates(cls, heads: Sequence[tuple[int, int]]) -> Iterable[Mitigation]:
+        """Return two strengths in one and two attentions."""
+        return [cls(strength, last=last) for strength, last in product((1.0, 3.0), (1, 2))]
 
     def redistribute(self, image: Tensor, scope: Scope) -> Tensor:
         """Apply the formula."""
@@ -211,6 +161,7 @@ class RadialAttention(Redistribution):
         return _renormalised(_log(image) + self.strength * places, image)
 
 
+@register
 @dataclass(frozen=True)
 class UniformMix(Redistribution):
     """Mix the attention on the image with one that is the same everywhere.
@@ -219,39 +170,24 @@ class UniformMix(Redistribution):
 
         A'_t = (1 - strength) A_t + strength · Σ_u A_u / n
 
-    Linear interpolation; own formula. Neutral at strength 0; at 1 the image is averaged.
-
-    Parameters
-    ----------
-    strength : float
-        From 0 to 1.
-    last, heads
-        See `LastAttentions`.
-
-    Raises
-    ------
-    InputError
-        A number out of its range.
+    Linear interpolation; own formula. At 1 the image is averaged.
     """
 
     label: ClassVar[str] = "uniform mix"
-    strength: float = 0.5
+    neutral_at: ClassVar = {"strength": 0}
+    strength: float = parameter(0.5, "weight of the uniform attention", low=0, high=1)
 
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        super().__post_init__()
-        check_range("The strength of a uniform mix", self.strength, 0, 1)
-
-    @property
-    def only_views(self) -> bool:
-        """Whether the strength is 0."""
-        return self.strength == 0
+    @classmethod
+    def candidates(cls, heads: Sequence[tuple[int, int]]) -> Iterable[Mitigation]:
+        """Return two strengths."""
+        return [cls(strength) for strength in (0.5, 1.0)]
 
     def redistribute(self, image: Tensor, scope: Scope) -> Tensor:
         """Apply the formula."""
         return torch.lerp(image, image.mean(-1, keepdim=True), self.strength)
 
 
+@register
 @dataclass(frozen=True)
 class AttentionTemperature(Redistribution):
     """Flatten or sharpen the attention on the image.
@@ -261,39 +197,26 @@ class AttentionTemperature(Redistribution):
         A'_t = A_t^(1 / temperature) · Σ_u A_u / Σ_u A_u^(1 / temperature)
 
     which is the softmax of the logits of the spatial tokens over the temperature (Hinton et al. 2015, arXiv
-    1503.02531, eq. 1), scaled to the attention that was on the image. Neutral at temperature 1.
-
-    Parameters
-    ----------
-    temperature : float
-        From 0.01 to 100. Above 1 attention becomes more even, below 1 less.
-    last, heads
-        See `LastAttentions`.
-
-    Raises
-    ------
-    InputError
-        A number out of its range.
+    1503.02531, eq. 1), scaled to the attention that was on the image.
     """
 
     label: ClassVar[str] = "attention temperature"
-    temperature: float = 2.0
+    neutral_at: ClassVar = {"temperature": 1}
+    temperature: float = parameter(
+        2.0, "above 1 attention becomes more even, below 1 less", low=0.01, high=100
+    )
 
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        super().__post_init__()
-        check_range("The temperature of attention", self.temperature, 0.01, 100)
-
-    @property
-    def only_views(self) -> bool:
-        """Whether the temperature is 1."""
-        return self.temperature == 1
+    @classmethod
+    def candidates(cls, heads: Sequence[tuple[int, int]]) -> Iterable[Mitigation]:
+        """Return one that sharpens and one that flattens."""
+        return [cls(temperature) for temperature in (0.5, 2.0)]
 
     def redistribute(self, image: Tensor, scope: Scope) -> Tensor:
         """Apply the formula."""
         return _renormalised(_log(image) / self.temperature, image)
 
 
+@register
 @dataclass(frozen=True)
 class SinkRedistribution(Redistribution):
     """Move attention from sinks to the rest of the image, in proportion to what the rest has.
@@ -306,38 +229,20 @@ class SinkRedistribution(Redistribution):
 
     After the idea of RF-CLIP (Li et al., AAAI 2026, arXiv 2511.16170), which redirects attention from distraction
     tokens, found by over-activated dimensions, to target regions for segmentation; the formula here is another
-    one. Neutral at strength 0; an image without sinks is left as it is.
-
-    Parameters
-    ----------
-    strength : float
-        Share of the sinks' attention that is moved, from 0 to 1.
-    factor : float
-        A sink's norm exceeds this many times the median norm of the image's spatial tokens; above 1.
-    last, heads
-        See `LastAttentions`.
-
-    Raises
-    ------
-    InputError
-        A number out of its range.
+    one. An image without sinks is left as it is.
     """
 
     label: ClassVar[str] = "sink redistribution"
-    strength: float = 1.0
-    factor: float = SINK_FACTOR
+    neutral_at: ClassVar = {"strength": 0}
+    strength: float = parameter(1.0, "share of the sinks' attention that is moved", low=0, high=1)
+    factor: float = parameter(
+        SINK_FACTOR, "a sink's norm over the median norm of the image's spatial tokens", above=1
+    )
 
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        super().__post_init__()
-        check_range("The strength of sink redistribution", self.strength, 0, 1)
-        if not self.factor > 1:
-            raise InputError(f"factor is above 1, not {self.factor!r}: a multiple of the median norm.")
-
-    @property
-    def only_views(self) -> bool:
-        """Whether the strength is 0."""
-        return self.strength == 0
+    @classmethod
+    def candidates(cls, heads: Sequence[tuple[int, int]]) -> Iterable[Mitigation]:
+        """Return the default."""
+        return [cls()]
 
     def redistribute(self, image: Tensor, scope: Scope) -> Tensor:
         """Apply the formula."""
@@ -348,91 +253,65 @@ class SinkRedistribution(Redistribution):
         return image - taken + share * rest
 
 
+@register
 @dataclass(frozen=True)
 class ConfidenceScaling(LastAttentions):
-    """Sharpen the attention on the image where the plain answer is confident, smooth it where not.
+    """Sharpen the attention on the image where the plain model is confident, smooth it where it is not.
 
-    The plain model is asked first. Its confidence about an image is the largest probability of a caption, the softmax
-    going over all captions that it is asked about, scaled by its logit scale. Then the image is encoded again with
+    The plain model scores first. Its confidence about an image is the largest probability of a caption, the softmax
+    going over all captions, scaled by its logit scale. Then the image is encoded again with
     the logits of the spatial tokens multiplied (see `AttentionTemperature`, temperature 1 / factor)::
 
         factor = sharpen  if confidence ≥ threshold,  else  smooth
 
     After the idea of AdaptVis (Chen et al. 2025, arXiv 2503.01773), which multiplies the logits of attention to
     image tokens in generating vision-language models by a factor above or below 1 as the generated answer's
-    probability is high or low; here it is the image tower's own attention. Neutral if both factors are 1.
+    probability is high or low; here it is the image tower's own attention.
 
     An image's vector depends on the captions, so there are only similarities. Two passes.
-
-    Parameters
-    ----------
-    sharpen : float
-        From 1 to 100.
-    smooth : float
-        From 0.01 to 1.
-    threshold : float
-        From 0 to 1.
-    last, heads
-        See `LastAttentions`.
-
-    Raises
-    ------
-    InputError
-        A number out of its range.
     """
 
     label: ClassVar[str] = "confidence scaling"
-    sharpen: float = 1.5
-    smooth: float = 0.5
-    threshold: float = 0.5
+    neutral_at: ClassVar = {"sharpen": 1, "smooth": 1}
+    sharpen: float = parameter(1.5, "factor where the model is confident", low=1, high=100)
+    smooth: float = parameter(0.5, "factor where it is not", low=0.01, high=1)
+    threshold: float = parameter(0.5, "probability", low=0, high=1)
 
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        super().__post_init__()
-        check_range("sharpen", self.sharpen, 1, 100)
-        check_range("smooth", self.smooth, 0.01, 1)
-        check_range("The threshold of confidence", self.threshold, 0, 1)
-
-    @property
-    def only_views(self) -> bool:
-        """Whether both factors are 1."""
-        return self.sharpen == self.smooth == 1
-
-    @property
-    def has_vector(self) -> bool:
-        """Whether an image has one vector: if neutral, as the factor depends on the captions."""
-        return self.only_views
+    @classmethod
+    def candidates(cls, heads: Sequence[tuple[int, int]]) -> Iterable[Mitigation]:
+        """Return the default."""
+        return [cls()]
 
     @property
     def passes(self) -> int:
         """Two, or one if neutral."""
-        return 1 if self.only_views else 2
+        return 1 if self.neutral else 2
 
     def score(
         self, scorer: Scorer, model: ClipModel, views: Iterable[ImageSource], texts: Sequence[str]
     ) -> np.ndarray:
-        """Ask plainly, then again with attention scaled by how confident the answer was."""
-        if self.only_views:
+        """Score plainly, then again with attention scaled by how confident the model was."""
+        if self.neutral:
             return scorer.similarities(views, texts, progress=False)
-        answers = [np.empty((0, len(texts)))]
-        answers += [self._scaled(scorer, model, portion, texts) for portion in portions(views, _PORTION)]
-        return np.concatenate(answers)
+        scores = [np.empty((0, len(texts)))]
+        scores += [self._scaled(scorer, model, portion, texts) for portion in portions(views, _PORTION)]
+        return np.concatenate(scores)
 
     def _scaled(
         self, scorer: Scorer, model: ClipModel, views: list[ImageSource], texts: Sequence[str]
     ) -> np.ndarray:
-        answers = scorer.similarities(views, texts, progress=False)
-        confidence = softmax(scorer.logit_scale * answers, axis=1).max(1, initial=0)
+        scores = scorer.similarities(views, texts, progress=False)
+        confidence = softmax(scorer.logit_scale * scores, axis=1).max(1, initial=0)
         for factor, group in {
             self.sharpen: confidence >= self.threshold,
             self.smooth: confidence < self.threshold,  # NaN, of what cannot be read, is in neither
         }.items():
             chosen = [view for view, member in zip(views, group, strict=True) if member]
             scaling = AttentionTemperature(1 / factor, last=self.last, heads=self.heads)
-            if chosen and not scaling.only_views:
+            if chosen and not scaling.neutral:
                 with scaling.applied(model):
-                    answers[group] = scorer.similarities(chosen, texts, progress=False)
-        return answers
+                    scores[group] = scorer.similarities(chosen, texts, progress=False)
+        return scores
 
 
 def check_heads(
@@ -458,5 +337,5 @@ def _renormalised(logits: Tensor, image: Tensor) -> Tensor:
 
 
 def _positive(values: Tensor) -> Tensor:
-    """Keep off 0, where probabilities underflow or a head is silenced."""
+    """Keep off 0, where probabilities underflow or a head is turned off."""
     return values.clamp_min(torch.finfo(values.dtype).tiny)

@@ -20,6 +20,7 @@ from crosseyed.mitigations.views import Gated
 from crosseyed.mitigations.visual_prompts import Prompted, ProposedPrompts
 from crosseyed.models.clip import ClipModel
 from crosseyed.models.scorer import Encoder, Scorer, ScorerWrapper
+from crosseyed.settings import settings
 
 BASELINE = "none"
 
@@ -115,7 +116,7 @@ def measure_cost(
     shown = np.linspace(0, len(task.images) - 1, min(n_images, len(task.images))).astype(int)
     images = [task.images[place] for place in shown]
     locations = None if task.locations is None else [task.locations[place] for place in shown]
-    texts = [f"a photo of a {label}" for label in task.table["object"].unique()[:8]]
+    texts = [settings.caption(label) for label in task.table["object"].unique()[:8]]
     scorers = [entry.scorer(model, locations) for entry in entries]
     seconds = np.empty((rounds + 1, len(entries)))
     for timed in seconds:

@@ -15,8 +15,7 @@ from crosseyed.errors import InputError, suggest
 from crosseyed.measure import protocols
 from crosseyed.mitigations.base import Location
 from crosseyed.models.scorer import Scorer
-
-GRID_SIZE = 5
+from crosseyed.settings import settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,18 +141,22 @@ def make_split(
     InputError
         A protocol does not exist, or a number is out of range.
     """
-    if not 1 <= cells < GRID_SIZE**2:
-        raise InputError(f"cells is {cells}; expected 1 to {GRID_SIZE**2 - 1}, the cells beside the center.")
+    if not 1 <= cells < settings.grid_size**2:
+        raise InputError(
+            f"cells is {cells}; expected 1 to {settings.grid_size**2 - 1}, the cells beside the center."
+        )
     square = {"height": side, "width": side, "seed": seed}
     rng = np.random.default_rng([seed, 3])
     once = _one_rendering(cutouts, rng)
 
     def control() -> list[Scene]:
-        large = layouts.grid(once, GRID_SIZE, size=control_size, **square)
+        large = layouts.grid(once, settings.grid_size, size=control_size, **square)
         return [scene for scene in large if scene.center]
 
     scenes = {
-        "grid": lambda: _some_cells(layouts.grid(cutouts, GRID_SIZE, size=size, **square), cells, rng),
+        "grid": lambda: _some_cells(
+            layouts.grid(cutouts, settings.grid_size, size=size, **square), cells, rng
+        ),
         "pair": lambda: [
             scene for relation in layouts.RELATIONS for scene in layouts.pair(once, relation, **square)
         ],
@@ -209,9 +212,9 @@ def _one_rendering(cutouts: Sequence[Cutout], rng: np.random.Generator) -> list[
 
 def _some_cells(scenes: Sequence[Scene], cells: int, rng: np.random.Generator) -> list[Scene]:
     """Keep the center and some other cells of each cut-out; scenes come cut-out by cut-out."""
-    kept, center = [], GRID_SIZE**2 // 2
-    others = np.delete(np.arange(GRID_SIZE**2), center)
-    for start in range(0, len(scenes), GRID_SIZE**2):
+    kept, center = [], settings.grid_size**2 // 2
+    others = np.delete(np.arange(settings.grid_size**2), center)
+    for start in range(0, len(scenes), settings.grid_size**2):
         places = sorted([center, *rng.choice(others, cells, replace=False)])
         kept += [scenes[start + place] for place in places]
     return kept
