@@ -21,7 +21,6 @@ def reading():
     """Object and mean say the object at both depths; the pooled token starts equal everywhere and ends as noise."""
     truth = np.eye(3, dtype=np.float32)[[LABELS.index(name) for name in ABOUT["object"]]]
     noise = np.random.default_rng(0).normal(size=truth.shape).astype(np.float32)
-    pooled = np.stack([np.ones_like(truth), noise])
     said = np.stack([truth, truth]) + 0.01 * noise
     vectors = np.stack([said, said, np.stack([np.ones_like(truth), noise])], axis=2)
     return LayerReading((3, 4), vectors, vectors)
