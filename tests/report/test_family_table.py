@@ -18,7 +18,7 @@ from crosseyed.internals import explain
 from crosseyed.internals.trace import WANTS, run
 from crosseyed.models.towers.base import OFFERS, UnsupportedTower
 from crosseyed.models.towers.registry import able, adapter_of
-from crosseyed.report import family_table, notices
+from crosseyed.report import family_table
 
 
 @pytest.fixture(scope="module")
@@ -113,10 +113,6 @@ def test_models_are_chosen_and_refused_by_what_their_towers_offer(model_of):
     left_out = set(explain.methods(captions)) - set(explain.methods(captions, models[1]))
     assert left_out == {"ITSM after pooling"}
     assert explain.methods(captions, models[2]).keys() == explain.methods(captions).keys()
-    assert notices.unsupported(models[0], "attention", "heads") is None
-    box = notices.unsupported(models[2], "attention", instead=models[0]).data
-    for words in ("Left out for Swin", "does not offer the probabilities", "within windows", "ViT is shown"):
-        assert words in box
 
 
 def test_maps_of_attention_have_the_towers_grid_and_sum_to_the_attention_on_the_image(transformer):
