@@ -191,7 +191,7 @@ def listeners(model):
 def traced(model, want=None, **options):
     """Trace with everything that the tower has, unless something else is wanted."""
     if want is None:
-        want = WANTS if "tokens" in adapter_of(model).offers else ("tokens", "attention")
+        want = WANTS if "tokens" in adapter_of(model).capabilities else ("tokens", "attention")
     (result,) = run(model, sample_images(), want, **options)
     return result
 

@@ -16,7 +16,7 @@ from small_models import (
 from crosseyed.internals import attention as looking
 from crosseyed.internals import explain
 from crosseyed.internals.trace import WANTS, run
-from crosseyed.models.towers.base import OFFERS, UnsupportedTower
+from crosseyed.models.towers.base import CAPABILITIES, UnsupportedTower
 from crosseyed.models.towers.registry import able, adapter_of
 from crosseyed.report import family_table
 
@@ -43,7 +43,7 @@ def summed(request, model_of):
 
 
 def traced(model, **options):
-    offers = adapter_of(model).offers
+    offers = adapter_of(model).capabilities
     want = WANTS if "tokens" in offers else ("tokens",)
     (result,) = run(model, sample_images(), want, **options)
     return result
@@ -99,7 +99,7 @@ def test_the_table_of_what_works_names_every_configuration_once_and_gives_reason
     for row in table.to_dict("records"):
         parts = [part.partition(": ")[0] for part in row["missing"].split("; ") if part]
         explained = {name for part in parts for name in part.split(", ")}
-        lacking = {name for name in (*OFFERS, "attention change", "position change") if row[name] == "no"}
+        lacking = {name for name in (*CAPABILITIES, "attention change", "position change") if row[name] == "no"}
         assert explained == lacking - {"attention change"}
         assert row["attention change"] == row["attention"]
 

@@ -82,7 +82,7 @@ def methods(captions: Sequence[str], model: ClipModel | None = None) -> dict[str
         "integrated gradients": integrated_gradients,
         "occlusion": occlusion,
     }
-    if model is not None and "decomposition" not in adapter_of(model).offers:
+    if model is not None and "decomposition" not in adapter_of(model).capabilities:
         del known["ITSM after pooling"]
     return known
 

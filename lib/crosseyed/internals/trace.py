@@ -46,7 +46,7 @@ activation            shape                                     meaning
 ===================== ========================================= ================================================
 
 The first five are given only when wanted; the others always. What a tower lacks its adapter says in words
-(`TowerAdapter.missing`); to want it is an error.
+(`TowerAdapter.unsupported`); to want it is an error.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -212,7 +212,7 @@ def _of_rows(rows_of: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 def _value_only(batch: Batch) -> Tensor:
     spatial = slice(batch.adapter.prefix, None)
-    return batch.finish(batch.weights.alone(batch.read[:, spatial]), spatial)
+    return batch.finish(batch.weights.single_token_output(batch.read[:, spatial]), spatial)
 
 
 def _self_attention(batch: Batch, part: str) -> Tensor:

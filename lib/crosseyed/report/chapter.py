@@ -83,7 +83,7 @@ class Chapter:
         Parameters
         ----------
         *needed : str
-            What the cells below need, of `crosseyed.models.towers.base.OFFERS`.
+            What the cells below need, of `crosseyed.models.towers.base.CAPABILITIES`.
         tables : sequence of str
             Tables that are unavailable without it.
         instead : ClipModel, optional

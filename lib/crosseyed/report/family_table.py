@@ -18,7 +18,7 @@ from crosseyed.mitigations.positions import AveragedPositions
 from crosseyed.mitigations.redistribution import RadialAttention
 from crosseyed.models.clip import ClipModel
 from crosseyed.models.sources import quiet
-from crosseyed.models.towers.base import OFFERS, TowerAdapter, UnsupportedTower
+from crosseyed.models.towers.base import CAPABILITIES, TowerAdapter, UnsupportedTower
 from crosseyed.models.towers.description import describe_tower
 from crosseyed.models.towers.registry import ADAPTERS, TIMM_ADAPTERS, adapter_of
 from crosseyed.models.towers.resnet import ModifiedResNetAdapter
@@ -83,7 +83,7 @@ def what_works() -> pd.DataFrame:
     -------
     pandas.DataFrame
         Columns `family`, `pooling` (its own), `models` (names in open_clip's registry), each of
-        `crosseyed.models.towers.base.OFFERS`, `attention change` and `position change` (the mitigations of
+        `crosseyed.models.towers.base.CAPABILITIES`, `attention change` and `position change` (the mitigations of
         `crosseyed.mitigations.redistribution` and `crosseyed.mitigations.positions`) with ``"yes"`` or ``"no"``,
         `poolings` (which of
         `crosseyed.mitigations.pooling_methods.POOLINGS` can take the place of its own), `missing` (what there is
@@ -94,7 +94,7 @@ def what_works() -> pd.DataFrame:
         kinds.setdefault(_kind(open_clip.get_model_config(name)), []).append(name)
     asked = [(_described(names[0]), names) for names in kinds.values()]
     rows = pd.DataFrame([row | {"models": name} for row, names in asked for name in names])
-    columns = ["family", "pooling", "models", *OFFERS, *_CHANGES, "poolings", "missing"]
+    columns = ["family", "pooling", "models", *CAPABILITIES, *_CHANGES, "poolings", "missing"]
     alike = [column for column in columns if column != "models"]
     table = rows.groupby(alike, sort=False)["models"].agg(_listed).reset_index()[columns]
     order = [adapter.label for adapter in ADAPTERS]
@@ -116,10 +116,10 @@ def _described(name: str) -> dict:
     adapter, poolings = adapter_of(model), supported(model)
     left_out = [name for name in POOLINGS if name not in poolings]
     row = {"family": adapter.label, "pooling": adapter.native_pooling}
-    row |= {offer: "yes" if offer in adapter.offers else "no" for offer in OFFERS}
+    row |= {offer: "yes" if offer in adapter.capabilities else "no" for offer in CAPABILITIES}
     row |= {name: "yes" if _can(model, change) else "no" for name, change in _CHANGES.items()}
     row["poolings"] = ", ".join(poolings) if len(poolings) < len(left_out) else "all" + _but(left_out)
-    reasons = dict(adapter.missing)
+    reasons = dict(adapter.unsupported)
     if row["position change"] == "no":
         reasons["position change"] = _NO_POSITIONS
     row["missing"] = _explained(reasons)

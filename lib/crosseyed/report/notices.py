@@ -6,7 +6,7 @@ from IPython.display import HTML
 
 from crosseyed.models.clip import ClipModel
 from crosseyed.models.scorer import Encoder
-from crosseyed.models.towers.base import OFFERS
+from crosseyed.models.towers.base import CAPABILITIES
 from crosseyed.models.towers.registry import adapter_of
 
 
@@ -42,7 +42,7 @@ def unsupported(model: ClipModel, *needed: str, instead: ClipModel | None = None
     model : ClipModel
         The model of the edition.
     *needed : str
-        What the cells below need, of `crosseyed.models.towers.base.OFFERS`.
+        What the cells below need, of `crosseyed.models.towers.base.CAPABILITIES`.
     instead : ClipModel, optional
         The model that is shown in its place.
 
@@ -61,9 +61,9 @@ def unsupported(model: ClipModel, *needed: str, instead: ClipModel | None = None
 
 def reasons(model: ClipModel, *needed: str) -> list[str]:
     """Return a clause for each thing that is needed and that the tower of a model does not support."""
-    missing = adapter_of(model).missing
+    missing = adapter_of(model).unsupported
     return [
-        f"its tower does not offer {OFFERS[name]}, because {missing[name]}"
+        f"its tower does not offer {CAPABILITIES[name]}, because {missing[name]}"
         for name in needed
         if name in missing
     ]

@@ -27,7 +27,8 @@ from crosseyed.mitigations import pooling
 from crosseyed.mitigations.mitigated import mitigate
 from crosseyed.mitigations.redistribution import UniformMix
 from crosseyed.models.towers.base import UnsupportedTower
-from crosseyed.models.towers.registry import TIMM_ADAPTERS, adapter_of
+from crosseyed.models.towers.registry import adapter_of
+from crosseyed.models.towers.timm_transformer import PlainTransformerAdapter
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def summed(request, model_of):
 
 
 def traced(model, **options):
-    offers = adapter_of(model).offers
+    offers = adapter_of(model).capabilities
     want = WANTS if "tokens" in offers else ("tokens",)
     (result,) = run(model, sample_images(), want, **options)
     return result
@@ -328,7 +329,7 @@ def test_a_transformer_with_unknown_parts_is_refused(model_of, changes, message)
     visual._modules = dict(visual._modules)
     visual.trunk = vision_transformer._create_vision_transformer("tiny", **{**VIT, **changes})
     with pytest.raises(UnsupportedTower, match=message):
-        TIMM_ADAPTERS[0](visual)
+        PlainTransformerAdapter(visual)
 
 
 @pytest.mark.parametrize("method", [explain.itsm, explain.grad_cam])

@@ -1,7 +1,7 @@
 """What tracing has to know of each family of image towers: adapters, and what they speak of.
 
 A `TowerAdapter` says where in a tower the tokens are, and gives its attention as `AttentionWeights` and the step from
-the last tokens to the embedding as a `Readout`. What a tower lacks, it says in words (`TowerAdapter.missing`). The
+the last tokens to the embedding as a `Readout`. What a tower lacks, it says in words (`TowerAdapter.unsupported`). The
 families of open_clip's own towers are here, those of timm in `crosseyed.models.towers.timm`;
 `crosseyed.models.towers.registry.ADAPTERS`
 lists all.
@@ -19,7 +19,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from crosseyed.errors import InputError
 
-OFFERS = {
+CAPABILITIES = {
     "tokens": "the tokens of every layer",
     "attention": "the probabilities with which tokens attend, in blocks or in pooling",
     "decomposition": "the embedding as an exact sum over image tokens",
@@ -114,7 +114,7 @@ class AttentionWeights:
     output_bias: Tensor
 
     @property
-    def passed_on(self) -> Tensor:
+    def ov_matrix(self) -> Tensor:
         """From a token to what a head writes if it attends to that token alone, biases aside.
 
         Shape (heads, width, output_width).
@@ -122,7 +122,7 @@ class AttentionWeights:
         return self.value @ self.output
 
     @property
-    def passed_on_bias(self) -> Tensor:
+    def ov_bias(self) -> Tensor:
         """What attention writes whatever it attends to, because probabilities sum to 1.
 
         Shape (output_width,).
@@ -219,7 +219,7 @@ class AttentionWeights:
         """
         return torch.einsum("bhqd,hdo->bqo", rows @ self.values(read), self.output) + self.output_bias
 
-    def alone(self, tokens: Tensor) -> Tensor:
+    def single_token_output(self, tokens: Tensor) -> Tensor:
         """Return the output of the attention where every token is read by itself alone.
 
         Parameters
@@ -232,7 +232,7 @@ class AttentionWeights:
         torch.Tensor, shape (..., output_width)
             Values and output applied to each token.
         """
-        return tokens @ self.passed_on.sum(0) + self.passed_on_bias
+        return tokens @ self.ov_matrix.sum(0) + self.ov_bias
 
 
 @dataclass(frozen=True, eq=False)
@@ -299,8 +299,8 @@ class TowerAdapter(ABC):
         The class token, pooled or not; None if there is none.
     native_pooling : {"class token", "average", "attention"}
         The tower's own pooling: takes the class token, averages the spatial tokens, attends to tokens.
-    missing : dict of str to str
-        Which of `OFFERS` the tower lacks, and why, in words that complete "there is no ... here: ".
+    unsupported : dict of str to str
+        Which of `CAPABILITIES` the tower lacks, and why. What all towers of a family lack is data of its class.
     """
 
     family: ClassVar[type[nn.Module]]
@@ -313,7 +313,7 @@ class TowerAdapter(ABC):
     pooled_token: int | None
     class_token: int | None
     native_pooling: str
-    missing: Mapping[str, str] = MappingProxyType({})
+    unsupported: Mapping[str, str] = MappingProxyType({})
 
     @classmethod
     def knows(cls, visual: nn.Module) -> bool:
@@ -321,28 +321,29 @@ class TowerAdapter(ABC):
         return type(visual) is cls.family
 
     @property
-    def offers(self) -> frozenset[str]:
-        """Which of `OFFERS` the tower has."""
-        return frozenset(OFFERS) - self.missing.keys()
+    def capabilities(self) -> frozenset[str]:
+        """Which of `CAPABILITIES` the tower has."""
+        return frozenset(CAPABILITIES) - self.unsupported.keys()
 
-    def require(self, *offers: str) -> None:
+    def require(self, *capabilities: str) -> None:
         """Make sure that the tower offers something.
 
         Parameters
         ----------
-        *offers : str
-            Some of `OFFERS`.
+        *capabilities : str
+            Some of `CAPABILITIES`.
 
         Raises
         ------
         UnsupportedTower
             It does not; the message says what that is and why there is none.
         """
-        for name in offers:
-            if name in self.missing:
+        for name in capabilities:
+            if name in self.unsupported:
+                others = ", ".join(each for each in CAPABILITIES if each in self.capabilities)
                 raise UnsupportedTower(
-                    f"This tower has no {name} ({OFFERS[name]}): {self.missing[name]}. It offers "
-                    f"{', '.join(name for name in OFFERS if name in self.offers) or 'its last tokens alone'}."
+                    f"This tower has no {name} ({CAPABILITIES[name]}): {self.unsupported[name]}. It offers "
+                    f"{others or 'only its last tokens'}."
                 )
 
     @abstractmethod

@@ -1,9 +1,11 @@
 """Adapter of timm's ConvNeXt."""
 
+from types import MappingProxyType
+
 from timm.models.convnext import ConvNeXt
 from torch import nn
 
-from crosseyed.models.towers.timm_pyramid import PyramidAdapter
+from crosseyed.models.towers.timm_pyramid import PYRAMID, PyramidAdapter
 
 
 class ConvNeXtAdapter(PyramidAdapter):
@@ -12,7 +14,9 @@ class ConvNeXtAdapter(PyramidAdapter):
     label = "timm's ConvNeXt"
     trunks = (ConvNeXt,)
     sources = ("convnext",)
-    no_attention = "it is made of convolutions and averages their last map"
+    unsupported = MappingProxyType(
+        {**PYRAMID, "attention": "it is made of convolutions and averages their last map"}
+    )
 
     @property
     def _norm(self) -> nn.LayerNorm:

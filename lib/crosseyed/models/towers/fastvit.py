@@ -1,8 +1,10 @@
 """Adapter of timm's FastViT."""
 
+from types import MappingProxyType
+
 from timm.models.fastvit import FastVit
 
-from crosseyed.models.towers.timm_pyramid import PyramidAdapter
+from crosseyed.models.towers.timm_pyramid import PYRAMID, PyramidAdapter
 
 
 class FastVitAdapter(PyramidAdapter):
@@ -11,7 +13,12 @@ class FastVitAdapter(PyramidAdapter):
     label = "timm's FastVit"
     trunks = (FastVit,)
     sources = ("fastvit",)
-    no_attention = (
-        "only cells of its last stages attend, to vectors that convolutions mixed before and mix again after, and "
-        "pooling is an average"
+    unsupported = MappingProxyType(
+        {
+            **PYRAMID,
+            "attention": (
+                "only cells of its last stages attend, to vectors that convolutions mixed before and mix "
+                "again after, and pooling is an average"
+            ),
+        }
     )

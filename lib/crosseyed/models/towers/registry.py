@@ -1,26 +1,25 @@
 """Which adapter reads which tower."""
 
-from collections.abc import Iterable
+import pkgutil
+from collections.abc import Iterable, Iterator
+from importlib import import_module
 
+from crosseyed.models import towers
 from crosseyed.models.clip import ClipModel
 from crosseyed.models.towers.base import TowerAdapter, UnsupportedTower
-from crosseyed.models.towers.convnext import ConvNeXtAdapter
-from crosseyed.models.towers.eva import EvaAdapter
-from crosseyed.models.towers.fastvit import FastVitAdapter
-from crosseyed.models.towers.resnet import ModifiedResNetAdapter
-from crosseyed.models.towers.swin import SwinAdapter
-from crosseyed.models.towers.timm_transformer import PlainTransformerAdapter
-from crosseyed.models.towers.vision_transformer import VisionTransformerAdapter
+from crosseyed.models.towers.timm import TimmAdapter
 
-ADAPTERS: tuple[type[TowerAdapter], ...] = (
-    VisionTransformerAdapter,
-    ModifiedResNetAdapter,
-    PlainTransformerAdapter,
-    EvaAdapter,
-    ConvNeXtAdapter,
-    SwinAdapter,
-    FastVitAdapter,
-)
+
+def _families() -> Iterator[type[TowerAdapter]]:
+    """Find the adapters in the modules of this folder: the classes that have a label of their own."""
+    for found in pkgutil.iter_modules(towers.__path__, f"{towers.__name__}."):
+        for member in vars(import_module(found.name)).values():
+            if isinstance(member, type) and issubclass(member, TowerAdapter) and "label" in vars(member):
+                yield member
+
+
+ADAPTERS = tuple(sorted(set(_families()), key=lambda adapter: adapter.label))
+TIMM_ADAPTERS = tuple(adapter for adapter in ADAPTERS if issubclass(adapter, TimmAdapter))
 
 
 def adapter_of(model: ClipModel) -> TowerAdapter:
@@ -50,19 +49,20 @@ def adapter_of(model: ClipModel) -> TowerAdapter:
     must = ", ".join(sorted(TowerAdapter.__abstractmethods__ - {"__init__"}))
     raise UnsupportedTower(
         f"The tower of {model.name} is a {model.tower.kind}, which cannot be traced; known: {known}. A new family "
-        f"is a subclass of crosseyed.models.towers.base.TowerAdapter with the methods {must}, entered in ADAPTERS."
+        f"is a subclass of crosseyed.models.towers.base.TowerAdapter with a label and "
+        f"the methods {must}, in a file of crosseyed/models/towers."
     )
 
 
-def able(models: Iterable[ClipModel], *offers: str) -> list[ClipModel]:
+def able(models: Iterable[ClipModel], *capabilities: str) -> list[ClipModel]:
     """Return those models whose towers offer something.
 
     Parameters
     ----------
     models : iterable of ClipModel
         Loaded models.
-    *offers : str
-        Some of `crosseyed.models.towers.base.OFFERS`.
+    *capabilities : str
+        Some of `crosseyed.models.towers.base.CAPABILITIES`.
 
     Returns
     -------
@@ -74,7 +74,4 @@ def able(models: Iterable[ClipModel], *offers: str) -> list[ClipModel]:
     UnsupportedTower
         A tower is of a family that tracing does not know.
     """
-    return [model for model in models if adapter_of(model).offers.issuperset(offers)]
-
-
-TIMM_ADAPTERS = (PlainTransformerAdapter, EvaAdapter, ConvNeXtAdapter, SwinAdapter, FastVitAdapter)
+    return [model for model in models if adapter_of(model).capabilities.issuperset(capabilities)]

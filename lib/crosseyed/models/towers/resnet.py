@@ -1,6 +1,7 @@
 """Adapter of open_clip's modified ResNet with attention pooling."""
 
 from collections.abc import Collection
+from types import MappingProxyType
 
 import torch
 from open_clip.modified_resnet import ModifiedResNet
@@ -22,6 +23,11 @@ class ModifiedResNetAdapter(TowerAdapter):
 
     family = ModifiedResNet
     label = "ModifiedResNet"
+    unsupported = MappingProxyType(
+        {
+            "tokens": "its stages differ in grid and width, so there are tokens only before its attention pooling"
+        }
+    )
 
     def __init__(self, visual: ModifiedResNet) -> None:
         self.visual = visual
@@ -33,9 +39,6 @@ class ModifiedResNetAdapter(TowerAdapter):
         self.pooled_token = None
         self.class_token = None
         self.native_pooling = "attention"
-        self.missing = {
-            "tokens": "its stages differ in grid and width, so there are tokens only before its attention pooling"
-        }
 
     def modules(self, want: Collection[str]) -> dict[str, nn.Module]:
         """Name the attention pooling."""
@@ -51,16 +54,16 @@ class ModifiedResNetAdapter(TowerAdapter):
         """Describe attention pooling, in which the mean token reads all tokens."""
         tokens, weights = self.tokens(calls, self.layers[-1]).float(), self._weights()
         rows = weights.rows(tokens[:, :1], tokens)[:, :, 0]
-        bias = weights.passed_on_bias
+        bias = weights.ov_bias
         return Pooling(
             pooled=torch.einsum("bht,bhtd->bhd", rows, weights.values(tokens)).flatten(1),
-            readout=Readout(rows, weights.passed_on, bias.expand(len(rows), -1)),
+            readout=Readout(rows, weights.ov_matrix, bias.expand(len(rows), -1)),
             pooling_attention=rows,
         )
 
     def candidates(self, tokens: Tensor) -> Tensor:
         """Apply the values and the output of the attention pooling to each token."""
-        return self._weights().alone(tokens.float())
+        return self._weights().single_token_output(tokens.float())
 
     def embed(self, pooled: Tensor) -> Tensor:
         """Leave it at that: the attention pooling's output is the embedding."""

@@ -1,9 +1,11 @@
 """Adapter of timm's Swin transformers."""
 
+from types import MappingProxyType
+
 from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
 
-from crosseyed.models.towers.timm_pyramid import PyramidAdapter
+from crosseyed.models.towers.timm_pyramid import PYRAMID, PyramidAdapter
 
 
 class SwinAdapter(PyramidAdapter):
@@ -12,7 +14,13 @@ class SwinAdapter(PyramidAdapter):
     label = "timm's SwinTransformer"
     trunks = (SwinTransformer,)
     sources = ("swin_transformer",)
-    no_attention = "its tokens attend within windows, each to a part of the image, and pooling is an average"
+    unsupported = MappingProxyType(
+        {
+            **PYRAMID,
+            "attention": "its tokens attend within windows, each to a part of the image, "
+            "and pooling is an average",
+        }
+    )
     _norm_first = True
 
     def laid_out(self, activation: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from crosseyed.models.towers.base import Pooling, Readout, TowerAdapter, fold_norm, norm_statistics
 
-AFTER_POOLING = "an MLP follows its pooling, so the embedding is not a sum of what tokens contribute"
+_AFTER_POOLING = "an MLP follows its pooling, so the embedding is not a sum of what tokens contribute"
 
 
 class TimmAdapter(TowerAdapter):
@@ -26,16 +26,27 @@ class TimmAdapter(TowerAdapter):
         Classes of the trunks that the family has, as timm has them.
     sources : tuple of str
         timm's modules in which the architectures of the family are defined.
+    lost_after_pooling : tuple of str
+        The capabilities that a tower loses where more than a linear map follows its pooling.
     """
 
     family = TimmModel
     trunks: ClassVar[tuple[type[nn.Module], ...]]
     sources: ClassVar[tuple[str, ...]]
+    lost_after_pooling: ClassVar[tuple[str, ...]]
 
     @classmethod
     def knows(cls, visual: nn.Module) -> bool:
         """Say whether a tower's trunk is of the family."""
         return type(visual) is TimmModel and type(visual.trunk) in cls.trunks
+
+    def _unsupported(self) -> dict[str, str]:
+        """Return what the family lacks, and what this tower loses by what follows its pooling."""
+        linear = self.native_pooling != "attention" and all(map(is_linear, self._projection()))
+        return {
+            **self.unsupported,
+            **dict.fromkeys(() if linear else self.lost_after_pooling, _AFTER_POOLING),
+        }
 
     @property
     def _dtype(self) -> torch.dtype:

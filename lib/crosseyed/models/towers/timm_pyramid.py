@@ -1,7 +1,6 @@
 """What timm's towers with stages have in common."""
 
 from collections.abc import Collection
-from typing import ClassVar
 
 import torch
 from open_clip.timm_model import TimmModel
@@ -9,15 +8,18 @@ from timm.layers.classifier import ClassifierHead, NormMlpClassifierHead
 from torch import Tensor, nn
 
 from crosseyed.models.towers.base import Calls, Pooling, UnsupportedTower, layer_norm
-from crosseyed.models.towers.timm import AFTER_POOLING, TimmAdapter, is_linear
+from crosseyed.models.towers.timm import TimmAdapter
 
-_PYRAMID = "its stages differ in grid and width, so there are tokens only before pooling"
+PYRAMID = {
+    "tokens": "its stages differ in grid and width, so there are tokens only before pooling",
+    "heads": "nothing in it attends over the whole image",
+}
 
 
 class PyramidAdapter(TimmAdapter):
     """Towers whose last feature map is averaged; its cells are the tokens."""
 
-    no_attention: ClassVar[str]
+    lost_after_pooling = ("decomposition",)
 
     def __init__(self, visual: TimmModel) -> None:
         self.visual = visual
@@ -29,13 +31,7 @@ class PyramidAdapter(TimmAdapter):
         self.blocks = ()
         self.pooled_token = self.class_token = None
         self.native_pooling = "average"
-        self.missing = {
-            "tokens": _PYRAMID,
-            "attention": self.no_attention,
-            "heads": "nothing in it attends over the whole image",
-        }
-        if not all(map(is_linear, self._projection())):
-            self.missing = self.missing | {"decomposition": AFTER_POOLING}
+        self.unsupported = self._unsupported()
 
     def modules(self, want: Collection[str]) -> dict[str, nn.Module]:
         """Name what takes the last feature map, and the projection."""

@@ -23,7 +23,7 @@ from crosseyed.models.towers.base import (
     norm_statistics,
     split_by_head,
 )
-from crosseyed.models.towers.timm import AFTER_POOLING, TimmAdapter, is_linear, output_of, projections_of
+from crosseyed.models.towers.timm import TimmAdapter, output_of, projections_of
 
 _POOLINGS = {"token": "class token", "avg": "average", "map": "attention"}
 
@@ -74,10 +74,10 @@ class PlacedWeights(AttentionWeights):
             return super().write(rows, read)
         return self.finish((rows @ self.values(read)).transpose(1, 2).flatten(2))
 
-    def alone(self, tokens: Tensor) -> Tensor:
+    def single_token_output(self, tokens: Tensor) -> Tensor:
         """Finish the values of each token."""
         if self.finish is None:
-            return super().alone(tokens)
+            return super().single_token_output(tokens)
         values = torch.einsum("...w,hwd->...hd", tokens, self.value) + self.value_bias
         return self.finish(values.flatten(-2))
 
@@ -88,6 +88,7 @@ class PlacedWeights(AttentionWeights):
 class TransformerAdapter(TimmAdapter):
     """What timm's transformers have in common: blocks on tokens of one width, then norm and pooling."""
 
+    lost_after_pooling = ("decomposition", "heads")
     block_types: ClassVar[tuple[type[nn.Module], ...]]
 
     def __init__(self, visual: TimmModel) -> None:
@@ -104,8 +105,7 @@ class TransformerAdapter(TimmAdapter):
         self.class_token = None if trunk.cls_token is None else 0
         self._norm_first = isinstance(trunk.norm, nn.LayerNorm)
         self._norm = trunk.norm if self._norm_first else trunk.fc_norm
-        if self.native_pooling == "attention" or not all(map(is_linear, self._projection())):
-            self.missing = dict.fromkeys(("decomposition", "heads"), AFTER_POOLING)
+        self.unsupported = self._unsupported()
 
     def modules(self, want: Collection[str]) -> dict[str, nn.Module]:
         """Name the blocks, the final norm, the projection, and what attention and MLP add if wanted."""
@@ -155,7 +155,11 @@ class TransformerAdapter(TimmAdapter):
     def candidates(self, tokens: Tensor) -> Tensor:
         """Apply the final norm, if it precedes pooling, and the values and output of attention pooling."""
         normed = layer_norm(self._norm, tokens) if self._norm_first else tokens.float()
-        return self._pooler_weights().alone(normed) if self.native_pooling == "attention" else normed
+        return (
+            self._pooler_weights().single_token_output(normed)
+            if self.native_pooling == "attention"
+            else normed
+        )
 
     def embed(self, pooled: Tensor) -> Tensor:
         """Apply attention pooling's MLP, the final norm if it follows pooling, and the projection."""

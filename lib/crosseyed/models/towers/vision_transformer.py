@@ -109,7 +109,7 @@ class VisionTransformerAdapter(TowerAdapter):
         """Apply the pooler's values and output, if there is one; else the final norm, if it precedes pooling."""
         pooler = self.visual.attn_pool
         if pooler is not None:
-            return _multihead_weights(pooler.attn).alone(layer_norm(pooler.ln_k, tokens))
+            return _multihead_weights(pooler.attn).single_token_output(layer_norm(pooler.ln_k, tokens))
         return tokens.float() if self.visual.final_ln_after_pool else layer_norm(self.visual.ln_post, tokens)
 
     def embed(self, pooled: Tensor) -> Tensor:
@@ -183,9 +183,9 @@ class VisionTransformerAdapter(TowerAdapter):
         if pooler is None:
             return matrix[None], torch.zeros_like(after_norm), after_norm
         weights = _multihead_weights(pooler.attn)
-        passed_on = weights.passed_on @ matrix
-        before_norm = pooler.ln_k.bias.float() @ passed_on.sum(0) + weights.passed_on_bias @ matrix
-        return fold_norm(pooler.ln_k, passed_on), before_norm, after_norm
+        ov_matrix = weights.ov_matrix @ matrix
+        before_norm = pooler.ln_k.bias.float() @ ov_matrix.sum(0) + weights.ov_bias @ matrix
+        return fold_norm(pooler.ln_k, ov_matrix), before_norm, after_norm
 
 
 def _multihead_weights(attention: nn.MultiheadAttention, scale: Tensor | None = None) -> AttentionWeights:
