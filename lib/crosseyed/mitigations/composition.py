@@ -19,8 +19,8 @@ from crosseyed.models.scorer import Scorer, ScorerWrapper
 class Composed(Mitigation):
     """Several mitigations behind one another; made by `compose`.
 
-    Each view that the first makes is an image to the second, and so on; the second's answers are combined before
-    the first's. The changes to the model are in force together, those of the first entered first.
+    Each view that the first makes is an image to the second, and so on; the views of the second are combined before
+    those of the first. The changes to the model are in force together, those of the first entered first.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class Composed(Mitigation):
     def score(
         self, scorer: Scorer, model: ClipModel, views: Iterable[ImageSource], texts: Sequence[str]
     ) -> np.ndarray:
-        """Let each part ask the parts after it, and the last one the scorer."""
+        """Let each part score by the parts after it, and the last one by the scorer."""
         for part in reversed(self.parts):
             scorer = _Scored(scorer, part, model)
         return scorer.similarities(views, texts)
@@ -125,8 +125,7 @@ def compose(*mitigations: Mitigation) -> Mitigation:
     Raises
     ------
     InputError
-        None is given; one that has to be told where the object is comes after one that moves things in the
-        picture.
+        None is given; one that has to be told where the object is comes after one that moves things in the image.
     """
     parts = tuple(
         part for each in mitigations for part in (each.parts if isinstance(each, Composed) else (each,))

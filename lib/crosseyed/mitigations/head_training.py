@@ -46,7 +46,7 @@ def train_heads(
     seed: int = 0,
     progress: bool = True,
 ) -> dict[str, HeadedModel]:
-    """Train heads on the tokens of a frozen tower; the tower runs once on each picture, for all heads.
+    """Train heads on the tokens of a frozen tower; the tower runs once on each image, for all heads.
 
     The tokens are kept in memory, in half precision: ``2 · n_scenes · T · pooled_width`` bytes.
 
@@ -55,24 +55,24 @@ def train_heads(
     model : ClipModel
         The model; it is left as it is.
     cutouts : sequence of Cutout
-        What the training pictures show, at uniform positions; at least two objects.
+        What the training images show, at uniform positions; at least two objects.
     validation : sequence of Cutout
-        What the pictures show on which learning rate and number of epochs are chosen; none of the objects of
-        `cutouts`. Half as many pictures of each.
+        What the images show on which learning rate and number of epochs are chosen; none of the objects of
+        `cutouts`. Half as many images of each.
     labels : sequence of str
-        What the model chooses among on the validation pictures; give those among which it will choose in the test.
+        What the model chooses among on the validation images; give those among which it will choose in the test.
     names : sequence of str, optional
         The heads; by default all that the tower supports.
     scenes_per_object : int
-        Training pictures of each object, at least 1. Each batch of the training shows every object once.
+        Training images of each object, at least 1. Each batch of the training shows every object once.
     epochs : int
-        How often each picture is seen at most, at least 1.
+        How often each image is seen at most, at least 1.
     learning_rates : sequence of float
         Peak learning rates to choose among; AdamW, falling by a cosine to zero.
     fraction, layer
-        As for `untrained`.
+        As for `crosseyed.mitigations.heads.untrained`.
     seed : int
-        Decides the pictures and the order in which they are seen.
+        Decides the images and the order in which they are seen.
     progress : bool
         Show a progress bar if the standard error is a terminal.
 
@@ -121,7 +121,7 @@ def train_heads(
 
 @dataclass(frozen=True, eq=False)
 class _Frozen:
-    """Pictures as the frozen tower leaves them: those of each object in turn, round after round."""
+    """Images as the frozen tower leaves them: those of each object in turn, round after round."""
 
     tokens: Tensor  # (n_scenes, T, pooled_width), float16
     attention: Tensor | None  # (n_scenes, T)
@@ -142,7 +142,7 @@ def _freeze(
     seed: list[int],
     progress: bool,
 ) -> _Frozen:
-    """Take pictures of all objects, one after another, and run the tower on them."""
+    """Take images of all objects, one after another, and run the tower on them."""
     names = objects_of(cutouts)
     shots: list[tuple[Scene, str]] = [
         snapshot(cutouts, name, Dose(), np.random.default_rng([*seed, turn, number]), max(model.image_size))
@@ -178,7 +178,7 @@ def _epochs(
     rng, loss_of = np.random.default_rng([seed, 2]), ClipLoss()
     for _ in range(epochs):
         losses = []
-        # every object once a batch, so that no caption of another row is true of the picture
+        # every object once a batch, so that no caption of another row is true of the image
         for rows in torch.from_numpy(rng.permuted(rounds, axis=0)):
             loss = loss_of(head(*data.at(rows)), captions[rows], torch.tensor(scale, device=captions.device))
             optimizer.zero_grad()

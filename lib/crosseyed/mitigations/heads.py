@@ -20,10 +20,10 @@ with as many numbers to learn but for the query:
 The v_t are made of the last tokens, or of those of an earlier depth. Where a class token is pooled, only that token of
 the last block's output was ever trained, and the tokens that it reads are those one block earlier.
 
-Heads are trained as the tower was: pictures against captions, with the contrastive loss (Radford et al., arXiv
-2103.00020, figure 3). The pictures show one object each, anywhere (`crosseyed.data.photographer.snapshot`);
+Heads are trained as the tower was: images against captions, with the contrastive loss (Radford et al., arXiv
+2103.00020, figure 3). The images show one object each, anywhere (`crosseyed.data.photographer.snapshot`);
 captions are
-embedded by the model's own text tower. Learning rate and number of epochs are chosen on pictures of other objects, so
+embedded by the model's own text tower. Learning rate and number of epochs are chosen on images of other objects, so
 that a head is not rewarded for learning the training objects by heart.
 """
 
@@ -61,7 +61,7 @@ class HeadedModel(ScorerWrapper, Encoder):
         What takes the place of the tower's pooling.
     history : pandas.DataFrame
         One row per learning rate and epoch, epoch 0 before training: `learning_rate`, `epoch`, `loss` (mean over the
-        epoch; NaN for epoch 0), `accuracy` (percent, on the validation pictures) and `chosen`. Empty if untrained.
+        epoch; NaN for epoch 0), `accuracy` (percent, on the validation images) and `chosen`. Empty if untrained.
     """
 
     clip_model: ClipModel
@@ -96,23 +96,7 @@ class HeadedModel(ScorerWrapper, Encoder):
 
 
 def supported_heads(model: ClipModel) -> list[str]:
-    """List the heads that can be put on a model's tower.
-
-    Parameters
-    ----------
-    model : ClipModel
-        A loaded model.
-
-    Returns
-    -------
-    list of str
-        Some of `HEADS`: those whose training-free pooling the tower supports; *attention* wherever *average* is.
-
-    Raises
-    ------
-    UnsupportedTower
-        The tower is of a family that tracing does not know.
-    """
+    """List the heads that a tower supports: those of `HEADS` whose training-free pooling it supports."""
     able = supported(model)
     return [name for name, pooling in HEADS.items() if pooling.starts_as in able]
 
@@ -170,10 +154,8 @@ def encode_together(
     ----------
     models : sequence of HeadedModel
         Heads on one and the same `ClipModel`.
-    images : iterable of ImageSource
-        The images; may be a generator. They are not kept.
-    progress : bool
-        Show a progress bar if the standard error is a terminal.
+    images, progress
+        As for `ClipModel.encode_images`; images are not kept.
 
     Returns
     -------
@@ -184,11 +166,6 @@ def encode_together(
     ------
     InputError
         There are no models, or they are heads on different ones; as for `ClipModel.encode_images`.
-
-    Warns
-    -----
-    UnreadableImagesWarning
-        Once, at the end, if images could not be read; their rows are NaN.
     """
     if len({id(model.clip_model) for model in models}) != 1:
         raise InputError(
@@ -217,17 +194,12 @@ def itsm(model: HeadedModel, pixels: Tensor, texts: Sequence[str]) -> np.ndarray
     pixels : torch.Tensor, shape (batch, 3, height, width)
         The model's input, as of `ClipModel.to_input`.
     texts : sequence of str
-        One caption an image.
+        One caption an image; else InputError.
 
     Returns
     -------
     numpy.ndarray, shape (batch, height, width)
         float32 cosines in [-1, 1], interpolated between the middles of the tokens' cells.
-
-    Raises
-    ------
-    InputError
-        The captions are not one an image.
     """
     text = _one_each(model, pixels, texts)
     with torch.no_grad():
@@ -240,9 +212,8 @@ def itsm_after_pooling(model: HeadedModel, pixels: Tensor, texts: Sequence[str])
     """Say what each token adds to the similarity of image and caption when the head pools it.
 
     As `crosseyed.internals.explain.itsm_after_pooling`, for the pooling of the head: each channel of the maximum
-    is credited to
-    the token that has it; of attention, the weights are held fixed. Credit is input times gradient of the similarity,
-    its norm held fixed, which sums to the similarity exactly where nothing but a projection follows pooling.
+    is credited to the token that has it; of attention, the weights are held fixed. Credit is input times gradient of
+    the similarity, its norm held fixed, which sums to the similarity exactly where only a projection follows pooling.
 
     Parameters
     ----------
@@ -253,11 +224,6 @@ def itsm_after_pooling(model: HeadedModel, pixels: Tensor, texts: Sequence[str])
     -------
     numpy.ndarray, shape (batch, height, width)
         float32 summands of the cosine similarity, interpolated as for `itsm`.
-
-    Raises
-    ------
-    InputError
-        As `itsm`.
     """
     text, head = _one_each(model, pixels, texts), model.head
     with torch.no_grad():
@@ -292,19 +258,9 @@ class HeadPooling(nn.Module):
         super().__init__()
 
     def weights(self, tokens: Tensor, attention: Tensor | None) -> Tensor:
-        """Return the weights.
+        """Return weights, broadcasting to (batch, T, width), that sum to 1 over the tokens (batch, T, width).
 
-        Parameters
-        ----------
-        tokens : torch.Tensor, shape (batch, T, width)
-            The v_t.
-        attention : torch.Tensor, shape (batch, T), optional
-            With which the tower's own pooling attends to them.
-
-        Returns
-        -------
-        torch.Tensor, broadcasting to (batch, T, width)
-            They sum to 1 over the tokens.
+        `attention`, (batch, T), is that of the tower's own pooling, for a head that reads it.
         """
         raise NotImplementedError
 
@@ -371,19 +327,7 @@ class MaskedMaxHead(HeadPooling):
 
 
 class Head(nn.Module):
-    """Pooling, what follows it in the tower, and a linear map that starts as the identity.
-
-    Parameters
-    ----------
-    embed : callable
-        `crosseyed.internals.trace.TowerAdapter.embed` of the tower.
-    pooling : HeadPooling
-        The pooling.
-    embed_dim : int
-        Length of the embedding.
-    layer : int
-        Depth of the tokens that it pools.
-    """
+    """Pooling, what follows it in the tower (`TowerAdapter.embed`), and a linear map that starts as the identity."""
 
     def __init__(
         self, embed: Callable[[Tensor], Tensor], pooling: HeadPooling, embed_dim: int, layer: int
@@ -427,7 +371,7 @@ def embed_texts(model: ClipModel, texts: Sequence[str]) -> Tensor:
 
 
 def _spread(model: HeadedModel, values: Tensor, pixels: Tensor) -> np.ndarray:
-    """Spread values of the spatial tokens (batch, T) over the pixels, as `crosseyed.internals.explain` does."""
+    """Spread values of the spatial tokens (batch, T) over the pixels."""
     cells = values.float().unflatten(1, adapter_of(model.clip_model).grid)[:, None]
     spread = F.interpolate(cells, size=pixels.shape[-2:], mode="bilinear", align_corners=False)
     return spread[:, 0].cpu().numpy()

@@ -1,6 +1,26 @@
-"""Marks that are drawn into images around an object."""
+r"""Marks that are drawn into images around an object, and other ways to point at it.
+
+Each function takes an image (uint8, shape (height, width, 3)), a `Location`, and by keyword
+
+strength : float, in [0, 1]
+    Opacity of a mark, amount of blur, part of color or light that is taken, or how far a crop zooms in.
+margin : float, at least 0
+    Distance kept from the object as a fraction of its size.
+color : str
+    Of a mark: a CSS name or ``"#rrggbb"``.
+width : float, in [0, 1]
+    Of a mark's line, as a fraction of the image's shorter side.
+
+and returns an image of uint8, `image` itself where nothing changes (at strength 0 or width 0). It raises InputError if
+the location is outside the image or the color unknown. The *region* is the square around the object's location
+whose side is its size, larger by the margin on all four sides.
+
+Sources: Shtedritski et al. 2023, arXiv 2304.06712; for the blur also Yang et al., "Fine-Grained Visual Prompting",
+NeurIPS 2023, arXiv 2306.04356.
+"""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFilter
@@ -23,7 +43,8 @@ _OVERSAMPLING = 4  # subpixels a side: 16 levels between inside and outside
 _OVERSAMPLED_AT_MOST = 2**20  # pixels; towers see a larger image reduced, which smooths its edges
 
 
-def circle(
+def _outline(
+    shape: Callable[..., None],
     image: np.ndarray,
     location: Location,
     *,
@@ -32,54 +53,19 @@ def circle(
     color: str = COLOR,
     width: float = LINE_WIDTH,
 ) -> np.ndarray:
-    """Draw a circle around an object: its inner edge is the circle inscribed in the region.
+    """Mix a color into the outline of one of Pillow's shapes, outward from the border of the region."""
+    _check(location)
+    target, line = rgb(color), width * min(image.shape[:2])
+    if line == 0:
+        return image
+    region = _region(image, location, margin)
 
-    Parameters
-    ----------
-    image : numpy.ndarray, shape (height, width, 3)
-        uint8.
-    location : Location
-        Where the object is.
-    strength : float
-        Opacity of the mark in [0, 1].
-    margin : float
-        Distance between object and mark as a fraction of the object's size; at least 0.
-    color : str
-        A CSS name or ``"#rrggbb"``.
-    width : float
-        Width of the line as a fraction of the image's shorter side, in [0, 1].
+    def paint(draw: ImageDraw.ImageDraw, scale: int) -> None:
+        pen = max(1, round(scale * line))
+        left, top, right, bottom = _corners(*region, scale)
+        shape(draw, (left - pen, top - pen, right + pen, bottom + pen), outline=255, width=pen)
 
-    Returns
-    -------
-    numpy.ndarray, shape (height, width, 3)
-        uint8; `image` itself where nothing changes: at strength 0 or width 0.
-
-    Raises
-    ------
-    InputError
-        The location is outside the image, a number out of range, or the color unknown.
-
-    References
-    ----------
-    Shtedritski et al. 2023, arXiv 2304.06712.
-    """
-    return _outline(ImageDraw.ImageDraw.ellipse, image, location, strength, margin, color, width)
-
-
-def box(
-    image: np.ndarray,
-    location: Location,
-    *,
-    strength: float = 1.0,
-    margin: float = MARGIN,
-    color: str = COLOR,
-    width: float = LINE_WIDTH,
-) -> np.ndarray:
-    """Draw a box around an object: its inner edge is the border of the region.
-
-    Parameters, result and errors are those of `circle`.
-    """
-    return _outline(ImageDraw.ImageDraw.rectangle, image, location, strength, margin, color, width)
+    return _mix(image, target, strength * _cover(image, paint))
 
 
 def arrow(
@@ -93,12 +79,10 @@ def arrow(
 ) -> np.ndarray:
     """Draw an arrow at an object, from the side on which the image has most room.
 
-    The arrow is a quarter of the image's shorter side long and lies on the line through the object and the image
-    center; at an object in the very center it points from the left. Its tip touches the circle inscribed in the
-    region, or comes nearer where the arrow would otherwise leave the image.
-
-    Parameters, result and errors are those of `circle`; `width` is that of the shaft, the head is four times as
-    wide.
+    It is a quarter of the image's shorter side long and lies on the line through the object and the image center; at an
+    object in the very center it points from the left. Its tip touches the circle inscribed in the region, or comes
+    nearer where the arrow would otherwise leave the image. The head is four times as wide as
+    the shaft.
     """
     _check(location)
     target, line = rgb(color), width * min(image.shape[:2])
@@ -123,32 +107,6 @@ def blur_outside(
 
     The blur is Gaussian (Pillow's, by repeated box filters) with a standard deviation of `strength` times
     `STRONGEST_BLUR` times the image's shorter side.
-
-    Parameters
-    ----------
-    image : numpy.ndarray, shape (height, width, 3)
-        uint8.
-    location : Location
-        Where the object is.
-    strength : float
-        Amount of blur in [0, 1].
-    margin : float
-        Width of the untouched ground around the object as a fraction of the object's size; at least 0.
-
-    Returns
-    -------
-    numpy.ndarray, shape (height, width, 3)
-        uint8; `image` itself where nothing changes: at strength 0 or if the region holds the whole image.
-
-    Raises
-    ------
-    InputError
-        The location is outside the image, or a number out of range.
-
-    References
-    ----------
-    Shtedritski et al. 2023, arXiv 2304.06712; Yang et al., "Fine-Grained Visual Prompting", NeurIPS 2023,
-    arXiv 2306.04356.
     """
     _check(location)
     if strength == 0:
@@ -161,10 +119,7 @@ def blur_outside(
 def gray_outside(
     image: np.ndarray, location: Location, *, strength: float = 1.0, margin: float = MARGIN
 ) -> np.ndarray:
-    """Take the color from all that lies outside the region, towards its luma 0.299 R + 0.587 G + 0.114 B.
-
-    Parameters, result and errors are those of `blur_outside`; `strength` is the part of the color that is taken.
-    """
+    """Take the color from all that lies outside the region, towards its luma 0.299 R + 0.587 G + 0.114 B."""
     _check(location)
     gray = np.asarray(Image.fromarray(image).convert("L"))[..., None]
     return _mix(image, gray, strength * _outside(image, location, margin))
@@ -173,10 +128,7 @@ def gray_outside(
 def dim_outside(
     image: np.ndarray, location: Location, *, strength: float = 1.0, margin: float = MARGIN
 ) -> np.ndarray:
-    """Dim all that lies outside the region to 1 - `strength` times its values.
-
-    Parameters, result and errors are those of `blur_outside`; `strength` is the part of the light that is taken.
-    """
+    """Dim all that lies outside the region to 1 - `strength` times its values."""
     _check(location)
     return _mix(image, np.zeros(3, dtype=np.float32), strength * _outside(image, location, margin))
 
@@ -190,27 +142,6 @@ def crop(
     ``(1 - strength) * full + strength * region``, and its center moves from the image's to the object's likewise;
     at strength 0 it is the whole image. The window is rounded to pixels, at least one, and moved into the image
     where it would leave it.
-
-    Parameters
-    ----------
-    image : numpy.ndarray, shape (height, width, 3)
-        uint8.
-    location : Location
-        Where the object is.
-    strength : float
-        How far to zoom in, in [0, 1].
-    margin : float
-        Width of the ground kept around the object as a fraction of the object's size; at least 0.
-
-    Returns
-    -------
-    numpy.ndarray, shape (rows, columns, 3)
-        uint8, a part of `image`; `image` itself at strength 0.
-
-    Raises
-    ------
-    InputError
-        The location is outside the image, or a number out of range.
     """
     _check(location)
     if strength == 0:
@@ -226,6 +157,12 @@ def crop(
     return image[rows, columns]
 
 
+circle = partial(_outline, ImageDraw.ImageDraw.ellipse)
+"""Draw a circle: its inner edge is inscribed in the region."""
+
+box = partial(_outline, ImageDraw.ImageDraw.rectangle)
+"""Draw a box: its inner edge is the border of the region."""
+
 MARKS: dict[str, Callable[..., np.ndarray]] = {"circle": circle, "box": box, "arrow": arrow}
 
 PROMPTS: dict[str, Callable[..., np.ndarray]] = MARKS | {
@@ -234,30 +171,6 @@ PROMPTS: dict[str, Callable[..., np.ndarray]] = MARKS | {
     "dim outside": dim_outside,
     "crop": crop,
 }
-
-
-def _outline(
-    shape: Callable[..., None],
-    image: np.ndarray,
-    location: Location,
-    strength: float,
-    margin: float,
-    color: str,
-    width: float,
-) -> np.ndarray:
-    """Mix a color into the outline of one of Pillow's shapes, outward from the border of the region."""
-    _check(location)
-    target, line = rgb(color), width * min(image.shape[:2])
-    if line == 0:
-        return image
-    region = _region(image, location, margin)
-
-    def paint(draw: ImageDraw.ImageDraw, scale: int) -> None:
-        pen = max(1, round(scale * line))
-        left, top, right, bottom = _corners(*region, scale)
-        shape(draw, (left - pen, top - pen, right + pen, bottom + pen), outline=255, width=pen)
-
-    return _mix(image, target, strength * _cover(image, paint))
 
 
 def _outside(image: np.ndarray, location: Location, margin: float) -> np.ndarray:
@@ -312,7 +225,7 @@ def _cover(image: np.ndarray, paint: Callable[[ImageDraw.ImageDraw, int], None])
 
 
 def _mix(image: np.ndarray, target: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Move every pixel towards the target by its weight; return the image itself where there is none."""
+    """Move every pixel towards the target by its weight; return the image itself if no weight is above 0."""
     if not weight.any():
         return image
     mixed = image + weight[..., None] * (target - image.astype(np.float32))

@@ -59,34 +59,10 @@ class Mitigated(ScorerWrapper):
     def similarities(
         self, images: Iterable[ImageSource], texts: Sequence[str], *, progress: bool = True
     ) -> np.ndarray:
-        """Compare the views of every image with every text, and combine them.
+        """Compare the views of every image with every text, and combine them; see `crosseyed.models.scorer.Scorer`.
 
-        Each image is read once, its views are made in background threads while the model computes.
-
-        Parameters
-        ----------
-        images : iterable of ImageSource
-            The images; may be a generator.
-        texts : sequence of str
-            Captions.
-        progress : bool
-            Show a progress bar, of images, if the standard error is a terminal.
-
-        Returns
-        -------
-        numpy.ndarray, shape (n_images, n_texts)
-            float64, as `Mitigation.combine` says; a row of NaN for an image that cannot be read.
-
-        Raises
-        ------
-        InputError
-            `images` is a single image, or contains what is not an `ImageSource`; there are more or fewer of them
-            than locations.
-
-        Warns
-        -----
-        UnreadableImagesWarning
-            Once, at the end, with the number and the names of the images (not views) that could not be read.
+        Each image is read once; its views are made in background threads while the model computes. Unreadable images
+        are counted as images, not as views. Raises InputError also if there are more or fewer images than locations.
         """
         shown = self._over_views(
             images, lambda views: self.mitigation.score(self.scorer, self.clip_model, views, texts), progress
@@ -96,33 +72,16 @@ class Mitigated(ScorerWrapper):
         )
 
     def encode_images(self, images: Iterable[ImageSource], *, progress: bool = True) -> np.ndarray:
-        """Return one unit vector for each image, where there is one.
+        """Return one unit vector for each image, where there is one; see `crosseyed.models.scorer.Encoder`.
 
         With several views that are combined by their mean this is the mean of their unit vectors, scaled to
         length 1. Its cosines sort captions as `similarities` does, which are smaller by the length of the mean.
-
-        Parameters
-        ----------
-        images : iterable of ImageSource
-            The images; may be a generator.
-        progress : bool
-            Show a progress bar, of images, if the standard error is a terminal.
-
-        Returns
-        -------
-        numpy.ndarray, shape (n_images, embed_dim)
-            float32 rows of length 1; a row of NaN for an image that cannot be read.
 
         Raises
         ------
         InputError
             There is no single vector, because views are not combined by their mean, because the mitigation
             depends on the captions, or because the model itself has none; or as for `similarities`.
-
-        Warns
-        -----
-        UnreadableImagesWarning
-            As for `similarities`.
         """
         self._check_vectors(self.mitigation.has_vector)
 
@@ -143,7 +102,7 @@ class Mitigated(ScorerWrapper):
     def _check_vectors(self, single: bool) -> None:
         if not (single and isinstance(self.scorer, Encoder)):
             raise InputError(
-                f"{self.name} gives an image no single vector: ask for similarities, or combine views by their "
+                f"{self.name} gives an image no single vector: use its similarities, or combine views by their "
                 "mean on a model that has one."
             )
 
@@ -263,29 +222,13 @@ def mitigate(
 
 
 def clip_model_of(scorer: Scorer) -> ClipModel:
-    """Return the model that a scorer computes with.
-
-    Parameters
-    ----------
-    scorer : Scorer
-        A `ClipModel`, or a `Wrapped` one such as a model with another pooling.
-
-    Returns
-    -------
-    ClipModel
-        The model underneath.
-
-    Raises
-    ------
-    InputError
-        The scorer is of another kind.
-    """
+    """Return the `ClipModel` that a scorer is or computes with (`Wrapped`); raise InputError if it has none."""
     if isinstance(scorer, ClipModel):
         return scorer
     if isinstance(scorer, Wrapped):
         return scorer.clip_model
     raise InputError(
-        f"A {type(scorer).__name__} cannot be mitigated: it is no ClipModel and has none as clip_model."
+        f"A {type(scorer).__name__} cannot be mitigated: it is not a ClipModel and does not have one as clip_model."
     )
 
 

@@ -83,15 +83,7 @@ class PooledModel(ScorerWrapper, Encoder):
         return self.clip_model
 
     def encode_images(self, images: Iterable[ImageSource], *, progress: bool = True) -> np.ndarray:
-        """Return the embeddings of any number of images, in constant memory beyond them.
-
-        As `ClipModel.encode_images`.
-
-        Raises
-        ------
-        InputError
-            As for `ClipModel.encode_images`; or the pooling depends on the caption.
-        """
+        """Encode as `ClipModel.encode_images`; raise InputError if the pooling depends on the caption."""
         if self.method.by_caption:
             raise InputError(
                 f"With the pooling {self.method.name!r} an image has another vector for each caption: call "
@@ -113,45 +105,13 @@ class PooledModel(ScorerWrapper, Encoder):
 
 
 def supported(model: ClipModel) -> list[str]:
-    """List the poolings that a model's tower supports.
-
-    Parameters
-    ----------
-    model : ClipModel
-        A loaded model.
-
-    Returns
-    -------
-    list of str
-        Names, in the order of `POOLINGS`; among them the tower's own pooling, `native`.
-
-    Raises
-    ------
-    UnsupportedTower
-        The tower is of a family that tracing does not know.
-    """
+    """List the poolings that a model's tower supports, in the order of `POOLINGS`, its own (`native`) among them."""
     adapter = adapter_of(model)
     return [name for name, method in POOLINGS.items() if not _missing(method, adapter)]
 
 
 def native(model: ClipModel) -> str:
-    """Return the name of the pooling that the tower was trained with.
-
-    Parameters
-    ----------
-    model : ClipModel
-        A loaded model.
-
-    Returns
-    -------
-    {"class token", "average", "attention"}
-        ``pool(model, native(model))`` gives the model's own embeddings.
-
-    Raises
-    ------
-    UnsupportedTower
-        The tower is of a family that tracing does not know.
-    """
+    """Return the name of the pooling that the tower was trained with: "class token", "average" or "attention"."""
     return adapter_of(model).native_pooling
 
 
@@ -228,12 +188,8 @@ def pool_together(
     ----------
     models : sequence of PooledModel
         Poolings of one and the same `ClipModel`.
-    images : iterable of ImageSource
-        The images; may be a generator. They are not kept.
-    texts : sequence of str
-        Captions.
-    progress : bool
-        Show a progress bar if the standard error is a terminal.
+    images, texts, progress
+        As for `crosseyed.models.scorer.Scorer.similarities`; images are not kept.
 
     Returns
     -------
@@ -244,11 +200,6 @@ def pool_together(
     ------
     InputError
         There are no models, or they pool different ones; as for `ClipModel.encode_images` and `encode_texts`.
-
-    Warns
-    -----
-    UnreadableImagesWarning
-        Once, at the end, if images could not be read; their rows are NaN.
     """
     if len({id(model.clip_model) for model in models}) != 1:
         raise InputError(

@@ -38,18 +38,16 @@ left unchanged."""
 
 @contextmanager
 def redirected(model: ClipModel, changes: Mapping[int, Change]) -> Iterator[None]:
-    """Let a model attend differently within a context.
+    """Let a model attend differently within a context; afterwards, also after an exception, it is what it was.
 
     What an attention writes becomes ``Σ_h change(A)_h value_h(y) @ output[h] + output_bias`` (see
-    `crosseyed.internals.trace.AttentionWeights`), for the rows that the module's docstring names. With a float32
-    model an
-    identity change gives the plain model to a relative error of 1e-5. Contexts nest: of two changes of the same
-    attention the one entered first comes first.
+    `crosseyed.models.towers.base.AttentionWeights`). With a float32 model an identity change gives the plain model to a
+    relative error of 1e-5. Contexts nest: of two changes of the same attention the one entered first comes first.
 
     Parameters
     ----------
     model : ClipModel
-        The model; after the context, also after an exception, it is what it was.
+        The model.
     changes : mapping of int to Change
         By the depth that the attention leads to. Without any, no hook is installed.
 
@@ -125,7 +123,7 @@ def _in_force(change: Change, step: AttentionStep, adapter: TowerAdapter) -> Ite
 
 
 def attention_steps(model: ClipModel) -> dict[int, AttentionStep]:
-    """Return the attentions that can be changed, by layer; raise InputError if there is none."""
+    """Return the attentions that can be changed, by layer; raise InputError if there are none."""
     steps = adapter_of(model).attention_steps()
     if not steps:
         raise InputError(

@@ -22,17 +22,7 @@ _ORDER = [each.__name__ for each in (views, visual_prompts, redistribution, head
 
 
 def find(name: str) -> type[Mitigation]:
-    """Find a mitigation by its name.
-
-    Parameters
-    ----------
-    name : str
-        A key of `crosseyed.mitigations.base.MITIGATIONS`, such as ``"cyclic shifts"``.
-
-    Returns
-    -------
-    type
-        The class; its fields are the hyper-parameters.
+    """Return a mitigation's class by its label; its fields are the hyper-parameters.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Put every candidate's questions to the model, sharing runs of the tower."""
+"""Score every candidate on the same images, sharing runs of the tower."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -32,29 +32,39 @@ def score_all(
     *,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Ask the plain model and every candidate about every picture.
+    """Score the plain model and every candidate on every image.
+
+    Candidates share what they can. Poolings that differ only after the tower share its run; settings of a mitigation
+    that show the same views and combine them in different ways share these, so that three ways to combine nine views
+    cost nine passes, not twenty-seven. The passes that are *counted* are those that a candidate would make alone.
 
     Parameters
     ----------
-    model, candidates, data, progress
-        As for `evaluate`.
+    model : ClipModel
+        The model; left as it was.
+    candidates : sequence of Mitigation, PooledModel or str
+        Mitigations, re-pooled models (`crosseyed.mitigations.pooling.pool`), or names of poolings with their defaults.
+    data : sequence of Task
+        From `crosseyed.mitigations.tasks`.
+    progress : bool
+        Show a progress bar of the candidates if the standard error is a terminal.
 
     Returns
     -------
     pandas.DataFrame
-        One row for each candidate and picture, the plain model (`BASELINE`) first: the columns of the protocols and
+        One row for each candidate and image, the plain model (`BASELINE`) first: the columns of the protocols and
 
         - `candidate`: its name; `family`: what it is a setting of; `kind`: ``"mitigation"``, ``"pooling"`` or
           `BASELINE`; `oracle`: whether it is told where the object is;
-        - `passes`: passes of the image tower for an image that the candidate would make alone, counted and averaged
-          over the pictures of the protocol: adaptive candidates make more for some pictures than for others.
+        - `passes`: passes of the image tower for an image, averaged over the images of the protocol: adaptive
+          candidates make more for some images than for others.
 
-        An oracle is not asked where nobody knows the location.
+        An oracle is left out of tasks without locations.
 
     Raises
     ------
     InputError
-        As for `evaluate`.
+        A candidate is something else, occurs twice, or cannot be done to this tower.
     """
     entries = _entries(model, candidates)
     pooled = [entry.pooled for entry in entries if entry.pooled is not None]
@@ -93,11 +103,11 @@ def measure_cost(
     Parameters
     ----------
     model, candidates
-        As for `evaluate`.
+        As for `score_all`.
     task : Task
-        Pictures to take the time on, with locations if there are oracles among the candidates.
+        Images to take the time on, with locations if there are oracles among the candidates.
     n_images : int
-        Number of pictures, spread over the task.
+        Number of images, spread over the task.
     rounds : int
         In each round every candidate has its turn beside the plain model, so that a busy machine slows both.
 
@@ -105,12 +115,12 @@ def measure_cost(
     -------
     pandas.DataFrame
         One row for the plain model and each candidate: `candidate`, `cost` (the median over rounds of the time over
-        that of the plain model on the same pictures, 1 for the plain model itself) and `seconds` (an image, median).
+        that of the plain model on the same images, 1 for the plain model itself) and `seconds` (an image, median).
 
     Raises
     ------
     InputError
-        As for `evaluate`.
+        As for `score_all`.
     """
     entries = _entries(model, candidates)
     shown = np.linspace(0, len(task.images) - 1, min(n_images, len(task.images))).astype(int)
@@ -136,34 +146,15 @@ def measure_cost(
 
 
 def name_of(candidate: Mitigation | PooledModel) -> str:
-    """Name a candidate as the tables do.
-
-    Parameters
-    ----------
-    candidate : Mitigation or PooledModel
-        Any.
-
-    Returns
-    -------
-    str
-        The mitigation's name; of a re-pooled model ``"pooling: "`` and its pooling.
-    """
+    """Return the name of a candidate in tables: the mitigation's, or ``"pooling: "`` and the pooling."""
     return f"pooling: {candidate.pooling}" if isinstance(candidate, PooledModel) else candidate.name
 
 
 def family_of(mitigation: Mitigation) -> str:
-    """Name what a mitigation is a setting of.
+    """Return what a mitigation is a setting of.
 
-    Parameters
-    ----------
-    mitigation : Mitigation
-        Any.
-
-    Returns
-    -------
-    str
-        Its label, with the kind of a visual prompt, as in ``"visual prompt: circle"``; of a gated or composed one
-        the families of what it consists of, as in ``"gated cyclic shifts"``.
+    It is the label, with the kind of a visual prompt, as in ``"visual prompt: circle"``; of a gated or composed one
+    the families of what it consists of, as in ``"gated cyclic shifts"``.
     """
     if isinstance(mitigation, Composed):
         return " + ".join(family_of(part) for part in mitigation.parts)
@@ -281,7 +272,7 @@ class _Views(Mitigation):
 
 @dataclass(frozen=True, eq=False)
 class _Shown(ScorerWrapper):
-    """A mitigation that changes only the picture: the first of those with the same views has them encoded."""
+    """A mitigation that changes only the image: the first of those with the same views has them encoded."""
 
     encoder: Encoder
     mitigation: Mitigation
@@ -318,7 +309,7 @@ def _maker_of_views(mitigation: Mitigation) -> Mitigation:
 
 @dataclass(frozen=True, eq=False)
 class _Together(ScorerWrapper):
-    """One of several re-pooled models of the same tower: the first that is asked answers for all of them."""
+    """One of several re-pooled models of the same tower: the first that scores does so for all of them."""
 
     pooled: PooledModel
     group: Sequence[PooledModel]

@@ -20,20 +20,20 @@ from crosseyed.settings import settings
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """Pictures, what they show, and the question that is asked about them.
+    """Images, what they show, and how a model is scored on them.
 
     Attributes
     ----------
     protocol : str
-        Name of the question: ``"grid"``, ``"pair"``, ``"control"`` or ``"whatsup"``.
+        ``"grid"``, ``"pair"``, ``"control"`` or ``"whatsup"``.
     images : sequence of ImageSource
-        Drawn once, asked many times.
+        Drawn once, used many times.
     table : pandas.DataFrame
         One row for each image, with `image`, `object`, `center` and what the protocol needs.
     labels : sequence of str or None
         What the model chooses among; None for the four captions of What'sUp.
     locations : sequence of Location or None
-        Where the object in question is; None if nobody knows.
+        Where the object in question is; None if that is unknown.
     """
 
     protocol: str
@@ -43,18 +43,7 @@ class Task:
     locations: Sequence[Location] | None = field(default=None, repr=False)
 
     def score(self, scorer: Scorer) -> pd.DataFrame:
-        """Ask a model the question.
-
-        Parameters
-        ----------
-        scorer : Scorer
-            The model.
-
-        Returns
-        -------
-        pandas.DataFrame
-            What `crosseyed.measure.protocols.zero_shot` or `four_captions` returns.
-        """
+        """Return what `crosseyed.measure.protocols.zero_shot` or `four_captions` returns for a model."""
         if self.labels is None:
             return protocols.four_captions(scorer, self.images, self.table, self.protocol)
         return protocols.zero_shot(scorer, self.images, self.table, self.labels, protocol=self.protocol)
@@ -80,7 +69,7 @@ def split_objects(cutouts: Sequence[Cutout], sizes: Sequence[int], seed: int = 0
     Raises
     ------
     InputError
-        A size is below 2, or they need more objects than there are.
+        A size is below 2, or there are too few objects.
     """
     objects = objects_of(cutouts)
     if min(sizes) < 2 or sum(sizes) > len(objects):
@@ -104,14 +93,14 @@ def make_split(
     side: int = 224,
     seed: int = 0,
 ) -> list[Task]:
-    """Draw the pictures of a split.
+    """Draw the images of a split.
 
-    - ``"grid"``: each cut-out at the center of a 5 × 5 grid and in some of the other cells, drawn at random for each
+    - ``"grid"``: each cut-out at the center of a grid and in some of the other cells, drawn at random for each
       cut-out; which of all labels is it?
     - ``"pair"``: each object, in one of its renderings, with another one in each of What'sUp's four relations; which
       of four captions fits? The object in question is the first one, which all but ``"on"`` put at the border.
     - ``"control"``: each object, in one of its renderings, alone, at the center and larger than in the grid, as a
-      photographer would show it: a cure should do no harm here.
+      photographer would show it: a mitigation should do no harm here.
 
     Parameters
     ----------
@@ -122,12 +111,12 @@ def make_split(
     protocols : sequence of str
         Which of the three.
     cells : int
-        Cells beside the center in which a cut-out is shown, 1 to 24. More objects say more than more cells of the
+        Cells beside the center in which a cut-out is shown, at least 1. More objects say more than more cells of the
         same objects.
     size, control_size : float
-        Longer side of the objects of grid and control, as a fraction of the side of the picture.
+        Longer side of the objects of grid and control, as a fraction of the side of the image.
     side : int
-        Height and width of the pictures in pixels.
+        Height and width of the images in pixels.
     seed : int
         Decides backgrounds, cells, partners and renderings.
 
@@ -171,18 +160,7 @@ def make_split(
 
 
 def whatsup_task(table: pd.DataFrame) -> Task:
-    """Make a task of What'sUp's photographs.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        What `crosseyed.data.whatsup.read_whatsup` returned, or some of its rows.
-
-    Returns
-    -------
-    Task
-        Without locations: nobody has annotated them.
-    """
+    """Make a task, without locations, of rows of what `crosseyed.data.whatsup.read_whatsup` returns."""
     return Task("whatsup", list(table["path"]), table.drop(columns="path"))
 
 
@@ -199,7 +177,7 @@ def _task(protocol: str, scenes: Sequence[Scene], labels: Sequence[str] | None) 
 
 
 def _one_rendering(cutouts: Sequence[Cutout], rng: np.random.Generator) -> list[Cutout]:
-    """Keep one cut-out of each object, of so many renderings in turn that each has two objects, to make pairs of."""
+    """Keep one cut-out of each object, of so many renderings in turn that each has two objects to pair."""
     objects = objects_of(cutouts)
     n_renderings = max(1, min(len({cutout.style for cutout in cutouts}), len(objects) // 2))
     turn = dict(zip(rng.permutation(objects), range(len(objects)), strict=True))
