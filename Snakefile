@@ -12,14 +12,15 @@ target `results` for the models of a file, with messages for people instead of S
 
 import json
 import os
-import re
+from dataclasses import asdict
 from pathlib import Path
 
-from crosseyed.workflow.editions import BUILD, Edition
+from crosseyed.editions import BUILD, Edition
+from crosseyed.workflow.execution import reads
 
 NOTEBOOKS = sorted(path.stem for path in Path("notebooks").glob("*.ipynb"))
 CHOSEN = config.get("notebooks") or NOTEBOOKS
-HEADLINE = "01_center_bias"  # the notebook that the result of an edition is computed from
+HEADLINE = "01_center_bias"  # the notebook whose tables are the result of an edition
 EDITIONS = {
     edition.name: edition
     for edition in map(
@@ -29,14 +30,20 @@ EDITIONS = {
     )
 }
 
-LIBRARY = sorted(map(str, Path("lib/crosseyed").rglob("*.py")))
-# These decide how notebooks are run and pages rendered, and nothing of what a notebook computes.
-WORKFLOW = {"lib/crosseyed/cli.py", *(f"lib/crosseyed/workflow/{name}.py" for name in ("book", "claims", "execution", "lock"))}
-ANALYSIS = [path for path in LIBRARY if path not in WORKFLOW]
-
-
 def files_below(*folders):
     return sorted(str(path) for folder in folders for path in Path(folder).rglob("*") if path.is_file())
+
+
+def modules(*parts):
+    """Modules of the library by part: `root` or the name of a package, with the packages inside it."""
+    library = Path("lib/crosseyed")
+    found = [library.glob("*.py") if part == "root" else (library / part).rglob("*.py") for part in parts]
+    return sorted(str(path) for paths in found for path in paths if path.stem != "cli")
+
+
+# Imports point one way: nothing that a chapter computes can depend on the workflow or the command line.
+MODELS = ("root", "data", "models")
+ANALYSIS = (*MODELS, "measure", "internals", "mitigations", "training", "report")
 
 
 def weights(wildcards):
@@ -46,15 +53,10 @@ def weights(wildcards):
     return [*files_below(folder), *([edition.checkpoint] if edition.checkpoint else [])]
 
 
-def kept_results(wildcards):
-    """Tables of other runs, and the list of models, for a notebook that names them."""
-    source = Path(f"notebooks/{wildcards.notebook}.ipynb").read_text()
-    experiments = re.findall(r'results_of\(\\"(\w+)', source)
-    return [
-        *files_below(*(["data/results/models"] if "data/results/models" in source else [])),
-        *(path for name in experiments if Path(path := f"data/results/{name}.csv.gz").exists()),
-        *(["models.yml"] if "models.yml" in source else []),
-    ]
+def stated_reads(wildcards):
+    """Files that the notebook states in its metadata to read."""
+    stated = map(Path, reads(f"notebooks/{wildcards.notebook}.ipynb"))
+    return [file for path in stated for file in ([str(path)] if path.is_file() else files_below(path))]
 
 
 def gpus(wildcards):
@@ -88,12 +90,12 @@ rule results:
 # downloaded once and not by every notebook at a time.
 rule model:
     input:
-        library="lib/crosseyed/models/loading.py",
+        library=modules(*MODELS),
         weights=weights,
     output:
         f"{BUILD}/models/{{edition}}.json",
     params:
-        edition=lambda wildcards: EDITIONS[wildcards.edition].json,
+        edition=lambda wildcards: json.dumps(asdict(EDITIONS[wildcards.edition])),
     threads: workflow.cores or 1
     shell:
         "python -m crosseyed.cli describe {output:q} --edition {params.edition:q}"
@@ -104,35 +106,44 @@ rule notebook:
         model=rules.model.output[0],
         weights=weights,
         notebook="notebooks/{notebook}.ipynb",
-        library=ANALYSIS,
+        library=modules(*ANALYSIS),
         # the PocketCLIPs are shown beside every other model
         data=files_below("data/objects", "data/models", "data/whatsup"),
-        results=kept_results,
+        reads=stated_reads,
     output:
         f"{BUILD}/editions/{{edition}}/notebooks/{{notebook}}.ipynb",
         directory(f"{BUILD}/editions/{{edition}}/results/{{notebook}}"),
     params:
         folder=f"{BUILD}/editions/{{edition}}",
-        edition=lambda wildcards: EDITIONS[wildcards.edition].json,
     # Snakemake hands this number on in OMP_NUM_THREADS and its like: a share of the machine for each notebook.
     threads: max(1, (workflow.cores or os.cpu_count()) // max(1, len(CHOSEN)))
     resources:
         gpu=gpus,
     shell:
-        "python -m crosseyed.cli execute {input.notebook:q} {params.folder:q} --edition {params.edition:q}"
+        "python -m crosseyed.cli execute {input.model:q} {input.notebook:q} {params.folder:q}"
 
 
 rule result:
     input:
         model=rules.model.output[0],
         tables=f"{BUILD}/editions/{{edition}}/results/{HEADLINE}",
-        library=[f"lib/crosseyed/{name}.py" for name in ("measure/bootstrap", "workflow/results")],
+        library="lib/crosseyed/workflow/results.py",
     output:
         f"{BUILD}/editions/{{edition}}/result.csv",
     params:
-        edition=lambda wildcards: EDITIONS[wildcards.edition].json,
+        results=f"{BUILD}/editions/{{edition}}/results",
     shell:
-        "python -m crosseyed.cli result {input.tables:q} {input.model:q} {output:q} --edition {params.edition:q}"
+        "python -m crosseyed.cli result {input.model:q} {params.results:q} {output:q}"
+
+
+rule families:
+    input:
+        library=modules(*MODELS, "internals", "mitigations"),
+        table="lib/crosseyed/report/family_table.py",
+    output:
+        f"{BUILD}/families.csv",
+    shell:
+        "python -m crosseyed.cli families {output:q}"
 
 
 rule book:
@@ -143,10 +154,11 @@ rule book:
         pages=files_below("book"),
         accuracies=[path for path in files_below("data/models") if path.endswith(".csv")],
         configuration="_config.yml",
-        library=LIBRARY,
+        library=modules(*ANALYSIS, "workflow"),
+        families=rules.families.output[0],
     output:
         directory(f"{BUILD}/editions/{{edition}}/html"),
     params:
         folder=f"{BUILD}/editions/{{edition}}",
     shell:
-        "python -m crosseyed.cli render {input.model:q} {params.folder:q}"
+        "python -m crosseyed.cli render {input.model:q} {input.families:q} {params.folder:q}"

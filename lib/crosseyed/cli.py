@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from crosseyed.editions import BUILD, DEFAULT_MODEL, Description, Edition
 from crosseyed.errors import CrosseyedError, InputError
-from crosseyed.workflow.editions import BUILD, DEFAULT_MODEL, Description, Edition
 
 if TYPE_CHECKING:
     import filelock
@@ -33,7 +33,7 @@ app = typer.Typer(
 
 RecipeName = Annotated[str, typer.Argument(help="centered or uniform.")]
 
-EditionJson = Annotated[str, typer.Option("--edition", help="The edition as JSON.")]
+ModelFile = Annotated[Path, typer.Argument(help="Description of the edition's model.")]
 
 
 def main() -> None:
@@ -46,7 +46,7 @@ def main() -> None:
 
 @app.callback()
 def _group() -> None:
-    """Keep the commands apart from the program even while there is but one."""
+    """Measure center bias in CLIP models, find it, and repair it."""
 
 
 @app.command()
@@ -63,7 +63,7 @@ def book(
     _require_repository()
     with _only_one_at_work_on(edition):
         typer.echo(f"making the edition {edition.name}")
-        code = _run_snakemake([], {"editions": [edition.mapping]}, cores or _available_cores())
+        code = _run_snakemake([], {"editions": [asdict(edition)]}, cores or _available_cores())
     if code:
         failed = sorted((edition.folder / "failed").glob("*.ipynb"))
         names = f" ({', '.join(path.stem for path in failed)} failed)" if failed else ""
@@ -82,14 +82,15 @@ def sweep(
     profile: Annotated[str, typer.Option(help="Snakemake profile, such as profiles/slurm.")] = "",
 ) -> None:
     """Execute the notebooks for many models and keep their results in data/results/models."""
-    from crosseyed.workflow import results, sweep
+    from crosseyed.report.kept_results import FOLDER
+    from crosseyed.workflow import sweep
 
     _require_repository()
     plan = sweep.read_sweep(models, sweep.measuring(Path("notebooks")))
     options = ["--resources", f"gpu={gpus}"] if gpus else []
     options += ["--profile", profile] if profile else []
     configuration = {
-        "editions": [edition.mapping for edition in plan.editions],
+        "editions": [asdict(edition) for edition in plan.editions],
         "notebooks": list(plan.notebooks),
     }
     with ExitStack() as locks:
@@ -101,7 +102,7 @@ def sweep(
             if plan.editions
             else 1
         )
-    sweep.publish(plan, results.FOLDER)
+    sweep.publish(plan, FOLDER)
     typer.echo(sweep.summarize(plan, f"make sweep MODELS={models}"))
     if code or plan.missing:
         raise typer.Exit(1)
@@ -205,53 +206,53 @@ def experiment(
 
 
 @app.command(hidden=True)
-def describe(output: Path, edition: EditionJson) -> None:
-    """Load the model of an edition and write what it is as JSON."""
-    from crosseyed.files import atomic_write
-    from crosseyed.models.loading import load
+def describe(output: Path, edition: Annotated[str, typer.Option(help="The edition as JSON.")]) -> None:
+    """Load the model of an edition and write what it is."""
+    from crosseyed.report.chapter import load_edition
 
     wanted = Edition(**json.loads(edition))
     typer.echo(f"loading {wanted.name}", err=True)
-    if wanted.pretrained == "random":
-        clip = load(wanted.model, random_init=True)
-    else:
-        clip = load(wanted.model, wanted.pretrained, checkpoint=wanted.checkpoint)
+    clip = load_edition({**asdict(wanted), "device": "auto"})
     parameters = sum(parameter.numel() for parameter in clip.clip.parameters())
-    description = Description(
-        wanted.name, clip.model, clip.pretrained, parameters, asdict(clip.tower), clip.device.type
-    )
-    with atomic_write(output) as file:
-        file.write_text(json.dumps(asdict(description)))
+    tower, device = asdict(clip.tower), clip.device.type
+    Description(wanted, clip.model, clip.pretrained, parameters, tower, device).write(output)
 
 
 @app.command(hidden=True)
-def execute(notebook: Path, folder: Path, edition: EditionJson) -> None:
+def execute(model: ModelFile, notebook: Path, folder: Path) -> None:
     """Execute one notebook into the folder of an edition."""
     from crosseyed.workflow.execution import execute as execute_notebook
 
-    parameters = Edition(**json.loads(edition)).parameters
     typer.echo(f"executing {notebook}", err=True)
-    execute_notebook(notebook, folder, parameters)
+    execute_notebook(notebook, folder, Description.read(model).edition.parameters)
     typer.echo(f"executed {notebook}", err=True)
 
 
 @app.command(hidden=True)
-def result(tables: Path, description: Path, output: Path, edition: EditionJson) -> None:
-    """Compute the result of an edition from the tables of its first chapter."""
+def result(model: ModelFile, tables: Path, output: Path) -> None:
+    """Collect the result of an edition from the tables of its first chapter."""
     from crosseyed.files import write_table
     from crosseyed.workflow.results import collect
 
-    wanted = Edition(**json.loads(edition))
-    write_table(collect(tables, wanted, Description(**json.loads(description.read_text()))), output)
+    write_table(collect(tables, Description.read(model)), output)
 
 
 @app.command(hidden=True)
-def render(description: Path, folder: Path) -> None:
+def families(output: Path) -> None:
+    """Write which analyses and mitigations each family of towers supports."""
+    from crosseyed.files import write_table
+    from crosseyed.report.family_table import what_works
+
+    write_table(what_works(), output)
+
+
+@app.command(hidden=True)
+def render(model: ModelFile, families: Path, folder: Path) -> None:
     """Render the pages and the executed notebooks of an edition as HTML."""
     from crosseyed.workflow.book import render_book
 
     typer.echo("rendering the book", err=True)
-    render_book(Description(**json.loads(description.read_text())), folder)
+    render_book(Description.read(model), families, folder)
 
 
 def _require_repository() -> None:

@@ -1,16 +1,18 @@
+import json
 import re
 
 import pandas as pd
 import pytest
 
+from crosseyed.editions import Description, Edition
 from crosseyed.files import DATA
-from crosseyed.workflow import claims, results
-from crosseyed.workflow.claims import CLAIMS, Evidence, Untestable, tabulate
-from crosseyed.workflow.editions import Description
+from crosseyed.report.tables import TABLES, MissingTableError
+from crosseyed.workflow import claims
+from crosseyed.workflow.claims import CLAIMS, Evidence, tabulate
 
-MODEL = Description("ViT-B-32--openai", "ViT-B-32", "openai", 1, tower={}, device="cpu")
+MODEL = Description(Edition("ViT-B-32", "openai"), "ViT-B-32", "openai", 1, tower={}, device="cpu")
 BIAS, LOST, OVERLOOKED, BACKGROUND, MASKED, POOLED, PROMPTED, ATTENDED, FAMILY = (
-    CLAIMS[number].test for number in (0, 3, 4, 5, 6, 7, 8, 9, 10)
+    CLAIMS[number] for number in (0, 3, 4, 5, 6, 7, 8, 9, 10)
 )
 
 
@@ -41,101 +43,79 @@ def test_the_verdict_follows_from_interval_and_corrected_p(low, high, p, verdict
 
 
 def test_the_gap_is_that_of_the_editions_own_model(tables):
-    rows = [
-        {
-            "object": name,
-            "center": center,
-            "correct": center or name == "a",
-            "model": "ViT-B-32",
-            "pretrained": "openai",
-        }
-        for name in "abcd"
-        for center in (True, False)
-    ]
-    other = [{**row, "correct": True, "pretrained": "laion2b"} for row in rows]
-    evidence = BIAS(tables("01_center_bias", "grid", rows + other), MODEL)
-    assert evidence.value == 75
-    assert 0 <= evidence.low <= 75 <= evidence.high <= 100
+    row = {"model": "ViT-B-32", "pretrained": "openai", "gap": 75, "gap_low": 50, "gap_high": 100}
+    other = {**row, "pretrained": "laion2b", "gap": 0}
+    evidence = BIAS.evidence(tables("01_center_bias", "bias", [other, row]), MODEL)
+    assert (evidence.value, evidence.low, evidence.high) == (75, 50, 100)
     assert "75.0 points" in str(evidence)
 
 
 def test_what_speaks_for_a_claim_is_positive(tables):
-    scores = [{"object": name, "contrast": -0.5, "method": "ITSM"} for name in "abc"]
-    scores += [{"object": "a", "contrast": 0.9, "method": "occlusion"}]
-    folder = tables("03_attention_maps", "scores", scores, model="ViT-B-32", pretrained="openai")
-    assert (BACKGROUND(folder, MODEL).value, BACKGROUND(folder, MODEL).low) == (0.5, 0.5)
+    contrasts = [
+        {"contrast": "after", "mean": 0.9, "low": 0.8, "high": 1},
+        {"contrast": "before", "mean": -0.5, "low": -0.6, "high": -0.4},
+    ]
+    folder = tables("03_attention_maps", "contrast", contrasts, model="ViT-B-32", pretrained="openai")
+    evidence = BACKGROUND.evidence(folder, MODEL)
+    assert (evidence.value, evidence.low, evidence.high) == (0.5, 0.4, 0.6)
     lost = [{"reader": "logit lens", "difference": 9, "low": 8, "high": 10}]
     lost += [{"reader": "probe", "difference": 5, "low": -1, "high": 6}]
-    folder = tables("02_embedding_decomposition", "lost", lost)
-    assert (LOST(folder, MODEL).value, LOST(folder, MODEL).verdict) == (5, "not supported")
+    evidence = LOST.evidence(tables("02_embedding_decomposition", "lost", lost), MODEL)
+    assert (evidence.value, evidence.verdict) == (5, "not supported")
     found = [{"model": "ViT-B-32", "difference": 2, "difference_low": 1, "difference_high": 3}]
-    assert OVERLOOKED(tables("03_attention_maps", "found", found), MODEL).verdict == "supported"
+    assert OVERLOOKED.evidence(tables("03_attention_maps", "found", found), MODEL).verdict == "supported"
     changes = [{"map": "ITSM, trained", "mean": -0.1, "low": -0.2, "high": -0.05}]
-    assert MASKED(tables("04_pooling_ablation", "maps_changes", changes), MODEL).verdict == "contradicted"
+    folder = tables("04_pooling_ablation", "masked_max", changes)
+    assert MASKED.evidence(folder, MODEL).verdict == "contradicted"
 
 
-def candidates():
-    def row(family, change, p, kind="mitigation", protocol="grid"):
-        return {
-            "protocol": protocol,
-            "candidate": f"{family} (2)",
-            "family": family,
-            "kind": kind,
-            "off_center_change": change,
-            "off_center_change_low": change - 1,
-            "off_center_change_high": change + 1,
-            "off_center_p": p,
-        }
+def test_of_several_mitigations_of_a_kind_the_best_is_taken(tables):
+    def row(candidate, change, p):
+        ends = {"off_center_change_low": change - 1, "off_center_change_high": change + 1}
+        return {"candidate": candidate, "off_center_change": change, "off_center_p": p, **ends}
 
-    return [
-        {**row("none", 0, float("nan"), "baseline"), "candidate": "none"},
-        row("visual prompt: crop", 20, 0.001),
-        row("visual prompt: circle", -10, 0.001),
-        row("proposed prompts: crop", 30, 0.001),
-        row("radial attention", 2, 0.2),
-        row("head suppression", 1, 0.3),
-        row("head suppression", 50, 0.001, protocol="pair"),
-        row("max", 4, 0.01, "pooling"),
-    ]
+    rows = [row("visual prompt: crop (2)", 20, 0.001), row("visual prompt: circle", -10, 0.001)]
+    folder = tables("05_mitigations", "visual_prompts", rows)
+    assert PROMPTED.evidence(folder, MODEL).what.endswith("best of 2, visual prompt: crop (2)")
+    rows = [row("radial attention", 2, 0.2), row("head suppression", 1, 0.3)]
+    evidence = ATTENDED.evidence(tables("05_mitigations", "attention_changes", rows), MODEL)
+    assert (evidence.value, evidence.verdict) == (2, "not supported")
+    evidence = POOLED.evidence(tables("04_pooling_ablation", "poolings", [row("max", 4, 0.01)]), MODEL)
+    assert (evidence.value, evidence.verdict) == (4, "supported")
 
 
-def test_of_several_remedies_of_a_kind_the_best_is_taken(tables):
-    folder = tables("05_mitigations", "evaluation", candidates())
-    assert PROMPTED(folder, MODEL).what.endswith("best of 2, visual prompt: crop (2)")
-    assert (ATTENDED(folder, MODEL).value, ATTENDED(folder, MODEL).verdict) == (2, "not supported")
-    folder = tables("04_pooling_ablation", "training_free", candidates())
-    assert (POOLED(folder, MODEL).value, POOLED(folder, MODEL).verdict) == (4, "supported")
-
-
-def test_the_family_is_judged_by_published_models_alone(monkeypatch):
-    def family(**models):
+def test_the_family_is_judged_by_the_smallest_gap_of_published_models(tables):
+    def family(**gaps):
         rows = [
-            {
-                "edition": name,
-                "model": name,
-                "protocol": "grid",
-                "gap": gap,
-                "gap_low": gap - 2,
-                "gap_high": gap + 2,
-            }
-            for name, gap in models.items()
+            {"edition": name, "model": name, "gap": gap, "gap_low": gap - 2, "gap_high": gap + 2}
+            for name, gap in gaps.items()
         ]
-        table = pd.DataFrame(rows, columns=["edition", "model", "protocol", "gap", "gap_low", "gap_high"])
-        monkeypatch.setattr(results, "read", lambda: table)
-        return FAMILY(DATA, MODEL)
+        return FAMILY.evidence(tables("06_model_family", "published", rows), MODEL)
 
-    with pytest.raises(Untestable, match="make sweep"):
-        family(**{"pocketclip-centered": 60})
-    assert family(**{"pocketclip-uniform": 0, "a": 9, "b": 5}).value == 5
+    assert family(a=9, b=5).value == 5
     assert family(a=9, b=1).verdict == "not supported"
 
 
-def test_the_table_has_every_claim_and_says_why_one_cannot_be_tested(tmp_path):
-    table = tabulate(tmp_path, MODEL)
-    rows = table.splitlines()[2:]
+def test_a_missing_table_is_an_error_that_names_it(tmp_path):
+    with pytest.raises(MissingTableError, match=r"'bias' of the chapter 01_center_bias"):
+        tabulate(tmp_path, MODEL)
+
+
+def test_a_claim_is_not_testable_where_the_chapter_registered_why(tmp_path):
+    for claim in CLAIMS:
+        folder = tmp_path / claim.chapter
+        folder.mkdir(exist_ok=True)
+        reasons = {each.table: f"no {each.table}" for each in CLAIMS if each.chapter == claim.chapter}
+        (folder / "tables.json").write_text(json.dumps(reasons))
+    rows = tabulate(tmp_path, MODEL).splitlines()[2:]
     assert len(rows) == len(CLAIMS)
-    assert all(row.count("|") == 4 and "**not testable here** – " in row for row in rows[:-1])
-    assert "crosseyed download whatsup" in table
+    for row, claim in zip(rows, CLAIMS, strict=True):
+        assert row.count("|") == 4
+        assert f"**not testable here** – no {claim.table}" in row
+
+
+def test_every_claim_reads_a_table_that_its_chapter_declares():
+    assert all(claim.table in TABLES[claim.chapter] for claim in CLAIMS)
 
 
 def test_every_claim_names_a_chapter_and_a_source_that_exist():

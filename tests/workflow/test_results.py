@@ -1,9 +1,11 @@
 import pandas as pd
 import pytest
 
+from crosseyed.editions import Description, Edition
 from crosseyed.errors import InputError
-from crosseyed.workflow import results
-from crosseyed.workflow.editions import Description, Edition
+from crosseyed.report import kept_results
+from crosseyed.report.tables import MissingTableError
+from crosseyed.workflow.results import collect
 
 TOWER = {
     "kind": "VisionTransformer",
@@ -15,29 +17,42 @@ TOWER = {
 }
 
 
-def answers(model, right_off_center, protocol):
-    """Four objects, all right at the center and some of them off-center."""
-    correct = [True] * 4 + [number < right_off_center for number in range(4)]
-    table = pd.DataFrame({"object": list("abcd") * 2, "center": [True] * 4 + [False] * 4, "correct": correct})
-    return table.assign(model=model, pretrained="openai", protocol=protocol)
+def bias(model, center, off_center):
+    """The row of a model in a table of the first chapter, with intervals of ±1."""
+    levels = {
+        "center_accuracy": center,
+        "off_center_accuracy": off_center,
+        "gap": center - off_center,
+        "bias_index": (center - off_center) / center,
+    }
+    ends = {
+        f"{name}{end}": value + by
+        for name, value in levels.items()
+        for end, by in (("_low", -1), ("_high", 1))
+    }
+    counts = {"n_center": 4, "n_off_center": 4, "n_objects": 4, "unreadable": 0, "confidence": 0.95}
+    return {"model": model, "pretrained": "openai", **levels, **ends, **counts}
 
 
 @pytest.fixture
-def tables(tmp_path):
-    for name, right in (("grid", 1), ("pair", 2)):
-        both = pd.concat([answers("ViT-B-32", right, name), answers("another", 4, name)])
-        both.to_csv(tmp_path / f"{name}.csv", index=False)
-    return tmp_path
+def results(tmp_path):
+    folder = tmp_path / "results"
+    chapter = folder / "01_center_bias"
+    chapter.mkdir(parents=True)
+    for name, off_center in (("bias", 25), ("pair_bias", 50)):
+        rows = [bias("another", 100, 90), bias("ViT-B-32", 100, off_center)]
+        pd.DataFrame(rows).to_csv(chapter / f"{name}.csv", index=False)
+    (chapter / "tables.json").write_text('{"whatsup_bias": "the photographs are not here"}')
+    return folder
 
 
-def collected(tables, tower=TOWER):
+def collected(results, tower=TOWER):
     edition = Edition("ViT-B-32", "openai", seed=2)
-    description = Description(edition.name, "ViT-B-32", "openai", 151, tower, "cpu")
-    return results.collect(tables, edition, description)
+    return collect(results, Description(edition, "ViT-B-32", "openai", 151, tower, "cpu"))
 
 
-def test_a_result_has_a_row_per_protocol_about_the_editions_own_model(tables):
-    table = collected(tables).set_index("protocol")
+def test_a_result_has_a_row_per_protocol_about_the_editions_own_model(results):
+    table = collected(results).set_index("protocol")
     assert table["gap"].to_dict() == {"grid": 75.0, "pair": 50.0}
     assert table["off_center_accuracy"].to_dict() == {"grid": 25.0, "pair": 50.0}
     assert (table["gap_low"] <= table["gap"]).all()
@@ -52,24 +67,24 @@ def test_a_result_has_a_row_per_protocol_about_the_editions_own_model(tables):
     assert '"seed": 2' in row["notebook_parameters"]
 
 
-def test_what_is_kept_reads_back_the_same(tables, tmp_path):
-    table = collected(tables, TOWER | {"patch_size": None})
+def test_what_is_kept_reads_back_the_same(results, tmp_path):
+    table = collected(results, TOWER | {"patch_size": None})
     kept = tmp_path / "kept"
     kept.mkdir()
     table.to_csv(kept / "ViT-B-32--openai.csv", index=False)
-    read = results.read(kept)
+    read = kept_results.read(kept)
     pd.testing.assert_frame_equal(read, table)
     assert read.dtypes.to_dict() == table.dtypes.to_dict()
     assert read["patch_size"].isna().all()
 
 
-def test_random_weights_are_no_result(tables, tmp_path):
+def test_random_weights_are_no_result(results, tmp_path):
     kept = tmp_path / "kept"
     kept.mkdir()
-    collected(tables).assign(pretrained="random").to_csv(kept / "a.csv", index=False)
-    assert results.read(kept).empty
-    assert list(results.read(kept)) == list(results.SCHEMA)
-    assert results.read(tmp_path / "nowhere").empty
+    collected(results).assign(pretrained="random").to_csv(kept / "a.csv", index=False)
+    assert kept_results.read(kept).empty
+    assert list(kept_results.read(kept)) == list(kept_results.SCHEMA)
+    assert kept_results.read(tmp_path / "nowhere").empty
 
 
 @pytest.mark.parametrize(
@@ -83,21 +98,23 @@ def test_random_weights_are_no_result(tables, tmp_path):
         ),
     ],
 )
-def test_a_table_of_another_schema_is_refused_by_name(tables, tmp_path, change, message):
+def test_a_table_of_another_schema_is_refused_by_name(results, tmp_path, change, message):
     kept = tmp_path / "kept"
     kept.mkdir()
-    change(collected(tables)).to_csv(kept / "a.csv", index=False)
+    change(collected(results)).to_csv(kept / "a.csv", index=False)
     with pytest.raises(InputError, match=message):
-        results.read(kept)
+        kept_results.read(kept)
 
 
-def test_a_result_needs_the_tables_of_the_first_chapter(tmp_path):
-    with pytest.raises(InputError, match="execute 01_center_bias first"):
-        collected(tmp_path)
-    answers("another", 1, "grid").to_csv(tmp_path / "grid.csv", index=False)
+def test_a_result_needs_the_tables_of_the_first_chapter(results):
+    chapter = results / "01_center_bias"
+    pd.DataFrame([bias("another", 100, 90)]).to_csv(chapter / "pair_bias.csv", index=False)
     with pytest.raises(InputError, match="no row of the model ViT-B-32"):
-        collected(tmp_path)
+        collected(results)
+    (chapter / "pair_bias.csv").unlink()
+    with pytest.raises(MissingTableError, match="'pair_bias' of the chapter 01_center_bias"):
+        collected(results)
 
 
 def test_the_results_of_the_repository_fit_the_schema():
-    assert set(results.read()["edition"]) >= {"pocketclip-centered", "pocketclip-uniform"}
+    assert set(kept_results.read()["edition"]) >= {"pocketclip-centered", "pocketclip-uniform"}

@@ -1,9 +1,10 @@
 import open_clip
 import pytest
 
+from crosseyed.editions import Edition
 from crosseyed.errors import InputError
-from crosseyed.workflow.editions import Edition
-from crosseyed.workflow.sweep import measuring, read_models, read_sweep
+from crosseyed.report.model_list import read_models
+from crosseyed.workflow.sweep import measuring, read_sweep
 
 NOTEBOOKS = ["01_center_bias", "02_embedding_decomposition"]
 

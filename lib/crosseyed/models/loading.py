@@ -12,6 +12,9 @@ from crosseyed.models.clip import PRECISIONS, RESIZES, ClipModel
 from crosseyed.models.sources import config_of, create, find_source, tokenizer_of, weights_of
 from crosseyed.models.towers.description import describe_tower
 
+RANDOM = "random"
+"""Stands for random weights where a pretrained tag is expected."""
+
 
 def load(
     model: str,

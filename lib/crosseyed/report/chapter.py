@@ -133,7 +133,7 @@ def load_edition(parameters: Mapping[str, object], **options: object) -> ClipMod
     **options
         For `crosseyed.models.loading.load`, such as `resize`.
     """
-    if parameters["pretrained"] == "random":
+    if parameters["pretrained"] == loading.RANDOM:
         weights = {"random_init": True, "seed": parameters["seed"]}
     else:
         weights = {"pretrained": parameters["pretrained"], "checkpoint": parameters["checkpoint"]}

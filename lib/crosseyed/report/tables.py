@@ -16,7 +16,8 @@ from crosseyed.errors import CrosseyedError, InputError, check_choice
 RECORD = "tables.json"
 TABLES: dict[str, tuple[str, ...]] = {
     "01_center_bias": (
-        *("grid", "bias", "slope", "permutation", "slide", "pair", "whatsup"),
+        *("grid", "grid_by_eccentricity", "bias", "slope", "permutation", "slide"),
+        *("pair", "pair_bias", "whatsup", "whatsup_bias"),
         *("controls", "control_bias", "crop"),
     ),
     "02_embedding_decomposition": (
@@ -28,13 +29,16 @@ TABLES: dict[str, tuple[str, ...]] = {
         *("radial", "found", "on_object", "sinks", "scores", "summary", "background", "contrast"),
     ),
     "04_pooling_ablation": (
-        *("validation", "answers", "by_eccentricity", "training_free"),
+        *("validation", "answers", "by_eccentricity", "training_free", "poolings"),
         *("heads_history", "heads_answers", "heads_by_eccentricity", "heads"),
         *("pretraining", "pretraining_seeds", "pretraining_by_pooling", "pretraining_by_recipe"),
-        *("maps", "maps_summary", "maps_changes"),
+        *("maps", "maps_summary", "maps_changes", "masked_max"),
     ),
-    "05_mitigations": ("validation", "chosen", "answers", "evaluation", "outcomes"),
-    "06_model_family": ("results", "correlations", "by_pooling", "by_data", "awaiting"),
+    "05_mitigations": (
+        *("validation", "chosen", "answers", "evaluation", "visual_prompts", "attention_changes"),
+        "outcomes",
+    ),
+    "06_model_family": ("results", "published", "correlations", "by_pooling", "by_data", "awaiting"),
     "07_origins": ("positions", "dose_response", "preference", "contrasts"),
 }
 """Names of the tables of each chapter, in the order in which it writes them."""

@@ -13,30 +13,24 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import yaml
 
+from crosseyed.editions import Description
 from crosseyed.errors import CrosseyedError
 from crosseyed.files import DATA, atomic_write
-from crosseyed.report.family_table import what_works
+from crosseyed.models.loading import RANDOM
+from crosseyed.report import tables
+from crosseyed.report.figures import curves
 from crosseyed.workflow.claims import tabulate
-from crosseyed.workflow.editions import Description
-from crosseyed.workflow.findings import (
-    describe_bias,
-    draw_bias,
-    read_grid,
-    tabulate_accuracy,
-    tabulate_families,
-)
+from crosseyed.workflow.findings import describe_bias, tabulate_accuracy, tabulate_families
+from crosseyed.workflow.results import CHAPTER, own_rows
 
 PAGES = Path("book")
 
 CONFIGURATION = Path("_config.yml")
 
 PACKAGE = Path("lib/crosseyed")
-
-HEADLINE_TABLE = Path("results/01_center_bias/grid.csv")
-
-"""The table behind the claim of the introduction, which the first chapter writes, in an edition's folder."""
 
 _JUPYTER_BOOK = (sys.executable, "-c", "from jupyter_book.cli.main import main; main()")
 
@@ -47,13 +41,15 @@ class BookError(CrosseyedError):
     """The pages of a book could not be rendered without a warning."""
 
 
-def render_book(model: Description, folder: str | os.PathLike) -> None:
+def render_book(model: Description, families: str | os.PathLike, folder: str | os.PathLike) -> None:
     """Render an edition whose notebooks are executed as HTML, whole or not at all.
 
     Parameters
     ----------
     model : Description
         The model that the notebooks were executed for.
+    families : path
+        The table of `crosseyed.report.family_table.what_works`, as a CSV file.
     folder : path
         Folder of the edition, with executed notebooks in ``notebooks`` and their tables in ``results``. The
         pages are put together in ``source``; the book goes to ``html``, Sphinx's report to ``book.log``.
@@ -62,12 +58,12 @@ def render_book(model: Description, folder: str | os.PathLike) -> None:
     ------
     BookError
         Sphinx warned of something; the message holds its warnings.
-    InputError
-        The table that the introduction needs is not there.
+    MissingTableError
+        A table that the introduction needs is not there.
     """
     folder = Path(folder)
     source, output = folder / "source", folder / "html"
-    stage_pages(model, folder, source)
+    stage_pages(model, families, folder, source)
     run = subprocess.run(
         [*_JUPYTER_BOOK, "build", source, "--config", source / "_config.yml", *_WARNINGS_ARE_ERRORS],
         stdin=subprocess.DEVNULL,
@@ -83,45 +79,34 @@ def render_book(model: Description, folder: str | os.PathLike) -> None:
     if run.returncode:
         problems = [line for line in report.splitlines() if re.search("WARNING|ERROR|Error:", line)]
         told = "\n".join(dict.fromkeys(problems)) or report[-2000:]
-        raise BookError(f"the pages of {model.edition} have faults (all in {folder / 'book.log'}):\n{told}")
+        raise BookError(
+            f"the pages of {model.edition.name} have faults (all in {folder / 'book.log'}):\n{told}"
+        )
     shutil.rmtree(output, ignore_errors=True)
     os.replace(source / "_build" / "html", output)
 
 
-def stage_pages(model: Description, folder: Path, source: Path) -> None:
-    """Put the pages, the executed notebooks and the configuration of an edition into one folder for Sphinx.
-
-    Parameters
-    ----------
-    model : Description
-        What the pages say that they were made for.
-    folder : pathlib.Path
-        Folder of the edition, with ``notebooks`` and ``results``.
-    source : pathlib.Path
-        The folder to make; an older one is replaced.
-
-    Raises
-    ------
-    InputError
-        The table that the introduction needs is not there.
-    """
+def stage_pages(model: Description, families: str | os.PathLike, folder: Path, source: Path) -> None:
+    """Put the pages, the executed notebooks and the configuration of an edition into one new folder for Sphinx."""
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(PAGES, source)
     shutil.copytree(folder / "notebooks", source / "notebooks")
     write_api_pages(PACKAGE, source / "api")
-    own, every = read_grid(folder / HEADLINE_TABLE, model.model, model.pretrained)
-    draw_bias(every).savefig(source / "finding.png", dpi=160, bbox_inches="tight")
+    results = folder / "results"
+    rings = tables.read(results, CHAPTER, "grid_by_eccentricity")
+    curves.accuracy_by_eccentricity(rings).savefig(source / "finding.png", dpi=160, bbox_inches="tight")
+    bias = own_rows(tables.read(results, CHAPTER, "bias"), model).iloc[0]
     configuration = yaml.safe_load(CONFIGURATION.read_text(encoding="utf-8"))
     configuration["html"]["announcement"] = banner(model)
     configuration["sphinx"]["config"]["myst_substitutions"] = {
-        "edition": model.edition,
+        "edition": model.edition.name,
         "model": model.model,
         "origin": origin(model),
         "parameters": f"{model.parameters / 1e6:.1f} million",
         "modules": module_table(PACKAGE),
-        "finding": describe_bias(own),
-        "claims": tabulate(folder / "results", model),
-        "families": tabulate_families(what_works()),
+        "finding": describe_bias(bias),
+        "claims": tabulate(results, model),
+        "families": tabulate_families(pd.read_csv(families, dtype=str, keep_default_na=False)),
         "pocketclip_figures": tabulate_accuracy(
             {file.parent.name: file for file in sorted(DATA.glob("models/pocketclip-*/accuracy.csv"))}
         ),
@@ -144,7 +129,7 @@ def origin(model: Description) -> str:
     """
     if model.model.startswith("pocketclip-"):
         return f"{model.model}, a small model of this project's own and not a published CLIP"
-    if model.pretrained == "random":
+    if model.pretrained == RANDOM:
         return f"{model.model} with random weights, which has learned nothing"
     return f"{model.model} with the weights {model.pretrained}"
 
@@ -162,7 +147,7 @@ def banner(model: Description) -> str:
     str
         HTML that names the edition and says which model its numbers come from.
     """
-    return f"Edition <b>{html.escape(model.edition)}</b>: computed with {html.escape(origin(model))}"
+    return f"Edition <b>{html.escape(model.edition.name)}</b>: computed with {html.escape(origin(model))}"
 
 
 def module_table(package: Path) -> str:

@@ -1,5 +1,6 @@
 """Execute one notebook for one edition with papermill, whole or not at all."""
 
+import json
 import os
 import shutil
 import sys
@@ -12,9 +13,10 @@ from nbclient.exceptions import DeadKernelError
 from nbformat.reader import NotJSONError
 from papermill.exceptions import PapermillExecutionError
 
+from crosseyed.editions import BUILD
 from crosseyed.errors import CrosseyedError
 from crosseyed.files import CACHE_VARIABLE
-from crosseyed.workflow.editions import BUILD
+from crosseyed.report import tables
 
 
 class NotebookError(CrosseyedError):
@@ -42,6 +44,8 @@ def execute(notebook: str | os.PathLike, folder: str | os.PathLike, parameters: 
     ------
     NotebookError
         A cell failed, or the kernel died; the message names the notebook, the cell and the error.
+    MissingTableError
+        The notebook ended without a table that it declares.
     """
     notebook, folder = Path(notebook), Path(folder)
     running = folder / "running" / notebook.stem
@@ -53,6 +57,8 @@ def execute(notebook: str | os.PathLike, folder: str | os.PathLike, parameters: 
     partial = running / notebook.name
     try:
         _run(notebook, partial, {**parameters, "output": results.name})
+        if notebook.stem in tables.TABLES:
+            tables.check_complete(results, notebook.stem)
         _replace(results, folder / "results" / notebook.stem)
         _replace(partial, folder / "notebooks" / notebook.name)
     except NotJSONError as error:
@@ -66,6 +72,18 @@ def execute(notebook: str | os.PathLike, folder: str | os.PathLike, parameters: 
         for parent in (running.parent, failed.parent):
             with suppress(OSError):  # it holds something of another notebook
                 parent.rmdir()
+
+
+def reads(notebook: str | os.PathLike) -> list[str]:
+    """Return the files and folders that a notebook reads beside data and models, as its metadata states.
+
+    Parameters
+    ----------
+    notebook : path
+        A notebook; the list is `crosseyed.reads` of its metadata, of paths relative to the repository.
+    """
+    metadata = json.loads(Path(notebook).read_text(encoding="utf-8"))["metadata"]
+    return metadata.get("crosseyed", {}).get("reads", [])
 
 
 def _run(notebook: Path, executed: Path, parameters: dict[str, object]) -> None:

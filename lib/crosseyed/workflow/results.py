@@ -1,8 +1,4 @@
-"""What an edition says of its model's bias, as a table that is kept: one row per protocol, with its provenance.
-
-The tables of all models together are what the study says of the family. They lie in ``data/results/models``, one file
-an edition, so that results of several machines are put together by copying files.
-"""
+"""The result of an edition: the bias of its model by protocol, read from the tables of its first chapter."""
 
 import json
 import os
@@ -11,58 +7,26 @@ from pathlib import Path
 import pandas as pd
 
 from crosseyed import provenance
+from crosseyed.editions import Description
 from crosseyed.errors import InputError
-from crosseyed.files import DATA
-from crosseyed.measure import bootstrap
-from crosseyed.workflow.editions import Description, Edition
+from crosseyed.report import tables
+from crosseyed.report.kept_results import SCHEMA
 
-FOLDER = DATA / "results" / "models"
+CHAPTER = "01_center_bias"
+"""The chapter whose tables are the result of an edition."""
 
-"""Where the repository keeps the results of models.
-
-:meta hide-value:
-"""
-
-_QUANTITIES = ("center_accuracy", "off_center_accuracy", "gap", "bias_index")
-
-_TEXT, _WHOLE, _NUMBER = "string", "Int64", "Float64"
-
-SCHEMA = {
-    "edition": _TEXT,
-    "model": _TEXT,
-    "pretrained": _TEXT,
-    "seed": _WHOLE,
-    "protocol": _TEXT,
-    **{f"{name}{end}": _NUMBER for name in _QUANTITIES for end in ("", "_low", "_high")},
-    **dict.fromkeys(("n_center", "n_off_center", "n_objects", "unreadable"), _WHOLE),
-    "confidence": _NUMBER,
-    **dict.fromkeys(("tower", "pooling"), _TEXT),
-    **dict.fromkeys(("image_size", "patch_size", "tokens", "layers", "parameters"), _WHOLE),
-    "notebook_parameters": _TEXT,
-    **dict.fromkeys(provenance.COLUMNS, _TEXT),
-}
-
-"""Columns of a table of results and their types. Accuracies are percent, the gap percentage points, each with the ends
-of its interval; image and patch size are pixels (the longer side; the patch of a convolutional tower is missing);
-`tokens` is the number of spatial tokens before pooling, `parameters` that of the whole model;
-`notebook_parameters` is JSON."""
-
-_TABLES = ("grid", "pair", "whatsup")
-
-_RANDOM = "random"
+_TABLES = {"grid": "bias", "pair": "pair_bias", "whatsup": "whatsup_bias"}
 
 
-def collect(folder: str | os.PathLike, edition: Edition, description: Description) -> pd.DataFrame:
-    """Compute the results of an edition from the tables of its first chapter.
+def collect(results: str | os.PathLike, model: Description) -> pd.DataFrame:
+    """Collect the result of an edition from the tables of its first chapter.
 
     Parameters
     ----------
-    folder : path
-        The tables of ``01_center_bias``: ``grid.csv``, ``pair.csv`` and, where the photographs are, ``whatsup.csv``.
-    edition : Edition
-        The edition.
-    description : Description
-        Its model.
+    results : path
+        Folder with one folder of tables for each chapter.
+    model : Description
+        The edition and its model.
 
     Returns
     -------
@@ -72,71 +36,40 @@ def collect(folder: str | os.PathLike, edition: Edition, description: Descriptio
     Raises
     ------
     InputError
-        A table has no row of the edition's model.
+        A table is missing, or has no row of the edition's model.
     """
-    tables = [path for name in _TABLES if (path := Path(folder) / f"{name}.csv").exists()]
-    if not tables:
-        raise InputError(
-            f"{folder} has none of the tables {', '.join(_TABLES)}; execute 01_center_bias first."
-        )
-    rows = pd.concat([_bias(path, edition, description) for path in tables], ignore_index=True)
-    tower = description.tower
+    rows = pd.concat([_bias(Path(results), each, model) for each in _TABLES], ignore_index=True)
+    tower = model.tower
     rows = rows.assign(
-        edition=edition.name,
-        seed=edition.seed,
+        edition=model.edition.name,
+        seed=model.edition.seed,
         tower=tower["kind"],
         pooling=tower["pooling"],
         image_size=max(tower["image_size"]),
         patch_size=max(tower["patch_size"]) if tower["patch_size"] else pd.NA,
         tokens=tower["grid"][0] * tower["grid"][1],
         layers=tower["layers"],
-        parameters=description.parameters,
-        notebook_parameters=json.dumps(edition.parameters, sort_keys=True),
+        parameters=model.parameters,
+        notebook_parameters=json.dumps(model.edition.parameters, sort_keys=True),
     )
-    return provenance.stamp(rows, description.device)[list(SCHEMA)].astype(SCHEMA)
+    return provenance.stamp(rows, model.device)[list(SCHEMA)].astype(SCHEMA)
 
 
-def read(folder: str | os.PathLike = FOLDER) -> pd.DataFrame:
-    """Read the results of all models, except those with random weights, which say nothing of any model.
-
-    Parameters
-    ----------
-    folder : path
-        Folder of CSV files; need not exist.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The columns of `SCHEMA`; no rows if there is no file.
-
-    Raises
-    ------
-    InputError
-        A file has other columns, or a value that is not of its column's type; the message names the file.
-    """
-    tables = [_read(path) for path in sorted(Path(folder).glob("*.csv"))]
-    empty = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in SCHEMA.items()})
-    table = pd.concat([empty, *tables], ignore_index=True)
-    return table[table["pretrained"] != _RANDOM].reset_index(drop=True)
+def own_rows(table: pd.DataFrame, model: Description) -> pd.DataFrame:
+    """Return the rows about the edition's model, or all of a table without models; raise InputError if none is."""
+    if "model" not in table:
+        return table
+    rows = table[table["model"] == model.model]
+    if "pretrained" in rows:
+        rows = rows[rows["pretrained"] == model.pretrained]
+    if rows.empty:
+        raise InputError(f"The table has no row of the model {model.model} ({model.pretrained}).")
+    return rows
 
 
-def _bias(path: Path, edition: Edition, description: Description) -> pd.DataFrame:
-    table = pd.read_csv(path, dtype={"correct": "boolean"}, keep_default_na=True)
-    own = table[(table["model"] == description.model) & (table["pretrained"] == description.pretrained)]
-    if own.empty:
-        raise InputError(f"{path} has no row of the model {description.model} ({description.pretrained}).")
-    return bootstrap.center_bias(own, by=["model", "pretrained", "protocol"], seed=edition.seed)
-
-
-def _read(path: Path) -> pd.DataFrame:
-    table = pd.read_csv(path, dtype=object, keep_default_na=False, na_values=[""])
-    differing = sorted(set(SCHEMA) ^ set(table.columns))
-    if differing:
-        raise InputError(
-            f"{path} is no table of results of this version: it lacks or should not have "
-            f"{', '.join(differing)}. Make it anew with `make sweep`, or remove it."
-        )
+def _bias(results: Path, protocol: str, model: Description) -> pd.DataFrame:
     try:
-        return table[list(SCHEMA)].astype(SCHEMA)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{path} holds a value of another type: {error}.") from error
+        table = tables.read(results, CHAPTER, _TABLES[protocol])
+    except tables.UnavailableTableError:
+        return pd.DataFrame()
+    return own_rows(table, model).assign(protocol=protocol)

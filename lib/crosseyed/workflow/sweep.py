@@ -2,19 +2,19 @@
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
+from crosseyed.editions import BUILD, Edition
 from crosseyed.errors import InputError, suggest
 from crosseyed.files import atomic_write
-from crosseyed.workflow.editions import BUILD, Edition
+from crosseyed.models.loading import RANDOM
+from crosseyed.report.model_list import read_list
+from crosseyed.workflow.execution import reads
 
-KEYS = ("models", "seeds", "notebooks")
-
-MODEL_KEYS = ("model", "pretrained", "checkpoint", "download", "data")
+RESULTS = "data/results/models"
+"""What a notebook states to read that compares the results of many models."""
 
 
 @dataclass(frozen=True)
@@ -36,28 +36,6 @@ class Sweep:
     missing: tuple[str, ...]
 
 
-def read_models(path: str | os.PathLike) -> list[dict[str, str]]:
-    """Read the list of models of a file such as the repository's ``models.yml``.
-
-    Parameters
-    ----------
-    path : path
-        A YAML file with the list `models`.
-
-    Returns
-    -------
-    list of dict
-        Each with `model` and perhaps `pretrained`, `checkpoint` (a file), `download` (size, for the reader) and
-        `data` (what it was trained on, for the reader).
-
-    Raises
-    ------
-    InputError
-        The file is not there, is no YAML, names no model, has an unknown key or names a model twice.
-    """
-    return _checked(_load(path), path)["models"]
-
-
 def read_sweep(path: str | os.PathLike, notebooks: Sequence[str]) -> Sweep:
     """Read what a sweep is to do.
 
@@ -77,9 +55,9 @@ def read_sweep(path: str | os.PathLike, notebooks: Sequence[str]) -> Sweep:
     Raises
     ------
     InputError
-        As `read_models`; and if a seed is no whole number or a notebook does not exist.
+        As `crosseyed.report.model_list.read_models`; and if a seed is no whole number or a notebook does not exist.
     """
-    content = _checked(_load(path), path)
+    content = read_list(path)
     chosen = content.get("notebooks") or list(notebooks)
     for name in chosen:
         if name not in notebooks:
@@ -113,8 +91,7 @@ def measuring(folder: Path) -> list[str]:
     list of str
         In the order of the chapters.
     """
-    notebooks = sorted(folder.glob("*.ipynb"))
-    return [path.stem for path in notebooks if "data/results/models" not in path.read_text(encoding="utf-8")]
+    return [path.stem for path in sorted(folder.glob("*.ipynb")) if RESULTS not in reads(path)]
 
 
 def publish(sweep: Sweep, folder: Path) -> list[str]:
@@ -135,9 +112,7 @@ def publish(sweep: Sweep, folder: Path) -> list[str]:
     done = [edition for edition in sweep.editions if (edition.folder / "result.csv").exists()]
     for edition in done:
         result, kept = edition.folder / "result.csv", folder / f"{edition.name}.csv"
-        if edition.pretrained != "random" and not (
-            kept.exists() and kept.read_bytes() == result.read_bytes()
-        ):
+        if edition.pretrained != RANDOM and not (kept.exists() and kept.read_bytes() == result.read_bytes()):
             with atomic_write(kept) as temporary:
                 shutil.copyfile(result, temporary)
     return [edition.name for edition in done]
@@ -184,45 +159,3 @@ def _state(edition: Edition, notebooks: Sequence[str]) -> str:
     return (
         "done" if (edition.folder / "result.csv").exists() else "without a result, which needs 01_center_bias"
     )
-
-
-def _load(path: str | os.PathLike) -> Mapping[str, object]:
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be read ({error.strerror}); give a file such as models.yml."
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no YAML: {error}") from error
-    if (
-        not isinstance(content, Mapping)
-        or not isinstance(content.get("models"), list)
-        or not content["models"]
-    ):
-        raise InputError(
-            f"{path} names no models; it needs a list `models:` of entries such as {{model: ViT-B-32}}."
-        )
-    return content
-
-
-def _checked(content: Mapping[str, object], path: str | os.PathLike) -> Mapping[str, object]:
-    _check_keys(content, KEYS, path)
-    for entry in content["models"]:
-        if not isinstance(entry, Mapping) or not entry.get("model"):
-            raise InputError(
-                f"{path} has the entry {entry!r}; each is a mapping with `model` and perhaps `pretrained`."
-            )
-        _check_keys(entry, MODEL_KEYS, path)
-    for seed in content.get("seeds") or []:
-        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-            raise InputError(f"{path} has the seed {seed!r}; seeds are whole numbers from 0.")
-    return content
-
-
-def _check_keys(mapping: Mapping[str, object], known: Sequence[str], path: str | os.PathLike) -> None:
-    for key in mapping:
-        if key not in known:
-            raise InputError(
-                f"{path} has the unknown key {key!r}{suggest(str(key), known)} Known: {', '.join(known)}."
-            )

@@ -410,7 +410,7 @@ def by_group(
     table : pandas.DataFrame
         One row per model, with the columns `group` and `value`.
     means : pandas.DataFrame
-        From `crosseyed.workflow.comparison.group_means`; groups appear from top to bottom in the order of its rows.
+        From `crosseyed.report.comparison.group_means`; groups appear from top to bottom in the order of its rows.
     group, value : str
         Columns: what the models share, and the quantity.
     xlabel : str

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from crosseyed.workflow import comparison, results
+from crosseyed.report import comparison, kept_results
 
 LISTED = [
     {"model": "pocketclip-centered", "data": "drawings"},
@@ -20,8 +20,8 @@ LISTED = [
 
 def kept(*rows):
     """Return a table of results with these columns filled, and the rest of the schema empty."""
-    table = pd.DataFrame(rows).reindex(columns=list(results.SCHEMA))
-    return table.astype(results.SCHEMA)
+    table = pd.DataFrame(rows).reindex(columns=list(kept_results.SCHEMA))
+    return table.astype(kept_results.SCHEMA)
 
 
 def row(edition, model="ViT-B-32", seed=0, protocol="grid", **numbers):
@@ -85,7 +85,7 @@ def test_when_all_is_done_nothing_awaits_its_run():
 def test_random_weights_do_not_count_as_a_result(tmp_path):
     random = kept(row("ViT-L-14--openai", model="ViT-L-14")).assign(pretrained="random")
     random.to_csv(tmp_path / "random.csv", index=False)
-    table = comparison.describe(results.read(tmp_path), LISTED)
+    table = comparison.describe(kept_results.read(tmp_path), LISTED)
     assert table.empty
     assert "ViT-L-14" in comparison.awaiting(table, LISTED)["model"].tolist()
 

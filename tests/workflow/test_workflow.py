@@ -15,11 +15,11 @@ import nbformat
 import pandas as pd
 import pytest
 
+from crosseyed.editions import Description, Edition, edition_name
 from crosseyed.errors import InputError
-from crosseyed.workflow.editions import Edition, edition_name
 from crosseyed.workflow.execution import NotebookError, execute
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NOTEBOOKS = Path("_build/editions/pocketclip-centered/notebooks")
 RESULTS = Path("_build/editions/pocketclip-centered/results")
 
@@ -33,10 +33,16 @@ def write_notebook(path, *cells):
     nbformat.write(notebook, path)
 
 
+MODULES = (
+    *("errors", "cli", "data/scenes", "models/checkpoints", "measure/bootstrap", "internals/trace"),
+    *("mitigations/base", "report/family_table", "workflow/results", "workflow/sweep", "workflow/book"),
+)
+
+
 @pytest.fixture
 def project(tmp_path):
     """Return a folder that looks to the Snakefile like the repository, with a model that counts as loaded."""
-    for module in ("models", "metrics", "results", "cli"):
+    for module in MODULES:
         file = tmp_path / "lib" / "crosseyed" / f"{module}.py"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("one = 1\n")
@@ -49,7 +55,7 @@ def project(tmp_path):
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).write_text("first")
     (tmp_path / "Snakefile").symlink_to(ROOT / "Snakefile")
-    pretend_loaded(tmp_path, "pocketclip-centered")
+    pretend_loaded(tmp_path, Edition())
     return tmp_path
 
 
@@ -65,10 +71,8 @@ TOWER = {
 
 def pretend_loaded(project, edition):
     """Write what loading the model would have written."""
-    model = {"edition": edition, "model": edition, "pretrained": "crosseyed", "parameters": 7}
-    file = project / "_build" / "models" / f"{edition}.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(model | {"tower": TOWER, "device": "cpu"}))
+    description = Description(edition, edition.model, "crosseyed", 7, TOWER, "cpu")
+    description.write(project / "_build" / "models" / f"{edition.name}.json")
 
 
 def environment(project):
@@ -148,12 +152,15 @@ def test_runs_notebooks_side_by_side_and_again_only_what_changed(project):
             os.utime(path, ns=(mtime, mtime))
         return due
 
-    assert due_after_changing("lib/crosseyed/metrics.py") == 2
+    assert due_after_changing("lib/crosseyed/measure/bootstrap.py") == 2
+    assert due_after_changing("lib/crosseyed/errors.py") == 2
+    assert due_after_changing("lib/crosseyed/models/checkpoints.py") == 2
     assert due_after_changing("data/objects/cup.webp") == 2
     assert due_after_changing("data/models/pocketclip-centered/weights") == 2
     # these do not decide what a notebook computes
-    assert due_after_changing("lib/crosseyed/cli.py", "book/intro.md") == 0
-    (project / "lib/crosseyed/metrics.py").touch()  # as it was, only younger
+    for module in ("cli", "workflow/sweep", "workflow/book", "workflow/results"):
+        assert due_after_changing(f"lib/crosseyed/{module}.py", "book/intro.md") == 0
+    (project / "lib/crosseyed/measure/bootstrap.py").touch()  # as it was, only younger
     write_notebook(project / "notebooks/02_second.ipynb", cell, "1 + 1")
     assert jobs_due(project) == 1
 
@@ -219,12 +226,18 @@ def test_goes_on_after_an_interruption_and_leaves_nothing_half_written(project, 
 # --- sweeps ---
 
 CHAPTER = """
-import pandas as pd, pathlib
+import json, pathlib, pandas as pd
+from crosseyed.measure import bootstrap
+from crosseyed.report.tables import TABLES
 with pathlib.Path({log!r}).open("a") as log:
     print("01", model, seed, file=log)
 table = pd.DataFrame({{"object": list("abcd") * 2, "center": [True] * 4 + [False] * 4}})
 table["correct"] = [True] * 4 + [True] * (1 + seed) + [False] * (3 - seed)
-table.assign(model=model, pretrained="crosseyed", protocol="grid").to_csv(output + "/grid.csv", index=False)
+bias = bootstrap.center_bias(table).assign(model=model, pretrained="crosseyed")
+bias.to_csv(output + "/bias.csv", index=False)
+unavailable = dict.fromkeys(TABLES["01_center_bias"], "it is made up")
+del unavailable["bias"]
+pathlib.Path(output, "tables.json").write_text(json.dumps(unavailable))
 """
 LATER = """
 import pathlib, time
@@ -238,11 +251,8 @@ while seed == 1 and not pathlib.Path({go!r}).exists():
 @pytest.fixture
 def swept(project):
     """Return the project with two notebooks, of which the second waits for the file ``go``, and ``models.yml``."""
-    pretend_loaded(project, "pocketclip-uniform")
-    loaded = project / "_build/models"
-    (loaded / "pocketclip-centered--seed1.json").write_bytes(
-        (loaded / "pocketclip-centered.json").read_bytes()
-    )
+    pretend_loaded(project, Edition("pocketclip-uniform"))
+    pretend_loaded(project, Edition(seed=1))
     places = {"log": str(project / "log"), "go": str(project / "go")}
     write_notebook(project / "notebooks/01_center_bias.ipynb", CHAPTER.format(**places))
     write_notebook(project / "notebooks/02_later.ipynb", LATER.format(**places))
@@ -333,7 +343,7 @@ def test_hands_parameters_on_as_data(project):
     (project / "editions.json").write_text(
         json.dumps({"editions": [{"model": name, "pretrained": "x'; touch hacked"}]})
     )
-    pretend_loaded(project, edition_name(name, "x'; touch hacked"))
+    pretend_loaded(project, Edition(name, "x'; touch hacked"))
     write_notebook(
         project / "notebooks/01_first.ipynb",
         "import json, pathlib\npathlib.Path(output, 't.json').write_text(json.dumps([model, pretrained]))",

@@ -1,43 +1,37 @@
 """What an edition is: the book executed for one model, and the folders that belong to it."""
 
 import json
+import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from crosseyed.errors import InputError
+from crosseyed.files import atomic_write
 
 BUILD = Path("_build")
-
 """Folder of everything the workflow makes, relative to the repository."""
 
 DEFAULT_MODEL = "pocketclip-centered"
-
-"""The model of the edition that is built when none is named."""
+"""The model of the edition that is built when no model is named."""
 
 
 def edition_name(
     model: str, pretrained: str | None = None, checkpoint: str | None = None, seed: int = 0
 ) -> str:
-    """Return the name of the edition of a model: that of the loaded model, fit for a folder.
+    """Return the name of the edition of a model, fit for a folder.
 
     Parameters
     ----------
-    model : str
-        Name of the model as `crosseyed.models.loading.load` takes it.
-    pretrained : str, optional
-        Its pretrained tag.
-    checkpoint : str, optional
-        The checkpoint file that its weights come from.
-    seed : int
-        Seed of its notebooks.
+    model, pretrained, checkpoint, seed
+        As in `Edition`.
 
     Returns
     -------
     str
-        The model (``hf-hub:`` left out and ``/`` written as ``--``; of ``local-dir:`` the folder's own name)
-        and the origin of its weights (the checkpoint's file name without suffix, else the tag, if there is
+        The model (``hf-hub:`` left out and ``/`` written as ``--``; of ``local-dir:`` the folder's own name),
+        the origin of its weights (the checkpoint's file name without suffix, else the tag, if there is
         one) and, unless it is 0, the seed, joined by ``--``; each character other than letters, digits,
         ``_``, ``.`` and ``-`` becomes ``-``.
 
@@ -98,17 +92,12 @@ class Edition:
             relative path (of `checkpoint`, or after ``local-dir:``) is made absolute, because notebooks are
             executed in a folder of their own.
 
-        Returns
-        -------
-        Edition
-            The edition.
-
         Raises
         ------
         InputError
             Another key is given, or the checkpoint file does not exist.
         """
-        unknown = sorted(set(mapping) - {"model", "pretrained", "checkpoint", "seed"})
+        unknown = sorted(set(mapping) - {field.name for field in fields(cls)})
         if unknown:
             raise InputError(
                 f"An edition has no {unknown[0]!r}; it has model, pretrained, checkpoint and seed."
@@ -141,25 +130,15 @@ class Edition:
             del given["checkpoint"]
         return given
 
-    @property
-    def mapping(self) -> dict[str, str | int]:
-        """What `from_mapping` makes this edition from."""
-        return {key: value for key, value in asdict(self).items() if value}
-
-    @property
-    def json(self) -> str:
-        """The edition as JSON, in which form the workflow hands it to a command."""
-        return json.dumps(asdict(self), sort_keys=True)
-
 
 @dataclass(frozen=True)
 class Description:
-    """What the pages say of an edition's model once it has been loaded.
+    """An edition and its model as it was loaded: the file that every later step of the workflow reads.
 
     Attributes
     ----------
-    edition : str
-        Name of the edition.
+    edition : Edition
+        The edition.
     model, pretrained : str
         The model as the tables of the edition spell it.
     parameters : int
@@ -170,9 +149,20 @@ class Description:
         Kind of device that it was loaded on: ``"cpu"``, ``"cuda"`` or ``"mps"``.
     """
 
-    edition: str
+    edition: Edition
     model: str
     pretrained: str
     parameters: int
     tower: dict[str, object]
     device: str
+
+    @classmethod
+    def read(cls, path: str | os.PathLike) -> "Description":
+        """Read the description of an edition that `write` wrote."""
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        return cls(**{**content, "edition": Edition(**content["edition"])})
+
+    def write(self, path: str | os.PathLike) -> None:
+        """Write the description as JSON."""
+        with atomic_write(path) as file:
+            file.write_text(json.dumps(asdict(self)), encoding="utf-8")

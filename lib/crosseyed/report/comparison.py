@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.weightstats import DescrStatsW
 
-from crosseyed.workflow.editions import edition_name
+from crosseyed.editions import edition_name
 
 LEAST_MODELS = 8
 
@@ -32,9 +32,9 @@ def describe(results: pd.DataFrame, models: Sequence[Mapping[str, str]]) -> pd.D
     Parameters
     ----------
     results : pandas.DataFrame
-        From `crosseyed.workflow.results.read`.
+        From `crosseyed.report.kept_results.read`.
     models : sequence of mapping
-        From `crosseyed.workflow.sweep.read_models`.
+        From `crosseyed.report.model_list.read_models`.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def awaiting(results: pd.DataFrame, models: Sequence[Mapping[str, str]]) -> pd.D
     results : pandas.DataFrame
         From `describe`.
     models : sequence of mapping
-        From `crosseyed.workflow.sweep.read_models`.
+        From `crosseyed.report.model_list.read_models`.
 
     Returns
     -------
