@@ -99,7 +99,9 @@ def test_the_table_of_what_works_names_every_configuration_once_and_gives_reason
     for row in table.to_dict("records"):
         parts = [part.partition(": ")[0] for part in row["missing"].split("; ") if part]
         explained = {name for part in parts for name in part.split(", ")}
-        lacking = {name for name in (*CAPABILITIES, "attention change", "position change") if row[name] == "no"}
+        lacking = {
+            name for name in (*CAPABILITIES, "attention change", "position change") if row[name] == "no"
+        }
         assert explained == lacking - {"attention change"}
         assert row["attention change"] == row["attention"]
 
