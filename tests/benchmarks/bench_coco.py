@@ -56,7 +56,7 @@ def measure(n_images: int) -> tuple[float, float]:
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder:
         file = write_photographs(n_images, Path(folder))
-        clip = load("ViT-B-32", random_init=True, device="cpu")
+        clip = load("ViT-B-32", pretrained="random", device="cpu")
         until, peaks = threading.Event(), []
         before = psutil.Process().memory_info().rss / 1e6
         watch = threading.Thread(target=peak_above, args=(before, until, peaks))

@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5, help="rounds, after one to warm up")
     parser.add_argument("--device", default="auto", help="as of crosseyed.models.loading.load")
     options = parser.parse_args()
-    vit = load("ViT-B-32", random_init=True, device=options.device)
+    vit = load("ViT-B-32", pretrained="random", device=options.device)
     print(
         f"{vit.device}, {torch.get_num_threads()} threads; target {TARGET} for the first line of each model"
     )

@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--plain", type=int, default=60, help="how many of them the plain loop runs on")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured; the best counts")
     options = parser.parse_args()
-    clip = load("ViT-B-32", random_init=True, device="cpu")
+    clip = load("ViT-B-32", pretrained="random", device="cpu")
     with tempfile.TemporaryDirectory() as folder:
         table = write_images(options.images, Path(folder))
         part = table.sample(min(options.plain, len(table)), random_state=0)

@@ -26,7 +26,7 @@ from crosseyed.errors import CheckpointError, DownloadError, InputError
 from crosseyed.models import sources
 from crosseyed.models.clip import PRECISIONS
 from crosseyed.models.loading import load
-from crosseyed.models.scorer import Encoder, UnreadableImagesWarning
+from crosseyed.models.scorer import RANDOM, Encoder, UnreadableImagesWarning
 from crosseyed.models.towers.description import describe_tower
 
 SIZES = [(32, 32), (40, 30), (30, 47), (500, 100), (1, 1), (224, 224), (33, 640)]
@@ -255,10 +255,9 @@ def test_what_the_repository_ships_is_loaded_by_its_name(monkeypatch, tmp_path, 
 
 
 def test_the_shipped_configuration_of_detailclip_is_that_of_a_vit_b_16():
-    source = sources.find_source("DetailCLIP-ViT-B-16")
-    config = sources.config_of(source)
     with torch.device("meta"):
-        tower = describe_tower(sources.create(source, config, seed=0, device="meta").visual, config)
+        built = sources.build("DetailCLIP-ViT-B-16", RANDOM, device="meta")
+    tower = describe_tower(built.clip.visual, built.config)
     assert (tower.patch_size, tower.layers, tower.width, tower.pooling) == ((16, 16), 12, 768, "class token")
     with pytest.raises(InputError, match=r"no weights in .*checkpoint="):
         load("DetailCLIP-ViT-B-16")
@@ -325,7 +324,7 @@ def test_a_named_model_is_loaded_from_its_place_or_from_a_file(known_tiny, tmp_p
 
 def test_random_weights_follow_the_seed_and_leave_the_random_state_alone(known_tiny):
     before = torch.random.get_rng_state()
-    first, again, other = (load("Tiny", random_init=True, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (load("Tiny", pretrained="random", seed=seed) for seed in (1, 1, 2))
     assert torch.equal(torch.random.get_rng_state(), before)
     assert (first.name, first.model, first.pretrained) == ("Tiny--random", "Tiny", "random")
     assert same_weights(first.clip, again.clip.state_dict())
@@ -380,8 +379,8 @@ def test_without_network_a_missing_download_says_what_how_large_and_what_instead
 
 def test_sizes_are_those_of_the_published_files():
     # 151,277,313 parameters; the file open_clip_model.safetensors of the published ViT-B-32 has 605 MB
-    assert sources.download_size("ViT-B-32") == "about 605 MB"
-    assert sources.download_size("roberta-ViT-B-32") == "more than 351 MB"  # the image tower alone
+    assert sources._size("ViT-B-32") == "about 605 MB"
+    assert sources._size("roberta-ViT-B-32") == "more than 351 MB"  # the image tower alone
 
 
 def test_the_tokenizer_of_a_folder_is_taken_from_that_folder(tmp_path, tiny_folder):
@@ -396,7 +395,7 @@ def test_the_tokenizer_of_a_folder_is_taken_from_that_folder(tmp_path, tiny_fold
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<pad>", unk_token="<unknown>")
     tokenizer.save_pretrained(tmp_path)
-    encoder = load(f"local-dir:{tmp_path}", random_init=True)
+    encoder = load(f"local-dir:{tmp_path}", RANDOM)
     assert encoder.tokenizer(["dog cat zebra"])[0, :4].tolist() == [3, 2, 1, 0]
 
 
@@ -408,8 +407,8 @@ def test_the_tokenizer_of_a_folder_is_taken_from_that_folder(tmp_path, tiny_fold
         (["local-dir:/nowhere"], {}, r"'/nowhere' is not a model folder"),
         (["ViT-B-32", "openia"], {}, r"Unknown tag 'openia'; did you mean 'openai'\? .*laion2b_s34b_b79k"),
         (["ViT-B-32", __file__], {}, r"give it as checkpoint="),
-        (["ViT-B-32"], {}, r"without weights.*random_init=True.*openai"),
-        (["ViT-B-32", "openai"], {"random_init": True}, r"leave out pretrained"),
+        (["ViT-B-32"], {}, r"without weights.*pretrained='random'.*openai"),
+        (["ViT-B-32", "random"], {"checkpoint": "mine.pt"}, r"leave out checkpoint"),
         (["hf-hub:a/b", "openai"], {}, r"Only an architecture takes a tag"),
         (["ViT-B-32", "openai"], {"device": "gpu"}, r"device 'gpu' is not available.*available: auto,.* cpu"),
         (["ViT-B-32", "openai"], {"device": "cuda:99"}, r"device 'cuda:99' is not available"),

@@ -46,14 +46,14 @@ def test_a_chapter_loads_the_model_of_the_edition_and_others_beside_it(parameter
     monkeypatch.setattr(loading, "load", load)
     chapter = begin("01_center_bias", parameters | {"references": ["other", tiny_clip.name]})
     assert chapter.encoders == [tiny_clip, tiny_clip]
-    weights = {"pretrained": None, "checkpoint": None}
+    weights = {"pretrained": None, "checkpoint": None, "seed": 3}
     assert loaded == [(parameters["model"], {"device": "cpu", **weights}), ("other", {"device": "cpu"})]
 
 
 def test_random_weights_are_drawn_from_the_seed(parameters, monkeypatch):
     monkeypatch.setattr(loading, "load", lambda name, **options: options)
     encoder = begin("05_mitigations", parameters | {"references": [], "pretrained": "random"}).encoder
-    assert encoder == {"device": "cpu", "random_init": True, "seed": 3}
+    assert encoder == {"device": "cpu", "pretrained": "random", "checkpoint": None, "seed": 3}
 
 
 def test_a_chapter_that_names_no_device_loads_no_model(parameters):

@@ -46,7 +46,7 @@ class ClipModel(Encoder):
         Architecture, folder or repository.
     pretrained : str
         Where the weights come from: open_clip's tag, the checkpoint's file name without suffix,
-        ``"local-dir"``, ``"hf-hub"``, ``"crosseyed"`` for what the repository ships, or ``"random"``.
+        ``"local-dir"``, ``"hf-hub"``, ``"crosseyed"`` for what the repository ships, or `RANDOM`.
     clip : torch.nn.Module
         The open_clip model.
     preprocess : callable

@@ -1,19 +1,14 @@
 """Load a model by name, file or folder."""
 
 import os
-from pathlib import Path
 
 import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 
 from crosseyed.errors import InputError, check_choice
-from crosseyed.models.checkpoints import load_weights
 from crosseyed.models.clip import PRECISIONS, RESIZES, ClipModel
-from crosseyed.models.sources import config_of, create, find_source, tokenizer_of, weights_of
+from crosseyed.models.sources import build
 from crosseyed.models.towers.description import describe_tower
-
-RANDOM = "random"
-"""Stands for random weights where a pretrained tag is expected."""
 
 
 def load(
@@ -24,7 +19,6 @@ def load(
     device: str = "auto",
     precision: str = "fp32",
     resize: str | None = None,
-    random_init: bool = False,
     seed: int = 0,
 ) -> ClipModel:
     """Load a CLIP for evaluation.
@@ -35,13 +29,14 @@ def load(
         One of
 
         - a PocketCLIP, ``"pocketclip-centered"`` or ``"pocketclip-uniform"``;
-        - an open_clip architecture, e.g. ``"ViT-B-32"``, with `pretrained`, `checkpoint` or `random_init`;
+        - an open_clip architecture, e.g. ``"ViT-B-32"``, with `pretrained` or `checkpoint`;
         - ``"hf-hub:organization/repository"`` or ``"local-dir:folder"`` with open_clip's files;
         - ``"NegCLIP"``, ``"DetailCLIP"`` or ``"SuperCLIP"``, with the file that its authors publish in
           ``data/checkpoints`` or as `checkpoint` (`crosseyed.models.sources.NAMED`).
     pretrained : str, optional
         open_clip's tag of the published weights, e.g. ``"openai"``. The activation function that goes with
         them (QuickGELU for OpenAI's) is set, also where open_clip would only warn of the mismatch.
+        ``"random"`` (`crosseyed.models.scorer.RANDOM`): random weights, for any model.
     checkpoint : path, optional
         File to read the weights from, ``.safetensors`` or written by torch.save. A tag in `pretrained` then
         says which published model's activation function and preprocessing they need: a file fine-tuned from
@@ -54,8 +49,6 @@ def load(
     resize : {"crop", "squash", "letterbox"}, optional
         How an image is made square (see `RESIZES`); by default as the model was meant to be used, which for
         most is ``"crop"``.
-    random_init : bool
-        Use random weights instead of trained ones.
     seed : int
         Seed of the random weights. The global random state is left as it was.
 
@@ -77,40 +70,25 @@ def load(
     check_choice("precision", precision, PRECISIONS)
     if resize is not None:
         check_choice("resize", resize, RESIZES)
-    source = find_source(model, pretrained)
-    if random_init and (pretrained or checkpoint):
-        raise InputError("random_init=True asks for random weights: leave out pretrained and checkpoint.")
-    name, origin, weights = source.label, source.origin, None
-    if random_init:
-        origin = "random"
-    elif checkpoint:
-        origin, weights = Path(checkpoint).stem, checkpoint
-    else:
-        weights = weights_of(source)
-    if random_init or checkpoint or (source.tag and not source.named):
-        name = f"{source.label}--{origin}"
-    config = config_of(source)
-    tokenizer = tokenizer_of(source, config)
-    clip = create(
-        source,
-        config,
-        seed,
+    built = build(
+        model,
+        pretrained,
+        checkpoint,
+        seed=seed,
+        resize_mode=RESIZES[resize] if resize else None,
         precision=precision,
         device=chosen_device,
-        force_quick_gelu=source.published.get("quick_gelu", False),
-        force_preprocess_cfg=source.published | ({"resize_mode": RESIZES[resize]} if resize else {}),
     )
-    if weights is not None:
-        load_weights(clip, weights, source.architecture)
+    clip = built.clip
     preprocess = PreprocessCfg(**clip.visual.preprocess_cfg)
     return ClipModel(
-        name=name,
-        model=source.label,
-        pretrained=origin,
+        name=built.name,
+        model=built.model,
+        pretrained=built.pretrained,
         clip=clip.eval().requires_grad_(False),
         preprocess=image_transform_v2(preprocess, is_train=False),
-        tokenizer=tokenizer,
-        tower=describe_tower(clip.visual, config),
+        tokenizer=built.tokenizer,
+        tower=describe_tower(clip.visual, built.config),
         device=chosen_device,
         precision=precision,
         resize=next(name for name, mode in RESIZES.items() if mode == preprocess.resize_mode),

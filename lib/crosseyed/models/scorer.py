@@ -13,6 +13,10 @@ import numpy as np
 
 from crosseyed.data.images import ImageSource
 
+RANDOM = "random"
+
+"""What stands for random weights in place of a tag, and in the column `pretrained` of every table."""
+
 
 class UnreadableImagesWarning(UserWarning):
     """Some images of a run could not be read; their embeddings are NaN."""
@@ -29,7 +33,7 @@ class Scorer(Protocol):
     model : str
         The architecture or repository, e.g. ``"ViT-B-32"``: column `model` of every table.
     pretrained : str
-        Where the weights come from, e.g. ``"openai"``, or ``"random"``: column `pretrained` of every table.
+        Where the weights come from, e.g. ``"openai"``, or `RANDOM`: column `pretrained` of every table.
     logit_scale : float
         The factor from cosine similarity to logit that the model has learned, about 100 for published CLIPs.
     """

@@ -1,4 +1,7 @@
-"""Find the model that a user names: PocketCLIP, architecture, repository or folder, with its files."""
+"""Find the model that a user names (PocketCLIP, architecture, repository or folder) and build it with its weights.
+
+`build` goes one way: from the name to a source, to its files, to the model.
+"""
 
 import json
 import logging
@@ -18,6 +21,8 @@ from torch import Tensor
 from crosseyed.errors import InputError, suggest
 from crosseyed.files import DATA
 from crosseyed.hub import from_hub, offline
+from crosseyed.models.checkpoints import load_weights
+from crosseyed.models.scorer import RANDOM
 
 POCKETCLIPS = ("pocketclip-centered", "pocketclip-uniform")
 
@@ -86,25 +91,13 @@ _COPY_TO_CACHE = "Without network, copy it from elsewhere into the Hub's local c
 
 
 @dataclass(frozen=True)
-class Source:
-    """A model that open_clip can make, not yet made.
+class _Source:
+    """A model that open_clip can make, not yet made."""
 
-    Attributes
-    ----------
-    address : str
-        What open_clip calls it: an architecture, ``"hf-hub:organization/name"`` or ``"local-dir:folder"``.
-    label : str
-        Its name in tables and file names.
-    tag : str, optional
-        open_clip's tag of published weights of an architecture.
-    named : NamedModel, optional
-        Whose checkpoint the weights are, where its name was given.
-    """
-
-    address: str
-    label: str
-    tag: str | None
-    named: NamedModel | None = None
+    address: str  # an architecture, "hf-hub:organization/name" or "local-dir:folder"
+    label: str  # its name in tables and file names
+    tag: str | None  # open_clip's tag of published weights of an architecture
+    named: NamedModel | None = None  # whose checkpoint the weights are, where its name was given
 
     @property
     def architecture(self) -> str:
@@ -124,11 +117,6 @@ class Source:
         return _repository(self.address, self.tag) if self.tag else None
 
     @property
-    def published(self) -> dict:
-        """open_clip's entry for the tag: preprocessing, activation function (`quick_gelu`), place."""
-        return get_pretrained_cfg(self.address, self.tag) if self.tag else {}
-
-    @property
     def origin(self) -> str | None:
         """Where the weights come from if none others are asked for; None for an architecture without tag."""
         if self.named:
@@ -138,24 +126,91 @@ class Source:
         return "hf-hub" if self.address.startswith(_HUB) else self.tag
 
 
-def find_source(model: str, pretrained: str | None = None) -> Source:
-    """Find the model that is meant.
+@dataclass(frozen=True)
+class Built:
+    """A model with its weights, and what belongs to it.
+
+    Attributes
+    ----------
+    name, model, pretrained : str
+        As `crosseyed.models.clip.ClipModel` has them.
+    clip : torch.nn.Module
+        The open_clip model.
+    tokenizer : callable
+        From a list of texts to token numbers (n_texts, context_length).
+    config : dict
+        open_clip's configuration: `embed_dim`, `vision_cfg`, `text_cfg`.
+    """
+
+    name: str
+    model: str
+    pretrained: str
+    clip: torch.nn.Module
+    tokenizer: Callable[[list[str]], Tensor]
+    config: dict
+
+
+def build(
+    model: str,
+    pretrained: str | None = None,
+    checkpoint: str | os.PathLike | None = None,
+    *,
+    seed: int = 0,
+    resize_mode: str | None = None,
+    **options: object,
+) -> Built:
+    """Build the model that is meant.
 
     Parameters
     ----------
-    model, pretrained : str
+    model, pretrained, checkpoint, seed
         As for `crosseyed.models.loading.load`.
-
-    Returns
-    -------
-    Source
-        The model; of an architecture without `pretrained`, one without weights.
+    resize_mode : str, optional
+        open_clip's word for how an image is made square; by default the model's own.
+    **options
+        For `open_clip.create_model`: `device`, `precision`.
 
     Raises
     ------
-    InputError
-        There is no such model or tag; the message offers the nearest valid ones.
+    InputError, DownloadError, CheckpointError
+        As for `crosseyed.models.loading.load`.
     """
+    random = pretrained == RANDOM
+    if random and checkpoint:
+        raise InputError(f"pretrained={RANDOM!r} means random weights: leave out checkpoint.")
+    source = _find(model, None if random else pretrained)
+    if random:
+        origin, weights = RANDOM, None
+    elif checkpoint:
+        origin, weights = Path(checkpoint).stem, checkpoint
+    else:
+        origin, weights = source.origin, _weights(source)
+    given = random or checkpoint or (source.tag and not source.named)
+    config = _config(source)
+    tokenizer = _tokenizer(source, config)
+    published = get_pretrained_cfg(source.address, source.tag) if source.tag else {}
+    clip = _create(
+        source.address,
+        config,
+        seed,
+        force_quick_gelu=published.get("quick_gelu", False),
+        force_preprocess_cfg=published | ({"resize_mode": resize_mode} if resize_mode else {}),
+        **options,
+    )
+    if weights is not None:
+        load_weights(clip, weights, source.architecture)
+    return Built(
+        name=f"{source.label}--{origin}" if given else source.label,
+        model=source.label,
+        pretrained=origin,
+        clip=clip,
+        tokenizer=tokenizer,
+        config=config,
+    )
+
+
+def _find(model: str, pretrained: str | None) -> _Source:
+    """Find the model that is meant; of an architecture without `pretrained`, one without weights."""
     if model in NAMED:
         named = NAMED[model]
         if pretrained:
@@ -163,14 +218,14 @@ def find_source(model: str, pretrained: str | None = None) -> Source:
                 f"{model!r} is one checkpoint, of {named.architecture}, and takes no tag; pretrained={pretrained!r} "
                 "is given."
             )
-        return replace(find_source(named.architecture, named.tag), label=model, named=named)
+        return replace(_find(named.architecture, named.tag), label=model, named=named)
     if model in open_clip.list_models():
         tags = open_clip.list_pretrained_tags_by_model(model)
         if pretrained and pretrained not in tags:
             hint = " It is a file: give it as checkpoint=." if Path(pretrained).is_file() else ""
             near = suggest(pretrained, tags) or "."
-            raise InputError(f"Unknown tag {pretrained!r}{near}{hint} {tags_of(model)}")
-        return Source(model, label=model, tag=pretrained or None)
+            raise InputError(f"Unknown tag {pretrained!r}{near}{hint} {_tags(model)}")
+        return _Source(model, label=model, tag=pretrained or None)
     if pretrained:
         near = suggest(model, open_clip.list_models()) or "."
         raise InputError(
@@ -178,10 +233,10 @@ def find_source(model: str, pretrained: str | None = None) -> Source:
             f"pretrained={pretrained!r} is given."
         )
     if model.startswith(_HUB):
-        return Source(model, label=model.removeprefix(_HUB).replace("/", "--"), tag=None)
+        return _Source(model, label=model.removeprefix(_HUB).replace("/", "--"), tag=None)
     folder = Path(model.removeprefix(_FOLDER)) if model.startswith(_FOLDER) else DATA / "models" / model
     if (folder / "open_clip_config.json").is_file():
-        return Source(f"{_FOLDER}{folder}", label=folder.absolute().name, tag=None)
+        return _Source(f"{_FOLDER}{folder}", label=folder.absolute().name, tag=None)
     if model.startswith(_FOLDER):
         raise InputError(f"{str(folder)!r} is not a model folder: it has no open_clip_config.json.")
     if model in POCKETCLIPS:
@@ -197,33 +252,13 @@ def find_source(model: str, pretrained: str | None = None) -> Source:
     )
 
 
-def tags_of(architecture: str) -> str:
-    """Return a sentence with open_clip's tags of published weights of an architecture."""
+def _tags(architecture: str) -> str:
     tags = open_clip.list_pretrained_tags_by_model(architecture)
     return f"Tags of {architecture!r}: {', '.join(tags) or 'none'}."
 
 
-def weights_of(source: Source) -> str | os.PathLike:
-    """Return the file with a model's weights, downloaded if need be.
-
-    Parameters
-    ----------
-    source : Source
-        A folder, a repository, or an architecture with a tag.
-
-    Returns
-    -------
-    path
-        The file.
-
-    Raises
-    ------
-    InputError
-        An architecture without a tag, a folder without weights, or a named model whose file is not there: the
-        message says where its authors publish it, where to put it and which architecture it is.
-    DownloadError
-        The file is neither in the local cache nor to be had; the message says how large it is and what to do.
-    """
+def _weights(source: _Source) -> str | os.PathLike:
+    """Return the file with a model's weights, downloaded if need be."""
     if source.named:
         return _checkpoint_of(source.label, source.named)
     if source.folder:
@@ -235,16 +270,19 @@ def weights_of(source: Source) -> str | os.PathLike:
     if source.origin is None:
         raise InputError(
             f"{source.address!r} is an architecture without weights: give the tag of published ones as "
-            f"pretrained=, a file as checkpoint=, or ask for random_init=True. {tags_of(source.address)}"
+            f"pretrained=, a file as checkpoint=, or ask for random ones with pretrained={RANDOM!r}. "
+            f"{_tags(source.address)}"
         )
     instead = f"Without network, get open_clip_model.safetensors of {source.repository} elsewhere, then "
     if source.tag:
-        what, size = f"the weights {source.tag!r} of {source.address!r}", download_size(source.address)
+        what, size = f"the weights {source.tag!r} of {source.address!r}", _size(source.address)
         instead += f"load({source.address!r}, {source.tag!r}, checkpoint='path/to/file')."
         what = f"{what} ({source.repository}, {size})"
-        return from_hub(lambda: download_pretrained(source.published), what, instead)
+        return from_hub(
+            lambda: download_pretrained(get_pretrained_cfg(source.address, source.tag)), what, instead
+        )
     same = [name for name, tag in open_clip.list_pretrained() if _repository(name, tag) == source.repository]
-    size = download_size(same[0]) if same else "of unknown size"
+    size = _size(same[0]) if same else "of unknown size"
     instead += "put it into a folder with the repository's other files and load('local-dir:path/to/folder')."
     what = f"{source.repository!r} ({size})"
     return from_hub(lambda: download_pretrained_from_hf(source.repository), what, instead)
@@ -261,7 +299,7 @@ def _checkpoint_of(name: str, named: NamedModel) -> Path:
     return named.path
 
 
-def download_size(architecture: str) -> str:
+def _size(architecture: str) -> str:
     """Estimate the size of an architecture's weights from its shapes; most are published as float32."""
     config = open_clip.get_model_config(architecture)
     with torch.device("meta"), quiet():  # allocates nothing
@@ -272,8 +310,7 @@ def download_size(architecture: str) -> str:
     return f"{word} {4 * sum(parameter.numel() for parameter in part.parameters()) / 1e6:,.0f} MB"
 
 
-def config_of(source: Source) -> dict:
-    """Return open_clip's configuration of a model: `embed_dim`, `vision_cfg`, `text_cfg`."""
+def _config(source: _Source) -> dict:
     if source.address.startswith(_HUB):
         instead = "Without network, get its files elsewhere, then load('local-dir:path/to/folder')."
         what = f"the configuration of {source.repository!r}"
@@ -286,7 +323,7 @@ def config_of(source: Source) -> dict:
         raise InputError(f"{file!r} is not a configuration of open_clip: {error!r}.") from error
 
 
-def tokenizer_of(source: Source, config: dict) -> Callable[[list[str]], Tensor]:
+def _tokenizer(source: _Source, config: dict) -> Callable[[list[str]], Tensor]:
     """Return a model's tokenizer, downloaded if need be; of a folder, the one that lies in it."""
     name = config["text_cfg"].get("hf_tokenizer_name")
     if name and not source.folder:
@@ -296,32 +333,13 @@ def tokenizer_of(source: Source, config: dict) -> Callable[[list[str]], Tensor]:
         return open_clip.get_tokenizer(source.address)
 
 
-def create(source: Source, config: dict, seed: int, **options: object) -> torch.nn.Module:
-    """Make a model with random weights.
-
-    Parameters
-    ----------
-    source : Source
-        The model.
-    config : dict
-        Its configuration.
-    seed : int
-        Seed of the weights; the global random state is left as it was.
-    **options
-        For `open_clip.create_model`.
-
-    Returns
-    -------
-    torch.nn.Module
-        The model.
-    """
+def _create(address: str, config: dict, seed: int, **options: object) -> torch.nn.Module:
+    """Make a model with random weights; the global random state is left as it was."""
 
     def make() -> torch.nn.Module:
         with torch.random.fork_rng(devices=[]), quiet():
             torch.default_generator.manual_seed(seed)
-            return open_clip.create_model(
-                source.address, load_weights=False, pretrained_text=False, **options
-            )
+            return open_clip.create_model(address, load_weights=False, pretrained_text=False, **options)
 
     text_tower = config["text_cfg"].get("hf_model_name")
     if text_tower:

@@ -133,8 +133,5 @@ def load_edition(parameters: Mapping[str, object], **options: object) -> ClipMod
     **options
         For `crosseyed.models.loading.load`, such as `resize`.
     """
-    if parameters["pretrained"] == loading.RANDOM:
-        weights = {"random_init": True, "seed": parameters["seed"]}
-    else:
-        weights = {"pretrained": parameters["pretrained"], "checkpoint": parameters["checkpoint"]}
-    return loading.load(parameters["model"], device=parameters["device"], **weights, **options)
+    given = {name: parameters[name] for name in ("pretrained", "checkpoint", "seed", "device")}
+    return loading.load(parameters["model"], **given, **options)

@@ -17,6 +17,7 @@ from crosseyed.mitigations.pooling_methods import POOLINGS
 from crosseyed.mitigations.positions import AveragedPositions
 from crosseyed.mitigations.redistribution import RadialAttention
 from crosseyed.models.clip import ClipModel
+from crosseyed.models.scorer import RANDOM
 from crosseyed.models.sources import quiet
 from crosseyed.models.towers.base import CAPABILITIES, TowerAdapter, UnsupportedTower
 from crosseyed.models.towers.description import describe_tower
@@ -135,7 +136,7 @@ def _without_weights(name: str) -> ClipModel:
     return ClipModel(
         name=name,
         model=name,
-        pretrained="random",
+        pretrained=RANDOM,
         clip=clip,
         preprocess=None,
         tokenizer=None,

@@ -12,7 +12,7 @@ import pandas as pd
 from crosseyed import provenance
 from crosseyed.errors import InputError
 from crosseyed.files import DATA
-from crosseyed.models.loading import RANDOM
+from crosseyed.models.scorer import RANDOM
 
 FOLDER = DATA / "results" / "models"
 

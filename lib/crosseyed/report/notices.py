@@ -5,7 +5,7 @@ from html import escape
 from IPython.display import HTML
 
 from crosseyed.models.clip import ClipModel
-from crosseyed.models.scorer import Encoder
+from crosseyed.models.scorer import RANDOM, Encoder
 from crosseyed.models.towers.base import CAPABILITIES
 from crosseyed.models.towers.registry import adapter_of
 
@@ -13,7 +13,7 @@ from crosseyed.models.towers.registry import adapter_of
 def weights(encoder: Encoder) -> HTML:
     """Return a box that says whose numbers follow, and warns if the weights of the edition's model are random."""
     name = escape(encoder.name)
-    if encoder.pretrained == "random":
+    if encoder.pretrained == RANDOM:
         return _box(
             "warning",
             "Random weights",

@@ -19,7 +19,7 @@ import yaml
 from crosseyed.editions import Description
 from crosseyed.errors import CrosseyedError
 from crosseyed.files import DATA, atomic_write
-from crosseyed.models.loading import RANDOM
+from crosseyed.models.scorer import RANDOM
 from crosseyed.report import tables
 from crosseyed.report.figures import curves
 from crosseyed.workflow.claims import tabulate

@@ -9,7 +9,7 @@ from pathlib import Path
 from crosseyed.editions import BUILD, Edition
 from crosseyed.errors import InputError, suggest
 from crosseyed.files import atomic_write
-from crosseyed.models.loading import RANDOM
+from crosseyed.models.scorer import RANDOM
 from crosseyed.report.model_list import read_list
 from crosseyed.workflow.execution import reads
 
