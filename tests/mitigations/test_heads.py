@@ -3,20 +3,21 @@
 import numpy as np
 import pytest
 import torch
+from small_mitigations import encoded, train
 from small_models import build_open_clip, model_input, sample_images
 from torch.nn import functional as F  # noqa: N812
 
 from crosseyed.data.cutouts import objects_of, read_catalogue
-from crosseyed.data.photographer import Dose, snapshot
 from crosseyed.errors import InputError
 from crosseyed.internals import explain
 from crosseyed.internals.trace import run
-from crosseyed.mitigations import head_training, heads
+from crosseyed.mitigations import heads
 from crosseyed.mitigations.pooling import pool
 from crosseyed.models.scorer import Encoder, UnreadableImagesWarning
 from crosseyed.models.towers.registry import adapter_of
 
 KINDS = ["class token", "pooler, average of queries", "ResNet"]
+
 CAPTIONS = ["a photo of a cup", "a photo of a dog"]
 
 
@@ -40,19 +41,9 @@ def world():
     ], names[:12]
 
 
-def train(model, world, **options):
-    (learned, others), labels = world
-    small = {"scenes_per_object": 4, "epochs": 2, "learning_rates": (1e-2,), "progress": False}
-    return head_training.train_heads(model, learned, others, labels, **(small | options))
-
-
 @pytest.fixture(scope="module")
 def trained(tiny_clip, world):
     return train(tiny_clip, world)
-
-
-def encoded(model):
-    return model.encode_images(sample_images(), progress=False)
 
 
 def randomised(head, seed=0):
@@ -61,9 +52,6 @@ def randomised(head, seed=0):
         for parameter in head.head.parameters():
             parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator))
     return head
-
-
-# --- untrained heads are the training-free poolings ---
 
 
 @pytest.mark.parametrize("name", heads.HEADS)
@@ -131,9 +119,6 @@ def test_heads_of_different_models_are_not_encoded_together(model_of, tiny_clip)
         heads.encode_together([], sample_images())
 
 
-# --- the parts of a head ---
-
-
 def test_attention_is_the_softmax_average_of_each_head_s_channels():
     generator = torch.Generator().manual_seed(1)
     tokens = torch.randn(2, 5, 8, generator=generator)
@@ -160,9 +145,6 @@ def test_a_pooling_is_the_sum_of_its_weights_times_the_tokens(name):
         weights = pooling.weights(tokens, attention)
         torch.testing.assert_close((weights * tokens).sum(1), pooling(tokens, attention))
         torch.testing.assert_close(weights.expand(3, 6, 8).sum(1), torch.ones(3, 8))
-
-
-# --- maps ---
 
 
 def test_the_map_of_an_untrained_head_is_the_itsm(model):
@@ -202,86 +184,6 @@ def test_a_map_needs_one_caption_an_image(tiny_clip):
         heads.itsm(heads.untrained(tiny_clip, "average"), model_input(tiny_clip)[:2], CAPTIONS[:1])
 
 
-# --- training ---
-
-
-def test_training_lowers_the_loss_and_leaves_the_model_alone(tiny_clip, world):
-    before = {name: value.clone() for name, value in tiny_clip.clip.state_dict().items()}
-    trained = train(tiny_clip, world, scenes_per_object=8, epochs=12)
-    for head in trained.values():
-        losses = head.history["loss"].dropna()
-        assert losses.iloc[-1] < losses.iloc[0]
-    for name, value in tiny_clip.clip.state_dict().items():
-        assert torch.equal(value, before[name])
-
-
-def test_the_chosen_epoch_is_the_first_of_the_best_and_gives_its_accuracy(tiny_clip, world, trained):
-    (_, others), labels = world
-    for head in trained.values():
-        history = head.history
-        assert history["chosen"].sum() == 1
-        assert history["chosen"].idxmax() == history["accuracy"].to_numpy().argmax()
-        data = head_training._freeze(tiny_clip, others, 2, 2, [0, 1], False)
-        texts = torch.from_numpy(tiny_clip.encode_texts([f"a photo of a {label}" for label in labels]))
-        truth = torch.tensor([labels.index(name) for name in data.objects])
-        assert head_training._accuracy(head.head, data, texts, truth) == pytest.approx(
-            history.loc[history["chosen"], "accuracy"].item()
-        )
-
-
-def test_what_is_trained_on_frozen_tokens_is_what_pictures_are_encoded_by(tiny_clip, world, trained):
-    (learned, _), _ = world
-    data = head_training._freeze(tiny_clip, learned, 1, 2, [0, 0], False)
-    scenes = [
-        snapshot(learned, name, Dose(), np.random.default_rng([0, 0, 0, number]), 32)[0]
-        for number, name in enumerate(objects_of(learned))
-    ]
-    for head in trained.values():
-        with torch.no_grad():
-            cached = head.head(*data.at(slice(None))).numpy()
-        fresh = head.encode_images([scene.render() for scene in scenes], progress=False)
-        np.testing.assert_allclose(cached, fresh, atol=5e-3)  # the cache is of half precision
-
-
-def test_the_same_seed_gives_the_same_heads_and_another_one_others(tiny_clip, world, trained):
-    again, other = train(tiny_clip, world), train(tiny_clip, world, seed=1)
-    for name, head in trained.items():
-        np.testing.assert_array_equal(encoded(head), encoded(again[name]))
-        assert head.history.equals(again[name].history)
-        assert not other[name].history["loss"].equals(head.history["loss"])
-
-
-def test_every_batch_shows_every_object_once(tiny_clip, world, monkeypatch):
-    (learned, _), _ = world
-    batches = []
-    seen = head_training._Frozen.at
-    monkeypatch.setattr(
-        head_training._Frozen, "at", lambda data, rows: batches.append((data, rows)) or seen(data, rows)
-    )
-    train(tiny_clip, world, names=["average"], epochs=1)
-    shown = [[data.objects[row] for row in rows] for data, rows in batches if isinstance(rows, torch.Tensor)]
-    assert len(shown) == 4
-    assert all(sorted(batch) == sorted(objects_of(learned)) for batch in shown)
-    used = torch.cat([rows for _, rows in batches if isinstance(rows, torch.Tensor)])
-    assert sorted(used.tolist()) == list(range(24))
-
-
-def test_captions_name_the_object_of_their_picture(tiny_clip, world):
-    (learned, _), _ = world
-    data = head_training._freeze(tiny_clip, learned, 2, 2, [0, 0], False)
-    assert len(data.tokens) == 12
-    for name, caption in zip(data.objects, data.captions, strict=True):
-        assert caption.endswith(f"a {name}")
-
-
-def test_a_resnet_is_headed_too(model_of, world):
-    head = train(model_of("ResNet"), world, epochs=1)["masked max"]
-    np.testing.assert_allclose(np.linalg.norm(encoded(head), axis=1), 1, atol=1e-5)
-
-
-# --- bad input ---
-
-
 def test_an_unknown_head_is_refused_with_the_nearest_name(tiny_clip):
     with pytest.raises(InputError, match="'masked max'"):
         heads.untrained(tiny_clip, "maskd max")
@@ -290,28 +192,3 @@ def test_an_unknown_head_is_refused_with_the_nearest_name(tiny_clip):
 def test_a_fraction_out_of_range_is_refused(tiny_clip):
     with pytest.raises(InputError, match="fraction is above 0 and at most 1, not 0"):
         heads.untrained(tiny_clip, "masked max", fraction=0)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"scenes_per_object": 0}, "scenes_per_object is 0"),
-        ({"epochs": 0}, "epochs 0"),
-        ({"learning_rates": ()}, "learning_rates"),
-        ({"learning_rates": (0.0,)}, "learning_rates"),
-        ({"names": ["mean"]}, "No head 'mean'"),
-    ],
-)
-def test_training_refuses_what_is_out_of_range(tiny_clip, world, change, message):
-    with pytest.raises(InputError, match=message):
-        train(tiny_clip, world, **change)
-
-
-def test_training_refuses_objects_in_both_sets_and_objects_without_a_label(tiny_clip, world):
-    (learned, others), labels = world
-    with pytest.raises(InputError, match="give each to one of them"):
-        train(tiny_clip, ([learned, [*others, learned[0]]], labels))
-    with pytest.raises(InputError, match="not among the 6 labels"):
-        train(tiny_clip, ([learned, others], labels[:6]))
-    with pytest.raises(InputError, match="at least 2"):
-        train(tiny_clip, ([learned[:1], others], labels))
