@@ -83,6 +83,32 @@ def grid(
     return scenes
 
 
+def three_places(
+    cutouts: Sequence[Cutout], *, size: float = 0.3, seed: int = 0
+) -> tuple[list[Scene], list[str]]:
+    """Put each object in the corner, at an edge and at the center of a 3 × 3 grid.
+
+    Parameters
+    ----------
+    cutouts, size, seed
+        As for `grid`.
+
+    Returns
+    -------
+    scenes : list of Scene
+        Three for each cut-out, in the order corner, edge, center.
+    places : list of str
+        The place of each scene.
+    """
+    names = {(0, 0): "corner", (1, 0): "edge", (1, 1): "center"}
+    places = [
+        ((each.placements[0].row, each.placements[0].col), each)
+        for each in grid(cutouts, 3, size=size, seed=seed)
+    ]
+    chosen = [(scene, names[place]) for place, scene in places if place in names]
+    return [scene for scene, _ in chosen], [name for _, name in chosen]
+
+
 def slide(
     cutouts: Sequence[Cutout],
     step: float = 0.1,

@@ -197,7 +197,7 @@ def compare(
     methods : mapping of str to callable
         The methods by name, such as `methods` gives them.
     steps : int
-        Portions of the deletion and insertion curves.
+        Portions of the deletion and insertion curves; 0 leaves them out.
     progress : bool
         Show a progress bar if the standard error is a terminal.
 
@@ -226,10 +226,10 @@ def compare(
         about = about.assign(model=model.model, pretrained=model.pretrained)
         for name, method in methods.items():
             maps = method(model, pixels, captions)
-            curves = removal_curves(similarity, pixels, maps, steps=steps)
+            curves = removal_curves(similarity, pixels, maps, steps=steps) if steps else ()
             areas = {
                 way: np.trapezoid(curve, axis=1) / steps
-                for way, curve in zip(("deletion", "insertion"), curves, strict=True)
+                for way, curve in zip(("deletion", "insertion"), curves, strict=False)
             }
             tables.append(about.assign(method=name).join(score_maps(maps, masks)).assign(**areas))
     return pd.concat(tables, ignore_index=True)

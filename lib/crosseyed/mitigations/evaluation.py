@@ -108,6 +108,55 @@ def compare(answers: pd.DataFrame, **sampling: float) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def contrast(
+    answers: pd.DataFrame, column: str, baseline: str, panel: str, **sampling: float
+) -> pd.DataFrame:
+    """Compare models that differ in one column as `compare` compares candidates.
+
+    Parameters
+    ----------
+    answers : pandas.DataFrame
+        One row per image and model, with `correct`, `center` and `object`.
+    column : str
+        What the models differ in.
+    baseline : str
+        Its value that the others are compared with.
+    panel : str
+        Column whose values are compared apart.
+    **sampling
+        `confidence`, `resamples`, `seed`, as for `compare`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `compare`, with the values of `column` as `candidate` and those of `panel` as `protocol`.
+    """
+    named = answers.assign(candidate=answers[column].replace(baseline, BASELINE), protocol=answers[panel])
+    return compare(named.assign(family="", kind="", oracle=False, passes=1.0), **sampling)
+
+
+def ranking(compared: pd.DataFrame, families: Sequence[str]) -> pd.DataFrame:
+    """Sort families by their gain off-center in the grid, within each protocol.
+
+    Parameters
+    ----------
+    compared : pandas.DataFrame
+        From `compare`, with one candidate of each family.
+    families : sequence of str
+        The families to keep.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Their rows that have something off-center, protocols in the order of `compared`.
+    """
+    part = compared[compared["off_center_change"].notna() & compared["family"].isin(list(families))]
+    on_grid = part[part["protocol"] == "grid"].sort_values("off_center_change", ascending=False)
+    order = {"protocol": list(part["protocol"].unique()), "family": list(on_grid["family"])}
+    keys = part[[*order]].apply(lambda column: column.map(order[column.name].index))
+    return part.loc[keys.sort_values([*order], kind="stable").index]
+
+
 def choose(table: pd.DataFrame, most_loss: float = 2.0, protocol: str = "grid") -> pd.DataFrame:
     """Choose the best setting of each family.
 

@@ -170,3 +170,11 @@ def center_biased_heads(
     # there a ResNet's only attention, its pooling, has the depth that it reads, here the one after
     behind = 0 if adapter_of(model).blocks else 1
     return tuple((int(row.layer) + behind, int(row.head)) for row in certain.itertuples())
+
+
+def heads_if_any(model: ClipModel, *given: object, **options: object) -> Sequence[tuple[int, int]]:
+    """Return `center_biased_heads`, or nothing for a tower whose heads cannot be told apart."""
+    try:
+        return center_biased_heads(model, *given, **options)
+    except InputError:
+        return ()

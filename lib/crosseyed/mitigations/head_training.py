@@ -17,10 +17,21 @@ from crosseyed.data.cutouts import Cutout, objects_of
 from crosseyed.data.photographer import Dose, snapshot
 from crosseyed.data.scenes import Scene
 from crosseyed.errors import InputError, suggest
+from crosseyed.internals.probes import readout
 from crosseyed.internals.trace import stream
-from crosseyed.mitigations.heads import Head, HeadedModel, depth_of, embed_texts, supported_heads, untrained
+from crosseyed.mitigations.heads import (
+    Head,
+    HeadedModel,
+    depth_of,
+    embed_texts,
+    encode_together,
+    supported_heads,
+    untrained,
+)
 from crosseyed.mitigations.pooling import supported
 from crosseyed.mitigations.pooling_methods import Batch
+from crosseyed.mitigations.scoring import BASELINE
+from crosseyed.mitigations.tasks import Task
 from crosseyed.models.clip import ClipModel
 from crosseyed.settings import settings
 
@@ -117,6 +128,40 @@ def train_heads(
             history["chosen"] = history.index == best
             trained[name] = HeadedModel(model, start.head.requires_grad_(False), history)
     return trained
+
+
+def score_heads(
+    model: ClipModel, headed: Sequence[HeadedModel], asked: Sequence[tuple[str, Task, Sequence[str]]]
+) -> pd.DataFrame:
+    """Compare what a model and its heads answer.
+
+    Parameters
+    ----------
+    model : ClipModel
+        The model with its own pooling; candidate ``"none"``.
+    headed : sequence of HeadedModel
+        The same tower with other heads.
+    asked : sequence of (str, Task, sequence of str)
+        Name of each comparison, its images, and the names to choose among.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of `crosseyed.mitigations.scoring.score_all`, with the name of the comparison as `protocol`. The
+        images of a task are encoded once.
+    """
+    tables, encoded = [], {}
+    for protocol, task, names in asked:
+        if id(task) not in encoded:
+            plain = model.encode_images(task.images, progress=False)
+            encoded[id(task)] = [plain, *encode_together(headed, task.images, progress=False)]
+        captions = model.encode_texts([settings.caption(name) for name in names])
+        candidates = [BASELINE, *(head.pooling for head in headed)]
+        for candidate, vectors in zip(candidates, encoded[id(task)], strict=True):
+            rows = readout(vectors, captions, names, task.table, top=1)
+            about = {"family": candidate, "kind": "head", "oracle": False, "passes": 1.0}
+            tables.append(rows.assign(protocol=protocol, candidate=candidate, **about))
+    return pd.concat(tables, ignore_index=True)
 
 
 @dataclass(frozen=True, eq=False)

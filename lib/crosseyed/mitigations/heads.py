@@ -237,6 +237,13 @@ def itsm_after_pooling(model: HeadedModel, pixels: Tensor, texts: Sequence[str])
     return _spread(model, (gradient * tokens.detach()).sum(-1), pixels)
 
 
+def as_method(
+    method: Callable[[HeadedModel, Tensor, Sequence[str]], np.ndarray], model: HeadedModel
+) -> Callable[[ClipModel, Tensor, Sequence[str]], np.ndarray]:
+    """Make a map of a headed model a method of `crosseyed.internals.map_scores.compare`."""
+    return lambda _, pixels, texts: method(model, pixels, texts)
+
+
 class HeadPooling(nn.Module):
     """A pooling as weights of the tokens, one for each channel: pooled = Σ_t weights_t · v_t.
 

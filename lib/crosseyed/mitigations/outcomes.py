@@ -1,10 +1,21 @@
 """What becomes of each object under a mitigation."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import pandas as pd
 
+from crosseyed.data import layouts
+from crosseyed.data.cutouts import Cutout
+from crosseyed.data.scenes import scene_table
 from crosseyed.errors import InputError, suggest
+from crosseyed.internals.attention import coverage
+from crosseyed.internals.layer_reading import SOURCES, read_layers
+from crosseyed.internals.probes import probe_layers
 from crosseyed.measure import bootstrap
 from crosseyed.mitigations.scoring import BASELINE
+from crosseyed.models.clip import ClipModel
+from crosseyed.models.towers.registry import adapter_of
 
 OUTCOMES = (
     "recognised before and after",
@@ -78,3 +89,34 @@ def outcomes(
     table = pd.concat(shares).rename(columns={"mean": "share"})
     table = table.sort_values("center", ascending=False, kind="stable", ignore_index=True)
     return table[["center", "outcome", "share", "low", "high", "n", "confidence"]]
+
+
+def found_in_tokens(
+    model: ClipModel, cutouts: Sequence[Cutout], *, size: float = 0.3, seed: int = 0
+) -> pd.DataFrame:
+    """Probe the tokens of each object for its name, where the last attention reads them.
+
+    The probe is trained on one rendering and tested on another, and chooses among the objects given.
+
+    Parameters
+    ----------
+    model : ClipModel
+        A model whose tokens can be read.
+    cutouts : sequence of Cutout
+        The objects, in at least two renderings.
+    size, seed
+        As for `crosseyed.data.layouts.grid`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `crosseyed.internals.probes.probe_layers`, one row for each object and cell of the grid.
+    """
+    scenes, adapter = layouts.grid(cutouts, size=size, seed=seed), adapter_of(model)
+    covered = coverage(np.stack([scene.masks()[0] for scene in scenes]), adapter.grid)
+    reading = read_layers(model, [scene.render() for scene in scenes], covered)
+    # with a class token nothing reads the spatial tokens that leave the last block
+    read_last = -1 if adapter.pooled_token is None else -2
+    own = reading.vectors[[read_last], :, SOURCES.index("object")]
+    folds = len({cutout.style for cutout in cutouts})
+    return probe_layers(own, scene_table(scenes), "style", folds=folds, seed=seed)

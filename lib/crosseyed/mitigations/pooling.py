@@ -110,6 +110,12 @@ def supported(model: ClipModel) -> list[str]:
     return [name for name, method in POOLINGS.items() if not _missing(method, adapter)]
 
 
+def unsupported(model: ClipModel) -> dict[str, tuple[str, ...]]:
+    """Return the poolings that the tower does not support, each with what it needs."""
+    able = supported(model)
+    return {name: method.needs for name, method in POOLINGS.items() if name not in able}
+
+
 def native(model: ClipModel) -> str:
     """Return the name of the pooling that the tower was trained with: "class token", "average" or "attention"."""
     return adapter_of(model).native_pooling

@@ -9,12 +9,16 @@ need passes of their own are few.
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+import numpy as np
+
+from crosseyed.data.scenes import Scene
 from crosseyed.errors import InputError, check_choice
 from crosseyed.mitigations import head_suppression, positions, redistribution, views, visual_prompts
-from crosseyed.mitigations.base import MITIGATIONS, Mitigation
+from crosseyed.mitigations.base import MITIGATIONS, Location, Mitigation
 from crosseyed.mitigations.head_suppression import HeadSuppression
 from crosseyed.mitigations.pooling import PooledModel, native, pool
 from crosseyed.mitigations.pooling_methods import POOLINGS
+from crosseyed.mitigations.scoring import family_of
 from crosseyed.mitigations.views import Gated
 from crosseyed.models.clip import ClipModel
 
@@ -77,6 +81,32 @@ def default_candidates(
         except InputError as error:
             left_out[f"pooling: {name}"] = str(error)
     return candidates, left_out
+
+
+def views_of(candidates: Sequence[Mitigation | PooledModel], scene: Scene) -> dict[str, np.ndarray]:
+    """Return by family the first view after the plain one that a candidate shows the model, uint8 (h, w, 3).
+
+    Parameters
+    ----------
+    candidates : sequence of Mitigation or PooledModel
+        What changes attention, positions or pooling shows the plain image and is left out; so are gates.
+    scene : Scene
+        The first object is the one that oracles are told of.
+    """
+    placed, image, shown = scene.placements[0], scene.render(), {}
+    place = Location(placed.x, placed.y, placed.size)
+    for each in candidates:
+        if isinstance(each, Mitigation) and each.only_views and not isinstance(each, Gated):
+            views = each.views(image, place if each.needs_location else None)
+            shown.setdefault(family_of(each), views[min(1, len(views) - 1)])
+    return shown
+
+
+def gates_of(
+    candidates: Sequence[Mitigation | PooledModel], ensembles: Sequence[Mitigation | PooledModel]
+) -> list[Gated]:
+    """Return the gates among candidates whose views are those of one of the ensembles."""
+    return [each for each in candidates if isinstance(each, Gated) and each.ensemble in ensembles]
 
 
 def _mitigations(heads: Sequence[tuple[int, int]]) -> list[Mitigation]:

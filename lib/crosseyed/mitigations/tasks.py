@@ -82,6 +82,26 @@ def split_objects(cutouts: Sequence[Cutout], sizes: Sequence[int], seed: int = 0
     return [[cutout for cutout in cutouts if cutout.object in kept] for kept in sets]
 
 
+def grid_task(
+    cutouts: Sequence[Cutout], labels: Sequence[str], cells: int, *, size: float = 0.3, seed: int = 0
+) -> Task:
+    """Draw each cut-out in every cell of a grid, to be told from all labels.
+
+    Parameters
+    ----------
+    cutouts : sequence of Cutout
+        The objects.
+    labels : sequence of str
+        What the model chooses among.
+    cells : int
+        Cells along each side.
+    size, seed
+        As for `crosseyed.data.layouts.grid`.
+    """
+    scenes = layouts.grid(cutouts, cells, size=size, seed=seed)
+    return Task("grid", [scene.render() for scene in scenes], scene_table(scenes), labels)
+
+
 def make_split(
     cutouts: Sequence[Cutout],
     labels: Sequence[str],

@@ -59,6 +59,13 @@ class Chapter:
         write_table(table, self.output / f"{name}.csv")
         return table
 
+    def write_some(self, name: str, table: pd.DataFrame, reason: str) -> None:
+        """Write a table if it has rows; otherwise register it as unavailable with the reason."""
+        if len(table):
+            self.write(name, table)
+        else:
+            self.unavailable(reason, name)
+
     def unavailable(self, reason: str, *names: str) -> None:
         """Register tables that the chapter cannot make for the model of the edition.
 

@@ -152,6 +152,32 @@ def results_of(experiment: str) -> Path:
     return DATA / "results" / f"{experiment}.csv.gz"
 
 
+def read_answers(
+    experiment: str, path: str | None = None, *, protocol: str | None = None
+) -> pd.DataFrame | None:
+    """Read the answers of the models of an experiment.
+
+    Parameters
+    ----------
+    experiment : str
+        Its name.
+    path : str, optional
+        The table; by default the one that the repository keeps.
+    protocol : str, optional
+        Keeps the answers in this protocol alone.
+
+    Returns
+    -------
+    pandas.DataFrame or None
+        As `run` returned it; None if there is no such file.
+    """
+    file = Path(path or results_of(experiment))
+    if not file.exists():
+        return None
+    table = pd.read_csv(file, dtype={"correct": "boolean"})
+    return table if protocol is None else table[table["protocol"] == protocol]
+
+
 def run(trials: Sequence[Trial], folder: Path, *, device: str = "cpu", progress: bool = True) -> pd.DataFrame:
     """Train and measure the models of an experiment, except those that are done.
 

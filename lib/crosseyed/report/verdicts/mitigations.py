@@ -1,0 +1,131 @@
+"""The verdict of the chapter on mitigations.
+
+Throughout, a row or table is one of `crosseyed.mitigations.evaluation.compare`.
+"""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from crosseyed.mitigations.outcomes import OUTCOMES
+from crosseyed.mitigations.scoring import BASELINE
+from crosseyed.report.verdicts.words import span
+
+LEVEL = 0.05
+"""Harm counts as certain below this corrected p-value."""
+
+_CLAIMS = {
+    "visual_prompts": ("visual prompt",),
+    "attention_changes": (
+        *("radial attention", "uniform mix", "attention temperature"),
+        *("sink redistribution", "confidence scaling", "head suppression"),
+    ),
+}
+
+
+def by_claim(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the candidates of the grid that belong to each claim about mitigations, by the name of their table."""
+    rows = table[(table["protocol"] == "grid") & (table["candidate"] != BASELINE)]
+    return {name: rows[rows["family"].str.startswith(families)] for name, families in _CLAIMS.items()}
+
+
+def summary(
+    name: str,
+    winner: pd.Series,
+    table: pd.DataFrame,
+    settled: pd.DataFrame,
+    became: pd.DataFrame | None,
+    gates: Mapping[str, str],
+    most_loss: float,
+) -> str:
+    """Say what to use for a model, what it costs, and what remains.
+
+    Parameters
+    ----------
+    name : str
+        The model.
+    winner : pandas.Series
+        The candidate that validation chose among those that are not told where the object is, with its `family`.
+    table : pandas.DataFrame
+        Every candidate that was tested, with measured `cost`.
+    settled : pandas.DataFrame
+        The chosen candidate of each family, and the plain model.
+    became : pandas.DataFrame or None
+        Of `crosseyed.mitigations.outcomes.outcomes` for the winner; None for a tower whose tokens cannot be read.
+    gates : mapping of str to str
+        From the candidate of each gate to its name for readers.
+    most_loss : float
+        Percentage points that a harmless candidate may cost the center.
+    """
+    on_grid = settled[settled["protocol"] == "grid"].set_index("family", drop=False)
+    plain, family = on_grid.loc[BASELINE], winner["family"]
+    told, oracle = on_grid["oracle"].astype(bool), on_grid[on_grid["oracle"].astype(bool)]
+    cheap = on_grid[(on_grid["kind"] == "mitigation") & ~told & (on_grid["passes"] <= 2)]
+    cheap = cheap[cheap["center_change"] >= -most_loss]
+    paired = settled[(settled["family"] == family) & (settled["protocol"] == "pair")].iloc[0]
+    lines = [
+        _chosen(on_grid.loc[family], most_loss),
+        *(f"{_largest(row, gates, most_loss)}" for row in _certain(table, most_loss)),
+        *(f"With at most two passes: {row['family']}, {change(row)}." for row in _first(cheap)),
+        *(f"Told where the object is: {row['family']}, {change(row)}." for row in _first(oracle)),
+        f"In pairs, {family}: {change(paired)}.",
+        *([] if became is None else [_remaining(family, became)]),
+        f"What certainly harms large objects at the center: {_harmful(settled)}.",
+    ]
+    return (
+        f"For **{name}**, whose gap is {plain['gap']:.1f} points ({plain['center']:.1f} % at the center, "
+        f"{plain['off_center']:.1f} % off-center):\n\n" + "\n".join(f"- {line}" for line in lines)
+    )
+
+
+def change(row: pd.Series) -> str:
+    """Say what a candidate changes off-center, with interval and corrected p-value, and at the center."""
+    p = "p < 0.001" if row["off_center_p"] < 0.001 else f"p = {row['off_center_p']:.3f}"
+    return (
+        f"{row['off_center_change']:+.1f} points off-center ({span(row, 'off_center_change')}, corrected {p}), "
+        f"{row['center_change']:+.1f} at the center"
+    )
+
+
+def _chosen(row: pd.Series, most_loss: float) -> str:
+    verdict = (
+        f"The best that is not told, chosen on the validation images, is **{row['family']}**: {change(row)}, at "
+        f"{row['passes']:.0f} passes ({row['cost']:.1f} times the time)."
+    )
+    if not row["off_center_change_low"] > 0:
+        return f"{verdict} That is no certain gain: use the model without a mitigation."
+    if row["center_change"] < -most_loss:
+        return f"{verdict} The test images show a loss of more than {most_loss:g} points at the center."
+    return verdict
+
+
+def _certain(table: pd.DataFrame, most_loss: float) -> list[pd.Series]:
+    rows = table[(table["protocol"] == "grid") & (table["center_change"] >= -most_loss)]
+    return _first(rows[~rows["oracle"].astype(bool) & (rows["off_center_change_low"] > 0)])
+
+
+def _largest(row: pd.Series, gates: Mapping[str, str], most_loss: float) -> str:
+    return (
+        f"Of all settings tested, the largest certain gain at a loss of at most {most_loss:g} points: "
+        f"{gates.get(row['candidate'], row['family'])}, {change(row)}."
+    )
+
+
+def _first(rows: pd.DataFrame) -> list[pd.Series]:
+    """Return the row with the largest gain off-center, if there is one."""
+    return [row for _, row in rows.sort_values("off_center_change", ascending=False).head(1).iterrows()]
+
+
+def _remaining(family: str, became: pd.DataFrame) -> str:
+    share = became[~became["center"]].set_index("outcome")["share"]
+    repaired, lost, never = (share[OUTCOMES[place]] for place in (1, 3, 4))
+    return (
+        f"Of the off-center images, {family}: {repaired:.0f} % repaired; {lost:.0f} % still lost although a probe "
+        f"finds the object in its tokens; {never:.0f} % lost and not found by the probe."
+    )
+
+
+def _harmful(settled: pd.DataFrame) -> str:
+    control = settled[settled["protocol"] == "control"].sort_values("center_change")
+    harm = control[(control["center_p"] < LEVEL) & (control["center_change"] < 0)]
+    return ", ".join(harm["family"]) or "none"

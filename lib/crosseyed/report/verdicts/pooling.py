@@ -1,0 +1,116 @@
+"""The verdict of the chapter on pooling.
+
+Throughout, tables are those of `crosseyed.mitigations.evaluation.compare`: one row per candidate, of which ``"none"``
+is the model with its own pooling.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from crosseyed.mitigations.scoring import BASELINE
+from crosseyed.report.verdicts.words import span
+
+LEVEL = 0.05
+"""A change counts as certain below this corrected p-value."""
+
+
+def left_out(unsupported: Mapping[str, Sequence[str]]) -> str:
+    """Name the poolings that a tower does not support, each with what it needs."""
+    named = [f"*{name}* (needs {' and '.join(needs)})" for name, needs in unsupported.items()]
+    return f"Its tower does not support {', '.join(named)}; this page leaves them out." if named else ""
+
+
+def alone(name: str, own: str, free: pd.DataFrame) -> str:
+    """Say what poolings without training change.
+
+    Parameters
+    ----------
+    name, own : str
+        The model and its own pooling.
+    free : pandas.DataFrame
+        See the module.
+    """
+    plain, others = _split(free)
+    sure = others.loc[others["off_center_p"] < LEVEL, "off_center_change"]
+    best = others.loc[others["off_center"].idxmax()]
+    return (
+        f"**Pooling alone.** With its own pooling by {own}, {name} is right in {plain['center']:.0f} % at the center "
+        f"and {plain['off_center']:.0f} % off-center. Of {len(others)} other poolings without training "
+        f"**{(sure > 0).sum()} are better off-center** and {(sure < 0).sum()} worse (corrected p < {LEVEL}). The best "
+        f"off-center, {best['candidate']}, changes it by {_change(best)}."
+    )
+
+
+def with_head(compared: pd.DataFrame) -> str:
+    """Say what trained heads change on objects that they were not trained on, and on those they were."""
+    _, tried = _split(compared[compared["protocol"] == "other objects, all names"])
+    _, familiar = _split(compared[compared["protocol"] == "the head's objects"])
+    head = tried.loc[tried["off_center"].idxmax()]
+    return (
+        f"**A trained head.** On objects that it was not trained on, the best head, {head['candidate']}, is right in "
+        f"{head['center']:.0f} % at the center and {head['off_center']:.0f} % off-center: off-center "
+        f"**{_change(head)}** against the unchanged model. On the objects that heads were trained on, the best is "
+        f"right in {familiar['off_center'].max():.0f} % off-center."
+    )
+
+
+def from_scratch(
+    levels: pd.DataFrame | None, by_pooling: pd.DataFrame | None, by_recipe: pd.DataFrame | None
+) -> str:
+    """Say what pooling and training images contribute where models are trained from scratch.
+
+    Parameters
+    ----------
+    levels : pandas.DataFrame or None
+        Of `crosseyed.measure.bootstrap.center_bias` by `positions`; None where there are no such models.
+    by_pooling, by_recipe : pandas.DataFrame or None
+        Of `crosseyed.mitigations.evaluation.contrast`.
+    """
+    if levels is None:
+        return "**From the start.** The table of models trained from scratch is not on this machine."
+    ends = levels.groupby("positions")["gap"].agg(["min", "max"]).round().astype(int)
+    centered, uniform = (
+        f"{row['min']} to {row['max']}" for _, row in ends.loc[["centered", "uniform"]].iterrows()
+    )
+    return (
+        f"**From the start.** Trained on centered images, the four poolings have gaps of {centered} points, on uniform "
+        f"ones {uniform}. On centered images, another pooling than the class token changes the gap by "
+        f"{_gap_changes(by_pooling[by_pooling['protocol'] == 'centered'])}; other images change it by "
+        f"**{_gap_changes(by_recipe)}**."
+    )
+
+
+def in_maps(summary: pd.DataFrame, differences: pd.DataFrame) -> str:
+    """Say how well maps agree with the object before pooling, and what each way of pooling changes.
+
+    Parameters
+    ----------
+    summary : pandas.DataFrame
+        Of `crosseyed.measure.bootstrap.mean` by `score`, `method` and `place`.
+    differences : pandas.DataFrame
+        Mean change of the AUROC by `map`, with its interval.
+    """
+    auroc = summary[(summary["score"] == "auroc") & (summary["method"] == "before pooling")]["mean"].mean()
+    moved = [
+        f"{row['mean']:+.2f} ({span(row, digits=2)}) in the map *{row['map']}*"
+        for row in differences.to_dict("records")
+    ]
+    return (
+        f"**Maps.** Before pooling, a place on the object has the higher similarity with probability {auroc:.2f}."
+        + (f" The change is {', '.join(moved)}." if moved else "")
+    )
+
+
+def _split(table: pd.DataFrame) -> tuple[pd.Series, pd.DataFrame]:
+    baseline = table["candidate"] == BASELINE
+    return table[baseline].iloc[0], table[~baseline]
+
+
+def _change(row: pd.Series) -> str:
+    return f"{row['off_center_change']:+.1f} points ({span(row, 'off_center_change')})"
+
+
+def _gap_changes(rows: pd.DataFrame) -> str:
+    moved = rows.loc[rows["candidate"] != BASELINE, "gap_change"]
+    return f"{moved.min():+.0f} to {moved.max():+.0f} points"
