@@ -1,13 +1,17 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
+from safetensors.numpy import save
 
 from crosseyed.data import layouts
+from crosseyed.data.backgrounds import Background
 from crosseyed.data.cutouts import objects_of, read_catalogue, sample_objects
+from crosseyed.data.scenes import Scene
 from crosseyed.files import CACHE_VARIABLE
 from crosseyed.measure import protocols
-from crosseyed.models import cache
+from crosseyed.models import cache, scorer
 from crosseyed.models.cache import CachedEncoder, DamagedEntryWarning
 from crosseyed.models.scorer import UnreadableImagesWarning
 
@@ -73,7 +77,7 @@ def test_whatever_changes_what_the_model_sees_is_another_entry(tiny_clip, tmp_pa
     assert seen(tiny_clip, pictures()) == 0
 
 
-@pytest.mark.parametrize("damage", ["truncated", "one bit", "other file"])
+@pytest.mark.parametrize("damage", ["truncated", "one bit", "other file", "empty", "other content"])
 def test_a_damaged_entry_is_told_and_made_anew(tiny_clip, tmp_path, damage):
     encoder = CachedEncoder(tiny_clip, tmp_path)
     expected = encoder.encode_images(pictures())
@@ -83,6 +87,8 @@ def test_a_damaged_entry_is_told_and_made_anew(tiny_clip, tmp_path, damage):
         "truncated": whole[:-7],
         "one bit": whole[:-1] + bytes([whole[-1] ^ 1]),
         "other file": b"nothing",
+        "empty": b"",
+        "other content": save({"something": np.ones(3)}),
     }
     entry.write_bytes(broken[damage])
     with pytest.warns(DamagedEntryWarning, match=entry.name):
@@ -108,4 +114,98 @@ def test_protocols_take_a_cached_model(tiny_clip, tmp_path, monkeypatch):
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
     for _ in range(2):
         assert protocols.grid(cache.cached(tiny_clip), scenes, labels).equals(expected)
-    assert len(entries(tmp_path)) == 1
+    assert len(entries(tmp_path)) == 2  # images and captions
+
+
+def test_texts_are_kept_by_what_the_model_makes_of_them(tiny_clip, tmp_path, monkeypatch):
+    asked = []
+    encode = type(tiny_clip).encode_texts
+    monkeypatch.setattr(
+        type(tiny_clip), "encode_texts", lambda own, texts: asked.append(1) or encode(own, texts)
+    )
+
+    def computed(model, texts):
+        before = len(asked)
+        result = CachedEncoder(model, tmp_path).encode_texts(texts)
+        np.testing.assert_array_equal(result, encode(model, texts))
+        return len(asked) > before
+
+    words = ["a dog", "a cat", "a tree"]
+    assert computed(tiny_clip, words)
+    assert not computed(tiny_clip, words)
+    assert computed(tiny_clip, words[::-1])
+    assert computed(tiny_clip, words[:2])
+    shifted = dataclasses.replace(tiny_clip, tokenizer=lambda texts: tiny_clip.tokenizer(texts).roll(1, 0))
+    assert computed(shifted, words)
+    weights = tiny_clip.clip.ln_final.bias
+    try:
+        weights[0] += 1
+        assert computed(tiny_clip, words)
+    finally:
+        weights[0] -= 1
+    assert not computed(tiny_clip, words)
+
+
+def test_a_computation_that_fails_leaves_no_entry(tiny_clip, tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(tiny_clip), "encode_texts", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        CachedEncoder(tiny_clip, tmp_path).encode_texts(["a dog"])
+    assert entries(tmp_path) == []
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Names of the scenes that have been drawn."""
+    names, render = [], Scene.render
+    monkeypatch.setattr(Scene, "render", lambda scene: names.append(scene.name) or render(scene))
+    return names
+
+
+@pytest.mark.parametrize("together", [4, 256])
+def test_several_models_share_one_drawing_and_later_runs_need_none(
+    tiny_clip, tmp_path, monkeypatch, drawn, together
+):
+    monkeypatch.setattr(scorer, "IMAGES_TOGETHER", together)
+    monkeypatch.setattr(cache, "IMAGES_IN_ENTRY", together)
+    cutouts = sample_objects(read_catalogue(("fluent",)), 2, seed=0)
+    scenes, labels = layouts.grid(cutouts, 3), objects_of(cutouts)
+    models = [tiny_clip, dataclasses.replace(tiny_clip, resize="squash", pretrained="other")]
+    expected = pd.concat([protocols.grid(each, scenes, labels) for each in models], ignore_index=True)
+    drawn.clear()
+    assert protocols.grid(models, scenes, labels).equals(expected)
+    assert sorted(drawn) == sorted(scene.name for scene in scenes)
+    drawn.clear()
+    first = [CachedEncoder(models[0], tmp_path)]
+    assert protocols.grid(first, scenes, labels).equals(expected[: len(scenes)])
+    both = [CachedEncoder(each, tmp_path) for each in models]
+    assert protocols.grid(both[:1], scenes, labels).equals(expected[: len(scenes)])
+    assert len(drawn) == len(scenes)
+    for _ in range(2):
+        assert protocols.grid(both, scenes, labels).equals(expected)
+    assert len(drawn) == 2 * len(scenes)  # once more, for the second model
+
+
+def test_a_scene_is_known_by_its_recipe(tmp_path, monkeypatch):
+    scene, other = layouts.grid(read_catalogue(("fluent",))[:1], 3)[:2]
+    assert scene.digest() == dataclasses.replace(scene, name="another", center=not scene.center).digest()
+    placement = scene.placements[0]
+    copy = tmp_path / "copy.webp"
+    copy.write_bytes(placement.cutout.path.read_bytes())
+
+    def placed(**changes):
+        return dataclasses.replace(scene, placements=(dataclasses.replace(placement, **changes),)).digest()
+
+    assert placed(cutout=dataclasses.replace(placement.cutout, path=copy)) == scene.digest()
+    digests = {scene.digest(), other.digest(), placed(size=0.11), placed(rotation=1.0), placed(x=0.51)}
+    digests.add(dataclasses.replace(scene, width=225).digest())
+    digests.add(dataclasses.replace(scene, background=Background("noise", 99)).digest())
+    digests.add(dataclasses.replace(scene, placements=()).digest())
+    changed = tmp_path / "changed.webp"
+    changed.write_bytes(placement.cutout.path.read_bytes() + b" ")
+    digests.add(placed(cutout=dataclasses.replace(placement.cutout, path=changed)))
+    monkeypatch.setattr("crosseyed.data.scenes._renderer", lambda: "another")
+    digests.add(scene.digest())
+    assert len(digests) == 10

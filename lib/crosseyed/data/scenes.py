@@ -9,9 +9,12 @@ Positions are fractions of the image: `x` of its width from the left, `y` of its
 are the longer side of the drawn object as a fraction of the shorter side of the image.
 """
 
+import hashlib
+import inspect
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +124,18 @@ class Scene:
                 canvas[rows, cols] = np.minimum(tile[..., :3] + (ground * transparency + 127) // 255, 255)
         return canvas
 
+    def digest(self) -> bytes:
+        """Return a digest of all that decides how the scene looks, without drawing it.
+
+        It takes in the size, the background, the placements with their cut-outs' bytes, and the code that draws; not
+        the name, nor what tables say of the scene.
+        """
+        recipe = [_renderer(), repr((self.height, self.width, self.background))]
+        for each in self.placements:
+            recipe.append(_content(each.cutout.path))
+            recipe.append(repr(tuple(float(value) for value in (each.x, each.y, each.size, each.rotation))))
+        return hashlib.sha256("\0".join(recipe).encode()).digest()
+
     def masks(self) -> np.ndarray:
         """Mark the pixels in which each object is what one sees.
 
@@ -155,6 +170,12 @@ def eccentricity(x: float, y: float, height: int = 1, width: int = 1) -> float:
         Distance to the center over half the image diagonal: 0 at the center, 1 in a corner.
     """
     return float(np.hypot((x - 0.5) * width, (y - 0.5) * height) / (0.5 * np.hypot(width, height)))
+
+
+def scene_of(source: object) -> Scene | None:
+    """Return the scene whose `Scene.render` an image source is, also if it is wrapped; None for any other source."""
+    render = inspect.unwrap(source) if callable(source) else None
+    return render.__self__ if getattr(render, "__func__", None) is Scene.render else None
 
 
 def scene_table(scenes: Iterable[Scene]) -> pd.DataFrame:
@@ -193,6 +214,21 @@ def pair_table(scenes: Iterable[Scene]) -> pd.DataFrame:
     scenes = list(scenes)
     table = pd.DataFrame.from_records([_row(scene, scene.placements[0]) for scene in scenes])
     return table.assign(object2=[scene.placements[1].cutout.object for scene in scenes])
+
+
+@cache
+def _renderer() -> str:
+    """Name the code that draws, so that another renderer is another recipe."""
+    own = [
+        Path(__file__).with_name(f"{name}.py").read_bytes() for name in ("scenes", "backgrounds", "cutouts")
+    ]
+    versions = " ".join(version(name) for name in ("pillow", "numpy", "scikit-image"))
+    return hashlib.sha256(b"".join(own) + versions.encode()).hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def _content(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @lru_cache(maxsize=4096)

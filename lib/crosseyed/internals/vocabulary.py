@@ -1,16 +1,12 @@
 """Which words an image embedding is made of: a concept vocabulary, its embeddings, and SpLiCE.
 
-`vocabulary` lists concepts, `embed_concepts` encodes them once per model, `splice` writes image embeddings as sparse
+`vocabulary` lists concepts, `embed_concepts` encodes them, `splice` writes image embeddings as sparse
 sums of them (Bhalla et al., *Interpreting CLIP with Sparse Linear Concept Embeddings*, NeurIPS 2024, arXiv
 2402.10376).
 """
 
-import hashlib
 import re
-import zipfile
-import zlib
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
@@ -18,23 +14,11 @@ from sklearn.neighbors import NearestNeighbors
 from wordfreq import top_n_list
 
 from crosseyed.errors import InputError
-from crosseyed.files import atomic_write
+from crosseyed.models.cache import cached
 from crosseyed.models.scorer import Encoder
-
-CACHE = Path(__file__).parents[3] / "_build" / "concepts"
-
-"""Folder of the embeddings that have been computed; `make clean` removes it.
-
-:meta hide-value:
-"""
+from crosseyed.settings import settings
 
 _WORD = re.compile(r"[a-z]{3,}")
-
-_FORMAT = "1"  # of the files in the cache; part of their names
-
-_PROBES = 8
-
-_SAME_TEXT = 0.01  # distance of unit vectors; float16 and another batch size stay far below it
 
 _SAME_EMBEDDING = 1e-3
 
@@ -113,10 +97,8 @@ def check_vocabulary(concepts: Sequence[str]) -> None:
         )
 
 
-def embed_concepts(
-    encoder: Encoder, concepts: Sequence[str], template: str = "{}", folder: Path = CACHE
-) -> np.ndarray:
-    """Encode the concepts as text, or read what the same model gave for them before.
+def embed_concepts(encoder: Encoder, concepts: Sequence[str], template: str = "{}") -> np.ndarray:
+    """Encode the concepts as text; what a loaded model gives for them is kept (`crosseyed.models.cache`).
 
     Parameters
     ----------
@@ -126,10 +108,6 @@ def embed_concepts(
         The vocabulary (see `check_vocabulary`).
     template : str
         Caption in which ``{}`` stands for the concept. SpLiCE encodes the bare concept.
-    folder : path
-        Where the embeddings are kept, one file for each model, template and list of concepts. A few concepts are
-        encoded anew each time: if the file does not agree with them, because a model of that name was trained again,
-        or if it is damaged, all are encoded and the file is replaced.
 
     Returns
     -------
@@ -139,27 +117,14 @@ def embed_concepts(
     Raises
     ------
     InputError
-        The concepts are no vocabulary, the template has not exactly one ``{}``, or the folder is not writable.
+        The concepts are no vocabulary, or the template has not exactly one ``{}``.
     """
     check_vocabulary(concepts)
     if template.count("{}") != 1:
         raise InputError(
-            f"The template {template!r} must have one '{{}}' for the concept, as in 'a photo of a {{}}'."
+            f"The template {template!r} must have one '{{}}' for the concept, as in {settings.captions.single!r}."
         )
-    texts = [template.replace("{}", concept) for concept in concepts]
-    path = Path(folder) / f"{_file_stem(encoder, texts)}.npz"
-    probes = np.unique(np.linspace(0, len(texts) - 1, _PROBES).astype(int))
-    expected = encoder.encode_texts([texts[probe] for probe in probes])
-    embeddings = _read(path)
-    if (
-        embeddings is None
-        or embeddings.shape != (len(texts), expected.shape[1])
-        or not np.all(np.linalg.norm(embeddings[probes] - expected, axis=1) < _SAME_TEXT)
-    ):
-        embeddings = encoder.encode_texts(texts)
-        with atomic_write(path) as temporary:
-            np.savez(temporary, embeddings=embeddings)
-    return embeddings
+    return cached(encoder).encode_texts([template.replace("{}", concept) for concept in concepts])
 
 
 def tell_apart(embeddings: np.ndarray) -> np.ndarray:
@@ -208,20 +173,3 @@ def told_apart(encoder: Encoder, names: Sequence[str], template: str) -> tuple[n
 def _frequent_words() -> list[str]:
     """List the English words that wordfreq knows, the most frequent first."""
     return [word for word in top_n_list("en", 10**6) if _WORD.fullmatch(word)]
-
-
-def _file_stem(encoder: Encoder, texts: Sequence[str]) -> str:
-    """Name the model and what was encoded; the model's name is there to be read, the digest counts."""
-    content = "\0".join([_FORMAT, encoder.model, encoder.pretrained, *texts])
-    digest = hashlib.sha256(content.encode()).hexdigest()[:16]
-    return re.sub(r"[^\w.-]+", "-", f"{encoder.model}--{encoder.pretrained}--{digest}", flags=re.ASCII)
-
-
-def _read(path: Path) -> np.ndarray | None:
-    """Read embeddings from the cache; None if there are none, or none that can be trusted."""
-    try:
-        with np.load(path, allow_pickle=False) as file:  # the zip archive checks its sums while it is read
-            embeddings = file["embeddings"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
-        return None
-    return embeddings if embeddings.dtype == np.float32 else None

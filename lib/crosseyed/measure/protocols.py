@@ -1,7 +1,8 @@
 """Ask a model the questions of the experiment: which object is it, and which of four captions fits best.
 
 Each protocol takes a scorer, images and the table that describes them, and gives the table back with the
-answers added, one row per image in the same order.
+answers added, one row per image in the same order. Several scorers see the same images, and each scene is drawn
+at most once for all of them.
 
 - `zero_shot` (GRID): which of many labels fits an image of one object? `grid` asks it about scenes.
 - `four_captions` (What'sUp): does the caption that names both objects win over those that leave some out?
@@ -11,7 +12,7 @@ Both questions come from Chew et al., *Is CLIP Cross-Eyed? Revealing and Mitigat
 Family* (arXiv 2604.05971).
 """
 
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Callable, Iterable, Sequence, Sized
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,8 @@ from scipy.special import softmax
 from crosseyed.data.images import ImageSource
 from crosseyed.data.scenes import Scene, pair_table, scene_table
 from crosseyed.errors import InputError, suggest
-from crosseyed.models.scorer import Scorer
+from crosseyed.models.scorer import Scorer, similarities_of_each
+from crosseyed.settings import settings
 
 FOUR_CAPTIONS_SCALE = 100.0
 
@@ -30,33 +32,35 @@ UNRELATED_CAPTION = "a cat and a refrigerator"
 
 """The fourth caption, the same for every image."""
 
+Scorers = Scorer | Sequence[Scorer]
+
 _CHOICES = np.array(["both", "object", "object2", "other"], dtype=object)
 
 _UNREADABLE = "unreadable"
 
 
 def zero_shot(
-    scorer: Scorer,
+    scorers: Scorers,
     images: Iterable[ImageSource],
     table: pd.DataFrame,
     labels: Sequence[str],
-    template: str = "a photo of a {}",
+    template: str | None = None,
     protocol: str = "grid",
 ) -> pd.DataFrame:
     """Ask which of many labels fits each image of one object.
 
     Parameters
     ----------
-    scorer : Scorer
-        The model in question.
+    scorers : Scorer or sequence of Scorer
+        The model in question, or several, whose rows follow each other in their order.
     images : iterable of ImageSource
         One for each row of the table, in its order; read one after another and not kept.
     table : pandas.DataFrame
         One row per image with the column `object`, the true label; other columns are carried along.
     labels : sequence of str
         What the model chooses among: at least two, all distinct, every true label among them.
-    template : str
-        Caption in which ``{}`` stands for the label.
+    template : str, optional
+        Caption in which ``{}`` stands for the label; by default that of the settings.
     protocol : str
         Value of the column `protocol`.
 
@@ -87,16 +91,25 @@ def zero_shot(
     """
     _check_table(table, images, ["object"])
     _check_labels(table["object"], labels)
+    template = settings.captions.single if template is None else template
     if template.count("{}") != 1:
         raise InputError(
-            f"The template {template!r} must have one '{{}}' for the label, as in 'a photo of a {{}}'."
+            f"The template {template!r} must have one '{{}}' for the label, as in {settings.captions.single!r}."
         )
     captions = [template.replace("{}", label) for label in labels]
-    logits = scorer.logit_scale * _similarities(scorer, images, captions, table)
     truth = pd.Index(labels).get_indexer(table["object"])
+
+    def answer(scorer: Scorer, similarities: np.ndarray) -> pd.DataFrame:
+        logits = scorer.logit_scale * similarities
+        return _join(scorer, table, protocol, logits, _choose(logits, truth, labels))
+
+    return _of_each(scorers, images, captions, table, answer)
+
+
+def _choose(logits: np.ndarray, truth: np.ndarray, labels: Sequence[str]) -> pd.DataFrame:
     order = np.argsort(-logits, axis=1, kind="stable")
     rank = 1 + np.argmax(order == truth[:, None], axis=1)
-    answers = pd.DataFrame(
+    return pd.DataFrame(
         {
             "choice": np.array(labels, dtype=object)[order[:, 0]],
             "correct": pd.array(rank == 1, dtype="boolean"),
@@ -104,11 +117,10 @@ def zero_shot(
             "rank": pd.array(rank, dtype="Int64"),
         }
     )
-    return _join(scorer, table, protocol, logits, answers)
 
 
 def four_captions(
-    scorer: Scorer, images: Iterable[ImageSource], table: pd.DataFrame, protocol: str = "whatsup"
+    scorers: Scorers, images: Iterable[ImageSource], table: pd.DataFrame, protocol: str = "whatsup"
 ) -> pd.DataFrame:
     """Ask which of What'sUp's four captions fits each image of two objects.
 
@@ -119,8 +131,8 @@ def four_captions(
 
     Parameters
     ----------
-    scorer : Scorer
-        The model in question.
+    scorers : Scorer or sequence of Scorer
+        The model in question, or several, whose rows follow each other in their order.
     images : iterable of ImageSource
         One for each row of the table, in its order; read one after another and not kept.
     table : pandas.DataFrame
@@ -153,27 +165,30 @@ def four_captions(
     """
     _check_table(table, images, ["object", "object2"])
     codes, captions = pd.factorize(pd.Series(_four_captions_of(table)))
-    cosines = _similarities(scorer, images, list(captions), table)
-    logits = FOUR_CAPTIONS_SCALE * np.take_along_axis(cosines, codes.reshape(-1, 4), axis=1)
-    winner = logits.argmax(axis=1)
-    answers = pd.DataFrame(
-        {
-            "choice": _CHOICES[winner],
-            "correct": pd.array(winner == 0, dtype="boolean"),
-            "margin": _margin(logits, np.zeros(len(table), dtype=int)),
-            "probability": softmax(logits, axis=1)[:, 0],
-        }
-    )
-    return _join(scorer, table, protocol, logits, answers)
+
+    def answer(scorer: Scorer, cosines: np.ndarray) -> pd.DataFrame:
+        logits = FOUR_CAPTIONS_SCALE * np.take_along_axis(cosines, codes.reshape(-1, 4), axis=1)
+        winner = logits.argmax(axis=1)
+        answers = pd.DataFrame(
+            {
+                "choice": _CHOICES[winner],
+                "correct": pd.array(winner == 0, dtype="boolean"),
+                "margin": _margin(logits, np.zeros(len(table), dtype=int)),
+                "probability": softmax(logits, axis=1)[:, 0],
+            }
+        )
+        return _join(scorer, table, protocol, logits, answers)
+
+    return _of_each(scorers, images, list(captions), table, answer)
 
 
-def grid(scorer: Scorer, scenes: Sequence[Scene], labels: Sequence[str]) -> pd.DataFrame:
+def grid(scorers: Scorers, scenes: Sequence[Scene], labels: Sequence[str]) -> pd.DataFrame:
     """Ask `zero_shot` about scenes of one object each, such as those of `crosseyed.data.layouts.grid`.
 
     Parameters
     ----------
-    scorer : Scorer
-        The model in question.
+    scorers : Scorer or sequence of Scorer
+        The model in question, or several, whose rows follow each other in their order.
     scenes : sequence of Scene
         Drawn one after another as the scorer asks for them.
     labels : sequence of str
@@ -189,16 +204,16 @@ def grid(scorer: Scorer, scenes: Sequence[Scene], labels: Sequence[str]) -> pd.D
     InputError
         As `zero_shot`; a scene has not exactly one object.
     """
-    return zero_shot(scorer, [scene.render for scene in scenes], scene_table(scenes), labels)
+    return zero_shot(scorers, [scene.render for scene in scenes], scene_table(scenes), labels)
 
 
-def pair(scorer: Scorer, scenes: Sequence[Scene]) -> pd.DataFrame:
+def pair(scorers: Scorers, scenes: Sequence[Scene]) -> pd.DataFrame:
     """Ask `four_captions` about the scenes of `crosseyed.data.layouts.pair`.
 
     Parameters
     ----------
-    scorer : Scorer
-        The model in question.
+    scorers : Scorer or sequence of Scorer
+        The model in question, or several, whose rows follow each other in their order.
     scenes : sequence of Scene
         Drawn one after another as the scorer asks for them.
 
@@ -212,16 +227,16 @@ def pair(scorer: Scorer, scenes: Sequence[Scene]) -> pd.DataFrame:
     InputError
         There is no scene.
     """
-    return four_captions(scorer, [scene.render for scene in scenes], pair_table(scenes), protocol="pair")
+    return four_captions(scorers, [scene.render for scene in scenes], pair_table(scenes), protocol="pair")
 
 
-def whatsup(scorer: Scorer, table: pd.DataFrame) -> pd.DataFrame:
+def whatsup(scorers: Scorers, table: pd.DataFrame) -> pd.DataFrame:
     """Ask `four_captions` about files in What'sUp's naming.
 
     Parameters
     ----------
-    scorer : Scorer
-        The model in question.
+    scorers : Scorer or sequence of Scorer
+        The model in question, or several, whose rows follow each other in their order.
     table : pandas.DataFrame
         What `crosseyed.data.whatsup.read_whatsup` returned, or some of its rows.
 
@@ -236,7 +251,7 @@ def whatsup(scorer: Scorer, table: pd.DataFrame) -> pd.DataFrame:
         The table is empty or lacks a column.
     """
     _check_columns(table, ["path"])
-    return four_captions(scorer, list(table["path"]), table)
+    return four_captions(scorers, list(table["path"]), table)
 
 
 def _four_captions_of(table: pd.DataFrame) -> list[str]:
@@ -248,13 +263,23 @@ def _four_captions_of(table: pd.DataFrame) -> list[str]:
     ]
 
 
-def _similarities(
-    scorer: Scorer, images: Iterable[ImageSource], texts: Sequence[str], table: pd.DataFrame
-) -> np.ndarray:
-    """Compare one image per row of the table with all texts."""
-    similarities = scorer.similarities(images, texts)
-    _check_count(len(similarities), table)
-    return similarities
+def _of_each(
+    scorers: Scorers,
+    images: Iterable[ImageSource],
+    texts: Sequence[str],
+    table: pd.DataFrame,
+    answer: Callable[[Scorer, np.ndarray], pd.DataFrame],
+) -> pd.DataFrame:
+    """Compare one image per row of the table with all texts, and put the answers of all models below each other."""
+    several = isinstance(scorers, Sequence)
+    scorers = list(scorers) if several else [scorers]
+    if several and not isinstance(images, Sequence):
+        images = list(images)
+    answers = []
+    for scorer, similarities in zip(scorers, similarities_of_each(scorers, images, texts), strict=True):
+        _check_count(len(similarities), table)
+        answers.append(answer(scorer, similarities))
+    return pd.concat(answers, ignore_index=True) if several else answers[0]
 
 
 def _margin(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from sklearn.metrics import average_precision_score
 from crosseyed.data.coco import CocoSet
 from crosseyed.errors import InputError
 from crosseyed.models.scorer import Scorer
+from crosseyed.settings import settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +35,7 @@ class Recognition:
     categories: pd.DataFrame
 
 
-def recognise(scorer: Scorer, data: CocoSet, template: str = "a photo of a {}") -> Recognition:
+def recognise(scorer: Scorer, data: CocoSet, template: str | None = None) -> Recognition:
     """Compare every picture with every category, and ask after the objects that are annotated in it.
 
     Pictures are read one after another and not kept; what remains of each is a row of similarities.
@@ -45,8 +46,8 @@ def recognise(scorer: Scorer, data: CocoSet, template: str = "a photo of a {}") 
         The model in question.
     data : CocoSet
         From `crosseyed.data.coco.read_coco`.
-    template : str
-        Caption in which ``{}`` stands for the category.
+    template : str, optional
+        Caption in which ``{}`` stands for the category; by default that of the settings.
 
     Returns
     -------
@@ -81,9 +82,10 @@ def recognise(scorer: Scorer, data: CocoSet, template: str = "a photo of a {}") 
         raise InputError(
             f"There are {len(data.categories)} categories to choose among; annotate at least two."
         )
+    template = settings.captions.single if template is None else template
     if template.count("{}") != 1:
         raise InputError(
-            f"The template {template!r} must have one '{{}}' for the category, as in 'a photo of a {{}}'."
+            f"The template {template!r} must have one '{{}}' for the category, as in {settings.captions.single!r}."
         )
     captions = [template.replace("{}", name) for name in data.categories]
     similarities = scorer.similarities(list(data.images["path"]), captions)

@@ -1,16 +1,17 @@
-"""Keep the embeddings of images, so that notebooks and editions that ask a model about the same images share them.
+"""Keep embeddings, so that notebooks and editions that ask a model about the same images or texts share them.
 
-An entry belongs to one list of images as one model sees them. Its key is a digest of the content: of the model's
-weights, transform, precision and kind of device, and of every image's own bytes or pixels. A changed weight, image or
-option is therefore another entry, and nothing has to be thrown away by hand. Entries are safetensors files with a
-digest of their own; one that is damaged is made anew.
+An entry belongs to one list of texts, or to up to `IMAGES_IN_ENTRY` images, as one model sees them. Its key is a
+digest of the content: of the model's weights and structure, its precision and kind of device; of its transform and
+every image's file, recipe (of a composed scene, see `crosseyed.data.scenes.Scene.digest`) or pixels; or of the token
+numbers of every text. A changed weight, image or option is therefore another entry, and nothing has to be thrown away
+by hand. Entries are safetensors files with a digest of their own; one that is damaged is made anew.
 """
 
 import hashlib
-import json
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from crosseyed.data.images import ImageSource, UnreadableImage, map_ahead, read_image
+from crosseyed.data.scenes import scene_of
 from crosseyed.files import CACHE_VARIABLE, atomic_write
 from crosseyed.models.clip import ClipModel
-from crosseyed.models.scorer import Encoder, Scorer, ScorerWrapper
+from crosseyed.models.scorer import IMAGES_TOGETHER, Encoder, Scorer, ScorerWrapper
+
+IMAGES_IN_ENTRY = IMAGES_TOGETHER
+
+"""Images whose embeddings lie in one file; a multiple of every batch size, so that batches stay the same."""
 
 _WORKERS = 2
 
@@ -33,7 +39,7 @@ class DamagedEntryWarning(UserWarning):
 
 
 class CachedEncoder(ScorerWrapper, Encoder):
-    """A model whose embeddings of images are kept in a folder.
+    """A model whose embeddings are kept in a folder.
 
     Everything else is the model's own. A generator of images is encoded without the cache, because it can be read
     only once; so are images of which one cannot be read, so that the model names them.
@@ -50,7 +56,6 @@ class CachedEncoder(ScorerWrapper, Encoder):
         self.encoder = encoder
         self.folder = Path(folder)
         self.name = encoder.name
-        self._model_digest = _digest_model(encoder)
 
     @property
     def inner(self) -> Scorer:
@@ -58,8 +63,17 @@ class CachedEncoder(ScorerWrapper, Encoder):
         return self.encoder
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Return the embeddings of the texts, as the model does."""
-        return self.encoder.encode_texts(texts)
+        """Return the embeddings of the texts from the cache, or compute and keep them."""
+        if isinstance(texts, str) or not len(texts):
+            return self.encoder.encode_texts(texts)
+        digest = hashlib.sha256(self._text_digest.encode())
+        digest.update(np.asarray(self.encoder.tokenizer(list(texts))).tobytes())
+        entry = self._entry(digest.hexdigest())
+        embeddings = _read(entry)
+        if embeddings is None:
+            embeddings = self.encoder.encode_texts(texts)
+            _write(entry, embeddings)
+        return embeddings
 
     def encode_images(self, images: Iterable[ImageSource], *, progress: bool = True) -> np.ndarray:
         """Return the embeddings of the images from the cache, or compute and keep them.
@@ -69,63 +83,80 @@ class CachedEncoder(ScorerWrapper, Encoder):
         Warns
         -----
         DamagedEntryWarning
-            The entry was damaged and is made anew.
+            An entry was damaged and is made anew.
         """
-        if not isinstance(images, Sequence) or isinstance(images, str):
+        if not isinstance(images, Sequence) or isinstance(images, str) or not len(images):
             return self.encoder.encode_images(images, progress=progress)
-        key = self._key(images)
-        if key is None:
+        digests = list(map_ahead(_digest_image, images, workers=_WORKERS, ahead=_AHEAD))
+        if None in digests:
             return self.encoder.encode_images(images, progress=progress)
-        entry = self.folder / f"{key}.safetensors"
-        embeddings = _read(entry)
-        if embeddings is None:
-            embeddings = self.encoder.encode_images(images, progress=progress)
-            _write(entry, embeddings)
-        return embeddings
+        starts = range(0, len(images), IMAGES_IN_ENTRY)
+        entries = [self._image_entry(digests[start : start + IMAGES_IN_ENTRY]) for start in starts]
+        found = [_read(entry) for entry in entries]
+        missing = [start for start, rows in zip(starts, found, strict=True) if rows is None]
+        if missing:
+            wanted = [image for start in missing for image in images[start : start + IMAGES_IN_ENTRY]]
+            made = self.encoder.encode_images(wanted, progress=progress)
+            for number, start in enumerate(missing):
+                rows = made[number * IMAGES_IN_ENTRY : (number + 1) * IMAGES_IN_ENTRY]
+                found[start // IMAGES_IN_ENTRY] = rows
+                _write(entries[start // IMAGES_IN_ENTRY], rows)
+        return np.concatenate(found)
 
-    def _key(self, images: Sequence[ImageSource]) -> str | None:
-        """Digest model and images; None if an image cannot be read."""
-        digest = hashlib.sha256(self._model_digest.encode())
-        for image in map_ahead(_digest_image, images, workers=_WORKERS, ahead=_AHEAD):
-            if image is None:
-                return None
-            digest.update(image)
-        return digest.hexdigest()
+    def _image_entry(self, digests: Sequence[bytes]) -> Path:
+        return self._entry(hashlib.sha256(self._image_digest.encode() + b"".join(digests)).hexdigest())
+
+    def _entry(self, key: str) -> Path:
+        return self.folder / f"{key}.safetensors"
+
+    @cached_property
+    def _image_digest(self) -> str:
+        seen = ("images", str(self.encoder.preprocess), self.encoder.resize)
+        return _digest_tower(self.encoder, seen, lambda name: name.startswith("visual."))
+
+    @cached_property
+    def _text_digest(self) -> str:
+        return _digest_tower(self.encoder, ("texts",), lambda name: not name.startswith("visual."))
 
 
-def cached(encoder: ClipModel) -> Encoder:
+def cached(encoder: Encoder) -> Encoder:
     """Let a model keep its embeddings where the environment says so.
 
     Parameters
     ----------
-    encoder : ClipModel
+    encoder : Encoder
         The model.
 
     Returns
     -------
     Encoder
-        A `CachedEncoder` with the folder that the environment variable `CACHE_VARIABLE` names; the model itself
-        where there is no such variable.
+        Of a `ClipModel`, a `CachedEncoder` with the folder that the environment variable `CACHE_VARIABLE` names; what
+        was given where there is no such variable, or for another encoder.
     """
     folder = os.environ.get(CACHE_VARIABLE)
-    return CachedEncoder(encoder, folder) if folder else encoder
+    return CachedEncoder(encoder, folder) if folder and isinstance(encoder, ClipModel) else encoder
 
 
-def _digest_model(encoder: ClipModel) -> str:
-    sight = [str(encoder.preprocess), encoder.precision, encoder.resize, encoder.device.type]
-    digest = hashlib.sha256(json.dumps(sight).encode())
-    for name, value in sorted(encoder.clip.visual.state_dict().items()):
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+def _digest_tower(encoder: ClipModel, seen: Sequence[str], belongs: Callable[[str], bool]) -> str:
+    """Digest how a tower is made, what it is given, and its weights."""
+    # the structure too, because weights do not say which activation function goes with them
+    made = (*seen, str(encoder.clip), str(encoder.tower), encoder.precision, encoder.device.type)
+    digest = hashlib.sha256("\0".join(made).encode())
+    for name, value in sorted(encoder.clip.state_dict().items()):
+        if belongs(name):
+            digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
 
 
 def _digest_image(source: ImageSource) -> bytes | None:
-    """Digest a file by its bytes and any other source by its pixels; None if it cannot be read."""
+    """Digest a file by its bytes, a scene by its recipe, another source by its pixels; None if it cannot be read."""
     try:
         if isinstance(source, str | os.PathLike):
             with open(source, "rb") as file:
                 return hashlib.file_digest(file, "sha256").digest()
+        if (scene := scene_of(source)) is not None:
+            return scene.digest()
         pixels = np.ascontiguousarray(read_image(source))
     except (UnreadableImage, OSError):
         return None
@@ -133,6 +164,7 @@ def _digest_image(source: ImageSource) -> bytes | None:
 
 
 def _write(entry: Path, embeddings: np.ndarray) -> None:
+    embeddings = np.ascontiguousarray(embeddings)
     checksum = hashlib.sha256(embeddings.tobytes()).hexdigest()
     with atomic_write(entry) as temporary:
         save_file({"embeddings": embeddings}, temporary, metadata={"sha256": checksum})

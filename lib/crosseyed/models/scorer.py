@@ -7,15 +7,22 @@ a scorer, and a scorer is all that the protocols ask for.
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from crosseyed.data.images import ImageSource
+from crosseyed.data.scenes import scene_of
 
 RANDOM = "random"
 
 """What stands for random weights in place of a tag, and in the column `pretrained` of every table."""
+
+
+IMAGES_TOGETHER = 256
+
+"""Images that models are shown together: a multiple of every batch size, and few enough to keep drawn."""
 
 
 class UnreadableImagesWarning(UserWarning):
@@ -142,5 +149,46 @@ class Encoder(Scorer, Protocol):
 
         As for `Scorer`; in double precision, so that no rounding turns one choice into another.
         """
-        vectors = self.encode_texts(texts).astype(np.float64)
-        return self.encode_images(images, progress=progress).astype(np.float64) @ vectors.T
+        return self.compare(self.encode_images(images, progress=progress), texts)
+
+    def compare(self, embeddings: np.ndarray, texts: Sequence[str]) -> np.ndarray:
+        """Return the cosine of every image's embedding (n_images, embed_dim) with every text's, as `similarities`."""
+        return embeddings.astype(np.float64) @ self.encode_texts(texts).astype(np.float64).T
+
+
+def similarities_of_each(
+    scorers: Sequence[Scorer], images: Sequence[ImageSource], texts: Sequence[str]
+) -> list[np.ndarray]:
+    """Compare the same images with the same texts in several models, drawing each composed scene at most once.
+
+    Scenes are drawn when the first model needs them, and `IMAGES_TOGETHER` are kept at a time. Other images, and those
+    of a model that is no mere encoder, are read for each model.
+
+    Parameters
+    ----------
+    scorers : sequence of Scorer
+        The models.
+    images : sequence of ImageSource
+        May be an iterable if there is one model.
+    texts : sequence of str
+        Captions.
+
+    Returns
+    -------
+    list of numpy.ndarray, shape (n_images, n_texts)
+        As `Scorer.similarities`, one for each model.
+    """
+    sharing = [each for each in scorers if getattr(type(each), "similarities", None) is Encoder.similarities]
+    if len(sharing) < 2 or not images or not all(scene_of(image) for image in images):
+        return [each.similarities(images, texts) for each in scorers]
+    rows: dict[int, list[np.ndarray]] = {id(each): [] for each in sharing}
+    for start in range(0, len(images), IMAGES_TOGETHER):
+        drawn_once = [cache(image) for image in images[start : start + IMAGES_TOGETHER]]
+        for each in sharing:
+            rows[id(each)].append(each.encode_images(drawn_once, progress=False))
+    return [
+        each.compare(np.concatenate(rows[id(each)]), texts)
+        if id(each) in rows
+        else each.similarities(images, texts)
+        for each in scorers
+    ]
