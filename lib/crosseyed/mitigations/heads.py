@@ -38,10 +38,9 @@ from torch.nn import functional as F  # noqa: N812
 
 from crosseyed.data.images import ImageSource
 from crosseyed.errors import InputError, suggest
-from crosseyed.mitigations.pooling import gathered, supported
+from crosseyed.mitigations.pooling import Repooled, gathered, supported
 from crosseyed.mitigations.pooling_methods import POOLINGS, Batch, most_attended
 from crosseyed.models.clip import ClipModel
-from crosseyed.models.scorer import Encoder, Scorer, ScorerWrapper
 from crosseyed.models.towers.registry import adapter_of
 
 N_HEADS = 4
@@ -50,13 +49,11 @@ N_HEADS = 4
 
 
 @dataclass(frozen=True, eq=False)
-class HeadedModel(ScorerWrapper, Encoder):
+class HeadedModel(Repooled):
     """A model whose tower is pooled and projected by a head; made by `train_heads` and `untrained`.
 
     Attributes
     ----------
-    clip_model : ClipModel
-        The model that computes; texts are embedded by it unchanged.
     head : Head
         What takes the place of the tower's pooling.
     history : pandas.DataFrame
@@ -64,7 +61,6 @@ class HeadedModel(ScorerWrapper, Encoder):
         epoch; NaN for epoch 0), `accuracy` (percent, on the validation images) and `chosen`. Empty if untrained.
     """
 
-    clip_model: ClipModel
     head: "Head"
     history: pd.DataFrame = field(repr=False)
 
@@ -75,24 +71,10 @@ class HeadedModel(ScorerWrapper, Encoder):
         last = adapter_of(self.clip_model).layers[-1]
         return kind if self.head.layer == last else f"{kind} (layer {self.head.layer})"
 
-    @property
-    def name(self) -> str:
-        """Name of the model and the head, e.g. ``"pocketclip-centered, trained average"``."""
-        return f"{self.clip_model.name}, {self.pooling}"
-
-    @property
-    def inner(self) -> Scorer:
-        """The model that computes."""
-        return self.clip_model
-
     def encode_images(self, images: Iterable[ImageSource], *, progress: bool = True) -> np.ndarray:
         """Return the embeddings of any number of images, as `ClipModel.encode_images` does."""
         (vectors,) = encode_together([self], images, progress=progress)
         return vectors
-
-    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Return the embeddings of the texts, which are the model's."""
-        return self.clip_model.encode_texts(texts)
 
 
 def supported_heads(model: ClipModel) -> list[str]:

@@ -49,28 +49,21 @@ from crosseyed.models.towers.registry import adapter_of
 
 
 @dataclass(frozen=True, eq=False)
-class PooledModel(ScorerWrapper, Encoder):
-    """A model whose tower is pooled in another way; made by `pool`.
+class Repooled(ScorerWrapper, Encoder):
+    """A model whose tower is pooled in another way; a subclass says how in `pooling` and `encode_images`.
 
     Attributes
     ----------
     clip_model : ClipModel
         The model that computes; texts are embedded by it unchanged.
-    method : PoolingMethod
-        The pooling.
-    parameters : mapping of str to float
-        The value of each of the method's parameters.
     """
 
     clip_model: ClipModel
-    method: PoolingMethod
-    parameters: Mapping[str, float]
 
     @property
     def pooling(self) -> str:
-        """The method and its parameters, e.g. ``"top-k (k=4)"``: column `pooling` of the tables."""
-        values = ", ".join(f"{name}={value:g}" for name, value in self.parameters.items())
-        return f"{self.method.name} ({values})" if values else self.method.name
+        """Name of the pooling: column `pooling` of the tables."""
+        raise NotImplementedError
 
     @property
     def name(self) -> str:
@@ -82,6 +75,32 @@ class PooledModel(ScorerWrapper, Encoder):
         """The model that computes."""
         return self.clip_model
 
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the embeddings of the texts, which are the model's."""
+        return self.clip_model.encode_texts(texts)
+
+
+@dataclass(frozen=True, eq=False)
+class PooledModel(Repooled):
+    """A model with a training-free pooling; made by `pool`.
+
+    Attributes
+    ----------
+    method : PoolingMethod
+        The pooling.
+    parameters : mapping of str to float
+        The value of each of the method's parameters.
+    """
+
+    method: PoolingMethod
+    parameters: Mapping[str, float]
+
+    @property
+    def pooling(self) -> str:
+        """The method and its parameters, e.g. ``"top-k (k=4)"``: column `pooling` of the tables."""
+        values = ", ".join(f"{name}={value:g}" for name, value in self.parameters.items())
+        return f"{self.method.name} ({values})" if values else self.method.name
+
     def encode_images(self, images: Iterable[ImageSource], *, progress: bool = True) -> np.ndarray:
         """Encode as `ClipModel.encode_images`; raise InputError if the pooling depends on the caption."""
         if self.method.by_caption:
@@ -91,10 +110,6 @@ class PooledModel(ScorerWrapper, Encoder):
             )
         (vectors,) = _run([self], images, None, progress)
         return vectors
-
-    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Return the embeddings of the texts, which are the model's."""
-        return self.clip_model.encode_texts(texts)
 
     def similarities(
         self, images: Iterable[ImageSource], texts: Sequence[str], *, progress: bool = True

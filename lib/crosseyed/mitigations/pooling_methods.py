@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
@@ -244,6 +244,12 @@ def _by_caption(batch: Batch, captions: Tensor, temperature: float) -> Tensor:
 
 _COLDEST, _HOTTEST = 1e-6, 1e6  # as good as their limits, and far from overflow in single precision
 
+
+def _temperature(default: float, meaning: str, **declared: Any) -> dict[str, Parameter]:
+    limits = {"low": _COLDEST, "high": _HOTTEST}
+    return {"temperature": Parameter(default=default, meaning=f"τ: {meaning}", **(limits | declared))}
+
+
 _METHODS = (
     PoolingMethod(
         "class token",
@@ -298,16 +304,9 @@ _METHODS = (
         "Pinheiro and Collobert, CVPR 2015, arXiv 1411.6228, with r = 1/τ",
         (),
         _of_tokens(_log_sum_exp),
-        {
-            "temperature": Parameter(
-                default=1.0,
-                meaning="τ: low tends to the maximum, high to the average",
-                low=_COLDEST,
-                high=_HOTTEST,
-                grid=(0.1, 0.3, 1.0, 3.0),
-                coarse=(0.3, 1.0),
-            )
-        },
+        _temperature(
+            1.0, "low tends to the maximum, high to the average", grid=(0.1, 0.3, 1.0, 3.0), coarse=(0.3, 1.0)
+        ),
     ),
     PoolingMethod(
         "top-k",
@@ -339,16 +338,9 @@ _METHODS = (
         "temperature of a softmax: Hinton, Vinyals and Dean 2015, arXiv 1503.02531",
         ("attention",),
         _of_rows(_softmax),
-        {
-            "temperature": Parameter(
-                default=0.5,
-                meaning="τ: 1 leaves the attention as it is",
-                low=_COLDEST,
-                high=1,
-                grid=(0.25, 0.5, 0.75),
-                coarse=(0.25, 0.5),
-            )
-        },
+        _temperature(
+            0.5, "1 leaves the attention as it is", high=1, grid=(0.25, 0.5, 0.75), coarse=(0.25, 0.5)
+        ),
     ),
     PoolingMethod(
         "flattened attention",
@@ -356,16 +348,9 @@ _METHODS = (
         "temperature of a softmax: Hinton, Vinyals and Dean 2015, arXiv 1503.02531",
         ("attention",),
         _of_rows(_softmax),
-        {
-            "temperature": Parameter(
-                default=2.0,
-                meaning="τ: 1 leaves the attention as it is",
-                low=1,
-                high=_HOTTEST,
-                grid=(1.5, 2.0, 4.0, 8.0),
-                coarse=(2.0, 4.0),
-            )
-        },
+        _temperature(
+            2.0, "1 leaves the attention as it is", low=1, grid=(1.5, 2.0, 4.0, 8.0), coarse=(2.0, 4.0)
+        ),
     ),
     PoolingMethod(
         "value only",
@@ -402,16 +387,12 @@ _METHODS = (
         "Bain et al. 2022, arXiv 2205.08508, there over the frames of a video",
         (),
         _by_caption,
-        {
-            "temperature": Parameter(
-                default=0.01,
-                meaning="τ: low tends to the token most similar, high to the average",
-                low=_COLDEST,
-                high=_HOTTEST,
-                grid=(0.003, 0.01, 0.03, 0.1),
-                coarse=(0.01, 0.05),
-            )
-        },
+        _temperature(
+            0.01,
+            "low tends to the token most similar, high to the average",
+            grid=(0.003, 0.01, 0.03, 0.1),
+            coarse=(0.01, 0.05),
+        ),
         by_caption=True,
     ),
     PoolingMethod(
