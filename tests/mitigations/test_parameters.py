@@ -51,4 +51,4 @@ def test_what_may_be_left_out_is_not_checked():
 
 
 def test_docstrings_explain_the_parameters():
-    assert "strength : from 0 to 1\n    how strong; by default 0.5." in Strong.__doc__
+    assert "strength : from 0 to 1\n    How strong; by default 0.5." in Strong.__doc__

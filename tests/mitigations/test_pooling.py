@@ -20,6 +20,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from crosseyed.errors import InputError
 from crosseyed.internals.trace import run
+from crosseyed.mitigations.pooling import candidates as candidates_of
 from crosseyed.mitigations.pooling import native, pool, pool_together, supported
 from crosseyed.mitigations.pooling_methods import POOLINGS
 from crosseyed.models.loading import load
@@ -513,6 +514,12 @@ def test_what_a_tower_does_not_have_it_does_not_support(model_of):
 def test_what_a_tower_does_not_support_is_refused_in_words(kind, name, need, model_of):
     with pytest.raises(InputError, match=f"'{name}' needs {need}.*{kind}.*supports .*average, max"):
         pool(model_of(kind), name)
+
+
+def test_candidates_are_the_settings_of_what_the_tower_does_not_do_itself(tiny_clip):
+    settings = [(each.method.name, *each.parameters.values()) for each in candidates_of(tiny_clip)]
+    assert ("top-k", 16) in settings and ("top-k", 32) not in settings  # the tower has 16 spatial tokens
+    assert {name for name, *_ in settings} == set(supported(tiny_clip)) - {native(tiny_clip)}
 
 
 def test_an_unknown_pooling_is_answered_with_the_nearest(model_of):

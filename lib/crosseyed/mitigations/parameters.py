@@ -57,6 +57,12 @@ class Parameter:
         kind = "a whole number" if self.whole else "" if stated else "a finite number"
         return ", ".join(part for part in (kind, stated) if part)
 
+    @property
+    def described(self) -> str:
+        """Meaning and default, in words."""
+        default = "" if self.default is None else f"; by default {self.default!r}"
+        return f"{self.meaning[0].upper()}{self.meaning[1:]}{default}."
+
     def check(self, name: str, value: object, owner: str) -> None:
         """Raise InputError unless a value of the parameter `name` of `owner` is valid."""
         if value is None and self.default is None:
@@ -83,6 +89,6 @@ def documented(doc: str, parameters: dict[str, Parameter]) -> str:
     lines = [
         line
         for name, each in parameters.items()
-        for line in (f"{name} : {each.valid}", f"    {each.meaning}; by default {each.default!r}.")
+        for line in (f"{name} : {each.valid}", f"    {each.described}")
     ]
     return "\n".join([doc.rstrip(), "", "Parameters", "----------", *lines]) if lines else doc
