@@ -13,6 +13,15 @@ from statsmodels.stats.weightstats import DescrStatsW
 
 from crosseyed.editions import edition_name
 
+PROPERTIES = {
+    "patch_size": "patch size (pixels)",
+    "image_size": "resolution (pixels)",
+    "millions": "size (millions of parameters)",
+    "pooling": "pooling",
+    "data": "training data",
+}
+"""What models are compared by: column and name for readers."""
+
 LEAST_MODELS = 8
 
 """A property is compared from this many models on: with fewer, even a rank correlation of 0.7 may be chance."""

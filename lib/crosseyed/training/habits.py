@@ -14,6 +14,7 @@ In photographs the two come together: the subject stands in the middle, and clut
 third series takes the pictures of the centered recipe and varies only whether captions leave that clutter out.
 """
 
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -37,6 +38,42 @@ MEASURES = {"gap": "the center-bias gap", "preference": "the preference for the 
 """Measures of bias, both in percentage points, and their names."""
 
 _SCORES = {"object2": 100.0, "object": -100.0, "both": 0.0, "other": 0.0}
+
+
+def examples(
+    trials: Sequence[Trial], *, numbers: Sequence[int] = (1, 2), seed: int = 0, side: int = 160
+) -> tuple[list[np.ndarray], list[str]]:
+    """Draw training images of the weakest and the strongest dose of each habit.
+
+    Parameters
+    ----------
+    trials : sequence of Trial
+        Of one seed, in order of dose.
+    numbers : sequence of int
+        Which objects are shown.
+    seed : int
+        Seed of the images.
+    side : int
+        Side of an image in pixels.
+
+    Returns
+    -------
+    images : list of numpy.ndarray
+        uint8 (side, side, 3).
+    captions : list of str
+        Name of the trial and the caption of the image.
+    """
+    images, captions = [], []
+    for habit in HABITS:
+        series = [trial for trial in trials if trial.about["varied"] == habit]
+        if habit == "spread":  # the narrowest spread is the strongest habit
+            series.reverse()
+        for trial, number in itertools.product((series[0], series[-1]), numbers):
+            world, rng = world_of(trial.recipe), np.random.default_rng([seed, number])
+            scene, caption = take(world, objects_of(world)[number], trial.recipe.positions, rng, side=side)
+            images.append(scene.render())
+            captions.append(f"{trial.name.split(',')[0].replace('inf', 'uniform')}: “{caption}”")
+    return images, captions
 
 
 def sample_positions(trials: Sequence[Trial], n_pictures: int, seed: int = 0) -> pd.DataFrame:

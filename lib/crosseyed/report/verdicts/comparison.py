@@ -1,0 +1,108 @@
+"""The verdict of the chapter on the model family.
+
+Throughout, `published` is the table of `crosseyed.report.comparison.one_row_each`.
+"""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from crosseyed.models.scorer import RANDOM
+from crosseyed.report.comparison import LEAST_MODELS, PROPERTIES
+from crosseyed.report.verdicts.words import span
+
+
+def models(found: pd.DataFrame, published: pd.DataFrame, edition: str, pretrained: str | None) -> str:
+    """Say how many models have results, and whether the model of the edition is among them.
+
+    Parameters
+    ----------
+    found : pandas.DataFrame
+        Of `crosseyed.report.comparison.describe`.
+    published : pandas.DataFrame
+        See the module.
+    edition : str
+        Name of the edition.
+    pretrained : str or None
+        The pretrained tag of its model.
+    """
+    if pretrained == RANDOM:
+        here = "has random weights and is no result"
+    elif edition in set(found["edition"]):
+        here = "is among them"
+    else:
+        here = "is not among them: run `make sweep` with a list that names it"
+    own = found.loc[~found["published"], "name"].nunique()
+    return (
+        f"There are results of **{len(published)} published models** and of {own} that this project trained itself "
+        f"(PocketCLIP). The model of this edition, {edition}, {here}."
+    )
+
+
+def not_compared(able: Sequence[str], n_published: int) -> str:
+    """Name the properties by which there are too few models to compare; empty if there are none."""
+    unable = [name for column, name in PROPERTIES.items() if column not in able]
+    if not unable:
+        return ""
+    return (
+        f"Not compared: {', '.join(unable)}. That takes at least {LEAST_MODELS} published models, and two values that "
+        f"more than one of them has; there are results of {n_published}. The comparison needs a machine with a "
+        "network, which can download the others."
+    )
+
+
+def awaiting(missing: pd.DataFrame, n_listed: int) -> str:
+    """Say how many models of the list have no result yet, and how to measure them.
+
+    Parameters
+    ----------
+    missing : pandas.DataFrame
+        Of `crosseyed.report.comparison.awaiting`.
+    n_listed : int
+        Models of the list.
+    """
+    if missing.empty:
+        return "Every model of the list has a result."
+    return (
+        f"Of the {n_listed} models of the list, **{len(missing)} have no result yet**. Their weights are "
+        f"{missing['gigabytes'].sum():.1f} GB in all. On a machine with a network, `make sweep MODELS=models.yml` runs "
+        "them; it can be stopped and started again at any time. To run only some, copy the list and delete the other "
+        "lines. A file in the column *weights* must be put there by hand."
+    )
+
+
+def gaps(published: pd.DataFrame) -> str:
+    """Say for how many published models the interval of the gap lies above zero."""
+    if published.empty:
+        return (
+            "No published model has been measured yet, so whether center bias persists in recent variants is **open**: "
+            "PocketCLIPs are not members of the family."
+        )
+    biased, free = (published["gap_low"] > 0).sum(), (published["gap_high"] < 0).sum()
+    low, high = published.loc[published["gap"].idxmin()], published.loc[published["gap"].idxmax()]
+    return (
+        f"Of {len(published)} published models, the interval of the gap (one object) lies **above zero in {biased}**, "
+        f"contains zero in {len(published) - biased - free} and lies below it in {free}. Gaps range from "
+        f"{low['gap']:.1f} points ({low['name']}) to {high['gap']:.1f} ({high['name']})."
+    )
+
+
+def related(correlations: pd.DataFrame) -> str:
+    """Name the numbers that the gap is related to; empty if none was compared.
+
+    Parameters
+    ----------
+    correlations : pandas.DataFrame
+        Of `crosseyed.report.comparison.rank_correlation`.
+    """
+    if correlations.empty:
+        return ""
+    sure = correlations[(correlations["low"] > 0) | (correlations["high"] < 0)]
+    named = [
+        f"{PROPERTIES[row['property']]} ({row['correlation']:+.2f}, {span(row, digits=2)})"
+        for row in sure.to_dict("records")
+    ]
+    return (
+        f"Of {len(correlations)} numeric properties, the gap is related to: "
+        f"{', '.join(named) or 'none with certainty'}."
+    )
