@@ -38,7 +38,6 @@ SMALL = {
     "n_objects": 4,
     "n_control_objects": 3,
     "n_explained": 1,
-    "grid_size": 3,
     "settings": {"grid_size": 3, "resamples": 1000},
     "n_concepts": 60,
     "n_test": 4,
@@ -61,9 +60,7 @@ def test_a_chapter_runs_for_a_family(chapter, family, tiny_clip, tmp_path, monke
     names, folder = {"__name__": "__main__"}, tmp_path / "results"
     with settings.overridden():
         execute(chapter, names, {"model": family, "output": str(folder)})
-    if "chapter" in names:
-        check_complete(folder, chapter)
-    assert list(folder.rglob("*.csv"))
+    check_complete(folder, chapter)
 
 
 def execute(chapter, names, given):

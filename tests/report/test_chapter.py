@@ -117,3 +117,11 @@ def test_what_a_tower_does_not_support_costs_tables(parameters, tmp_path, tiny_c
     reasons = read_record(tmp_path)
     assert reasons.keys() == {"found", "radial"}
     assert reasons["found"].startswith("its tower does not offer")
+
+
+def test_a_table_without_rows_is_registered_as_unavailable(parameters, tmp_path):
+    chapter = begin("04_pooling_ablation", parameters)
+    chapter.write_some("poolings", pd.DataFrame({"gap": [1.5]}), "there are none")
+    chapter.write_some("masked_max", pd.DataFrame({"gap": []}), "the tower has no attention")
+    assert [path.name for path in tmp_path.glob("*.csv")] == ["poolings.csv"]
+    assert read_record(tmp_path) == {"masked_max": "the tower has no attention"}
