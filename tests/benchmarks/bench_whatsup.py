@@ -6,7 +6,7 @@ as JPEG files. The ratios are images a second of the protocol, from files to tab
 - the plain loop (target: 3.5): one image at a time, read, encoded, and with it its four captions;
 - the bare loop (target: 0.9): images that lie decoded and resized in memory, encoded in batches, no text.
 
-Run with ``python tests/benchmarks/bench_whatsup.py``.
+Run with ``PYTHONPATH=tests python tests/benchmarks/bench_whatsup.py``.
 """
 
 import argparse
@@ -16,11 +16,12 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from composed_files import write_whatsup
 from PIL import Image
 
 from crosseyed.data import whatsup
 from crosseyed.data.cutouts import read_catalogue, sample_objects
-from crosseyed.data.layouts import RELATIONS, pair, write_whatsup
+from crosseyed.data.layouts import RELATIONS, pair
 from crosseyed.measure import protocols
 from crosseyed.models.clip import ClipModel
 from crosseyed.models.loading import load

@@ -17,7 +17,7 @@ from crosseyed.data.cutouts import (
     read_cutout_folder,
     sample_objects,
 )
-from crosseyed.data.layouts import RELATIONS, grid, pair, slide, write_whatsup
+from crosseyed.data.layouts import RELATIONS, grid, pair, slide
 from crosseyed.data.scenes import Placement, Scene, eccentricity, pair_table, scene_table
 from crosseyed.errors import InputError
 
@@ -572,8 +572,6 @@ def test_two_files_of_the_same_object_are_refused(tmp_path):
         (lambda few: read_catalogue(["flunet"]), "did you mean 'fluent'"),
         (lambda few: read_catalogue(folder="nowhere"), "nowhere.*is missing"),
         (lambda few: read_cutout_folder("nowhere"), "nowhere is not a folder"),
-        (lambda few: write_whatsup(slide(few), "out"), "is no pair scene"),
-        (lambda few: write_whatsup(pair(few, "on") * 2, "out"), "Several scenes"),
     ],
 )
 def test_bad_input_is_named(few, tmp_path, monkeypatch, call, message):

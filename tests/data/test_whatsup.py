@@ -1,12 +1,13 @@
 import huggingface_hub
 import numpy as np
 import pytest
+from composed_files import write_whatsup
 from PIL import Image
 
 from crosseyed import hub
 from crosseyed.data import whatsup
 from crosseyed.data.cutouts import read_catalogue, sample_objects
-from crosseyed.data.layouts import RELATIONS, pair, write_whatsup
+from crosseyed.data.layouts import RELATIONS, pair
 from crosseyed.data.scenes import pair_table
 from crosseyed.data.whatsup import (
     SkippedFilesWarning,

@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from composed_files import write_whatsup
 from PIL import Image
 
 from crosseyed.data import layouts, whatsup
@@ -306,7 +307,7 @@ def plain_loop(clip_model, folder):
 
 def test_choices_are_those_of_a_plain_loop_file_by_file(tmp_path, cutouts, tiny_clip):
     for relation in layouts.RELATIONS:
-        layouts.write_whatsup(layouts.pair(cutouts, relation, height=60, width=80), tmp_path)
+        write_whatsup(layouts.pair(cutouts, relation, height=60, width=80), tmp_path)
     choices, probabilities = plain_loop(tiny_clip, tmp_path)
     result = protocols.whatsup(tiny_clip, whatsup.read_whatsup(tmp_path)).set_index("image")
     assert result["choice"].to_dict() == choices

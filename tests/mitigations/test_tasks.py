@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from composed_files import write_whatsup
 from small_mitigations import Darkened, Turned
 
 from crosseyed.data import layouts, whatsup
@@ -92,9 +93,7 @@ def test_a_split_with_impossible_wishes_is_refused(cutouts, labels):
 
 def test_whatsup_is_a_task_without_locations(tmp_path, tiny_clip, cutouts):
     fluent = [cutout for cutout in cutouts if cutout.style == "fluent"]
-    layouts.write_whatsup(
-        [*layouts.pair(fluent, "on", seed=0), *layouts.pair(fluent, "under", seed=0)], tmp_path
-    )
+    write_whatsup([*layouts.pair(fluent, "on", seed=0), *layouts.pair(fluent, "under", seed=0)], tmp_path)
     table = whatsup.read_whatsup(tmp_path)
     task = tasks.whatsup_task(table)
     pd.testing.assert_frame_equal(

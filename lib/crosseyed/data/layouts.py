@@ -1,18 +1,14 @@
 """Where objects stand: the scenes of the grid, slide and pair protocols."""
 
-import os
 from collections.abc import Sequence
 from itertools import product
-from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from crosseyed.data.backgrounds import BACKGROUNDS, Background
 from crosseyed.data.cutouts import Cutout
 from crosseyed.data.scenes import Placement, Scene
 from crosseyed.errors import InputError, suggest
-from crosseyed.files import atomic_write
 from crosseyed.settings import settings
 
 RELATIONS = ("on", "under", "left_of", "right_of")
@@ -214,43 +210,6 @@ def pair(
         name = f"{_slug(cutout.object)}_{relation}_{_slug(partner.object)}_{cutout.style}"
         scenes.append(Scene(name, background, placements, relation == "on", relation, height, width))
     return scenes
-
-
-def write_whatsup(scenes: Sequence[Scene], folder: str | os.PathLike) -> list[Path]:
-    """Write pair scenes as JPEG files in What'sUp's naming, ``<object1>_<relation>_<object2>.jpeg``.
-
-    Parameters
-    ----------
-    scenes : sequence of Scene
-        Pair scenes; no two of them may have the same objects and relation.
-    folder : path
-        Created if it is missing.
-
-    Returns
-    -------
-    list of pathlib.Path
-        The files, in the order of the scenes.
-
-    Raises
-    ------
-    InputError
-        A scene has no relation, or two scenes would have the same file name.
-    """
-    paths: list[Path] = []
-    for scene in scenes:
-        if scene.relation is None or len(scene.placements) != 2:
-            raise InputError(f"Scene {scene.name!r} is no pair scene; write only what 'pair' returned.")
-        first, second = (_slug(placement.cutout.object) for placement in scene.placements)
-        paths.append(Path(folder) / f"{first}_{scene.relation}_{second}.jpeg")
-    repeated = sorted({path.name for path in paths if paths.count(path) > 1})
-    if repeated:
-        raise InputError(
-            f"Several scenes would be written to {repeated[0]!r}; write one style and one seed to a folder."
-        )
-    for scene, path in zip(scenes, paths, strict=True):
-        with atomic_write(path) as temporary:
-            Image.fromarray(scene.render()).save(temporary, quality=95)
-    return paths
 
 
 def _cells(k: int, size: float) -> np.ndarray:
