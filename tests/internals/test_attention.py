@@ -10,7 +10,7 @@ import torch
 
 from crosseyed.data.cutouts import read_catalogue, sample_objects
 from crosseyed.data.layouts import grid
-from crosseyed.data.scenes import eccentricity, scene_table
+from crosseyed.data.scenes import scene_table
 from crosseyed.errors import InputError
 from crosseyed.internals import attention as looking
 from crosseyed.internals import attention_tables
@@ -139,16 +139,6 @@ def test_rollout_refuses_the_pooled_rows_alone():
         looking.rollout(random_attention(2, 2, 3, TOKENS))
 
 
-# --- entropy ----------------------------------------------------------------------------------------------
-
-
-def test_entropy_by_hand():
-    attention = torch.tensor([[1.0, 0, 0, 0], [0.25, 0.25, 0.25, 0.25], [0.5, 0.5, 0, 0]])
-    torch.testing.assert_close(
-        attention_tables.entropy(attention), torch.tensor([0, math.log(4), math.log(2)])
-    )
-
-
 # --- radial profile ---------------------------------------------------------------------------------------
 
 
@@ -157,24 +147,6 @@ def test_patch_eccentricities_by_hand():
     np.testing.assert_allclose(looking.patch_eccentricities((2, 2)), [0.5] * 4)
     # one row of three: centers at -1, 0, 1; the corner at (1.5, 0.5)
     np.testing.assert_allclose(looking.patch_eccentricities((1, 3)), np.array([1, 0, 1]) / math.sqrt(2.5))
-
-
-def test_the_attention_table_against_loops():
-    attention = random_attention(2, 2, 3, TOKENS)
-    table = attention_tables.attention_table(made(attention=attention))
-    assert len(table) == 2 * 2 * 3
-    assert list(table) == ["image", "layer", "head", "entropy", "spatial", "eccentricity", "uniform"]
-    for layer, image, head in np.ndindex(2, 2, 3):
-        row = row_of(table, layer=layer + 1, image=image + 10, head=head)
-        shares = attention[layer, image, head].double().numpy()
-        assert row["entropy"] == pytest.approx(-sum(share * math.log(share) for share in shares), rel=1e-5)
-        assert row["spatial"] == pytest.approx(1 - shares[0], rel=1e-5)
-        places = [
-            eccentricity((col + 0.5) / 4, (line + 0.5) / 3, 3, 4) for line in range(3) for col in range(4)
-        ]
-        expected = sum(np.array(places) * shares[1:]) / sum(shares[1:])
-        assert row["eccentricity"] == pytest.approx(expected, rel=1e-5)
-        assert row["uniform"] == pytest.approx(np.mean(places))
 
 
 def test_the_radial_profile_against_loops():
@@ -294,46 +266,7 @@ def test_masks_of_other_proportions():
         )
 
 
-def test_the_contrast_of_center_and_off_center_by_hand():
-    table = pd.DataFrame(
-        [
-            # object, center, share; the cup twice off-center, the dog only at the center
-            ("cup", True, 0.5),
-            ("cup", False, 0.1),
-            ("cup", False, 0.3),
-            ("dog", True, 0.9),
-            ("cow", True, 0.2),
-            ("cow", False, 0.4),
-        ],
-        columns=["object", "center", "share"],
-    ).assign(layer=1, head=0, size=0.2)
-    contrast = attention_tables.center_contrast(table)
-    assert contrast["object"].tolist() == ["cow", "cup"]
-    np.testing.assert_allclose(contrast["center_mean"], [0.2, 0.5])
-    np.testing.assert_allclose(contrast["off_center_mean"], [0.4, 0.2])
-    np.testing.assert_allclose(contrast["difference"], [-0.2, 0.3])
-
-
-@pytest.mark.parametrize(
-    "other", [{"size": 0.3}, {"background": "noise"}, {"style": "noto"}, {"layer": 2}, {"head": 1}]
-)
-def test_only_like_is_compared_with_like(other):
-    first = {"object": "cup", "center": True, "share": 0.5, "layer": 1, "head": 0}
-    first |= {"size": 0.2, "background": "plain", "style": "fluent"}
-    with pytest.raises(InputError, match="No object occurs both"):
-        attention_tables.center_contrast(pd.DataFrame([first, first | {"center": False} | other]))
-
-
-def test_a_contrast_needs_to_know_the_center():
-    with pytest.raises(InputError, match="lacks the columns center, object"):
-        attention_tables.center_contrast(
-            attention_tables.mask_table(
-                made(attention=random_attention(2, 2, 3, TOKENS)), np.ones((2, 3, 4), bool)
-            )
-        )
-
-
-def test_from_scenes_to_the_contrast(tiny_clip):
+def test_the_rows_of_scenes_have_all_their_heads(tiny_clip):
     scenes = grid(sample_objects(read_catalogue(["noto"]), 2, seed=0), 3, width=48, height=48)
     about = scene_table(scenes)
     tables = []
@@ -342,9 +275,7 @@ def test_from_scenes_to_the_contrast(tiny_clip):
         tables.append(attention_tables.mask_table(part, masks, about.iloc[part.images]))
     table = pd.concat(tables, ignore_index=True)
     assert len(table) == len(scenes) * 2 * 2
-    contrast = attention_tables.center_contrast(table)
-    assert len(contrast) == 2 * 2 * 2
-    assert np.isfinite(contrast["difference"]).all()
+    assert np.isfinite(table["share"]).all()
 
 
 # --- sinks ------------------------------------------------------------------------------------------------
@@ -403,7 +334,6 @@ def test_an_unreadable_image_is_nan_in_every_table():
     attention[:, 1] = torch.nan
     traced = made(attention=attention)
     for table, column in (
-        (attention_tables.attention_table(traced), "entropy"),
         (attention_tables.radial_table(traced), "relative"),
         (attention_tables.mask_table(traced, np.ones((2, 3, 4), bool)), "share"),
     ):
@@ -421,7 +351,6 @@ def test_tables_leave_the_trace_alone():
     traced = made(attention=random_attention(2, 2, 3, TOKENS), tokens=with_norms([[[1.0] * 12] * 2] * 3))
     before = {field.name: getattr(traced, field.name) for field in dataclasses.fields(traced)}
     copies = {name: value.clone() for name, value in before.items() if isinstance(value, torch.Tensor)}
-    attention_tables.attention_table(traced)
     attention_tables.radial_table(traced)
     attention_tables.mask_table(traced, np.ones((2, 3, 4), bool))
     attention_tables.sink_table(traced)

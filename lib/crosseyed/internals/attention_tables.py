@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from crosseyed.data.geometry import rings
 from crosseyed.data.images import ImageSource
 from crosseyed.errors import InputError
 from crosseyed.internals.attention import (
@@ -22,63 +23,6 @@ from crosseyed.internals.trace import Trace, run
 from crosseyed.models.clip import ClipModel
 
 SINK_FACTOR = 3.0
-
-MATCHED = ("object", "style", "size", "background")
-
-_ROUNDING = 1e-9  # a patch center on the edge of two rings stays on its side
-
-
-def entropy(attention: Tensor) -> Tensor:
-    """Measure how widely attention spreads.
-
-    Parameters
-    ----------
-    attention : torch.Tensor, shape (..., tokens)
-        Probabilities.
-
-    Returns
-    -------
-    torch.Tensor, shape (...)
-        Shannon entropy in nats: 0 if one token has all, ln(tokens) if all have the same.
-    """
-    return torch.special.entr(attention).sum(-1)
-
-
-def attention_table(trace: Trace) -> pd.DataFrame:
-    """Summarise each row of pooled attention.
-
-    Parameters
-    ----------
-    trace : Trace
-        Traced with ``want="attention"``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns `image` (number in the stream), `layer`, `head` (from 0), and
-
-        - `entropy`: of the whole row, in nats;
-        - `spatial`: share on spatial tokens, in [0, 1]; the rest is on the class or mean token;
-        - `eccentricity`: mean over the attention on the image;
-        - `uniform`: what `eccentricity` would be if all patches had the same.
-
-    Raises
-    ------
-    InputError
-        The trace holds no attention.
-    """
-    places = patch_eccentricities(trace.grid)
-    parts = []
-    for layer, attention in pooled_attention(trace).items():
-        image = spatial_attention(attention, trace.grid, trace.prefix)
-        parts.append(
-            _rows(trace, layer, attention.shape[1]).assign(
-                entropy=_flat(entropy(attention)),
-                spatial=_flat(attention[..., trace.prefix :].sum(-1)),
-                eccentricity=_flat(image @ _like(image, places)),
-            )
-        )
-    return pd.concat(parts, ignore_index=True).assign(uniform=places.mean())
 
 
 def radial_table(trace: Trace, bins: int | Sequence[float] = 6) -> pd.DataFrame:
@@ -108,11 +52,11 @@ def radial_table(trace: Trace, bins: int | Sequence[float] = 6) -> pd.DataFrame:
         The trace holds no attention; `bins` is not valid or leaves patches out.
     """
     places = patch_eccentricities(trace.grid)
-    edges, ring = _rings(places, bins)
+    edges, ring = rings(places, bins, "the patches")
     member = np.eye(len(edges) - 1)[ring]  # (patches, rings)
     filled = member.any(0)
     member = member[:, filled]
-    rings = pd.DataFrame(
+    about = pd.DataFrame(
         {
             "eccentricity": places @ member / member.sum(0),
             "eccentricity_low": edges[:-1][filled],
@@ -124,7 +68,7 @@ def radial_table(trace: Trace, bins: int | Sequence[float] = 6) -> pd.DataFrame:
     for layer, attention in pooled_attention(trace).items():
         image = spatial_attention(attention, trace.grid, trace.prefix)
         shares = image @ _like(image, member)
-        rows = _rows(trace, layer, attention.shape[1]).merge(rings, how="cross")
+        rows = _rows(trace, layer, attention.shape[1]).merge(about, how="cross")
         parts.append(rows.assign(attention=_flat(shares)))
     table = pd.concat(parts, ignore_index=True)
     return table.assign(relative=table["attention"] / table["uniform"])
@@ -182,44 +126,6 @@ def mask_table(trace: Trace, masks: np.ndarray, about: pd.DataFrame | None = Non
         return table
     described = about.iloc[table["image"] - trace.images.start].reset_index(drop=True)
     return pd.concat([described, table.drop(columns="image")], axis=1)
-
-
-def center_contrast(table: pd.DataFrame, value: str = "share") -> pd.DataFrame:
-    """Compare the same object at the center and off-center, all else the same.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        Of `mask_table` with columns of scenes: `center` (bool), `object`, `layer`, `head` and `value`.
-    value : str
-        The column to compare.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per layer, head and combination of `MATCHED` columns that occurs at both places: those columns,
-        `center_mean`, `off_center_mean` (means over the images) and `difference`, center minus off-center.
-        `crosseyed.measure.bootstrap.mean` of the difference gives its interval.
-
-    Raises
-    ------
-    InputError
-        A column is missing, or no object occurs at both places.
-    """
-    if missing := [name for name in ("center", "object", "layer", "head", value) if name not in table]:
-        raise InputError(
-            f"The table lacks the columns {', '.join(missing)}; give mask_table the scenes' table."
-        )
-    matched = [*(name for name in MATCHED if name in table), "layer", "head"]
-    place = table["center"].map({True: "center_mean", False: "off_center_mean"})
-    means = table.groupby([*matched, place.rename("place")], observed=True)[value].mean().unstack("place")
-    pairs = means.reindex(columns=["center_mean", "off_center_mean"]).dropna().reset_index()
-    if pairs.empty:
-        raise InputError(
-            "No object occurs both at the center and off-center with the same style, size, background."
-        )
-    pairs.columns.name = None
-    return pairs.assign(difference=pairs["center_mean"] - pairs["off_center_mean"])
 
 
 def sinks(tokens: Tensor, grid: tuple[int, int], prefix: int = 1, factor: float = SINK_FACTOR) -> Tensor:
@@ -323,13 +229,13 @@ def measure(
     tuple of pandas.DataFrame
         Those of `radial_table`, `mask_table` and `sink_table`, each with `object` and `model`.
     """
-    rings, shares, sinks = [], [], []
+    radial, shares, sinks = [], [], []
     for part in run(model, images, progress=False):
         shown = slice(part.images.start, part.images.stop)
         shares.append(mask_table(part, fit_masks(model, masks[shown]), about.iloc[shown]))
-        rings.append(radial_table(part).join(about["object"], on="image"))
+        radial.append(radial_table(part).join(about["object"], on="image"))
         sinks.append(sink_table(part).join(about["object"], on="image"))
-    return tuple(pd.concat(parts).assign(model=model.model) for parts in (rings, shares, sinks))
+    return tuple(pd.concat(parts).assign(model=model.model) for parts in (radial, shares, sinks))
 
 
 def _rows(trace: Trace, layer: int, heads: int) -> pd.DataFrame:
@@ -356,18 +262,3 @@ def _median(values: Tensor) -> Tensor:
 
 def _flat(values: Tensor) -> np.ndarray:
     return values.flatten().cpu().numpy()
-
-
-def _rings(places: np.ndarray, bins: int | Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-    """Edges of the rings, and the ring of each place."""
-    edges = (
-        np.linspace(0, 1, max(bins, 0) + 1) if isinstance(bins, int | np.integer) else np.asarray(bins, float)
-    )
-    if edges.ndim != 1 or len(edges) < 2 or not (np.diff(edges) > 0).all():
-        raise InputError(f"bins are {bins!r}: expected a number of rings, or at least two increasing edges.")
-    if places.min() < edges[0] - _ROUNDING or places.max() > edges[-1] + _ROUNDING:
-        raise InputError(
-            f"bins reach from {edges[0]:g} to {edges[-1]:g}, but the patches from {places.min():g} to "
-            f"{places.max():g}: widen them."
-        )
-    return edges, np.searchsorted(edges[1:-1], places - _ROUNDING, side="left")

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from crosseyed.data.geometry import rings
 from crosseyed.data.images import ImageSource
 from crosseyed.errors import InputError
 from crosseyed.internals.attention import patch_eccentricities
@@ -35,8 +36,6 @@ from crosseyed.models.towers.registry import adapter_of
 
 """What is read at every layer: the mean of the tokens under the object, the mean of all spatial tokens, the
 pooled token."""
-
-_ROUNDING = 1e-9  # a patch center on the edge of two rings stays on its side
 
 _BATCH_AXIS = {
     **dict.fromkeys(("embedding", "length", "start", "tokens", "bias"), 0),
@@ -370,11 +369,8 @@ def radial_profile(maps: np.ndarray, bins: int = 6) -> pd.DataFrame:
     """
     if np.ndim(maps) != 3:
         raise InputError(f"maps has the shape {np.shape(maps)}; expected (n_images, rows, columns).")
-    if bins < 1:
-        raise InputError(f"bins is {bins}; give at least 1 ring.")
     places = patch_eccentricities(maps.shape[1:])
-    edges = np.linspace(0, 1, bins + 1)
-    ring = np.maximum(np.searchsorted(edges + _ROUNDING, places), 1) - 1
+    edges, ring = rings(places, bins, "the patches")
     parts = []
     for number in np.unique(ring):
         inside = ring == number

@@ -61,6 +61,7 @@ from torch import Tensor, nn
 from crosseyed.data.images import ImageSource
 from crosseyed.errors import InputError, suggest
 from crosseyed.models.clip import PRECISIONS, ClipModel
+from crosseyed.models.memory import by_halves
 from crosseyed.models.towers.base import AttentionWeights, Calls, Pooling, Readout, TowerAdapter
 from crosseyed.models.towers.registry import adapter_of
 
@@ -291,24 +292,8 @@ def _stream(
             batch = batch.to(model.device, PRECISIONS[model.precision])
             if pixels:
                 batch[torch.from_numpy(readable)] = model.to_input(pixels)
-        yield from _run_or_halve(run, batch, first)
+        yield from by_halves(run, batch, first)
         first += len(readable)
-
-
-def _run_or_halve(run: Callable[[Tensor, int], Result], batch: Tensor, first: int) -> Iterator[Result]:
-    try:
-        result = run(batch, first)
-    except torch.OutOfMemoryError:
-        if len(batch) == 1:
-            raise
-        result = None
-    if result is not None:
-        yield result
-        return
-    torch.cuda.empty_cache()
-    middle = len(batch) // 2
-    yield from _run_or_halve(run, batch[:middle], first)
-    yield from _run_or_halve(run, batch[middle:], first + middle)
 
 
 @torch.no_grad()

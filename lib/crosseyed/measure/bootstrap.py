@@ -20,9 +20,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from crosseyed.data.geometry import rings
 from crosseyed.errors import InputError, suggest
 from crosseyed.measure.tables import (
-    ROUNDING,
     EstimateWarning,
     as_columns,
     check_resampling,
@@ -34,7 +34,6 @@ from crosseyed.measure.tables import (
     recode,
     require_both_sides,
     require_columns,
-    ring_edges,
     values_of,
 )
 
@@ -235,15 +234,9 @@ def accuracy_by_eccentricity(
     by = as_columns(by)
     require_columns(table, [*by, "eccentricity"])
     eccentricity = eccentricity_of(table)
-    edges = ring_edges(bins)
-    if eccentricity.min() < edges[0] - ROUNDING or eccentricity.max() > edges[-1] + ROUNDING:
-        raise InputError(
-            f"bins reach from {edges[0]:g} to {edges[-1]:g}, but the table's eccentricities from "
-            f"{eccentricity.min():g} to {eccentricity.max():g}; widen the bins or select the rows to measure"
-        )
-    ring = np.maximum(np.searchsorted(edges + ROUNDING, eccentricity), 1)
+    edges, ring = rings(eccentricity, bins, "the table's eccentricities")
     ringed = table.assign(
-        eccentricity=eccentricity, eccentricity_low=edges[ring - 1], eccentricity_high=edges[ring]
+        eccentricity=eccentricity, eccentricity_low=edges[ring], eccentricity_high=edges[ring + 1]
     )
     keys = [*by, "eccentricity_low", "eccentricity_high"]
     result = accuracy(ringed, keys, cluster=cluster, confidence=confidence, resamples=resamples, seed=seed)

@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from crosseyed.data.geometry import ROUNDING
 from crosseyed.errors import InputError
 from crosseyed.measure.tables import (
-    ROUNDING,
     EstimateWarning,
     as_columns,
     clusters_of,

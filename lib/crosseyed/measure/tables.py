@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from crosseyed.data.geometry import ROUNDING
 from crosseyed.errors import InputError, suggest
 from crosseyed.settings import settings
 
 # Equal eccentricities differ in their last digits after a detour over x and y; no
 # object may change sides for that.
-ROUNDING = 1e-9
 
 
 class EstimateWarning(UserWarning):
@@ -137,18 +137,6 @@ def eccentricity_of(table: pd.DataFrame) -> np.ndarray:
 def positive_of(table: pd.DataFrame, column: str) -> np.ndarray:
     """Return a column as positive float (n,)."""
     return _numbers(table, column, np.finfo(float).tiny, np.finfo(float).max, "positive numbers")
-
-
-def ring_edges(bins: int | Sequence[float]) -> np.ndarray:
-    """Return the edges of the rings, (n_rings + 1,), from their number or from edges."""
-    if isinstance(bins, int | np.integer):
-        if bins < 1:
-            raise InputError(f"bins is {bins}; expected at least 1 ring, or the edges of the rings")
-        return np.linspace(0, 1, bins + 1)
-    edges = np.asarray(bins, dtype=float)
-    if edges.ndim != 1 or len(edges) < 2 or not (np.diff(edges) > 0).all():
-        raise InputError(f"bins are {bins!r}; expected a number of rings or at least two increasing edges")
-    return edges
 
 
 def groups_of(table: pd.DataFrame, by: list[str]) -> tuple[pd.DataFrame, np.ndarray]:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from crosseyed.data.images import ImageSource, UnreadableImage, check_several, map_ahead, read_image
 from crosseyed.errors import InputError
+from crosseyed.models.memory import by_halves
 from crosseyed.models.scorer import Encoder, UnreadableImagesWarning
 from crosseyed.models.towers.description import Tower
 
@@ -251,14 +252,10 @@ class ClipModel(Encoder):
 
     @torch.inference_mode()
     def _embed(self, pixels: list[np.ndarray]) -> Tensor:
-        try:
-            return _unit(self.clip.encode_image(self.to_input(pixels)))
-        except torch.OutOfMemoryError:
-            if len(pixels) == 1:
-                raise
-        torch.cuda.empty_cache()
-        half = len(pixels) // 2
-        return torch.cat([self._embed(pixels[:half]), self._embed(pixels[half:])])
+        return torch.cat(list(by_halves(self._embed_at_once, pixels)))
+
+    def _embed_at_once(self, pixels: list[np.ndarray], _first: int) -> Tensor:
+        return _unit(self.clip.encode_image(self.to_input(pixels)))
 
 
 def _unit(embeddings: Tensor) -> Tensor:
