@@ -32,13 +32,7 @@ class Background:
     seed: int
 
     def __post_init__(self) -> None:
-        """Refuse a kind that does not exist.
-
-        Raises
-        ------
-        InputError
-            `kind` is not one of the four.
-        """
+        """Refuse a kind that does not exist."""
         if self.kind not in BACKGROUNDS:
             raise InputError(
                 f"Background {self.kind!r} does not exist; choose one of {', '.join(BACKGROUNDS)}."

@@ -278,11 +278,7 @@ def _category(entry: dict | _FaultError) -> str | _FaultError:
 def _objects(
     annotations: Iterable[dict], pictures: Mapping[float | str, object], names: Mapping[float | str, object]
 ) -> tuple[list[dict], list[tuple[str, str]], list[tuple]]:
-    """Go through the annotations.
-
-    Returns the rows of usable ones, the picture and category of these, of crowds and of faulty boxes, and of all that
-    are left out the id, the id of the image, the reason and the detail.
-    """
+    """Go through the annotations."""
     rows, pairs, left_out, seen = [], [], [], set()
     for entry in annotations:
         number, image, category = entry.get("id"), entry.get("image_id"), entry.get("category_id")
@@ -361,13 +357,7 @@ def _check_id(number: object, seen: set) -> None:
 
 
 def _place(entry: dict, picture: _Picture) -> dict[str, float | bool]:
-    """Say where the box of an annotation is, in fractions of the picture.
-
-    Raises
-    ------
-    _FaultError
-        The box is not four finite numbers, has no area or exceeds the picture.
-    """
+    """Say where the box of an annotation is, in fractions of the picture."""
     left, top, width, height = _box(entry)
     detail = f"bbox {entry['bbox']} in {picture.width} × {picture.height} pixels"
     if width <= 0 or height <= 0:

@@ -88,13 +88,7 @@ class Dose:
     n_objects: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse what is out of range.
-
-        Raises
-        ------
-        InputError
-            The message names the value and its range.
-        """
+        """Refuse what is out of range."""
         if not self.spread > 0:
             raise InputError(
                 f"The spread is {self.spread}; give a positive number, or inf for uniform positions."

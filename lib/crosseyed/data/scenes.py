@@ -53,13 +53,7 @@ class Placement:
     col: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a size that nothing could be drawn at.
-
-        Raises
-        ------
-        InputError
-            `size` is not positive or not finite.
-        """
+        """Refuse a size that nothing could be drawn at."""
         if not 0 < self.size < np.inf:
             raise InputError(
                 f"Object size {self.size} is not positive; give a fraction of the image side, such as 0.3."
@@ -95,13 +89,7 @@ class Scene:
     width: int = 224
 
     def __post_init__(self) -> None:
-        """Refuse a picture without pixels.
-
-        Raises
-        ------
-        InputError
-            `height` or `width` is not positive.
-        """
+        """Refuse a picture without pixels."""
         if self.height < 1 or self.width < 1:
             raise InputError(
                 f"A scene of {self.width} × {self.height} pixels cannot be drawn; give at least 1 × 1."

@@ -108,38 +108,13 @@ class Encoder(Scorer, Protocol):
     def encode_images(self, images: Iterable[ImageSource], *, progress: bool = True) -> np.ndarray:
         """Return the embeddings of the images.
 
-        Parameters
-        ----------
-        images : iterable of ImageSource
-            Any number of images; they are read one after another and not kept.
-        progress : bool
-            Whether to show a progress bar.
-
-        Returns
-        -------
-        numpy.ndarray, shape (n_images, embed_dim)
-            float32 rows of length 1; a row of NaN for an image that cannot be read.
-
-        Warns
-        -----
-        UnreadableImagesWarning
-            Once, at the end, with the number and the names of the images that could not be read.
+        `images` and `progress` as for `Scorer.similarities`, which also says what it warns of. The result is float32
+        of shape (n_images, embed_dim), rows of length 1; a row of NaN for an image that cannot be read.
         """
         ...
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Return the embeddings of the texts, each distinct text computed once.
-
-        Parameters
-        ----------
-        texts : sequence of str
-            Captions.
-
-        Returns
-        -------
-        numpy.ndarray, shape (n_texts, embed_dim)
-            float32 rows of length 1.
-        """
+        """Return the embeddings (n_texts, embed_dim) of the texts, float32 rows of length 1."""
         ...
 
     def similarities(
