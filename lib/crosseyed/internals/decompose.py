@@ -3,8 +3,7 @@
 The embedding is a sum. Every block adds to the tokens what its attention and its MLP return, and what follows
 the last block (pooling, final norm, projection) is affine once the norm's statistics and the pooling's attention
 are held at the values they had for this image (`crosseyed.internals.trace.Readout`). So the embedding is the sum
-of what
-enters the first block, of every head's and every MLP's **direct effect**, and of biases; and what a head writes
+of what enters the first block, of every head's and every MLP's **direct effect**, and of biases; and what a head writes
 is in turn a sum over the tokens that it attends to (Gandelsman et al., ICLR 2024, arXiv 2310.05916, sections 3 to 5).
 A direct effect is not all that a part does: later layers also react to it.
 
@@ -33,9 +32,6 @@ from crosseyed.internals.trace import hooked, stream
 from crosseyed.models.clip import ClipModel
 from crosseyed.models.towers.base import AttentionWeights, TowerAdapter
 from crosseyed.models.towers.registry import adapter_of
-
-"""What is read at every layer: the mean of the tokens under the object, the mean of all spatial tokens, the
-pooled token."""
 
 _BATCH_AXIS = {
     **dict.fromkeys(("embedding", "length", "start", "tokens", "bias"), 0),
@@ -107,10 +103,8 @@ def decompose(
 ) -> Iterator[Decomposition]:
     """Encode images and write their embeddings as sums of direct effects, batch by batch.
 
-    Memory is bounded by the batch. One layer at a time is taken apart, and contributions of single tokens are
-    summed over layers and heads as they are made: beyond the tokens of all layers of one batch it takes
-    (batch, heads + tokens, embed_dim) numbers a layer, and (batch, heads, tokens, tokens) for one layer where
-    pooling is not by the class token.
+    Beyond the tokens of all layers of one batch it takes (batch, heads + tokens, embed_dim) numbers a layer, and
+    (batch, heads, tokens, tokens) for one layer where pooling is not by the class token.
 
     Parameters
     ----------
@@ -137,11 +131,6 @@ def decompose(
         The tower is of a family that tracing does not know, or its embedding is no such sum.
     InputError
         The model is in training mode; `images` is a single image or contains what is not one.
-
-    Warns
-    -----
-    UnreadableImagesWarning
-        Once, at the end, if images could not be read.
     """
     adapter = adapter_of(model)
     adapter.require("decomposition")
@@ -213,22 +202,9 @@ def _gathered(adapter: TowerAdapter, weights: AttentionWeights, read: Tensor, ro
 
 
 def concatenate(parts: Iterable[Decomposition]) -> Decomposition:
-    """Join the batches of a stream on the CPU.
+    """Join consecutive batches of `decompose` on the CPU; InputError if there is none.
 
-    Parameters
-    ----------
-    parts : iterable of Decomposition
-        Consecutive batches, from `decompose`.
-
-    Returns
-    -------
-    Decomposition
-        Of all images: layers × heads + tokens vectors of embed_dim numbers an image.
-
-    Raises
-    ------
-    InputError
-        There is no batch.
+    An image takes layers × heads + tokens vectors of embed_dim numbers.
     """
     collected: dict[str, list[Tensor]] = {}
     part, first = None, None
@@ -244,10 +220,7 @@ def concatenate(parts: Iterable[Decomposition]) -> Decomposition:
 
 
 def centered(captions: np.ndarray) -> np.ndarray:
-    """Subtract from the embeddings of captions what they have in common.
-
-    Which of several captions wins is decided by their differences alone; what a part of the tower contributes to
-    all of them alike changes no answer.
+    """Subtract from the embeddings of captions what they have in common, which changes no answer.
 
     Parameters
     ----------
@@ -290,7 +263,7 @@ def effect_maps(decomposition: Decomposition, directions: np.ndarray) -> np.ndar
     Raises
     ------
     InputError
-        There is not one direction of the embedding's width for each image.
+        The directions do not fit the embeddings.
     """
     effects = _along(decomposition.tokens, _directions(decomposition, directions))
     return effects[:, decomposition.prefix :].reshape(-1, *decomposition.grid)
@@ -407,7 +380,7 @@ def layer_effects(decomposition: Decomposition, directions: np.ndarray) -> pd.Da
     Raises
     ------
     InputError
-        There is not one direction of the embedding's width for each image.
+        The directions do not fit the embeddings.
     """
     directions = _directions(decomposition, directions)
     summands = [("start", 0, decomposition.start), ("bias", pd.NA, decomposition.bias)]
@@ -448,7 +421,7 @@ def head_effects(decomposition: Decomposition, directions: np.ndarray) -> pd.Dat
     Raises
     ------
     InputError
-        There is not one direction of the embedding's width for each image.
+        The directions do not fit the embeddings.
     """
     effects = _along(decomposition.heads, _directions(decomposition, directions))  # (layers, images, heads)
     index = pd.MultiIndex.from_product(

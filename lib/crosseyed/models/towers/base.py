@@ -1,4 +1,4 @@
-"""What tracing has to know of each family of image towers: adapters, and what they speak of.
+"""What tracing has to know of each family of image towers.
 
 A `TowerAdapter` says where in a tower the tokens are, and gives its attention as `AttentionWeights` and the step from
 the last tokens to the embedding as a `Readout`. What a tower lacks, it says in words (`TowerAdapter.unsupported`). The
