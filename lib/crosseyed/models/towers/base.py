@@ -130,39 +130,15 @@ class AttentionWeights:
         return torch.einsum("hd,hdo->o", self.value_bias, self.output) + self.output_bias
 
     def at(self, places: slice) -> "AttentionWeights":
-        """Return the weights for some of the tokens reading, where all are read.
-
-        Parameters
-        ----------
-        places : slice
-            Which of the tokens read are those reading.
-
-        Returns
-        -------
-        AttentionWeights
-            These weights themselves, unless the attention depends on where a token stands.
-        """
+        """Return the weights for the tokens reading at some places; themselves, unless attention depends on places."""
         return self
 
     def rows(self, reading: Tensor, read: Tensor) -> Tensor:
-        """Return the probabilities with which tokens attend to tokens: the softmax of `logits`.
-
-        Parameters
-        ----------
-        reading : torch.Tensor, shape (batch or 1, n_reading, reading_width)
-            Input of the queries.
-        read : torch.Tensor, shape (batch, n_read, width)
-            Input of the keys.
-
-        Returns
-        -------
-        torch.Tensor, shape (batch, heads, n_reading, n_read)
-            Sums to 1 over the last axis.
-        """
+        """Return the softmax of `logits`: probabilities (batch, heads, n_reading, n_read)."""
         return self.logits(reading, read).softmax(-1)
 
     def logits(self, reading: Tensor, read: Tensor) -> Tensor:
-        """Return what the softmax turns into the probabilities with which tokens attend to tokens.
+        """Return logits (batch, heads, n_reading, n_read), up to a number added to a whole row.
 
         Parameters
         ----------
@@ -170,11 +146,6 @@ class AttentionWeights:
             Input of the queries.
         read : torch.Tensor, shape (batch, n_read, width)
             Input of the keys.
-
-        Returns
-        -------
-        torch.Tensor, shape (batch, heads, n_reading, n_read)
-            Up to a number added to a whole row, which the softmax takes off.
         """
         query = torch.einsum("bqw,hwd->bhqd", reading, self.query) + self.query_bias[:, None]
         query = query * query.shape[-1] ** -0.5
@@ -188,50 +159,15 @@ class AttentionWeights:
         return query @ key.mT
 
     def values(self, read: Tensor) -> Tensor:
-        """Return the values of tokens.
-
-        Parameters
-        ----------
-        read : torch.Tensor, shape (batch, n_read, width)
-            Input of the attention.
-
-        Returns
-        -------
-        torch.Tensor, shape (batch, heads, n_read, head_width)
-            The values.
-        """
+        """Return the values (batch, heads, n_read, head_width) of the tokens read (batch, n_read, width)."""
         return torch.einsum("btw,hwd->bhtd", read, self.value) + self.value_bias[:, None]
 
     def write(self, rows: Tensor, read: Tensor) -> Tensor:
-        """Return the output of the attention.
-
-        Parameters
-        ----------
-        rows : torch.Tensor, shape (batch, heads, n_reading, n_read)
-            Weights of the tokens read: the model's sum to 1 over the last axis.
-        read : torch.Tensor, shape (batch, n_read, width)
-            Input of the values.
-
-        Returns
-        -------
-        torch.Tensor, shape (batch, n_reading, output_width)
-            What the attention writes for every reading token.
-        """
+        """Return the output (batch, n_reading, output_width) for rows (batch, heads, n_reading, n_read)."""
         return torch.einsum("bhqd,hdo->bqo", rows @ self.values(read), self.output) + self.output_bias
 
     def single_token_output(self, tokens: Tensor) -> Tensor:
-        """Return the output of the attention where every token is read by itself alone.
-
-        Parameters
-        ----------
-        tokens : torch.Tensor, shape (..., width)
-            Input of the values.
-
-        Returns
-        -------
-        torch.Tensor, shape (..., output_width)
-            Values and output applied to each token.
-        """
+        """Return the output (..., output_width) where each token (..., width) is read by itself."""
         return tokens @ self.ov_matrix.sum(0) + self.ov_bias
 
 
@@ -326,18 +262,7 @@ class TowerAdapter(ABC):
         return frozenset(CAPABILITIES) - self.unsupported.keys()
 
     def require(self, *capabilities: str) -> None:
-        """Make sure that the tower offers something.
-
-        Parameters
-        ----------
-        *capabilities : str
-            Some of `CAPABILITIES`.
-
-        Raises
-        ------
-        UnsupportedTower
-            It does not; the message says what that is and why there is none.
-        """
+        """Raise UnsupportedTower, with the reason, if the tower lacks one of these `CAPABILITIES`."""
         for name in capabilities:
             if name in self.unsupported:
                 others = ", ".join(each for each in CAPABILITIES if each in self.capabilities)
@@ -395,18 +320,7 @@ class TowerAdapter(ABC):
         """
 
     def project(self, tokens: Tensor) -> Tensor:
-        """Return the embedding that pooling would give if it saw one token only, for each of the tokens.
-
-        Parameters
-        ----------
-        tokens : torch.Tensor, shape (..., width)
-            Tokens of any depth.
-
-        Returns
-        -------
-        torch.Tensor, shape (..., embed_dim)
-            float32, not normalised.
-        """
+        """Return the embedding (..., embed_dim), not normalised, that pooling would give if it saw one token only."""
         return self.embed(self.candidates(tokens))
 
     def pooling_reads(self, tokens: Tensor) -> tuple[AttentionWeights, Tensor, Tensor]:
@@ -446,23 +360,7 @@ class TowerAdapter(ABC):
         raise self._no_block(layer)
 
     def attention(self, layer: int) -> AttentionWeights:
-        """Return the weights of a block's attention; for towers that have `blocks`.
-
-        Parameters
-        ----------
-        layer : int
-            The depth that the block leads to, from 1.
-
-        Returns
-        -------
-        AttentionWeights
-            Shared with the model where it is float32: leave them unchanged.
-
-        Raises
-        ------
-        InputError
-            No block leads to this depth.
-        """
+        """Return the weights of the block that leads to a depth, shared with the model; for towers with `blocks`."""
         raise self._no_block(layer)
 
     def written(self, calls: Calls, layer: int) -> tuple[Tensor, Tensor]:
@@ -490,25 +388,7 @@ class TowerAdapter(ABC):
         return torch.ones(1, 1, device=bias.device), bias[None, None]
 
     def after_attention(self, layer: int, tokens: Tensor) -> Tensor:
-        """Return what the rest of a block makes of tokens to which its attention is added already.
-
-        Parameters
-        ----------
-        layer : int
-            The depth that the block leads to, from 1.
-        tokens : torch.Tensor, shape (batch, n_tokens, width)
-            All the tokens or some: from here on they do not mix.
-
-        Returns
-        -------
-        torch.Tensor, shape (batch, n_tokens, width)
-            The tokens at this depth, float32.
-
-        Raises
-        ------
-        InputError
-            No block leads to this depth.
-        """
+        """Return the tokens (batch, n_tokens, width) at a depth, float32, from those with its attention added."""
         raise self._no_block(layer)
 
     def attention_steps(self) -> dict[int, AttentionStep]:
