@@ -6,28 +6,38 @@ There is one object, `settings`. Change a value here to change it everywhere, or
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 
 from crosseyed.errors import InputError, suggest
 
 
 @dataclass(frozen=True)
 class Captions:
-    """Caption templates of one language.
+    """Caption templates of one language, with ``{}`` where the name of an object goes.
 
     Attributes
     ----------
     single : str
-        Caption of one object, with one ``{}`` for its name.
-    names : str
-        Column of ``data/objects/classes.csv`` with the names of the objects in this language.
+        Caption of an image of one object.
+    both, one, unrelated : str
+        The four captions of What'sUp: both objects, each of them alone, and two objects that no image shows.
+    names : mapping of str to str
+        Names of the objects in this language by their names in the catalogue; others keep their name.
     """
 
     single: str
-    names: str
+    both: str
+    one: str
+    unrelated: str
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
-CAPTIONS = {"en": Captions(single="a photo of a {}", names="object")}
+CAPTIONS = {
+    "en": Captions(
+        single="a photo of a {}", both="a {} and a {}", one="a {}", unrelated="a cat and a refrigerator"
+    )
+}
+"""Templates by language; a further language is a further entry."""
 
 
 @dataclass
@@ -81,9 +91,23 @@ class Settings:
         """Name of every interval in prose, such as ``"95 % interval"``."""
         return f"{100 * self.confidence:g} % interval"
 
-    def caption(self, name: str) -> str:
+    def name(self, label: str) -> str:
+        """Return the name of an object of the catalogue in the language of the captions."""
+        return self.captions.names.get(label, label)
+
+    def caption(self, label: str) -> str:
         """Return the caption of one object, such as ``"a photo of a dog"``."""
-        return self.captions.single.format(name)
+        return self.captions.single.format(self.name(label))
+
+    def four_captions(self, first: str, second: str) -> tuple[str, str, str, str]:
+        """Return What'sUp's captions of two objects: both, the first, the second, two others."""
+        first, second, words = self.name(first), self.name(second), self.captions
+        return (
+            words.both.format(first, second),
+            words.one.format(first),
+            words.one.format(second),
+            words.unrelated,
+        )
 
     def override(self, values: Mapping[str, object]) -> None:
         """Change values for the rest of the process.
@@ -98,7 +122,7 @@ class Settings:
         InputError
             There is no such setting, or a value is out of range; then nothing is changed.
         """
-        names = [field.name for field in fields(self)]
+        names = [each.name for each in fields(self)]
         for name in values:
             if name not in names:
                 raise InputError(

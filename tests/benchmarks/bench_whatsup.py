@@ -25,6 +25,7 @@ from crosseyed.data.layouts import RELATIONS, pair
 from crosseyed.measure import protocols
 from crosseyed.models.clip import ClipModel
 from crosseyed.models.loading import load
+from crosseyed.settings import settings
 
 SIDE = 336
 BATCH = 32
@@ -52,7 +53,7 @@ def time_plain_loop(clip: ClipModel, table: pd.DataFrame) -> float:
     for row in table.itertuples():
         captions = [f"a {row.object} and a {row.object2}", f"a {row.object}", f"a {row.object2}"]
         image = clip.clip.encode_image(clip.preprocess(Image.open(row.path)).unsqueeze(0), normalize=True)
-        tokens = clip.tokenizer([*captions, protocols.UNRELATED_CAPTION])
+        tokens = clip.tokenizer([*captions, settings.captions.unrelated])
         (100 * image @ clip.clip.encode_text(tokens, normalize=True).T).softmax(dim=-1).argmax().item()
     return len(table) / (time.perf_counter() - start)
 

@@ -28,10 +28,6 @@ FOUR_CAPTIONS_SCALE = 100.0
 
 """Factor from cosine similarity to logit in the four-caption protocol, whatever the model has learned."""
 
-UNRELATED_CAPTION = "a cat and a refrigerator"
-
-"""The fourth caption, the same for every image."""
-
 Scorers = Scorer | Sequence[Scorer]
 
 _CHOICES = np.array(["both", "object", "object2", "other"], dtype=object)
@@ -96,7 +92,7 @@ def zero_shot(
         raise InputError(
             f"The template {template!r} must have one '{{}}' for the label, as in {settings.captions.single!r}."
         )
-    captions = [template.replace("{}", label) for label in labels]
+    captions = [template.replace("{}", settings.name(label)) for label in labels]
     truth = pd.Index(labels).get_indexer(table["object"])
 
     def answer(scorer: Scorer, similarities: np.ndarray) -> pd.DataFrame:
@@ -259,7 +255,7 @@ def _four_captions_of(table: pd.DataFrame) -> list[str]:
     return [
         caption
         for first, second in zip(table["object"], table["object2"], strict=True)
-        for caption in (f"a {first} and a {second}", f"a {first}", f"a {second}", UNRELATED_CAPTION)
+        for caption in settings.four_captions(first, second)
     ]
 
 

@@ -41,9 +41,9 @@ def _limits(contrasts: pd.DataFrame, bias: pd.DataFrame, chance: float) -> str:
     }
     seeds = contrasts.groupby("habit")["seed"].nunique()
     return (
-        f"Limits: at the center the models name {' and '.join(learned)} of single objects (chance: {chance:.0f} %), "
-        f"and no gap can be larger than that. Changes of the gap by less than about {half['gap']:.0f} points, or of the "
-        f"preference by less than {half['preference']:.0f}, cannot be told from chance. Seeds at both ends of a "
-        f"series: {seeds.min()}, too few to say how much initial weights matter. What holds for small models and drawn objects "
-        "may not hold for others."
+        f"Limits: at the center the models name {' and '.join(learned)} of single objects (chance: {chance:.0f} %). "
+        "No gap can be larger than that. Changes of the gap by less than about "
+        f"{half['gap']:.0f} points, or of the preference by less than {half['preference']:.0f}, cannot be told from "
+        f"chance. Seeds at both ends of a series: {seeds.min()}, too few to say how much initial weights matter. What "
+        "holds for small models and drawn objects may not hold for others."
     )
