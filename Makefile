@@ -9,11 +9,11 @@ export MODEL PRETRAINED CHECKPOINT MODELS PROFILE
 
 in_environment = sh environment.sh
 
-.PHONY: help book sweep test lint clean
+.PHONY: help book sweep test test-slow lint clean
 .NOTPARALLEL:
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 book: ## execute the notebooks and build the book; another edition: MODEL=ViT-B-32 PRETRAINED=openai
 	@$(in_environment) python -m crosseyed.cli book \
@@ -24,6 +24,9 @@ sweep: ## execute the notebooks for many models: MODELS=models.yml; on a cluster
 
 test: lint ## check the style and run the tests
 	@$(in_environment) python -m pytest
+
+test-slow: ## run the tests that make test leaves out
+	@$(in_environment) python -m pytest -m slow
 
 lint: ## check the style of code and notebooks
 	@$(in_environment) ruff check .

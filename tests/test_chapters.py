@@ -34,6 +34,7 @@ FAMILIES = {
     "Swin": build_timm,
     "FastViT": build_timm,
 }
+QUICK = ("class token", "ConvNeXt")  # the most and the least of what a tower supports; the others are slow tests
 SMALL = {
     "n_objects": 4,
     "n_control_objects": 3,
@@ -50,7 +51,9 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "family", [each if each in QUICK else pytest.param(each, marks=pytest.mark.slow) for each in FAMILIES]
+)
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_a_chapter_runs_for_a_family(chapter, family, tiny_clip, tmp_path, monkeypatch):
     tower = dataclasses.replace(FAMILIES[family](tiny_clip, family), model=family, name=family)
