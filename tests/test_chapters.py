@@ -34,7 +34,10 @@ FAMILIES = {
     "Swin": build_timm,
     "FastViT": build_timm,
 }
-QUICK = ("class token", "ConvNeXt")  # the most and the least of what a tower supports; the others are slow tests
+QUICK = (
+    "class token",
+    "ConvNeXt",
+)  # the most and the least of what a tower supports; the others are slow tests
 SMALL = {
     "n_objects": 4,
     "n_control_objects": 3,

@@ -45,9 +45,9 @@ def not_compared(able: Sequence[str], n_published: int) -> str:
     if not unable:
         return ""
     return (
-        f"Not compared: {', '.join(unable)}. That takes at least {LEAST_MODELS} published models, and two values that "
-        f"more than one of them has; there are results of {n_published}. The comparison needs a machine with a "
-        "network, which can download the others."
+        f"Not compared: {', '.join(unable)}. A comparison needs at least {LEAST_MODELS} published models with the "
+        f"property, and two of its values must occur more than once; {n_published} have results. A machine with a "
+        "network can download and measure the others."
     )
 
 

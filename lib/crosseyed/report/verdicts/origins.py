@@ -36,14 +36,19 @@ def _limits(contrasts: pd.DataFrame, bias: pd.DataFrame, chance: float) -> str:
         f"{rows.min():.0f} to {rows.max():.0f} % ({habit})"
         for habit, rows in bias.groupby("habit")["center_accuracy"]
     ]
+    limits = (
+        f"Limits: at the center the models name {' and '.join(learned)} of single objects (chance: {chance:.0f} %). "
+        "No gap can be larger than that."
+    )
+    general = "What holds for small models and drawn objects may not hold for others."
+    if contrasts.empty:
+        return f"{limits} {general}"
     half = {
         name: (contrasts[f"{name}_high"] - contrasts[f"{name}_low"]).mean() / 2 for name in habits.MEASURES
     }
     seeds = contrasts.groupby("habit")["seed"].nunique()
     return (
-        f"Limits: at the center the models name {' and '.join(learned)} of single objects (chance: {chance:.0f} %). "
-        "No gap can be larger than that. Changes of the gap by less than about "
-        f"{half['gap']:.0f} points, or of the preference by less than {half['preference']:.0f}, cannot be told from "
-        f"chance. Seeds at both ends of a series: {seeds.min()}, too few to say how much initial weights matter. What "
-        "holds for small models and drawn objects may not hold for others."
+        f"{limits} Changes of the gap by less than about {half['gap']:.0f} points, or of the preference by less than "
+        f"{half['preference']:.0f}, cannot be told from chance. Seeds at both ends of a series: {seeds.min()}, too few "
+        f"to say how much initial weights matter. {general}"
     )

@@ -32,13 +32,18 @@ def alone(name: str, own: str, free: pd.DataFrame) -> str:
         See the module.
     """
     plain, others = _split(free)
+    with_own = (
+        f"**Pooling alone.** With its own pooling by {own}, {name} is right in {plain['center']:.0f} % at the center "
+        f"and {plain['off_center']:.0f} % off-center."
+    )
+    if others.empty:
+        return f"{with_own} Its tower supports no other pooling without training."
     sure = others.loc[others["off_center_p"] < LEVEL, "off_center_change"]
     best = others.loc[others["off_center"].idxmax()]
     return (
-        f"**Pooling alone.** With its own pooling by {own}, {name} is right in {plain['center']:.0f} % at the center "
-        f"and {plain['off_center']:.0f} % off-center. Of {len(others)} other poolings without training "
-        f"**{(sure > 0).sum()} are better off-center** and {(sure < 0).sum()} worse (corrected p < {LEVEL}). The best "
-        f"off-center, {best['candidate']}, changes it by {_change(best)}."
+        f"{with_own} Of {len(others)} other poolings without training **{(sure > 0).sum()} are better off-center** and "
+        f"{(sure < 0).sum()} worse (corrected p < {LEVEL}). The best off-center, {best['candidate']}, changes it by "
+        f"{_change(best)}."
     )
 
 

@@ -1,0 +1,117 @@
+"""The verdict on pooling says the numbers of its tables, and what is missing."""
+
+import pandas as pd
+import pytest
+
+from crosseyed.report.verdicts import pooling
+
+NAN = float("nan")
+
+
+def compared(*rows, protocol="grid"):
+    """Candidates with center, off-center, its change with interval, and its p-value."""
+    names = ["candidate", "center", "off_center", "off_center_change"]
+    names += ["off_center_change_low", "off_center_change_high", "off_center_p"]
+    return pd.DataFrame(rows, columns=names).assign(protocol=protocol)
+
+
+PLAIN = ("none", 90.4, 60.6, 0.0, 0.0, 0.0, NAN)
+BETTER = ("max", 80.0, 70.0, 9.44, 5.06, 12.0, 0.001)
+WORSE = ("average", 20.0, 10.0, -50.6, -60.0, -40.0, 0.01)
+UNSURE = ("top-k", 85.0, 64.0, 3.4, 1.0, 6.0, 0.05)
+
+
+def test_a_pooling_that_is_left_out_is_named_with_all_that_it_needs():
+    assert pooling.left_out({}) == ""
+    assert pooling.left_out({"masked max": ["attention", "tokens"], "value only": ["values"]}) == (
+        "Its tower does not support *masked max* (needs attention and tokens), *value only* (needs values); this page "
+        "leaves them out."
+    )
+
+
+def test_poolings_without_training_are_counted_by_corrected_p_value():
+    assert pooling.alone("ViT", "class token", compared(WORSE, PLAIN, UNSURE, BETTER)) == (
+        "**Pooling alone.** With its own pooling by class token, ViT is right in 90 % at the center and 61 % "
+        "off-center. Of 3 other poolings without training **1 are better off-center** and 1 worse (corrected "
+        "p < 0.05). The best off-center, max, changes it by +9.4 points (5.1 to 12.0)."
+    )
+
+
+def test_the_best_pooling_may_still_be_worse_than_the_models_own():
+    sentence = pooling.alone("ViT", "class token", compared(PLAIN, WORSE))
+    assert "Of 1 other poolings without training **0 are better off-center** and 1 worse" in sentence
+    assert sentence.endswith("The best off-center, average, changes it by -50.6 points (-60.0 to -40.0).")
+
+
+def test_without_another_pooling_nothing_is_compared():
+    assert pooling.alone("CNN", "average", compared(PLAIN)) == (
+        "**Pooling alone.** With its own pooling by average, CNN is right in 90 % at the center and 61 % off-center. "
+        "Its tower supports no other pooling without training."
+    )
+
+
+def test_the_best_head_is_named_on_objects_that_it_was_not_trained_on():
+    new = compared(PLAIN, WORSE, BETTER, protocol="other objects, all names")
+    few = compared(
+        PLAIN, ("average", 99.0, 99.0, 38.4, 30.0, 40.0, 0.001), protocol="other objects, their names"
+    )
+    trained = compared(PLAIN, WORSE, ("max", 99.0, 88.6, 1.0, 0.0, 2.0, 1.0), protocol="the head's objects")
+    assert pooling.with_head(pd.concat([new, few, trained])) == (
+        "**A trained head.** On objects that it was not trained on, the best head, max, is right in 80 % at the center "
+        "and 70 % off-center: off-center **+9.4 points (5.1 to 12.0)** against the unchanged model. On the objects "
+        "that heads were trained on, the best is right in 89 % off-center."
+    )
+
+
+def changed(protocol, **gap_change):
+    return pd.DataFrame(
+        {"protocol": protocol, "candidate": gap_change.keys(), "gap_change": gap_change.values()}
+    )
+
+
+def test_pooling_and_images_are_compared_where_models_are_trained_from_scratch():
+    levels = pd.DataFrame(
+        {"positions": ["uniform", "centered", "centered", "uniform"], "gap": [-1.6, 30.2, 41.7, 3.4]}
+    )
+    by_pooling = pd.concat(
+        [
+            changed("centered", none=0.0, max=-4.6, average=2.2),
+            changed("uniform", none=0.0, max=-50.0, average=50.0),
+        ]
+    )
+    by_recipe = changed("max", uniform=-31.8)
+    assert pooling.from_scratch(levels, by_pooling, by_recipe) == (
+        "**From the start.** Trained on centered images, the four poolings have gaps of 30 to 42 points, on uniform "
+        "ones -2 to 3. On centered images, another pooling than the class token changes the gap by -5 to +2 points; "
+        "other images change it by **-32 to -32 points**."
+    )
+
+
+def test_a_missing_table_of_models_trained_from_scratch_is_said():
+    assert pooling.from_scratch(None, None, None) == (
+        "**From the start.** The table of models trained from scratch is not on this machine."
+    )
+
+
+SUMMARY = pd.DataFrame(
+    {
+        "score": ["auroc", "auroc", "auroc", "iou"],
+        "method": ["before pooling", "before pooling", "after max", "before pooling"],
+        "mean": [0.3, 0.41, 0.9, 1.0],
+    }
+)
+
+
+def test_maps_are_compared_with_the_one_before_pooling():
+    differences = pd.DataFrame(
+        {"map": ["after max", "trained"], "mean": [0.126, -0.2], "low": [0.1, -0.3], "high": [0.15, -0.1]}
+    )
+    assert pooling.in_maps(SUMMARY, differences) == (
+        "**Maps.** Before pooling, a place on the object has the higher similarity with probability 0.35. The change "
+        "is +0.13 (0.10 to 0.15) in the map *after max*, -0.20 (-0.30 to -0.10) in the map *trained*."
+    )
+
+
+@pytest.mark.parametrize("columns", [["map"], ["map", "mean", "low", "high"]])
+def test_without_another_map_there_is_no_change(columns):
+    assert pooling.in_maps(SUMMARY, pd.DataFrame(columns=columns)).endswith("with probability 0.35.")
