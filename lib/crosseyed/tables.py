@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from crosseyed.errors import InputError
+from crosseyed.errors import InputError, suggest
 
 
 def require_columns(table: pd.DataFrame, columns: Iterable[str], what: str) -> None:
@@ -26,7 +26,8 @@ def require_columns(table: pd.DataFrame, columns: Iterable[str], what: str) -> N
     """
     missing = [column for column in columns if column not in table.columns]
     if missing:
+        near = suggest(str(missing[0]), map(str, table.columns)) or "."
         raise InputError(
             f"The columns {missing} are missing from {what}, which has {list(table.columns)}. "
-            "Use a table that has them, or rename its columns."
+            f"Use a table that has them, or rename its columns{near}"
         )

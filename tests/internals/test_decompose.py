@@ -28,7 +28,7 @@ from crosseyed.internals.decompose import (
 from crosseyed.internals.layer_reading import read_layers
 from crosseyed.internals.trace import run
 from crosseyed.measure import bootstrap
-from crosseyed.measure.tables import EstimateWarning
+from crosseyed.measure.checks import EstimateWarning
 from crosseyed.models.loading import load
 from crosseyed.models.scorer import UnreadableImagesWarning
 from crosseyed.models.towers.registry import adapter_of

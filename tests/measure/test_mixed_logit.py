@@ -7,8 +7,8 @@ from statsmodels.genmod.bayes_mixed_glm import BinomialBayesMixedGLM
 
 from crosseyed.errors import InputError
 from crosseyed.measure import mixed_logit
+from crosseyed.measure.checks import EstimateWarning
 from crosseyed.measure.mixed_logit import COVARIATES, mixed_slope
-from crosseyed.measure.tables import EstimateWarning
 
 SLOPE = -0.2  # change of the log odds for each 0.1 of eccentricity
 
@@ -103,17 +103,17 @@ def test_the_interval_covers_the_truth_and_is_not_too_wide():
     assert (high - middle).mean() < 3 * middle.std()
 
 
-def test_rows_that_say_the_same_about_one_picture_make_nothing_surer():
+def test_rows_that_say_the_same_about_one_image_make_nothing_surer():
     table = simulate(6, n_categories=15, spread=0.0)
 
     def half_width(rows):
         first = mixed_slope(rows).effects.iloc[0]
         return np.log(first["high"] / first["odds_ratio"])
 
-    same_pictures = half_width(pd.concat([table, table]))
-    other_pictures = half_width(pd.concat([table, table.assign(image=table["image"] + 1000)]))
-    assert same_pictures > 0.95 * half_width(table)
-    assert other_pictures < 0.85 * same_pictures
+    same_images = half_width(pd.concat([table, table]))
+    other_images = half_width(pd.concat([table, table.assign(image=table["image"] + 1000)]))
+    assert same_images > 0.95 * half_width(table)
+    assert other_images < 0.85 * same_images
 
 
 def test_the_mean_field_interval_of_statsmodels_is_narrower_where_categories_differ():
@@ -202,7 +202,7 @@ def test_where_there_is_no_estimate_a_note_says_why(table, change, note):
 def test_wrong_arguments_are_named(table):
     with pytest.raises(InputError, match=r"'eccentricty'.*did you mean 'eccentricity'"):
         mixed_slope(table, ["eccentricty"])
-    with pytest.raises(InputError, match="no column 'instances'"):
+    with pytest.raises(InputError, match=r"\['instances'\] are missing from the table of recognition"):
         mixed_slope(table.drop(columns="instances"))
     with pytest.raises(InputError, match="confidence is 95"):
         mixed_slope(table, confidence=95)

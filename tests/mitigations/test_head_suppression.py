@@ -95,7 +95,7 @@ def validation_scenes():
     return scenes, scene_table(scenes), objects_of(cutouts)
 
 
-@pytest.mark.filterwarnings("ignore::crosseyed.measure.tables.EstimateWarning")
+@pytest.mark.filterwarnings("ignore::crosseyed.measure.checks.EstimateWarning")
 @pytest.mark.parametrize(("kind", "head"), [("class token", (2, 1)), ("pooler", (2, 1)), ("ResNet", (6, 1))])
 def test_the_head_that_drops_off_center_is_found_and_can_be_suppressed(model_of, kind, head, monkeypatch):
     scenes, table, labels = validation_scenes()
@@ -106,7 +106,7 @@ def test_the_head_that_drops_off_center_is_found_and_can_be_suppressed(model_of,
     HeadSuppression(found).check(model_of(kind))
 
 
-@pytest.mark.filterwarnings("ignore::crosseyed.measure.tables.EstimateWarning")
+@pytest.mark.filterwarnings("ignore::crosseyed.measure.checks.EstimateWarning")
 def test_heads_are_ranked_as_in_the_second_chapter(model_of):
     scenes, table, labels = validation_scenes()
     model, images = model_of("class token"), [scene.render for scene in scenes]

@@ -44,7 +44,7 @@ def test_the_slope_tells_a_model_that_learned_centered_objects_from_one_that_did
     assert rows["pocketclip-centered"]["high"] < rows["pocketclip-uniform"]["low"]
 
 
-@pytest.mark.filterwarnings("ignore::crosseyed.measure.tables.EstimateWarning")
+@pytest.mark.filterwarnings("ignore::crosseyed.measure.checks.EstimateWarning")
 def test_the_tables_say_what_was_measured(composed, tiny_clip, tmp_path):
     own_data.measure(tiny_clip, composed, composed.parent / "images", tmp_path)
     tables = {path.stem: pd.read_csv(path) for path in tmp_path.glob("*.csv")}
@@ -64,7 +64,7 @@ def test_a_model_that_sees_whole_pictures_loses_nothing_to_the_crop(composed, ti
     assert "in_crop" not in set(pd.read_csv(tmp_path / "effects.csv")["effect"])
 
 
-@pytest.mark.filterwarnings("ignore::crosseyed.measure.tables.EstimateWarning")
+@pytest.mark.filterwarnings("ignore::crosseyed.measure.checks.EstimateWarning")
 def test_where_there_is_no_estimate_the_finding_says_why_and_tables_are_written(tiny_clip, tmp_path):
     cutouts = sample_objects(read_catalogue(["fluent"]), 2, seed=0)
     scenes = [scene for scene in grid(cutouts, 3, height=32, width=32) if scene.center]
@@ -105,7 +105,7 @@ def test_a_table_of_captions_is_measured_as_the_zero_shot_protocol(tmp_path):
     assert (tmp_path / "out" / "bias.png").is_file()
 
 
-@pytest.mark.filterwarnings("ignore::crosseyed.measure.tables.EstimateWarning")
+@pytest.mark.filterwarnings("ignore::crosseyed.measure.checks.EstimateWarning")
 def test_the_code_and_the_tables_of_the_page_are_these(composed, tiny_clip, monkeypatch, tmp_path, capsys):
     page = (Path(__file__).parents[2] / "book" / "own_data.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)

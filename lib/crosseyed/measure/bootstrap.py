@@ -3,18 +3,33 @@
 Every function takes the table of a protocol (one row per image, see `crosseyed.measure.protocols`) and returns a
 labelled table. Accuracies are in percent, gaps in percentage points.
 
-Images of the same object are not independent trials: an object that a model does not know is wrong
-everywhere. Every interval is therefore a percentile bootstrap that draws whole objects with replacement, each
-with all its rows (the cluster bootstrap; Davison and Hinkley, *Bootstrap Methods and their Application*,
-1997, section 3.8). All groups of one call are computed on the same draws, so that a difference between two
-groups is paired. The same table and seed give the same numbers.
+Images of the same object are not independent trials: a model that does not know an object is wrong everywhere. Every
+interval is therefore a percentile bootstrap that draws whole objects with replacement, each with all its rows (the
+cluster bootstrap; Davison and Hinkley, *Bootstrap Methods and their Application*, 1997, section 3.8). All groups of one
+call are computed on the same draws, so that a difference between two groups is paired. A draw without any row of a
+group is left out of the interval of that group.
 
-Rows of unreadable images (`correct` is ``<NA>``) are left out of every accuracy and counted in a column of
-their own. An interval that cannot be computed is NaN, and an `EstimateWarning` says why.
+Rows of unreadable images (`correct` is ``<NA>``) are left out of every accuracy and counted in a column of their own.
+An interval that cannot be computed is NaN, and an `EstimateWarning` says why: a group has readable rows of fewer than
+two objects.
+
+Parameters shared by all functions:
+
+- `by` (str, sequence of str or None): columns whose combinations of values make the groups; None makes one group.
+- `cluster`, `confidence`, `resamples`, `seed`: see `crosseyed.measure.resampling.Resampling`.
+
+Columns shared by all results:
+
+- `low`, `high`: ends of the interval; of several quantities each has its own (``gap_low``, ``gap_high``).
+- `n`, `n_objects`, `unreadable`: rows that a number is taken over, values of `cluster` among them, rows left out.
+- `confidence`: coverage of the intervals.
+
+Every function raises `InputError` if the table is empty, wholly unreadable or lacks a column, or if a value or an
+argument is out of range.
 """
 
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -22,29 +37,21 @@ import pandas as pd
 
 from crosseyed.data.geometry import rings
 from crosseyed.errors import InputError, suggest
-from crosseyed.measure.tables import (
-    EstimateWarning,
+from crosseyed.measure.checks import (
     as_columns,
-    check_resampling,
-    clusters_of,
     correct_of,
     eccentricity_of,
     groups_of,
     is_center,
-    recode,
     require_both_sides,
-    require_columns,
+    require_rows,
     values_of,
 )
-
-"""Largest eccentricity that counts as center where a table has no column `center`."""
+from crosseyed.measure.resampling import Resampling
 
 CHOICES = ("both", "object", "object2", "other", "unreadable")
 
 """The What'sUp choices: which of the four captions won, or that the image could not be read."""
-
-# Weights of the bootstrap are made in blocks of about this many numbers (32 MB) to keep memory constant.
-_BLOCK = 2**22
 
 
 def accuracy(
@@ -52,8 +59,8 @@ def accuracy(
     by: str | Sequence[str] | None = None,
     *,
     cluster: str = "object",
-    confidence: float = 0.95,
-    resamples: int = 10_000,
+    confidence: float | None = None,
+    resamples: int | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Compute the accuracy of each group with its interval.
@@ -62,43 +69,15 @@ def accuracy(
     ----------
     table : pandas.DataFrame
         One row per image, with columns `correct` (true, false or ``<NA>``), `cluster` and those of `by`.
-    by : str, sequence of str or None
-        Columns whose combinations of values make the groups; None makes one group of the whole table.
-    cluster : str
-        Column whose values are drawn with replacement.
-    confidence : float
-        Coverage of the intervals, between 0 and 1.
-    resamples : int
-        Number of bootstrap draws, at least 1.
-    seed : int
-        Seed of the draws.
+    by, cluster, confidence, resamples, seed
+        See the module.
 
     Returns
     -------
     pandas.DataFrame
-        One row per group, sorted by the columns of `by`, which come first; then
-
-        - `accuracy`, `low`, `high`: percent; the ends of the percentile interval;
-        - `n`: rows that the accuracy is taken over;
-        - `n_objects`: distinct values of `cluster` among them;
-        - `unreadable`: rows left out because `correct` is ``<NA>``;
-        - `confidence`: as given.
-
-    Raises
-    ------
-    InputError
-        If the table is empty, wholly unreadable or lacks a column, or an argument is out of range.
-
-    Warns
-    -----
-    EstimateWarning
-        If a group has readable rows of fewer than two objects: its interval is NaN.
-
-    Notes
-    -----
-    A draw without any row of a group says nothing about that group and is left out of its
-    interval. In a group whose rows are all right or all wrong every draw is the same, so its interval has no
-    width.
+        One row per group, sorted by the columns of `by`, which come first; then `accuracy`, `low`, `high` (percent),
+        `n`, `n_objects`, `unreadable`, `confidence`. In a group whose rows are all right or all wrong every draw is
+        the same, so its interval has no width.
 
     Examples
     --------
@@ -107,94 +86,38 @@ def accuracy(
        accuracy   low   high  n  n_objects
     0      75.0  50.0  100.0  4          2
     """
-    by = as_columns(by)
-    correct = correct_of(table, [*by, cluster], confidence, resamples)
-    groups, codes = groups_of(table, by)
-    means, draws, counts = _bootstrap_means(
-        table, correct[:, None], codes, len(groups), cluster=cluster, resamples=resamples, seed=seed
-    )
-    result = groups.assign(accuracy=100 * means[:, 0])
-    result["low"], result["high"] = _interval(100 * draws[:, :, 0], confidence)
-    result = result.join(counts)
-    result["confidence"] = confidence
-    return result
+    by, sampling = as_columns(by), Resampling(cluster, confidence, resamples, seed)
+    return _group_means(table, "accuracy", correct_of(table, [*by, cluster]), by, sampling, scale=100)
 
 
-def accuracy_by_center(
+def mean(
     table: pd.DataFrame,
+    value: str,
     by: str | Sequence[str] | None = None,
     *,
     cluster: str = "object",
-    confidence: float = 0.95,
-    resamples: int = 10_000,
+    confidence: float | None = None,
+    resamples: int | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Compute the accuracy at the center and off-center (see `is_center`).
+    """Compute the mean of any quantity in each group with its interval.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        As for `accuracy`, with a column `center` or `eccentricity`.
+        With columns `value` (numbers; NaN where there is none), `cluster` and those of `by`.
+    value : str
+        The quantity.
     by, cluster, confidence, resamples, seed
-        As for `accuracy`.
+        See the module.
 
     Returns
     -------
     pandas.DataFrame
-        As in `accuracy`, one row per group and value of `center`, off-center (False) first.
-
-    Raises
-    ------
-    InputError
-        As `accuracy` and `is_center`.
+        As of `accuracy`, with `mean`, `low`, `high` in the unit of `value`; rows without a value are `unreadable`.
     """
-    require_columns(table, as_columns(by))
-    return accuracy(
-        table.assign(center=is_center(table)),
-        [*as_columns(by), "center"],
-        cluster=cluster,
-        confidence=confidence,
-        resamples=resamples,
-        seed=seed,
-    )
-
-
-def accuracy_by_cell(
-    table: pd.DataFrame,
-    by: str | Sequence[str] | None = None,
-    *,
-    cluster: str = "object",
-    confidence: float = 0.95,
-    resamples: int = 10_000,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Compute the accuracy in each cell of the grid.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        As for `accuracy`, with columns `row` and `col`.
-    by, cluster, confidence, resamples, seed
-        As for `accuracy`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        As in `accuracy`, one row per group, `row` and `col`.
-
-    Raises
-    ------
-    InputError
-        As `accuracy`.
-    """
-    return accuracy(
-        table,
-        [*as_columns(by), "row", "col"],
-        cluster=cluster,
-        confidence=confidence,
-        resamples=resamples,
-        seed=seed,
-    )
+    by, sampling = as_columns(by), Resampling(cluster, confidence, resamples, seed)
+    return _group_means(table, "mean", values_of(table, value, [*by, cluster]), by, sampling)
 
 
 def accuracy_by_eccentricity(
@@ -203,8 +126,8 @@ def accuracy_by_eccentricity(
     *,
     bins: int | Sequence[float] = 6,
     cluster: str = "object",
-    confidence: float = 0.95,
-    resamples: int = 10_000,
+    confidence: float | None = None,
+    resamples: int | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Compute the accuracy in rings around the image center.
@@ -214,32 +137,27 @@ def accuracy_by_eccentricity(
     table : pandas.DataFrame
         As for `accuracy`, with a column `eccentricity` (in [0, 1]).
     bins : int or sequence of float
-        Number of rings of equal width from 0 to 1, or their increasing edges. A ring contains its outer edge,
-        the first one also its inner edge. Six rings (the default) put an edge at 1/3, where the center ends.
+        Number of rings of equal width from 0 to 1, or their increasing edges; see `crosseyed.data.geometry.rings`.
+        Six rings (the default) put an edge at 1/3, where the center ends.
     by, cluster, confidence, resamples, seed
-        As for `accuracy`.
+        See the module.
 
     Returns
     -------
     pandas.DataFrame
-        As in `accuracy`, one row per group and ring that has rows, from the inside outwards. After the
-        columns of `by` come `eccentricity` (the mean over the ring's rows), `eccentricity_low` and
-        `eccentricity_high` (the ring's edges).
-
-    Raises
-    ------
-    InputError
-        As `accuracy`; and if `bins` are not edges, or do not cover every eccentricity of the table.
+        As of `accuracy`, one row per group and ring that has rows, from the inside outwards. After the columns of `by`
+        come `eccentricity` (the mean over the ring's rows), `eccentricity_low` and `eccentricity_high` (its edges).
     """
     by = as_columns(by)
-    require_columns(table, [*by, "eccentricity"])
+    require_rows(table, [*by, "eccentricity"])
     eccentricity = eccentricity_of(table)
     edges, ring = rings(eccentricity, bins, "the table's eccentricities")
     ringed = table.assign(
         eccentricity=eccentricity, eccentricity_low=edges[ring], eccentricity_high=edges[ring + 1]
     )
     keys = [*by, "eccentricity_low", "eccentricity_high"]
-    result = accuracy(ringed, keys, cluster=cluster, confidence=confidence, resamples=resamples, seed=seed)
+    draws = {"cluster": cluster, "confidence": confidence, "resamples": resamples, "seed": seed}
+    result = accuracy(ringed, keys, **draws)
     means = ringed.groupby(keys, dropna=False, observed=True)["eccentricity"].mean()
     # Both tables are sorted by the same keys, so their rows agree.
     result.insert(len(by), "eccentricity", means.to_numpy())
@@ -251,8 +169,8 @@ def center_bias(
     by: str | Sequence[str] | None = None,
     *,
     cluster: str = "object",
-    confidence: float = 0.95,
-    resamples: int = 10_000,
+    confidence: float | None = None,
+    resamples: int | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Compute how much better objects are recognised at the center than off-center.
@@ -260,39 +178,26 @@ def center_bias(
     Parameters
     ----------
     table : pandas.DataFrame
-        As for `accuracy`, with a column `center` or `eccentricity` (see `is_center`).
+        As for `accuracy`, with a column `center` or `eccentricity` (see `crosseyed.measure.checks.is_center`).
     by, cluster, confidence, resamples, seed
-        As for `accuracy`.
+        See the module.
 
     Returns
     -------
     pandas.DataFrame
-        One row per group: the columns of `by`; four quantities, each with the ends of its interval in columns
-        ending in ``_low`` and ``_high``:
+        One row per group: the columns of `by`; four quantities, each with the ends of its interval:
 
         - `center_accuracy`, `off_center_accuracy`: percent;
-        - `gap`: `center_accuracy` minus `off_center_accuracy`, percentage points;
+        - `gap`: `center_accuracy` minus `off_center_accuracy`, percentage points, paired by object;
         - `bias_index`: `gap` divided by `center_accuracy`: the share of the center's accuracy that is lost
-          off-center, 1 at most; NaN where nothing is right at the center;
+          off-center, 1 at most; NaN where nothing is right at the center (such draws are left out);
 
-        then `n_center`, `n_off_center` (rows behind the accuracies), `n_objects`, `unreadable` and
-        `confidence` as in `accuracy`.
+        then `n_center`, `n_off_center` (rows behind the accuracies), `n_objects`, `unreadable`, `confidence`.
 
     Raises
     ------
     InputError
-        As `accuracy` and `is_center`; and if a group has no center or no off-center rows.
-
-    Warns
-    -----
-    EstimateWarning
-        As `accuracy`, for the center and the off-center rows of each group.
-
-    Notes
-    -----
-    Center and off-center are computed on the same draws of objects, so the interval of the gap is
-    that of a paired difference. Draws in which nothing is right at the center are left out of the interval of
-    the index.
+        Also if a group has no center or no off-center rows.
 
     Examples
     --------
@@ -307,35 +212,55 @@ def center_bias(
        center_accuracy  off_center_accuracy   gap  bias_index
     0            100.0                 50.0  50.0         0.5
     """
-    by = as_columns(by)
-    correct = correct_of(table, [*by, cluster], confidence, resamples)
-    groups, codes = groups_of(table, by)
-    off_center = ~is_center(table).to_numpy()
-    require_both_sides(groups, codes, off_center)
-    # Group 2g holds the center rows of group g, group 2g + 1 its off-center rows.
-    means, draws, halves = _bootstrap_means(
-        table,
-        correct[:, None],
-        2 * codes + off_center,
-        2 * len(groups),
-        cluster=cluster,
-        resamples=resamples,
-        seed=seed,
-    )
-    result = groups
-    observed = _bias(100 * means[:, 0])
-    resampled = _bias(100 * draws[:, :, 0])
-    for name, values in observed.items():
-        low, high = _interval(resampled[name], confidence)
-        result = result.assign(**{name: values, f"{name}_low": low, f"{name}_high": high})
+    by, sampling = as_columns(by), Resampling(cluster, confidence, resamples, seed)
+    correct = correct_of(table, [*by, cluster])
+    result, sides, codes = _compare_sides(table, correct, by, sampling, _bias)
     readable = ~np.isnan(correct)
     objects = table.loc[readable, cluster].groupby(codes[readable]).nunique()
-    result["n_center"] = halves["n"].to_numpy()[0::2]
-    result["n_off_center"] = halves["n"].to_numpy()[1::2]
-    result["n_objects"] = objects.reindex(range(len(groups)), fill_value=0).to_numpy()
-    result["unreadable"] = halves["unreadable"].to_numpy().reshape(-1, 2).sum(axis=1)
-    result["confidence"] = confidence
-    return result
+    return result.assign(
+        n_center=sides["n"].to_numpy()[0::2],
+        n_off_center=sides["n"].to_numpy()[1::2],
+        n_objects=objects.reindex(range(len(result)), fill_value=0).to_numpy(),
+        unreadable=sides["unreadable"].to_numpy().reshape(-1, 2).sum(axis=1),
+        confidence=sampling.confidence,
+    )
+
+
+def center_difference(
+    table: pd.DataFrame,
+    value: str,
+    by: str | Sequence[str] | None = None,
+    *,
+    cluster: str = "object",
+    confidence: float | None = None,
+    resamples: int | None = None,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Compute by how much the mean of any quantity is larger at the center than off-center.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As for `mean`, with a column `center` or `eccentricity` (see `crosseyed.measure.checks.is_center`).
+    value : str
+        The quantity.
+    by, cluster, confidence, resamples, seed
+        See the module.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per group: the columns of `by`; `center_mean`, `off_center_mean` and `difference` (paired by object),
+        in the unit of `value` and each with the ends of its interval; `confidence`.
+
+    Raises
+    ------
+    InputError
+        Also if a group has no center or no off-center rows.
+    """
+    by, sampling = as_columns(by), Resampling(cluster, confidence, resamples, seed)
+    values = values_of(table, value, [*by, cluster])
+    return _compare_sides(table, values, by, sampling, _difference)[0].assign(confidence=sampling.confidence)
 
 
 def paired_difference(
@@ -346,8 +271,8 @@ def paired_difference(
     quantity: Literal["accuracy", "gap"] = "accuracy",
     on: str | Sequence[str] = "image",
     cluster: str = "object",
-    confidence: float = 0.95,
-    resamples: int = 10_000,
+    confidence: float | None = None,
+    resamples: int | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Compare two encoders or conditions on the same images.
@@ -364,11 +289,10 @@ def paired_difference(
     quantity : {"accuracy", "gap"}
         What is compared: the accuracy, or the center-bias gap (see `center_bias`).
     on : str or sequence of str
-        Columns that identify an image within a level. Each level must have exactly one row for each of its
-        values. Give for instance ``["object", "row", "col"]`` where the image names differ between the
-        conditions.
+        Columns that identify an image within a level, which has exactly one row for each of their values. Give for
+        instance ``["object", "row", "col"]`` where the image names differ between the conditions.
     cluster, confidence, resamples, seed
-        As for `accuracy`. Both rows of a pair belong to the same cluster.
+        See the module. Both rows of a pair belong to the same cluster.
 
     Returns
     -------
@@ -380,9 +304,8 @@ def paired_difference(
     Raises
     ------
     InputError
-        As `accuracy`; and if a level does not exist, an image lacks its partner or occurs twice in a level,
-        the rows of a pair disagree about `cluster` or center, or (for the gap) center or off-center rows are
-        lacking.
+        Also if a level does not exist, an image lacks its partner or occurs twice in a level, the rows of a pair
+        disagree about `cluster` or center, or (for the gap) there are no center or no off-center rows.
 
     Examples
     --------
@@ -399,8 +322,8 @@ def paired_difference(
     """
     if quantity not in ("accuracy", "gap"):
         raise InputError(f"quantity is {quantity!r}; expected 'accuracy' or 'gap'")
-    on = as_columns(on)
-    correct = correct_of(table, [column, *on, cluster], confidence, resamples)
+    on, sampling = as_columns(on), Resampling(cluster, confidence, resamples, seed)
+    correct = correct_of(table, [column, *on, cluster])
     off_center = ~is_center(table) if quantity == "gap" else False
     rows = table[on].assign(correct=correct, clusters=table[cluster], off_center=off_center)
     pairs = _pairs(rows, table[column], levels, on)
@@ -416,164 +339,28 @@ def paired_difference(
     if quantity == "gap":
         contrast = np.array([1.0, -1.0])
         require_both_sides(pd.DataFrame(index=[0]), np.zeros(len(pairs), dtype=int), off_center)
-    means, draws, counts = _bootstrap_means(
-        pairs,
-        values,
-        off_center.astype(int),
-        len(contrast),
-        cluster="clusters_first",
-        resamples=resamples,
-        seed=seed,
-    )
+    by_pair = replace(sampling, cluster="clusters_first")
+    means, draws, counts = by_pair.means(pairs, values, off_center.astype(int), len(contrast))
     first, second = 100 * contrast @ means
     resampled = 100 * contrast @ draws
-    low, high = _interval(resampled[:, 0] - resampled[:, 1], confidence)
+    low, high = sampling.interval(resampled[:, 0] - resampled[:, 1])
     readable = ~np.isnan(values).any(axis=1)
-    return pd.DataFrame(
-        {
-            "column": [column],
-            "quantity": [quantity],
-            "first": [levels[0]],
-            "second": [levels[1]],
-            "first_value": [first],
-            "second_value": [second],
-            "difference": [first - second],
-            "low": [low],
-            "high": [high],
-            "n": [counts["n"].sum()],
-            "n_objects": [pairs.loc[readable, "clusters_first"].nunique()],
-            "unreadable": [counts["unreadable"].sum()],
-            "confidence": [confidence],
-        }
-    )
-
-
-def mean(
-    table: pd.DataFrame,
-    value: str,
-    by: str | Sequence[str] | None = None,
-    *,
-    cluster: str = "object",
-    confidence: float = 0.95,
-    resamples: int = 10_000,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Compute the mean of any quantity in each group with its interval.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        With columns `value` (numbers; NaN where there is none), `cluster` and those of `by`.
-    value : str
-        The quantity.
-    by, cluster, confidence, resamples, seed
-        As for `accuracy`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per group, sorted by the columns of `by`, which come first; then `mean`, `low`, `high` in the
-        unit of `value`, `n`, `n_objects`, `unreadable` (rows without a value) and `confidence` as in `accuracy`.
-
-    Raises
-    ------
-    InputError
-        As `accuracy`; and if `value` holds what is not a number.
-
-    Warns
-    -----
-    EstimateWarning
-        As `accuracy`.
-
-    Examples
-    --------
-    >>> table = pd.DataFrame({"object": ["cup", "dog"], "effect": [0.1, 0.3]})
-    >>> mean(table, "effect")[["mean", "low", "high"]]
-       mean  low  high
-    0   0.2  0.1   0.3
-    """
-    by = as_columns(by)
-    values = values_of(table, value, [*by, cluster], confidence, resamples)
-    groups, codes = groups_of(table, by)
-    means, draws, counts = _bootstrap_means(
-        table, values[:, None], codes, len(groups), cluster=cluster, resamples=resamples, seed=seed
-    )
-    result = groups.assign(mean=means[:, 0])
-    result["low"], result["high"] = _interval(draws[:, :, 0], confidence)
-    return result.join(counts).assign(confidence=confidence)
-
-
-def center_difference(
-    table: pd.DataFrame,
-    value: str,
-    by: str | Sequence[str] | None = None,
-    *,
-    cluster: str = "object",
-    confidence: float = 0.95,
-    resamples: int = 10_000,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Compute by how much the mean of any quantity is larger at the center than off-center.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        As for `mean`, with a column `center` or `eccentricity` (see `is_center`).
-    value : str
-        The quantity.
-    by, cluster, confidence, resamples, seed
-        As for `accuracy`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per group: the columns of `by`; `center_mean`, `off_center_mean` and `difference`, in the unit of
-        `value` and each with the ends of its interval in columns ending in ``_low`` and ``_high``; `confidence`.
-        Both sides are computed on the same draws of objects, so the difference is a paired one.
-
-    Raises
-    ------
-    InputError
-        As `mean` and `is_center`; and if a group has no center or no off-center rows.
-
-    Warns
-    -----
-    EstimateWarning
-        As `accuracy`, for the center and the off-center rows of each group.
-
-    Examples
-    --------
-    >>> table = pd.DataFrame(
-    ...     {
-    ...         "object": ["cup", "cup", "dog", "dog"],
-    ...         "center": [True, False, True, False],
-    ...         "effect": [0.75, 0.25, 0.5, 0.25],
-    ...     }
-    ... )
-    >>> center_difference(table, "effect")[["difference", "difference_low", "difference_high"]]
-       difference  difference_low  difference_high
-    0       0.375            0.25              0.5
-    """
-    by = as_columns(by)
-    values = values_of(table, value, [*by, cluster], confidence, resamples)
-    groups, codes = groups_of(table, by)
-    off_center = ~is_center(table).to_numpy()
-    require_both_sides(groups, codes, off_center)
-    means, draws, _ = _bootstrap_means(
-        table,
-        values[:, None],
-        2 * codes + off_center,
-        2 * len(groups),
-        cluster=cluster,
-        resamples=resamples,
-        seed=seed,
-    )
-    result = groups
-    observed, resampled = _sides(means[:, 0]), _sides(draws[:, :, 0])
-    for name, numbers in observed.items():
-        low, high = _interval(resampled[name], confidence)
-        result = result.assign(**{name: numbers, f"{name}_low": low, f"{name}_high": high})
-    return result.assign(confidence=confidence)
+    row = {
+        "column": column,
+        "quantity": quantity,
+        "first": levels[0],
+        "second": levels[1],
+        "first_value": first,
+        "second_value": second,
+        "difference": first - second,
+        "low": low,
+        "high": high,
+        "n": counts["n"].sum(),
+        "n_objects": pairs.loc[readable, "clusters_first"].nunique(),
+        "unreadable": counts["unreadable"].sum(),
+        "confidence": sampling.confidence,
+    }
+    return pd.DataFrame([row])
 
 
 def choices(
@@ -581,8 +368,8 @@ def choices(
     by: str | Sequence[str] | None = None,
     *,
     cluster: str = "object",
-    confidence: float = 0.95,
-    resamples: int = 10_000,
+    confidence: float | None = None,
+    resamples: int | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Count which of What'sUp's four captions won, at the center and off-center.
@@ -592,7 +379,7 @@ def choices(
     table : pandas.DataFrame
         With columns `choice` (one of `CHOICES`), `cluster`, and `center` or `eccentricity`.
     by, cluster, confidence, resamples, seed
-        As for `accuracy`.
+        See the module.
 
     Returns
     -------
@@ -600,21 +387,10 @@ def choices(
         One row per group, value of `center` (center first) and choice (in the order of `CHOICES`, also where
         its count is zero): the columns of `by`, `center`, `choice`; `count`; `share`, `low`, `high` (percent
         of the readable images, so that the share of ``"both"`` is the accuracy; NaN for ``"unreadable"``);
-        `n` (readable images), `n_objects` and `confidence` as in `accuracy`.
-
-    Raises
-    ------
-    InputError
-        As `accuracy` and `is_center`; and if `choice` has other values.
-
-    Warns
-    -----
-    EstimateWarning
-        As `accuracy`.
+        `n` (readable images), `n_objects` and `confidence`.
     """
-    by = as_columns(by)
-    require_columns(table, [*by, cluster, "choice"])
-    check_resampling(confidence, resamples)
+    by, sampling = as_columns(by), Resampling(cluster, confidence, resamples, seed)
+    require_rows(table, [*by, cluster, "choice"])
     unknown = table.loc[~table["choice"].isin(CHOICES), "choice"]
     if len(unknown):
         raise InputError(
@@ -627,10 +403,8 @@ def choices(
     chosen = (centered["choice"].to_numpy()[:, None] == np.array(CHOICES)).astype(float)
     counts = np.stack([np.bincount(codes, column, minlength=len(groups)) for column in chosen.T], axis=1)
     chosen[chosen[:, -1] == 1] = np.nan
-    means, draws, group_counts = _bootstrap_means(
-        centered, chosen[:, :-1], codes, len(groups), cluster=cluster, resamples=resamples, seed=seed
-    )
-    low, high = _interval(100 * draws, confidence)
+    means, draws, group_counts = sampling.means(centered, chosen[:, :-1], codes, len(groups))
+    low, high = sampling.interval(100 * draws)
     no_share = np.full((len(groups), 1), np.nan)
     result = groups.loc[groups.index.repeat(len(CHOICES))].reset_index(drop=True)
     result["choice"] = list(CHOICES) * len(groups)
@@ -639,101 +413,47 @@ def choices(
         result[name] = np.hstack([values, no_share]).ravel()
     for name in ("n", "n_objects"):
         result[name] = group_counts[name].repeat(len(CHOICES)).to_numpy()
-    result["confidence"] = confidence
-    return result
+    return result.assign(confidence=sampling.confidence)
 
 
-def _bootstrap_means(
+def _group_means(
+    table: pd.DataFrame, name: str, values: np.ndarray, by: list[str], sampling: Resampling, scale: float = 1
+) -> pd.DataFrame:
+    groups, codes = groups_of(table, by)
+    means, draws, counts = sampling.means(table, values[:, None], codes, len(groups))
+    low, high = sampling.interval(scale * draws[:, :, 0])
+    result = groups.assign(**{name: scale * means[:, 0], "low": low, "high": high})
+    return result.join(counts).assign(confidence=sampling.confidence)
+
+
+def _compare_sides(
     table: pd.DataFrame,
     values: np.ndarray,
-    codes: np.ndarray,
-    n_groups: int,
-    *,
-    cluster: str,
-    resamples: int,
-    seed: int,
-) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
-    """Return means of values by group, observed and on resampled clusters, and what they are taken over.
-
-    `values` is (n_rows, n_values), rows with a NaN being unreadable; `codes` (n_rows,) is each row's group.
-    Means are (n_groups, n_values), their draws (resamples, n_groups, n_values); a group of fewer than two
-    clusters has NaN draws. The counts have columns `n`, `n_objects` and `unreadable`.
-    """
-    readable = ~np.isnan(values).any(axis=1)
-    if not readable.any():
-        raise InputError(
-            f"all {len(table)} rows of the table are unreadable images; there is nothing to measure"
-        )
-    n_values = values.shape[1]
-    clusters = recode(clusters_of(table, cluster)[readable])
-    n_clusters = clusters.max() + 1
-    cell = clusters * n_groups + codes[readable]
-
-    def by_cluster(weights: np.ndarray | None) -> np.ndarray:
-        return np.bincount(cell, weights, n_clusters * n_groups).reshape(n_clusters, n_groups)
-
-    counts = by_cluster(None)
-    # All that resampling needs to know of a cluster: how many rows it brings to a group and their sum.
-    totals = np.hstack([by_cluster(column) for column in values[readable].T] + [counts])
-    observed = totals.sum(axis=0)
-    draws = np.concatenate([weights @ totals for weights in _cluster_weights(n_clusters, resamples, seed)])
-
-    def means(totals: np.ndarray) -> np.ndarray:
-        totals = totals.reshape(*totals.shape[:-1], n_values + 1, n_groups)
-        with np.errstate(invalid="ignore"):
-            return np.moveaxis(totals[..., :-1, :] / totals[..., -1:, :], -1, -2)
-
-    n_objects = (counts > 0).sum(axis=0)
-    drawn = means(draws)
-    drawn[:, n_objects < 2] = np.nan
-    if (n_objects < 2).any():
-        warnings.warn(
-            f"the interval is NaN in {np.count_nonzero(n_objects < 2)} of {n_groups} group(s): the readable "
-            f"rows belong to fewer than two objects, so nothing can be resampled",
-            EstimateWarning,
-            stacklevel=3,
-        )
-    summary = pd.DataFrame(
-        {
-            "n": counts.sum(axis=0),
-            "n_objects": n_objects,
-            "unreadable": np.bincount(codes[~readable], minlength=n_groups),
-        }
-    )
-    return means(observed), drawn, summary
+    by: list[str],
+    sampling: Resampling,
+    quantities: Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]],
+) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
+    """Return quantities of each group with intervals, counts of both its sides and the group of each row."""
+    groups, codes = groups_of(table, by)
+    off_center = ~is_center(table).to_numpy()
+    require_both_sides(groups, codes, off_center)
+    # Group 2g holds the center rows of group g, group 2g + 1 its off-center rows.
+    means, draws, sides = sampling.means(table, values[:, None], 2 * codes + off_center, 2 * len(groups))
+    resampled = quantities(draws[:, 0::2, 0], draws[:, 1::2, 0])
+    for name, observed in quantities(means[0::2, 0], means[1::2, 0]).items():
+        low, high = sampling.interval(resampled[name])
+        groups = groups.assign(**{name: observed, f"{name}_low": low, f"{name}_high": high})
+    return groups, sides, codes
 
 
-def _cluster_weights(n_clusters: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """Yield blocks (n_draws, n_clusters) of how often each draw with replacement takes each cluster."""
-    rng = np.random.default_rng(seed)
-    block = max(1, _BLOCK // n_clusters)
-    for start in range(0, resamples, block):
-        size = min(block, resamples - start)
-        drawn = rng.integers(n_clusters, size=(size, n_clusters))
-        drawn += n_clusters * np.arange(size)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=size * n_clusters).reshape(size, n_clusters).astype(float)
-
-
-def _interval(draws: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ends of the percentile interval of draws (resamples, ...), ignoring NaN draws."""
-    tail = (1 - confidence) / 2
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
-        low, high = np.nanquantile(draws, [tail, 1 - tail], axis=0)
-    return low, high
-
-
-def _bias(percent: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the quantities of `center_bias` from accuracies (..., 2 n_groups), center before off-center."""
-    center, off_center = percent[..., 0::2], percent[..., 1::2]
+def _bias(center: np.ndarray, off_center: np.ndarray) -> dict[str, np.ndarray]:
+    center, off_center = 100 * center, 100 * off_center
     gap = center - off_center
     index = np.divide(gap, center, out=np.full_like(gap, np.nan), where=center > 0)
     return {"center_accuracy": center, "off_center_accuracy": off_center, "gap": gap, "bias_index": index}
 
 
-def _sides(means: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the quantities of `center_difference` from means (..., 2 n_groups), center before off-center."""
-    center, off_center = means[..., 0::2], means[..., 1::2]
+def _difference(center: np.ndarray, off_center: np.ndarray) -> dict[str, np.ndarray]:
     return {"center_mean": center, "off_center_mean": off_center, "difference": center - off_center}
 
 

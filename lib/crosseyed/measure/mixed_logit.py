@@ -16,8 +16,9 @@ import pandas as pd
 from scipy import linalg, sparse, stats
 from scipy.special import expit
 
-from crosseyed.errors import InputError, suggest
-from crosseyed.measure.tables import EstimateWarning
+from crosseyed.errors import InputError, check_choice
+from crosseyed.measure.checks import EstimateWarning, resolve
+from crosseyed.tables import require_columns
 
 _CATEGORY_COLUMNS = ["object", "n", "accuracy", "odds_ratio", "low", "high"]
 
@@ -71,8 +72,8 @@ class MixedSlope:
         - `p_value`: two-sided, of the hypothesis that the factor is 1;
         - `between_sd`: of eccentricity alone, how much categories differ: the standard deviation of the logarithms of
           their odds ratios;
-        - `n`, `n_images`, `n_categories`: rows, pictures and categories in the regression;
-        - `shared`: rows left out because the picture shows their category more than once; `unanswered`: further rows
+        - `n`, `n_images`, `n_categories`: rows, images and categories in the regression;
+        - `shared`: rows left out because the image shows their category more than once; `unanswered`: further rows
           left out because `correct` is ``<NA>``;
         - `note`: why there is no estimate, otherwise empty; `confidence`: as given.
     categories : pandas.DataFrame
@@ -86,7 +87,7 @@ class MixedSlope:
 
 
 def mixed_slope(
-    table: pd.DataFrame, covariates: Iterable[str] = tuple(COVARIATES), *, confidence: float = 0.95
+    table: pd.DataFrame, covariates: Iterable[str] = tuple(COVARIATES), *, confidence: float | None = None
 ) -> MixedSlope:
     """Estimate how the odds of recognition change with eccentricity, other things being equal.
 
@@ -94,29 +95,24 @@ def mixed_slope(
     ----------
     table : pandas.DataFrame
         The objects that `crosseyed.measure.recognition.recognise` returned for one model: one row per object with
-        the columns
-        `image`, `object` (its category), `instances`, `correct` and the covariates. Where a picture shows a category
-        more than once, nobody knows which of the objects was recognised: those rows are left out.
+        the columns `image`, `object` (its category), `instances`, `correct` and the covariates. Where an image
+        shows a category more than once, nobody knows which of the objects was recognised: those rows are left out.
     covariates : iterable of str
         Columns out of `COVARIATES`; eccentricity is always taken into account. Leave out ``"in_crop"`` for a model
-        that sees whole pictures.
-    confidence : float
-        Coverage of the intervals, between 0 and 1.
+        that sees whole images.
+    confidence : float, optional
+        Coverage of the intervals, in (0, 1); by default that of the settings.
 
     Returns
     -------
     MixedSlope
+        Without an estimate its `note` says why, and an `EstimateWarning` too.
 
     Raises
     ------
     InputError
         The table lacks a column, a covariate is not one of `COVARIATES` or has missing or impossible values, or
         `confidence` is out of range.
-
-    Warns
-    -----
-    EstimateWarning
-        If there is no estimate; its `note` says why.
 
     Notes
     -----
@@ -130,13 +126,14 @@ def mixed_slope(
     and the categories' slopes are independent. That leaves out what the differences between categories contribute to
     the uncertainty of the mean, so that its intervals are too narrow wherever categories differ; here they come from
     the joint covariance matrix. Rows of one
-    picture share what makes it easy or hard, so the part of this matrix that the data contribute is summed by picture
+    image share what makes it easy or hard, so the part of this matrix that the data contribute is summed by image
     (sandwich estimator; Liang and Zeger, *Biometrika* 73, 1986), and the intervals of the effects use
     Student's t with one degree of freedom less than there are categories. Intervals of single categories are those of
     the normal approximation to their posterior.
     """
     covariates = list(dict.fromkeys(["eccentricity", *covariates]))
-    _check(table, covariates, confidence)
+    confidence, _ = resolve(confidence)
+    _check(table, covariates)
     single, answered = table["instances"] == 1, table["correct"].notna()
     rows = table[single & answered]
     codes, names = pd.factorize(rows["object"])
@@ -167,7 +164,7 @@ def mixed_slope(
 class _Fit:
     """Effects in the order fixed, intercepts and slopes of the categories, and what they are known to be.
 
-    `covariance` is that of all effects given the variances, `robust` that of the fixed ones with rows of one picture
+    `covariance` is that of all effects given the variances, `robust` that of the fixed ones with rows of one image
     taken together; `variances` are those of the intercepts and the slopes.
     """
 
@@ -290,19 +287,12 @@ def _obstacle(correct: np.ndarray, fixed: np.ndarray, n_categories: int, has_ecc
     return ""
 
 
-def _check(table: pd.DataFrame, covariates: list[str], confidence: float) -> None:
-    if not 0 < confidence < 1:
-        raise InputError(f"confidence is {confidence!r}; expected a number between 0 and 1, such as 0.95")
+def _check(table: pd.DataFrame, covariates: list[str]) -> None:
     for name in covariates:
-        if name not in COVARIATES:
-            raise InputError(
-                f"There is no covariate {name!r}; choose from {', '.join(COVARIATES)}{suggest(name, COVARIATES)}"
-            )
-    for column in ["image", "object", "instances", "correct", *covariates]:
-        if column not in table:
-            raise InputError(
-                f"The table has no column {column!r}; expected the objects of recognition.recognise."
-            )
+        check_choice("covariate", name, COVARIATES)
+    require_columns(
+        table, ["image", "object", "instances", "correct", *covariates], "the table of recognition"
+    )
 
 
 def _numbers(rows: pd.DataFrame, column: str) -> np.ndarray:

@@ -1,4 +1,13 @@
-"""Permutation and sign-flip tests."""
+"""Permutation and sign-flip tests.
+
+Parameters shared by both: `by` (columns whose combinations of values are tested separately; None tests the whole
+table), `cluster` (column of the objects), `resamples` (random shuffles or flips; by default those of the settings)
+and `seed` (of the shuffles or flips).
+
+A p-value is ``(1 + far) / (1 + resamples)``, where ``far`` counts the shuffles whose statistic is at least as far from
+its expected value as that of the table; it is never zero (Phipson and Smyth, *Statistical Applications in Genetics and
+Molecular Biology* 9, 2010).
+"""
 
 import warnings
 from collections.abc import Sequence
@@ -9,7 +18,7 @@ import pandas as pd
 
 from crosseyed.data.geometry import ROUNDING
 from crosseyed.errors import InputError
-from crosseyed.measure.tables import (
+from crosseyed.measure.checks import (
     EstimateWarning,
     as_columns,
     clusters_of,
@@ -19,6 +28,7 @@ from crosseyed.measure.tables import (
     groups_of,
     is_center,
     require_both_sides,
+    resolve,
     rows_by,
     values_of,
 )
@@ -30,61 +40,49 @@ def permutation_test(
     *,
     position: Literal["center", "eccentricity"] = "center",
     cluster: str = "object",
-    resamples: int = 10_000,
+    resamples: int | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Test whether being right is associated with position within objects.
 
-    Under the null hypothesis the positions of an object are exchangeable: they are shuffled among the rows of
-    each object, which keeps how often the object is right and where it stood.
+    Under the null hypothesis the positions of an object are exchangeable: they are shuffled among the rows of each
+    object, which keeps how often the object is right and where it stood.
 
     Parameters
     ----------
     table : pandas.DataFrame
         With columns `correct`, `cluster` and `center` or `eccentricity`.
-    by : str, sequence of str or None
-        Columns whose combinations of values are tested separately.
+    by, cluster, resamples, seed
+        See the module.
     position : {"center", "eccentricity"}
-        The statistic: the center-bias gap (see `center_bias`), or the mean eccentricity of the wrong rows
-        minus that of the right rows. Both are positive where the center is better.
-    cluster : str
-        Column of the objects.
-    resamples : int
-        Number of random shuffles, at least 1; the smallest possible p-value is 1 / (resamples + 1).
-    seed : int
-        Seed of the shuffles.
+        The statistic: the center-bias gap (see `crosseyed.measure.bootstrap.center_bias`), or the mean eccentricity
+        of the wrong rows minus that of the right rows. Both are positive where the center is better.
 
     Returns
     -------
     pandas.DataFrame
         One row per group: the columns of `by`; `position`; `statistic` (percentage points for the gap,
         eccentricity otherwise); `expected`, its mean under the null hypothesis; `p_value`, two-sided; `n`,
-        `n_objects`, `unreadable` as in `accuracy`; and `resamples`.
+        `n_objects`, `unreadable`, `resamples`. Where all rows of a group are right, or all wrong, or all at one
+        position, its test is NaN and an `EstimateWarning` says so.
 
     Raises
     ------
     InputError
-        If the table is empty or lacks a column, an argument is out of range, or a group has no center or no
-        off-center rows.
-
-    Warns
-    -----
-    EstimateWarning
-        If all rows of a group are right, or all wrong, or all at one position: its test is NaN.
+        The table is empty or lacks a column, an argument is out of range, or a group has no center or no off-center
+        rows.
 
     Notes
     -----
-    The p-value is ``(1 + far) / (1 + resamples)``, where ``far`` counts the shuffles whose
-    statistic is at least as far from its expected value as that of the table; it is never zero (Phipson and
-    Smyth, *Statistical Applications in Genetics and Molecular Biology* 9, 2010). Given its number of right
-    rows and of center rows, the number of right center rows of a shuffled object has the hypergeometric
-    distribution, from which it is drawn directly.
+    Given its number of right rows and of center rows, the number of right center rows of a shuffled object has the
+    hypergeometric distribution, from which it is drawn directly.
     """
     if position not in ("center", "eccentricity"):
         raise InputError(f"position is {position!r}; expected 'center' or 'eccentricity'")
     by = as_columns(by)
     needed = [*by, cluster] + (["eccentricity"] if position == "eccentricity" else [])
-    correct = correct_of(table, needed, resamples=resamples)
+    correct = correct_of(table, needed)
+    _, resamples = resolve(resamples=resamples)
     groups, codes = groups_of(table, by)
     if position == "center":
         place = is_center(table).to_numpy(dtype=float)
@@ -127,7 +125,7 @@ def sign_flip_test(
     by: str | Sequence[str] | None = None,
     *,
     cluster: str = "object",
-    resamples: int = 10_000,
+    resamples: int | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Test whether paired differences have a mean other than zero.
@@ -142,31 +140,19 @@ def sign_flip_test(
         With columns `value` (differences of pairs; NaN where there is none), `cluster` and those of `by`.
     value : str
         The differences.
-    by : str, sequence of str or None
-        Columns whose combinations of values are tested separately, on the same flips.
-    cluster : str
-        Column of the objects.
-    resamples : int
-        Number of random flips, at least 1; the smallest possible p-value is 1 / (resamples + 1).
-    seed : int
-        Seed of the flips.
+    by, cluster, resamples, seed
+        See the module. All groups are tested on the same flips.
 
     Returns
     -------
     pandas.DataFrame
         One row per group: the columns of `by`; `mean`, in the unit of `value`; `p_value`, two-sided and not corrected
-        for the number of groups (NaN in a group without a value); `n`, `n_objects` and `unreadable` as in `mean`; and
-        `resamples`.
+        for the number of groups (NaN in a group without a value); `n`, `n_objects`, `unreadable`, `resamples`.
 
     Raises
     ------
     InputError
-        As `mean`.
-
-    Notes
-    -----
-    The p-value is ``(1 + far) / (1 + resamples)``, where ``far`` counts the flips whose mean is at least as far from
-    zero as that of the table, as in `permutation_test`.
+        The table is empty or lacks a column, or an argument is out of range.
 
     Examples
     --------
@@ -175,7 +161,8 @@ def sign_flip_test(
     0.5
     """
     by = as_columns(by)
-    values = values_of(table, value, [*by, cluster], 0.95, resamples)
+    values = values_of(table, value, [*by, cluster])
+    _, resamples = resolve(resamples=resamples)
     groups, codes = groups_of(table, by)
     objects = clusters_of(table, cluster)
     shape = (objects.max() + 1, len(groups))
@@ -206,10 +193,7 @@ def _permute(
     resamples: int,
     rng: np.random.Generator,
 ) -> tuple[float, float, float]:
-    """Return the statistic of `permutation_test`, its mean under the null hypothesis and the p-value.
-
-    `correct` (n,) is 0 or 1; `place` (n,) is 1 at the center and 0 elsewhere, or the eccentricity.
-    """
+    """Return the statistic, its mean under the null hypothesis and the p-value; `place` is 0, 1 or eccentricity."""
     shuffled = np.zeros(resamples)
     expected = 0.0
     for rows in rows_by(objects):
@@ -221,10 +205,9 @@ def _permute(
         else:
             places = np.broadcast_to(place[rows], (resamples, len(rows)))
             shuffled += rng.permuted(places, axis=1)[:, :n_right].sum(axis=1)
-    # The sum of the right rows' places decides the statistic, as all that it is made of besides stays the
-    # same.
+    # The sum of the right rows' places decides the statistic: all else that it is made of stays the same.
     observed = correct @ place
-    far = np.abs(shuffled - expected) >= np.abs(observed - expected) * (1 - 1e-9) - 1e-9
+    far = np.abs(shuffled - expected) >= np.abs(observed - expected) * (1 - ROUNDING) - ROUNDING
     p_value = (1 + np.count_nonzero(far)) / (1 + resamples)
 
     def statistic(total: float) -> float:

@@ -9,7 +9,7 @@ from scipy import optimize, sparse, stats
 from statsmodels.discrete.conditional_models import ConditionalLogit
 from statsmodels.discrete.discrete_model import Logit
 
-from crosseyed.measure.tables import (
+from crosseyed.measure.checks import (
     EstimateWarning,
     as_columns,
     clusters_of,
@@ -19,6 +19,7 @@ from crosseyed.measure.tables import (
     groups_of,
     positive_of,
     recode,
+    resolve,
     varies_within,
 )
 
@@ -32,7 +33,7 @@ def eccentricity_slope(
     by: str | Sequence[str] | None = None,
     *,
     cluster: str = "object",
-    confidence: float = 0.95,
+    confidence: float | None = None,
 ) -> pd.DataFrame:
     """Estimate how the odds of a right answer change with eccentricity, for a given object.
 
@@ -49,8 +50,8 @@ def eccentricity_slope(
         Columns whose combinations of values are fitted separately.
     cluster : str
         Column of the objects.
-    confidence : float
-        Coverage of the interval, between 0 and 1.
+    confidence : float, optional
+        Coverage of the interval, in (0, 1); by default that of the settings.
 
     Returns
     -------
@@ -64,18 +65,13 @@ def eccentricity_slope(
         - `n_informative`: objects among them that are neither always right nor always wrong;
         - `unreadable`: rows left out because `correct` is ``<NA>``;
         - `size_covariate`: whether log size is in the regression;
-        - `note`: why there is no estimate, otherwise empty;
+        - `note`: why there is no estimate (the numbers are NaN and an `EstimateWarning` says so too), otherwise empty;
         - `confidence`: as given.
 
     Raises
     ------
     InputError
-        If the table is empty or lacks a column, or a value is out of range.
-
-    Warns
-    -----
-    EstimateWarning
-        If the slope of a group cannot be estimated (its `note` says why); its numbers are NaN.
+        The table is empty or lacks a column, or a value is out of range.
 
     Notes
     -----
@@ -92,7 +88,8 @@ def eccentricity_slope(
     freedom less than there are informative objects.
     """
     by = as_columns(by)
-    correct = correct_of(table, [*by, cluster, "eccentricity"], confidence)
+    confidence, _ = resolve(confidence)
+    correct = correct_of(table, [*by, cluster, "eccentricity"])
     covariates = {"eccentricity": 10 * eccentricity_of(table)}
     if "size" in table:
         covariates["size"] = np.log(positive_of(table, "size"))
@@ -121,10 +118,7 @@ def eccentricity_slope(
 def _fit_slope(
     correct: np.ndarray, covariates: dict[str, np.ndarray], objects: np.ndarray, confidence: float
 ) -> dict[str, object]:
-    """Return the slope on eccentricity of one group as the columns of `eccentricity_slope`.
-
-    `correct` (n,) is 0 or 1, each covariate and `objects` are (n,).
-    """
+    """Return the slope on eccentricity of one group as the columns of `eccentricity_slope`."""
     n_objects = len(np.unique(objects))
     informative = varies_within(correct, objects)
     correct, objects = correct[informative], recode(objects[informative])

@@ -170,7 +170,7 @@ def accuracy_grid(table: pd.DataFrame, *, panel: str = "model", title: str | Non
     Parameters
     ----------
     table : pandas.DataFrame
-        From `crosseyed.measure.bootstrap.accuracy_by_cell`.
+        From `crosseyed.measure.bootstrap.accuracy` by `row` and `col`.
     panel : str
         Column with a heat map for each of its values; without that column there is one.
     title : str, optional
@@ -186,7 +186,7 @@ def accuracy_grid(table: pd.DataFrame, *, panel: str = "model", title: str | Non
     InputError
         If the table is empty, lacks a column, or has several rows for a cell of a panel.
     """
-    require_columns(table, ["row", "col", "accuracy", "low", "high", "n", "confidence"], "accuracy_by_cell")
+    require_columns(table, ["row", "col", "accuracy", "low", "high", "n", "confidence"], "accuracy")
     parts = parts_of(table, panel)
     for name, part in parts:
         require_once(part, ["row", "col"], "panel", name)

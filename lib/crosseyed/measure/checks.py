@@ -6,11 +6,9 @@ import numpy as np
 import pandas as pd
 
 from crosseyed.data.geometry import ROUNDING
-from crosseyed.errors import InputError, suggest
+from crosseyed.errors import InputError
 from crosseyed.settings import settings
-
-# Equal eccentricities differ in their last digits after a detour over x and y; no
-# object may change sides for that.
+from crosseyed.tables import require_columns
 
 
 class EstimateWarning(UserWarning):
@@ -60,41 +58,33 @@ def as_columns(by: str | Sequence[str] | None) -> list[str]:
     return [by] if isinstance(by, str) else list(dict.fromkeys(by))
 
 
-def require_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
+def require_rows(table: pd.DataFrame, columns: Sequence[str]) -> None:
     """Raise InputError unless the table has rows and all the columns."""
-    for column in columns:
-        if column not in table:
-            raise InputError(
-                f"table has no column {column!r}{suggest(str(column), map(str, table.columns))} "
-                f"(its columns are {', '.join(map(str, table.columns)) or 'none'})"
-            )
+    require_columns(table, columns, "the table")
     if table.empty:
         raise InputError("table has no rows; there is nothing to measure")
 
 
-def check_resampling(confidence: float, resamples: int) -> None:
-    """Raise InputError unless confidence and number of resamples are possible."""
+def resolve(confidence: float | None = None, resamples: int | None = None) -> tuple[float, int]:
+    """Take confidence and number of resamples from the settings if None; raise InputError if impossible."""
+    confidence = settings.confidence if confidence is None else confidence
+    resamples = settings.resamples if resamples is None else resamples
     if not 0 < confidence < 1:
         raise InputError(f"confidence is {confidence!r}; expected a number between 0 and 1, such as 0.95")
     if isinstance(resamples, bool) or not isinstance(resamples, int | np.integer) or resamples < 1:
         raise InputError(f"resamples is {resamples!r}; expected a whole number, at least 1, such as 10000")
+    return confidence, resamples
 
 
-def correct_of(
-    table: pd.DataFrame, columns: Sequence[str], confidence: float = 0.95, resamples: int = 1
-) -> np.ndarray:
-    """Check the arguments that most functions share and return `correct` as float (n,): 0, 1 or NaN."""
-    check_resampling(confidence, resamples)
-    require_columns(table, [*columns, "correct"])
+def correct_of(table: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
+    """Check that the columns are there and return `correct` as float (n,): 0, 1 or NaN."""
+    require_rows(table, [*columns, "correct"])
     return _boolean(table, "correct", missing_allowed=True).to_numpy(dtype=float, na_value=np.nan)
 
 
-def values_of(
-    table: pd.DataFrame, value: str, columns: Sequence[str], confidence: float, resamples: int
-) -> np.ndarray:
-    """Check the arguments of functions on any quantity and return it as float (n,), NaN where there is none."""
-    check_resampling(confidence, resamples)
-    require_columns(table, [*columns, value])
+def values_of(table: pd.DataFrame, value: str, columns: Sequence[str]) -> np.ndarray:
+    """Check that the columns are there and return any quantity as float (n,), NaN where there is none."""
+    require_rows(table, [*columns, value])
     try:
         values = table[value].to_numpy(dtype=float, na_value=np.nan)
     except (TypeError, ValueError):
@@ -182,7 +172,7 @@ def require_both_sides(groups: pd.DataFrame, codes: np.ndarray, off_center: np.n
         if len(lacking):
             raise InputError(
                 f"table has no {name} rows{group_label(groups, lacking[0])}; the gap compares center with "
-                f"off-center rows (column 'center', or else eccentricity at most 1/3)"
+                f"off-center rows (column 'center', or else eccentricity at most {settings.center_limit:.2g})"
             )
 
 

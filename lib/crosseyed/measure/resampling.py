@@ -1,0 +1,126 @@
+"""The bootstrap behind every interval: draws of whole objects, each with all its rows."""
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from crosseyed.errors import InputError
+from crosseyed.measure.checks import EstimateWarning, clusters_of, recode, resolve
+
+# Weights of the bootstrap are made in blocks of about this many numbers (32 MB) to keep memory constant.
+_BLOCK = 2**22
+
+
+@dataclass
+class Resampling:
+    """How an estimate is resampled; the same table and seed give the same draws.
+
+    Attributes
+    ----------
+    cluster : str
+        Column whose values are drawn with replacement.
+    confidence : float or None
+        Coverage of the intervals, in (0, 1); by default that of the settings.
+    resamples : int or None
+        Number of draws, at least 1; by default that of the settings.
+    seed : int
+        Seed of the draws.
+    """
+
+    cluster: str
+    confidence: float | None
+    resamples: int | None
+    seed: int
+
+    def __post_init__(self) -> None:
+        """Take from the settings what is not given; raise InputError for a value out of range."""
+        self.confidence, self.resamples = resolve(self.confidence, self.resamples)
+
+    def means(
+        self, table: pd.DataFrame, values: np.ndarray, codes: np.ndarray, n_groups: int
+    ) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
+        """Compute the means of values by group, observed and in every draw.
+
+        Parameters
+        ----------
+        table : pandas.DataFrame
+            With the column `cluster`.
+        values : float (n_rows, n_values)
+            A row with a NaN is unreadable.
+        codes : int (n_rows,)
+            Group of each row, from 0.
+        n_groups : int
+            Number of groups.
+
+        Returns
+        -------
+        observed : float (n_groups, n_values)
+            Means of the table.
+        draws : float (resamples, n_groups, n_values)
+            Means of the draws; NaN for a group of fewer than two clusters.
+        counts : pandas.DataFrame
+            One row per group: `n`, `n_objects` and `unreadable`.
+
+        Raises
+        ------
+        InputError
+            All rows are unreadable.
+        """
+        readable = ~np.isnan(values).any(axis=1)
+        if not readable.any():
+            raise InputError(
+                f"all {len(table)} rows of the table are unreadable images; there is nothing to measure"
+            )
+        clusters = recode(clusters_of(table, self.cluster)[readable])
+        shape = (clusters.max() + 1, n_groups)
+        cell = clusters * n_groups + codes[readable]
+
+        def by_cluster(weights: np.ndarray | None) -> np.ndarray:
+            return np.bincount(cell, weights, np.prod(shape)).reshape(shape)
+
+        def means(totals: np.ndarray) -> np.ndarray:
+            totals = totals.reshape(*totals.shape[:-1], values.shape[1] + 1, n_groups)
+            with np.errstate(invalid="ignore"):
+                return np.moveaxis(totals[..., :-1, :] / totals[..., -1:, :], -1, -2)
+
+        counts = by_cluster(None)
+        # All that resampling needs to know of a cluster: how many rows it brings to a group and their sum.
+        totals = np.hstack([by_cluster(column) for column in values[readable].T] + [counts])
+        draws = means(np.concatenate([weights @ totals for weights in self._weights(len(totals))]))
+        n_objects = (counts > 0).sum(axis=0)
+        draws[:, n_objects < 2] = np.nan
+        if (n_objects < 2).any():
+            warnings.warn(
+                f"the interval is NaN in {np.count_nonzero(n_objects < 2)} of {n_groups} group(s): the readable "
+                f"rows belong to fewer than two objects, so nothing can be resampled",
+                EstimateWarning,
+                stacklevel=4,
+            )
+        unreadable = np.bincount(codes[~readable], minlength=n_groups)
+        summary = pd.DataFrame({"n": counts.sum(axis=0), "n_objects": n_objects, "unreadable": unreadable})
+        return means(totals.sum(axis=0)), draws, summary
+
+    def interval(self, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the ends of the percentile interval of draws (resamples, ...), ignoring NaN draws."""
+        tail = (1 - self.confidence) / 2
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
+            low, high = np.nanquantile(draws, [tail, 1 - tail], axis=0)
+        return low, high
+
+    def _weights(self, n_clusters: int) -> Iterator[np.ndarray]:
+        """Yield blocks (n_draws, n_clusters) of how often each draw takes each cluster."""
+        rng = np.random.default_rng(self.seed)
+        block = max(1, _BLOCK // n_clusters)
+        for start in range(0, self.resamples, block):
+            size = min(block, self.resamples - start)
+            drawn = rng.integers(n_clusters, size=(size, n_clusters))
+            drawn += n_clusters * np.arange(size)[:, None]
+            yield (
+                np.bincount(drawn.ravel(), minlength=size * n_clusters)
+                .reshape(size, n_clusters)
+                .astype(float)
+            )

@@ -1,0 +1,71 @@
+import numpy as np
+import pandas as pd
+import pytest
+from simulated_answers import resampled_tables, simulate, two_models
+
+from crosseyed.measure import bootstrap, resampling
+from crosseyed.measure.checks import EstimateWarning
+
+
+def test_interval_equals_the_bootstrap_of_a_plain_loop():
+    table = simulate(n_objects=7, k=3)
+    table.loc[::11, "correct"] = pd.NA
+    # Objects of unequal weight: dropping rows makes some clusters smaller.
+    table = table[~((table["object"] == "object3") & (table["row"] > 0))]
+    result = bootstrap.accuracy(table, resamples=200, seed=5).iloc[0]
+    readable = table.dropna(subset="correct")
+    draws = [100 * draw["correct"].mean() for draw in resampled_tables(readable, 200, seed=5)]
+    assert result["low"] == pytest.approx(np.quantile(draws, 0.025))
+    assert result["high"] == pytest.approx(np.quantile(draws, 0.975))
+
+
+def test_groups_share_their_draws():
+    table = two_models()
+    twin = pd.concat([table[table["model"] == "a"], table[table["model"] == "a"].assign(model="twin")])
+    result = bootstrap.accuracy(twin, by="model", resamples=300)
+    assert result.loc[0, ["low", "high"]].tolist() == result.loc[1, ["low", "high"]].tolist()
+
+
+def test_blocks_of_draws_do_not_change_the_interval(monkeypatch):
+    table = simulate(n_objects=9, k=3)
+    whole = bootstrap.accuracy(table, resamples=100)
+    monkeypatch.setattr(resampling, "_BLOCK", 9 * 7)
+    pd.testing.assert_frame_equal(bootstrap.accuracy(table, resamples=100), whole)
+
+
+def test_interval_covers_the_truth_as_often_as_it_says():
+    # Rows of an object are all right or all wrong, so an interval that ignored objects would be three times
+    # too narrow and cover only half of the time.
+    rng = np.random.default_rng(0)
+    covered = 0
+    for trial in range(200):
+        known = rng.random(60) < 0.5
+        table = pd.DataFrame({"object": np.repeat(np.arange(60), 9), "correct": np.repeat(known, 9)})
+        result = bootstrap.accuracy(table, resamples=400, seed=trial).iloc[0]
+        covered += result["low"] <= 50 <= result["high"]
+    assert 0.90 <= covered / 200 <= 0.99
+
+
+def test_wider_confidence_gives_a_wider_interval_around_the_same_accuracy():
+    table = simulate()
+    narrow, wide = (bootstrap.accuracy(table, confidence=level).iloc[0] for level in (0.5, 0.99))
+    assert narrow["accuracy"] == wide["accuracy"] == pytest.approx(100 * table["correct"].mean())
+    assert wide["low"] < narrow["low"] < narrow["accuracy"] < narrow["high"] < wide["high"]
+
+
+def test_single_object_has_an_accuracy_but_no_interval():
+    table = simulate(n_objects=3, k=3)
+    with pytest.warns(EstimateWarning, match=r"3 of 3 group\(s\).* fewer than two objects"):
+        result = bootstrap.accuracy(table, by="object", resamples=10)
+    assert result["accuracy"].notna().all()
+    assert result[["low", "high"]].isna().all(axis=None)
+
+
+def test_group_without_a_readable_row_is_counted():
+    table = two_models()
+    table.loc[table["model"] == "b", "correct"] = pd.NA
+    with pytest.warns(EstimateWarning, match=r"1 of 2 group\(s\)"):
+        result = bootstrap.accuracy(table, by="model", resamples=10).set_index("model")
+    assert result.loc["b", ["n", "n_objects", "unreadable"]].tolist() == [0, 0, 1000]
+    assert np.isnan(result.loc["b", "accuracy"])
+    assert result.loc["a", "unreadable"] == 0

@@ -1,0 +1,38 @@
+"""Tables of answers to the grid, simulated with a known effect of eccentricity."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+
+
+def simulate(n_objects=40, k=5, per_object=0.0, slope=-3.0, seed=0, sizes=(0.2,), size_slope=0.0):
+    """Return a grid table; log odds of being right: easiness + slope * eccentricity + size effect."""
+    rng = np.random.default_rng(seed)
+    cells = itertools.product(range(n_objects), range(k), range(k), sizes)
+    table = pd.DataFrame(cells, columns=["object", "row", "col", "size"])
+    table["x"], table["y"] = (table["col"] + 0.5) / k, (table["row"] + 0.5) / k
+    table["eccentricity"] = np.hypot(table["x"] - 0.5, table["y"] - 0.5) / np.hypot(0.5, 0.5)
+    easiness = rng.normal(1.0, 1.5, n_objects)[table["object"]]
+    slopes = rng.normal(slope, per_object, n_objects)[table["object"]]
+    logit = easiness + slopes * table["eccentricity"] + size_slope * np.log(table["size"] / 0.2)
+    right = rng.random(len(table)) < 1 / (1 + np.exp(-logit))
+    table["correct"] = right.astype("boolean")
+    table["object"] = [f"object{number}" for number in table["object"]]
+    table["image"] = [f"image{number}" for number in range(len(table))]
+    return table
+
+
+def two_models():
+    first, second = simulate(seed=1), simulate(seed=2, slope=0.0)
+    return pd.concat([first.assign(model="a"), second.assign(model="b")], ignore_index=True)
+
+
+def resampled_tables(table, resamples, seed):
+    """Yield resampled tables: draw objects one table at a time and put all their rows together."""
+    rng = np.random.default_rng(seed)
+    objects = list(dict.fromkeys(table["object"]))
+    rows = dict(iter(table.groupby("object")))
+    drawn = rng.integers(len(objects), size=(resamples, len(objects)))
+    for draw in drawn:
+        yield pd.concat([rows[objects[number]] for number in draw])
