@@ -17,7 +17,7 @@ from crosseyed.data.cutouts import (
     read_cutout_folder,
     sample_objects,
 )
-from crosseyed.data.layouts import RELATIONS, grid, pair, slide
+from crosseyed.data.layouts import RELATIONS, grid, pair, slide, three_places
 from crosseyed.data.scenes import Placement, Scene, eccentricity, pair_table, scene_table
 from crosseyed.errors import InputError
 
@@ -584,3 +584,17 @@ def test_bad_input_is_named(few, tmp_path, monkeypatch, call, message):
 def test_an_empty_folder_of_cutouts_is_refused(tmp_path):
     with pytest.raises(InputError, match="has no PNG or WebP file"):
         read_cutout_folder(tmp_path)
+
+
+def test_three_places_are_corner_edge_and_center_of_each_object():
+    cutouts = sample_objects(read_catalogue(["fluent"]), 2, seed=0)
+    scenes, places = three_places(cutouts, size=0.3, seed=1)
+    assert places == ["corner", "edge", "center"] * 2
+    objects = [scene.placements[0].cutout.object for scene in scenes]
+    assert objects == [cutout.object for cutout in cutouts for _ in range(3)]
+    distances = scene_table(scenes)["eccentricity"].to_numpy().reshape(2, 3)
+    assert (distances[:, 0] > distances[:, 1]).all()
+    assert (distances[:, 1] > 0).all()
+    assert (distances[:, 2] == 0).all()
+    kept = {scene.name: scene for scene in grid(cutouts, 3, size=0.3, seed=1)}
+    assert all(scene == kept[scene.name] for scene in scenes)

@@ -6,7 +6,7 @@ from small_mitigations import Turned, answered, random_answers
 from crosseyed.data.cutouts import objects_of, read_catalogue, sample_objects
 from crosseyed.errors import InputError
 from crosseyed.measure import bootstrap, permutation
-from crosseyed.mitigations.evaluation import choose, compare, evaluate
+from crosseyed.mitigations.evaluation import choose, compare, contrast, evaluate, ranking
 from crosseyed.mitigations.scoring import BASELINE, score_all
 from crosseyed.mitigations.tasks import make_split
 
@@ -155,3 +155,44 @@ def test_evaluate_puts_it_together(tiny_clip, split):
     expected = compare(score_all(tiny_clip, [Turned(), "max"], split[:1]), **options)
     pd.testing.assert_frame_equal(table, expected)
     assert evaluate(tiny_clip, [], split[2:], **options)["candidate"].tolist() == [BASELINE]
+
+
+def test_models_that_differ_in_a_column_are_contrasted_within_each_panel():
+    of_models = answered(
+        first=[[True, False, False], [True, False, False]],
+        second=[[True, True, False], [False, True, True]],
+    )
+    one = of_models.drop(columns=["protocol", "family", "kind", "oracle", "passes"])
+    one = one.rename(columns={"candidate": "pooling"})
+    other = one.assign(correct=one["pooling"] == "first")
+    answers = pd.concat([one.assign(positions="centered"), other.assign(positions="uniform")])
+    table = contrast(answers, "pooling", "first", "positions", resamples=50)
+    assert table[["protocol", "candidate"]].to_numpy().tolist() == [
+        ["centered", BASELINE],
+        ["centered", "second"],
+        ["uniform", BASELINE],
+        ["uniform", "second"],
+    ]
+    # in the first panel the second model gains 3 of 4 off-center and loses 1 of 2 at the center
+    assert table["off_center_change"].tolist() == [0, 75, 0, -100]
+    assert table["center_change"].tolist() == [0, -50, 0, -100]
+    assert table["gap_change"].tolist() == [0, -125, 0, 0]
+
+
+def test_families_are_ranked_by_their_gain_in_the_grid_within_each_protocol():
+    gains = {("pair", "a"): 9.0, ("pair", "b"): 1.0, ("grid", "a"): 2.0, ("grid", "b"): 5.0}
+    gains |= {("grid", "left out"): 7.0, ("control", "a"): float("nan")}
+    table = pd.DataFrame(
+        [
+            {"protocol": protocol, "family": family, "off_center_change": gain}
+            for (protocol, family), gain in gains.items()
+        ]
+    )
+    ranked = ranking(table, ["a", "b"])
+    assert ranked[["protocol", "family"]].to_numpy().tolist() == [
+        ["pair", "b"],
+        ["pair", "a"],
+        ["grid", "b"],
+        ["grid", "a"],
+    ]
+    assert ranking(table, []).empty

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from attention_by_hand import CHANGES, embedded, transformer_by_hand, under
-from small_models import OPEN_CLIP_TOWERS, build_open_clip, distance, sample_images
+from small_models import OPEN_CLIP_TOWERS, build_open_clip, build_timm, distance, sample_images
 
 from crosseyed.data import layouts
 from crosseyed.data.cutouts import objects_of, read_catalogue, sample_objects
@@ -17,7 +17,7 @@ from crosseyed.internals import decompose
 from crosseyed.internals.trace import run
 from crosseyed.mitigations import head_suppression
 from crosseyed.mitigations.composition import compose
-from crosseyed.mitigations.head_suppression import HeadSuppression, center_biased_heads
+from crosseyed.mitigations.head_suppression import HeadSuppression, center_biased_heads, heads_if_any
 from crosseyed.models.towers.registry import adapter_of
 
 
@@ -147,3 +147,14 @@ def test_a_suppressed_head_stays_suppressed_in_whatever_order(model_of):
     for mitigation, _ in CHANGES.values():
         one, other = (under(compose(*pair), model) for pair in ((heads, mitigation), (mitigation, heads)))
         assert distance(one, other) < 1e-5
+
+
+def test_a_tower_whose_heads_cannot_be_told_apart_has_none_to_suppress(tiny_clip, model_of, monkeypatch):
+    scenes, table, labels = validation_scenes()
+    images = [scene.render for scene in scenes]
+    assert heads_if_any(build_timm(tiny_clip, "ConvNeXt"), images, table, labels) == ()
+    monkeypatch.setattr(head_suppression, "head_effects", planted(scenes))
+    model = model_of("class token")
+    assert heads_if_any(model, images, table, labels, n_heads=3) == ((2, 1),)
+    with pytest.raises(InputError, match="no column 'object'"):
+        heads_if_any(model, images, table.drop(columns="object"), labels)

@@ -7,7 +7,8 @@ from small_models import build_open_clip
 from crosseyed.data.cutouts import objects_of, read_catalogue
 from crosseyed.data.photographer import Dose, snapshot
 from crosseyed.errors import InputError
-from crosseyed.mitigations import head_training
+from crosseyed.mitigations import head_training, heads, tasks
+from crosseyed.mitigations.scoring import BASELINE, score_all
 
 
 @pytest.fixture(scope="module")
@@ -127,3 +128,30 @@ def test_training_refuses_objects_in_both_sets_and_objects_without_a_label(tiny_
         train(tiny_clip, ([learned, others], labels[:6]))
     with pytest.raises(InputError, match="at least 2"):
         train(tiny_clip, ([learned[:1], others], labels))
+
+
+def test_heads_are_compared_with_the_model_on_images_that_are_encoded_once(tiny_clip, world, monkeypatch):
+    (_, others), labels = world
+    task = tasks.grid_task(others, labels, 3)
+    head = heads.untrained(tiny_clip, "average")
+    encoded_together = []
+    together = head_training.encode_together
+    monkeypatch.setattr(
+        head_training,
+        "encode_together",
+        lambda *given, **options: encoded_together.append(1) or together(*given, **options),
+    )
+    asked = [("all names", task, labels), ("their names", task, objects_of(others))]
+    table = head_training.score_heads(tiny_clip, [head], asked)
+    assert len(encoded_together) == 1
+    kept = table.groupby(["protocol", "candidate"], sort=False)
+    assert kept.size().to_dict() == {
+        (protocol, candidate): len(task.images)
+        for protocol, _, _ in asked
+        for candidate in (BASELINE, head.pooling)
+    }
+    assert set(table[table["protocol"] == "their names"]["choice"]) <= set(objects_of(others))
+    assert (table["correct"] == (table["choice"] == table["object"])).all()
+    plain = table[(table["candidate"] == BASELINE) & (table["protocol"] == "all names")]
+    expected = score_all(tiny_clip, [], [task], progress=False)
+    assert plain["choice"].tolist() == expected["choice"].tolist()

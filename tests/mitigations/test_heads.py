@@ -192,3 +192,10 @@ def test_an_unknown_head_is_refused_with_the_nearest_name(tiny_clip):
 def test_a_fraction_out_of_range_is_refused(tiny_clip):
     with pytest.raises(InputError, match="fraction is above 0 and at most 1, not 0"):
         heads.untrained(tiny_clip, "masked max", fraction=0)
+
+
+def test_a_map_of_a_headed_model_becomes_a_method_that_takes_any_model(tiny_clip):
+    head, pixels = heads.untrained(tiny_clip, "average"), model_input(tiny_clip)[:2]
+    for method in (heads.itsm, heads.itsm_after_pooling):
+        found = heads.as_method(method, head)(None, pixels, CAPTIONS)
+        np.testing.assert_array_equal(found, method(head, pixels, CAPTIONS))

@@ -1,9 +1,18 @@
+import numpy as np
 import pandas as pd
 import pytest
 from small_mitigations import answered, random_answers
+from small_models import build_open_clip
 
+from crosseyed.data import layouts
+from crosseyed.data.cutouts import read_catalogue, sample_objects
 from crosseyed.errors import InputError
-from crosseyed.mitigations.outcomes import OUTCOMES, outcomes
+from crosseyed.internals.attention import coverage
+from crosseyed.internals.layer_reading import SOURCES, read_layers
+from crosseyed.internals.probes import probe_layers as probe
+from crosseyed.mitigations import outcomes as module
+from crosseyed.mitigations.outcomes import OUTCOMES, found_in_tokens, outcomes
+from crosseyed.models.towers.registry import adapter_of
 
 
 def test_outcomes_by_hand():
@@ -34,3 +43,24 @@ def test_outcomes_refuse_what_was_not_asked():
         outcomes(answers, "a_3", answers)
     with pytest.raises(InputError, match="found lacks"):
         outcomes(answers, "a_1", pd.DataFrame({"image": ["000"], "correct": [True]}))
+
+
+@pytest.mark.parametrize(("kind", "layer"), [("class token", -2), ("average", -1)])
+def test_the_probe_reads_the_tokens_that_the_last_attention_or_the_pooling_reads(
+    kind, layer, tiny_clip, monkeypatch
+):
+    model = build_open_clip(tiny_clip, kind)
+    cutouts = sample_objects(read_catalogue(["fluent", "twemoji"]), 3, seed=0)
+    read = []
+    monkeypatch.setattr(
+        module,
+        "probe_layers",
+        lambda own, *given, **options: read.append(own) or probe(own, *given, **options),
+    )
+    table = found_in_tokens(model, cutouts, size=0.3, seed=2)
+    scenes = layouts.grid(cutouts, size=0.3, seed=2)
+    assert sorted(table["image"]) == sorted(scene.name for scene in scenes)
+    assert table["correct"].notna().all()
+    covered = coverage(np.stack([scene.masks()[0] for scene in scenes]), adapter_of(model).grid)
+    reading = read_layers(model, [scene.render() for scene in scenes], covered)
+    np.testing.assert_array_equal(read[0], reading.vectors[[layer], :, SOURCES.index("object")])

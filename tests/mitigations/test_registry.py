@@ -1,11 +1,13 @@
 import inspect
 import json
 
+import numpy as np
 import open_clip
 import pytest
 from conftest import TINY_CONFIG, TINY_PREPROCESS
 from safetensors.torch import save_file
 
+from crosseyed.data import layouts
 from crosseyed.data.cutouts import objects_of, read_catalogue, sample_objects
 from crosseyed.errors import InputError
 from crosseyed.mitigations import (
@@ -20,10 +22,10 @@ from crosseyed.mitigations import (
     views,
     visual_prompts,
 )
-from crosseyed.mitigations.base import MITIGATIONS, Mitigation
+from crosseyed.mitigations.base import MITIGATIONS, Location, Mitigation
 from crosseyed.mitigations.pooling import PooledModel
 from crosseyed.mitigations.pooling_methods import POOLINGS
-from crosseyed.mitigations.registry import default_candidates, find
+from crosseyed.mitigations.registry import default_candidates, find, gates_of, views_of
 from crosseyed.models.loading import load
 
 
@@ -107,3 +109,30 @@ def test_what_a_tower_cannot_do_is_left_out_in_words(resnet):
     for each in candidates:
         if isinstance(each, Mitigation):
             each.check(resnet)  # all that is left can be done
+
+
+def test_each_family_of_views_shows_its_first_view_after_the_plain_image(tiny_clip):
+    candidates, _ = default_candidates(tiny_clip, heads=[(1, 0)])
+    scene = layouts.grid(sample_objects(read_catalogue(["fluent"]), 1, seed=0), size=0.3, seed=0)[0]
+    shown, image = views_of(candidates, scene), scene.render()
+    of_views = [
+        each
+        for each in candidates
+        if isinstance(each, Mitigation) and each.only_views and not isinstance(each, views.Gated)
+    ]
+    assert list(shown) == list(dict.fromkeys(map(scoring.family_of, of_views)))
+    shifts = next(each for each in of_views if scoring.family_of(each) == "cyclic shifts")
+    np.testing.assert_array_equal(shown["cyclic shifts"], shifts.views(image, None)[1])
+    placed = scene.placements[0]
+    crop = next(each for each in of_views if scoring.family_of(each) == "visual prompt: crop")
+    told = crop.views(image, Location(placed.x, placed.y, placed.size))
+    np.testing.assert_array_equal(shown["visual prompt: crop"], told[min(1, len(told) - 1)])
+    assert not {"radial attention", "gated cyclic shifts", "head suppression"} & set(shown)
+
+
+def test_the_gates_of_an_ensemble_are_those_with_its_views():
+    one, other = views.CyclicShifts(), views.Padding()
+    gates = views.Gated.each([one, other])
+    candidates = [one, *gates, other]
+    assert gates_of(candidates, [other]) == [each for each in gates if each.ensemble == other]
+    assert gates_of(candidates, []) == []

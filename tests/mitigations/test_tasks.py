@@ -111,3 +111,12 @@ def test_tasks_may_be_ones_own(tiny_clip):
     rows = evaluate(tiny_clip, [Turned()], [Task("grid", pictures, table, ["dog", "cup"])], resamples=50)
     assert rows["n_objects"].tolist() == [2, 2]
     assert rows["gap_change"].tolist() == [0, 0]  # an even picture is the same upside down
+
+
+def test_a_grid_task_has_each_object_in_every_cell(cutouts, labels):
+    task = tasks.grid_task(cutouts[:2], labels, 3, size=0.25, seed=4)
+    scenes = layouts.grid(cutouts[:2], 3, size=0.25, seed=4)
+    assert (task.protocol, task.labels) == ("grid", labels)
+    assert task.table["image"].tolist() == [scene.name for scene in scenes]
+    assert len(task.images) == len(scenes) == 2 * 9
+    assert all((image == scene.render()).all() for image, scene in zip(task.images, scenes, strict=True))

@@ -106,3 +106,17 @@ def test_the_tables_of_the_repository_are_those_of_the_trials(experiment):
         }
         assert {key: rows[key].iloc[0] for key in expected} == expected
         assert rows["object"].nunique() == recipe.n_objects
+
+
+def test_answers_of_an_experiment_are_read_by_protocol(tmp_path):
+    file = tmp_path / "mine.csv"
+    table = pd.DataFrame({"protocol": ["grid", "pair", "grid"], "correct": ["True", "False", None]})
+    table.to_csv(file, index=False)
+    assert experiments.read_answers("pooling", tmp_path / "none.csv") is None
+    everything = experiments.read_answers("pooling", file)
+    assert everything["correct"].dtype == "boolean"
+    assert len(everything) == 3
+    on_grid = experiments.read_answers("pooling", file, protocol="grid")
+    assert on_grid["correct"].tolist() == [True, pd.NA]
+    kept = experiments.read_answers("origins")
+    assert len(kept) == len(pd.read_csv(experiments.results_of("origins"), usecols=["protocol"]))

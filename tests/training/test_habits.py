@@ -203,3 +203,25 @@ def test_positions_show_what_a_dose_does():
     assert mean["silence", "1", True] < mean["silence", "0", True]
     assert table[(table["habit"] == "silence") & table["named"]].groupby("dose").size().eq(60).all()
     assert mean["silence about clutter", "1", True] < 0.2 < mean["silence about clutter", "1", False]
+
+
+def test_examples_show_the_weakest_and_the_strongest_dose_of_each_habit():
+    trials = [each for each in origins_trials() if each.about["seed"] == 0]
+    images, captions = habits.examples(trials, numbers=(1,), seed=3, side=32)
+    assert [(image.shape, image.dtype) for image in images] == [((32, 32, 3), np.uint8)] * 6
+    of_habit = {
+        name: [
+            each.name.split(",")[0].replace("inf", "uniform")
+            for each in trials
+            if each.about["varied"] == name
+        ]
+        for name in habits.HABITS
+    }
+    ends = [of_habit["spread"][place] for place in (-1, 0)]
+    ends += [of_habit[name][place] for name in ("silence", "clutter") for place in (0, -1)]
+    assert [caption.split(": ")[0] for caption in captions] == ends
+    assert "uniform" in captions[0]
+    again, _ = habits.examples(trials, numbers=(1,), seed=3, side=32)
+    other, _ = habits.examples(trials, numbers=(1,), seed=4, side=32)
+    assert all((one == same).all() for one, same in zip(images, again, strict=True))
+    assert any((one != changed).any() for one, changed in zip(images, other, strict=True))

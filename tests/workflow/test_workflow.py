@@ -17,7 +17,7 @@ import pytest
 
 from crosseyed.editions import Description, Edition, edition_name
 from crosseyed.errors import InputError
-from crosseyed.workflow.execution import NotebookError, execute
+from crosseyed.workflow.execution import NotebookError, execute, reads
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = Path("_build/editions/pocketclip-centered/notebooks")
@@ -430,3 +430,11 @@ def test_reads_an_edition_from_a_configuration(tmp_path, monkeypatch):
         Edition.from_mapping({"model": "ViT-B-32", "checkpoint": "v.pt"})
     with pytest.raises(InputError, match="no 'weights'"):
         Edition.from_mapping({"model": "ViT-B-32", "weights": "v.pt"})
+
+
+def test_a_notebook_states_in_its_metadata_what_it_reads(tmp_path):
+    write_notebook(tmp_path / "plain.ipynb")
+    assert reads(tmp_path / "plain.ipynb") == []
+    notebook = nbformat.v4.new_notebook(metadata={"crosseyed": {"reads": ["data/results/models"]}})
+    nbformat.write(notebook, tmp_path / "reader.ipynb")
+    assert reads(tmp_path / "reader.ipynb") == ["data/results/models"]

@@ -18,6 +18,7 @@ from crosseyed.mitigations.parameters import parameter
 from crosseyed.mitigations.redirection import Scope, attention_steps, redirected
 from crosseyed.mitigations.redistribution import check_heads
 from crosseyed.models.clip import ClipModel
+from crosseyed.models.towers.base import UnsupportedTower
 from crosseyed.models.towers.registry import adapter_of
 from crosseyed.settings import settings
 
@@ -176,5 +177,5 @@ def heads_if_any(model: ClipModel, *given: object, **options: object) -> Sequenc
     """Return `center_biased_heads`, or nothing for a tower whose heads cannot be told apart."""
     try:
         return center_biased_heads(model, *given, **options)
-    except InputError:
+    except UnsupportedTower:
         return ()

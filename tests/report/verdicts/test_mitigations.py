@@ -11,15 +11,11 @@ LEVELS = {"gap": 30.0, "center": 90.0, "off_center": 60.0}
 
 def row(family, off_center=0.0, center=0.0, **given):
     """A candidate with its changes in points; the interval of each ends a point below and above."""
-    return {
-        **LEVELS,
-        **{"protocol": "grid", "family": family, "candidate": f"{family}: 1", "kind": "mitigation"},
-        **{"oracle": False, "passes": 2.0, "cost": 1.96},
-        **{"off_center_change": off_center, "off_center_p": 0.0123},
-        **{"off_center_change_low": off_center - 1, "off_center_change_high": off_center + 1},
-        **{"center_change": center, "center_p": 0.0123},
-        **given,
-    }
+    about = {"protocol": "grid", "family": family, "candidate": f"{family}: 1", "kind": "mitigation"}
+    off = {"off_center_change": off_center, "off_center_p": 0.0123}
+    off |= {"off_center_change_low": off_center - 1, "off_center_change_high": off_center + 1}
+    price = {"oracle": False, "passes": 2.0, "cost": 1.96}
+    return LEVELS | about | off | price | {"center_change": center, "center_p": 0.0123} | given
 
 
 PLAIN = row("none", candidate="none", kind="none", off_center_change_low=0.0, passes=1.0, center_p=None)
