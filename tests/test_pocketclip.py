@@ -8,7 +8,7 @@ from crosseyed.data.layouts import grid
 from crosseyed.files import DATA
 from crosseyed.measure import bootstrap, protocols
 from crosseyed.models.loading import load
-from crosseyed.training.model_card import GRID_SIZE
+from crosseyed.settings import settings
 from crosseyed.training.recipes import RECIPES
 
 
@@ -23,8 +23,8 @@ def answers(recipe_name):
     cutouts = read_catalogue(RECIPES[recipe_name].styles)
     scenes = [
         scene
-        for scene in grid(cutouts, GRID_SIZE, seed=1)
-        if scene.center or {scene.placements[0].row, scene.placements[0].col} & {0, GRID_SIZE - 1}
+        for scene in grid(cutouts, settings.grid_size, seed=1)
+        if scene.center or {scene.placements[0].row, scene.placements[0].col} & {0, settings.grid_size - 1}
     ]
     return protocols.grid(load(f"pocketclip-{recipe_name}"), scenes, objects_of(cutouts))
 

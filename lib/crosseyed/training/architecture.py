@@ -16,7 +16,7 @@ from crosseyed.data.photographer import TEMPLATES
 from crosseyed.files import atomic_write
 from crosseyed.training.recipes import ARCHITECTURES, POOLINGS, Recipe
 
-WEIGHTS = "open_clip_model.safetensors"
+WEIGHTS = "open_clip_model.safetensors"  # the last file that a training writes
 
 MEAN = (0.5, 0.5, 0.5)
 
@@ -71,19 +71,14 @@ def build_tokenizer(objects: Sequence[str]) -> PreTrainedTokenizerFast:
 
 
 def config_of(recipe: Recipe, vocab_size: int) -> dict:
-    """Write the open_clip configuration of a recipe's model.
+    """Return the open_clip configuration of a recipe's model: `embed_dim`, `vision_cfg` and `text_cfg`.
 
     Parameters
     ----------
     recipe : Recipe
-        Its architecture and pooling are what counts here.
+        Its architecture and pooling decide.
     vocab_size : int
         Number of tokens of its tokenizer.
-
-    Returns
-    -------
-    dict
-        With `embed_dim`, `vision_cfg` and `text_cfg`.
     """
     sizes = ARCHITECTURES[recipe.architecture]
     return {
@@ -105,7 +100,7 @@ def export(
     tokenizer : transformers.PreTrainedTokenizerFast
         Its tokenizer.
     config : dict
-        Its open_clip model configuration.
+        From `config_of`.
     folder : path
         Where to write.
     """

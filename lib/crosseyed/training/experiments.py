@@ -1,19 +1,19 @@
 """Train many small models to ask which pooling, and which habit of photographers, makes the bias.
 
-An experiment is a list of trials; a trial is a recipe, trained from scratch and then asked about every object of
-its world, alone in every cell of the grid and beside another object that stands at the center. Trials differ from each
-other in what the experiment is about and share all else: objects, number of steps, initial weights (by the seed), and,
-as far as the recipe allows, pictures.
+An experiment is a list of trials; a trial is a recipe, trained from scratch and then scored on every object of its
+world, alone in every cell of the grid and beside another object that stands at the center. Trials differ in what the
+experiment is about and share all else: objects, number of steps, initial weights (by the seed), and, as far as the
+recipe allows, images.
 
 - ``pooling``: class-token, average, attention and maximum pooling, each trained on the centered and on the uniform
   recipe of PocketCLIP, with a second seed for the class token. It separates the data from the architecture.
-- ``origins``: the spread of positions from narrow to uniform, in pictures of one object, which the caption names; and
-  the silence of captions about the border, from none to complete, at uniform positions, in pictures of up to three
-  objects of which the caption names one. Last the pictures of the centered recipe, in which clutter stands at the
+- ``origins``: the spread of positions from narrow to uniform, in images of one object, which the caption names; and
+  the silence of captions about the border, from none to complete, at uniform positions, in images of up to three
+  objects of which the caption names one. Last the images of the centered recipe, in which clutter stands at the
   border, with captions that name everything and with captions that leave clutter out, as photographers do. A second
   seed at both ends of each.
 
-A trial that is done is not run again; one that was interrupted goes on from its last save.
+A finished trial is not run again; an interrupted one continues from its last save.
 """
 
 import json
@@ -27,16 +27,15 @@ import pandas as pd
 from crosseyed.data.cutouts import objects_of
 from crosseyed.data.layouts import RELATIONS, grid, pair
 from crosseyed.data.photographer import SUBJECT_SPREAD, Dose
-from crosseyed.errors import InputError, suggest
+from crosseyed.errors import InputError, check_choice
 from crosseyed.files import DATA, atomic_write, write_table
 from crosseyed.measure import protocols
 from crosseyed.models.loading import load
 from crosseyed.provenance import stamp
+from crosseyed.settings import settings
 from crosseyed.training import train
 from crosseyed.training.architecture import WEIGHTS, pool_by_maximum
 from crosseyed.training.recipes import POOLINGS, RECIPES, Recipe, world_of
-
-GRID_SIZE = 5
 
 SPREADS = (0.03, 0.08, 0.15, 0.25, inf)
 
@@ -54,22 +53,11 @@ ORIGINS_RECIPE = replace(POOLING_RECIPE, n_objects=32, steps=1600)
 
 """What the trials of the experiment ``origins`` share."""
 
-# "inf" is a spread and an empty commit no missing one, but pictures of two objects have neither row nor column.
+# "inf" is a spread and an empty commit no missing one, but images of two objects have neither row nor column.
 _NO_VALUE = {"row": [""], "col": [""], "relation": [""]}
 
-_KEPT = (
-    "protocol",
-    "image",
-    "object",
-    "style",
-    "row",
-    "col",
-    "relation",
-    "eccentricity",
-    "center",
-    "choice",
-    "correct",
-)
+_KEPT = ["protocol", "image", "object", "style", "row", "col", "relation"]
+_KEPT += ["eccentricity", "center", "choice", "correct"]
 
 
 @dataclass(frozen=True)
@@ -132,18 +120,8 @@ EXPERIMENTS = {"pooling": pooling_trials, "origins": origins_trials}
 
 
 def find_trials(experiment: str) -> list[Trial]:
-    """Look up the trials of an experiment by its name.
-
-    Raises
-    ------
-    InputError
-        There is no experiment of that name.
-    """
-    if experiment not in EXPERIMENTS:
-        raise InputError(
-            f"Experiment {experiment!r} does not exist; choose one of {', '.join(EXPERIMENTS)}"
-            f"{suggest(experiment, EXPERIMENTS)}"
-        )
+    """Return the trials of the experiment of a name; raise InputError for any other name."""
+    check_choice("experiment", experiment, EXPERIMENTS)
     return EXPERIMENTS[experiment]()
 
 
@@ -155,7 +133,7 @@ def results_of(experiment: str) -> Path:
 def read_answers(
     experiment: str, path: str | None = None, *, protocol: str | None = None
 ) -> pd.DataFrame | None:
-    """Read the answers of the models of an experiment.
+    """Read the answers of the models of an experiment; None if there is no such file.
 
     Parameters
     ----------
@@ -169,7 +147,7 @@ def read_answers(
     Returns
     -------
     pandas.DataFrame or None
-        As `run` returned it; None if there is no such file.
+        As `run` returned it.
     """
     file = Path(path or results_of(experiment))
     if not file.exists():
@@ -186,17 +164,21 @@ def run(trials: Sequence[Trial], folder: Path, *, device: str = "cpu", progress:
     trials : sequence of Trial
         The experiment.
     folder : path
-        Holds a folder for each trial, with its model, the recipe it was made by and its answers.
-    device : str
-        ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        Holds a folder for each trial, with its model, its recipe and its answers.
+    device : {"cpu", "cuda", "mps"}
     progress : bool
         Show a progress bar for each training.
 
     Returns
     -------
     pandas.DataFrame
-        The answers of all trials, to the protocols ``grid`` and ``pair``: what tells the pictures apart, the answers,
-        the columns of `Trial.about` and of `crosseyed.provenance.stamp`.
+        The answers of all trials to the protocols ``grid`` and ``pair``, with the columns of `Trial.about` and of
+        `crosseyed.provenance.stamp`.
+
+    Raises
+    ------
+    InputError
+        The folder of a trial holds a model of another recipe.
     """
     return pd.concat([_answers(trial, folder, device, progress) for trial in trials], ignore_index=True)
 
@@ -223,19 +205,11 @@ def _measure(trial: Trial, folder: Path, device: str) -> pd.DataFrame:
     if trial.recipe.pooling == "max":
         pool_by_maximum(model.clip.visual)
     world, side = world_of(trial.recipe), model.image_size[0]
-    alone = grid(world, GRID_SIZE, seed=1, height=side, width=side)
+    alone = grid(world, settings.grid_size, seed=1, height=side, width=side)
     together = [
         scene for relation in RELATIONS for scene in pair(world, relation, seed=1, height=side, width=side)
     ]
     answers = [protocols.grid(model, alone, objects_of(world)), protocols.pair(model, together)]
     table = pd.concat(answers, ignore_index=True)
-    return table[list(_KEPT)].assign(model=trial.name, **trial.about, **_parameters(trial.recipe))
-
-
-def _parameters(recipe: Recipe) -> dict[str, str | int | float]:
-    """Name the parameters that decide what came out, beside those that tell the trials apart."""
-    return {
-        "steps": recipe.steps,
-        "architecture": recipe.architecture,
-        "n_objects": recipe.n_objects,
-    }
+    shared = {name: getattr(trial.recipe, name) for name in ("steps", "architecture", "n_objects")}
+    return table[_KEPT].assign(model=trial.name, **trial.about, **shared)

@@ -11,7 +11,7 @@ Silence teaches what to ignore, and only where something else is there to be nam
 which it should show.
 
 In photographs the two come together: the subject stands in the middle, and clutter at the border goes unnamed. So a
-third series takes the pictures of the centered recipe and varies only whether captions leave that clutter out.
+third series takes the images of the centered recipe and varies only whether captions leave that clutter out.
 """
 
 import itertools
@@ -76,14 +76,14 @@ def examples(
     return images, captions
 
 
-def sample_positions(trials: Sequence[Trial], n_pictures: int, seed: int = 0) -> pd.DataFrame:
-    """Take pictures as for the training of some models, and say where objects stand in them.
+def sample_positions(trials: Sequence[Trial], n_images: int, seed: int = 0) -> pd.DataFrame:
+    """Take images as for the training of some models, and say where objects stand in them.
 
     Parameters
     ----------
     trials : sequence of Trial
         From `crosseyed.training.experiments.origins_trials`.
-    n_pictures : int
+    n_images : int
         Pictures for each trial.
     seed : int
         Seed of chance, the same for every trial.
@@ -99,7 +99,7 @@ def sample_positions(trials: Sequence[Trial], n_pictures: int, seed: int = 0) ->
         world = world_of(trial.recipe)
         names = objects_of(world)
         rng = np.random.default_rng(seed)
-        for number in range(n_pictures):
+        for number in range(n_images):
             subject = names[number % len(names)]
             scene, caption = take(world, subject, trial.recipe.positions, rng, side=64)
             named = named_in(caption)
@@ -111,17 +111,17 @@ def sample_positions(trials: Sequence[Trial], n_pictures: int, seed: int = 0) ->
 
 
 def read(path: str | os.PathLike) -> pd.DataFrame:
-    """Read the table of the experiment, with names for habits and doses.
+    """Read the table of the experiment ``origins``, with names for habits and doses (`doses`).
 
     Parameters
     ----------
     path : path
-        The table of the experiment ``origins`` (`crosseyed.training.experiments.run`).
+        As `crosseyed.training.experiments.run` made it.
 
     Returns
     -------
     pandas.DataFrame
-        As from `doses`.
+        As of `doses`.
 
     Raises
     ------
@@ -193,33 +193,25 @@ def preferences(answers: pd.DataFrame) -> pd.DataFrame:
     return pairs.assign(border=pairs["relation"] != "on", preference=score)
 
 
-def contrasts(answers: pd.DataFrame, *, resamples: int = 10_000, seed: int = 0) -> pd.DataFrame:
-    """Compare the strongest dose of each habit with its weakest, on the same pictures.
+def contrasts(answers: pd.DataFrame, *, resamples: int | None = None, seed: int = 0) -> pd.DataFrame:
+    """Compare the strongest dose of each habit with its weakest, on the same images.
 
     Parameters
     ----------
     answers : pandas.DataFrame
         From `doses`.
-    resamples, seed : int
-        Number of bootstrap draws, and their seed.
+    resamples, seed
+        See `crosseyed.measure.bootstrap`.
 
     Returns
     -------
     pandas.DataFrame
         One row for each habit and seed of training that has models at both ends: `habit`, `seed`, `strongest`,
         `weakest` (doses); for each of `MEASURES` the strongest minus the weakest, in percentage points, with the
-        ends of its interval in columns ending in ``_low`` and ``_high``; `n_objects`; `confidence`. Intervals draw
-        objects, with all their pictures.
+        ends of its interval in columns ending in ``_low`` and ``_high``; `n_objects`; `confidence`.
     """
-    columns = [
-        "habit",
-        "seed",
-        "strongest",
-        "weakest",
-        *(f"{measure}{end}" for measure in MEASURES for end in ("", "_low", "_high")),
-        "n_objects",
-        "confidence",
-    ]
+    measured = [f"{measure}{end}" for measure in MEASURES for end in ("", "_low", "_high")]
+    columns = ["habit", "seed", "strongest", "weakest", *measured, "n_objects", "confidence"]
     rows = [
         _contrast(part, weakest, strongest, resamples, seed)
         for part, weakest, strongest in _ends(answers)
@@ -256,17 +248,12 @@ def effect(contrasts: pd.DataFrame, habit: str, measure: str) -> str:
 
 
 def verdict(contrasts: pd.DataFrame) -> str:
-    """Say which of the habits makes the bias.
+    """Say in one sentence which of the habits makes the bias: raises one of `MEASURES` in all of its seeds (`effect`).
 
     Parameters
     ----------
     contrasts : pandas.DataFrame
         From `contrasts`.
-
-    Returns
-    -------
-    str
-        One sentence. A habit makes a bias if it raises one of `MEASURES` in all of its seeds (`effect`).
     """
     effects = {habit: [effect(contrasts, habit, each) for each in MEASURES] for habit in HABITS.values()}
     open_ = [habit for habit, found in effects.items() if "not measured" in found]
@@ -299,8 +286,8 @@ def _ends(answers: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, str, str]]:
 
 
 def _contrast(
-    part: pd.DataFrame, weakest: str, strongest: str, resamples: int, seed: int
-) -> dict[str, object]:
+    part: pd.DataFrame, weakest: str, strongest: str, resamples: int | None, seed: int
+) -> list[object]:
     draws = {"resamples": resamples, "seed": seed}
     levels = (strongest, weakest)
     gap = bootstrap.paired_difference(
@@ -310,19 +297,6 @@ def _contrast(
     wide = pairs[pairs["border"]].pivot(index=["object", "image"], columns="dose", values="preference")
     change = (wide[strongest] - wide[weakest]).rename("change").reset_index()
     preference = bootstrap.mean(change, "change", **draws)
-    return {
-        "habit": part["habit"].iloc[0],
-        "seed": part["seed"].iloc[0],
-        "strongest": strongest,
-        "weakest": weakest,
-        **dict(zip(("gap", "gap_low", "gap_high"), gap[["difference", "low", "high"]].iloc[0], strict=True)),
-        **dict(
-            zip(
-                ("preference", "preference_low", "preference_high"),
-                preference[["mean", "low", "high"]].iloc[0],
-                strict=True,
-            )
-        ),
-        "n_objects": gap["n_objects"].item(),
-        "confidence": gap["confidence"].item(),
-    }
+    numbers = [*gap[["difference", "low", "high"]].iloc[0], *preference[["mean", "low", "high"]].iloc[0]]
+    shared = [gap["n_objects"].item(), gap["confidence"].item()]
+    return [part["habit"].iloc[0], part["seed"].iloc[0], strongest, weakest, *numbers, *shared]

@@ -11,15 +11,14 @@ from crosseyed.data.layouts import grid
 from crosseyed.files import atomic_write
 from crosseyed.measure import bootstrap, protocols
 from crosseyed.models.scorer import Encoder
+from crosseyed.settings import settings
 from crosseyed.training.recipes import Recipe
-
-GRID_SIZE = 5
 
 _ZONES = ("center cell", "inner ring", "outer ring")
 
 
-def evaluate(encoder: Encoder, recipe: Recipe, *, k: int = GRID_SIZE, seed: int = 1) -> pd.DataFrame:
-    """Ask a PocketCLIP about every cut-out of the catalogue in every cell of the grid.
+def evaluate(encoder: Encoder, recipe: Recipe, *, seed: int = 1) -> pd.DataFrame:
+    """Score a PocketCLIP on every cut-out of the catalogue in every cell of the grid.
 
     Parameters
     ----------
@@ -27,21 +26,19 @@ def evaluate(encoder: Encoder, recipe: Recipe, *, k: int = GRID_SIZE, seed: int 
         The model.
     recipe : Recipe
         What it was trained with; says which renderings are held out.
-    k : int
-        Cells along each side; odd, at least 3.
     seed : int
         Decides the backgrounds.
 
     Returns
     -------
     pandas.DataFrame
-        One row per image, as of `crosseyed.measure.protocols.grid`, with the columns `zone` (``"center cell"``,
-        ``"inner ring"``: neither center nor border, ``"outer ring"``: the cells at the border) and `rendering`
-        (``"trained"`` or ``"held out"``).
+        As of `crosseyed.measure.protocols.grid`, with the columns `zone` (``"center cell"``, ``"inner ring"``: neither
+        center nor border, ``"outer ring"``: the cells at the border) and `rendering` (``"trained"``, ``"held out"``).
     """
     cutouts = read_catalogue()
-    table = protocols.grid(encoder, grid(cutouts, k, seed=seed), objects_of(cutouts))
-    at_border = table[["row", "col"]].isin([0, k - 1]).any(axis=1)
+    scenes = grid(cutouts, settings.grid_size, seed=seed)
+    table = protocols.grid(encoder, scenes, objects_of(cutouts))
+    at_border = table[["row", "col"]].isin([0, settings.grid_size - 1]).any(axis=1)
     return table.assign(
         zone=np.select([table["center"], at_border], [_ZONES[0], _ZONES[2]], _ZONES[1]),
         rendering=np.where(table["style"].isin(recipe.styles), "trained", "held out"),
@@ -58,7 +55,7 @@ def write_card(folder: Path, recipe: Recipe, table: pd.DataFrame) -> Path:
     recipe : Recipe
         What it was trained with.
     table : pandas.DataFrame
-        What `evaluate` returned.
+        From `evaluate`.
 
     Returns
     -------
@@ -87,6 +84,7 @@ def _contents(name: str, recipe: Recipe, table: pd.DataFrame, figures: pd.DataFr
         "places": places[recipe.positions],
         "settings": "\n".join(f"| {name} | {_setting(value)} |" for name, value in asdict(recipe).items()),
         "figures": "\n".join(rows),
+        "interval": settings.interval,
         "k": str(int(table["row"].max()) + 1),
         "size": f"{100 * table['size'].iloc[0]:.0f} %",
         "classes": str(table["object"].nunique()),
@@ -106,10 +104,10 @@ _CARD = """\
 # {name}
 
 A small CLIP, trained from scratch by `crosseyed train {recipe_name}` on scenes composed from this project's object
-cut-outs. Objects in its training pictures {places}.
+cut-outs. Objects in its training images {places}.
 
-`pocketclip-centered` and `pocketclip-uniform` saw the same objects, sizes, backgrounds and captions, picture by
-picture; they differ in where the objects stood and in nothing else, and serve as the controlled experiment of the
+`pocketclip-centered` and `pocketclip-uniform` saw the same objects, sizes, backgrounds and captions, image by
+image; they differ only in where the objects stood, and serve as the controlled experiment of the
 study of center bias.
 
 It is an open_clip model: `open_clip.create_model_and_transforms("local-dir:data/models/{name}")` loads it, and
@@ -117,8 +115,8 @@ It is an open_clip model: `open_clip.create_model_and_transforms("local-dir:data
 
 ## Figures
 
-Zero-shot accuracy over all {classes} classes (chance {chance}), one object at {size} of the picture's side on a
-{k} × {k} grid, four kinds of background; in brackets the 95 % interval of a bootstrap over objects. All of them are
+Zero-shot accuracy over all {classes} classes (chance {chance}), one object at {size} of the image's side on a
+{k} × {k} grid, four kinds of background; in brackets the {interval} of a bootstrap over objects. All of them are
 recomputed by `crosseyed card {recipe_name}`.
 
 | position | renderings trained on ({trained}) | rendering held out ({held_out}) |
@@ -132,18 +130,18 @@ recomputed by `crosseyed card {recipe_name}`.
 {settings}
 
 The photographer (distribution of positions, clutter, what a caption mentions) is described in
-`lib/crosseyed/photographer.py`; the architecture is in `open_clip_config.json`. Loss and model class are open_clip's;
-weights are stored in float16. The loss of every step is in `loss.csv`.
+`lib/crosseyed/data/photographer.py`; the architecture is in `open_clip_config.json`. Loss and model class are
+open_clip's; weights are stored in float16. The loss of every step is in `loss.csv`.
 
 ## Data and license
 
-Trained on pictures composed on the fly from the cut-outs in `data/objects`, whose licenses (MIT, CC-BY 4.0) and
+Trained on images composed on the fly from the cut-outs in `data/objects`, whose licenses (MIT, CC-BY 4.0) and
 origins are stated there; on scikit-image's bundled photographs, and on computed backgrounds. No photograph of a
 person, no text from the web. The weights are released under the MIT license of this repository.
 
 ## Limits
 
-It knows {classes} drawn objects, a vocabulary of their names and a handful of words, and pictures with one to four
+It knows {classes} drawn objects, a vocabulary of their names and a handful of words, and images with one to four
 objects. It is a model organism for a question about position, not a model for use on photographs, and its numbers
 must not be read as those of a published CLIP.
 """

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from crosseyed.data.cutouts import Cutout, read_catalogue, sample_objects
 from crosseyed.data.photographer import Dose, Positions
-from crosseyed.errors import InputError, suggest
+from crosseyed.errors import check_choice
 
+# Sizes: that of the two PocketCLIPs, and one for experiments that train many models.
 ARCHITECTURES = {
     "pocketclip": {
         "embed_dim": 128,
@@ -19,6 +20,7 @@ ARCHITECTURES = {
     },
 }
 
+# Poolings that a model can be trained with, as options of open_clip's image tower.
 POOLINGS = {
     "class token": {},
     "average": {"pool_type": "avg"},
@@ -55,7 +57,7 @@ class Recipe:
     color_jitter : float
         Largest relative change of the gain of each color channel.
     seed : int
-        Decides the initial weights and all pictures.
+        Decides the initial weights and all images.
     """
 
     positions: Positions | Dose
@@ -75,17 +77,8 @@ RECIPES = {"centered": Recipe("centered"), "uniform": Recipe("uniform")}
 
 
 def find_recipe(name: str) -> Recipe:
-    """Look up a recipe by name.
-
-    Raises
-    ------
-    InputError
-        There is no recipe of that name.
-    """
-    if name not in RECIPES:
-        raise InputError(
-            f"Recipe {name!r} does not exist; choose one of {', '.join(RECIPES)}{suggest(name, RECIPES)}"
-        )
+    """Return the recipe of a name; raise InputError for any other name."""
+    check_choice("recipe", name, RECIPES)
     return RECIPES[name]
 
 

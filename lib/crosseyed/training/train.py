@@ -1,7 +1,7 @@
-"""Train PocketCLIP, a CLIP small enough for a laptop, on pictures taken by the photographer.
+"""Train PocketCLIP, a CLIP small enough for a laptop, on images taken by the photographer.
 
 Every step shows each class once as the subject, so that the captions of a batch are distinct and the contrastive
-loss has no false negatives among first subjects. Pictures are a function of the seed, the step and their place in
+loss has no false negatives among first subjects. Images are a function of the seed, the step and their place in
 the batch alone; together with the saved state of the optimizer this makes a resumed run the same as one that was
 never interrupted (on the same device with the same number of threads).
 """
@@ -10,7 +10,7 @@ import csv
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -27,19 +27,13 @@ from crosseyed.files import atomic_write
 from crosseyed.training.architecture import MEAN, STD, build_tokenizer, config_of, export, pool_by_maximum
 from crosseyed.training.recipes import Recipe, world_of
 
-"""Sizes of model: that of the two PocketCLIPs, and one for experiments that train many models."""
-
-"""Poolings that a model can be trained with, as options of open_clip's image tower."""
-
-"""File with the weights; the last that a training writes."""
-
 _LARGEST_LOGIT_SCALE = math.log(100)
 
 
 def photograph_batch(
     recipe: Recipe, cutouts: Sequence[Cutout], step: int, side: int
 ) -> tuple[np.ndarray, list[str]]:
-    """Take the pictures of one training step.
+    """Take the images of one training step.
 
     Parameters
     ----------
@@ -50,25 +44,24 @@ def photograph_batch(
     step : int
         Number of the step, from 0.
     side : int
-        Height and width of the pictures in pixels.
+        Height and width of the images in pixels.
 
     Returns
     -------
-    pictures : numpy.ndarray
-        (classes, side, side, 3), uint8.
+    images : uint8 (classes, side, side, 3)
     captions : list of str
-        One a picture.
+        One an image.
     """
-    pictures, captions = [], []
+    images, captions = [], []
     for index, subject in enumerate(objects_of(cutouts)):
         rng = np.random.default_rng([recipe.seed, step, index])
         scene, caption = take(cutouts, subject, recipe.positions, rng, side)
-        picture = scene.render()
+        image = scene.render()
         jitter = np.random.default_rng([recipe.seed, step, index, 1])  # own chance: the same for both recipes
         gains = 1 + recipe.color_jitter * jitter.uniform(-1, 1, 3)
-        pictures.append(np.clip(picture * gains, 0, 255).astype(np.uint8))
+        images.append(np.clip(image * gains, 0, 255).astype(np.uint8))
         captions.append(caption)
-    return np.stack(pictures), captions
+    return np.stack(images), captions
 
 
 def learning_rate_at(recipe: Recipe, step: int) -> float:
@@ -88,17 +81,16 @@ def train(
     progress: bool = True,
     cutouts: Sequence[Cutout] | None = None,
 ) -> Path:
-    """Train one PocketCLIP, or go on with a training that was interrupted.
+    """Train one PocketCLIP, or continue a training that was interrupted.
 
     Parameters
     ----------
     recipe : Recipe
         What to train.
     folder : path
-        Where the model goes; open_clip loads it as ``local-dir:<folder>``. While training, the state to resume from
-        (``training_state.pt``) lies there too; at the end it is removed.
-    device : str
-        ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        Where the model goes; open_clip loads it as ``local-dir:<folder>``. The state to resume from
+        (``training_state.pt``) lies there too until the training ends.
+    device : {"cpu", "cuda", "mps"}
     save_every : int
         Steps between two saves.
     progress : bool
@@ -128,16 +120,10 @@ def train(
     with tqdm(
         total=recipe.steps, initial=start, disable=not progress, desc=folder.name, mininterval=5
     ) as bar:
-        for step, pictures, captions in _batches(recipe, cutouts, start, config["vision_cfg"]["image_size"]):
+        for step, images, captions in _batches(recipe, cutouts, start, config["vision_cfg"]["image_size"]):
             tokens = _tokenize(tokenizer, captions, config["text_cfg"]["context_length"])
-            loss = _step(
-                model,
-                optimizer,
-                loss_of,
-                pictures.to(device),
-                tokens.to(device),
-                learning_rate_at(recipe, step),
-            )
+            rate = learning_rate_at(recipe, step)
+            loss = _step(model, optimizer, loss_of, images.to(device), tokens.to(device), rate)
             losses.append((step, loss))
             bar.update()
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
@@ -174,18 +160,14 @@ def _make_optimizer(model: torch.nn.Module, recipe: Recipe) -> torch.optim.AdamW
 def _batches(
     recipe: Recipe, cutouts: Sequence[Cutout], start: int, side: int
 ) -> Iterator[tuple[int, torch.Tensor, list[str]]]:
-    """Draw the next step's pictures in the background while a step is computed."""
+    """Draw the next step's images in the background while a step is computed."""
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
     with ThreadPoolExecutor(1) as painter:
-
-        def ask(step: int) -> Future:
-            return painter.submit(photograph_batch, recipe, cutouts, step, side)
-
-        pending = ask(start) if start < recipe.steps else None
+        pending = painter.submit(photograph_batch, recipe, cutouts, start, side)
         for step in range(start, recipe.steps):
-            pictures, captions = pending.result()
-            pending = ask(step + 1)
-            scaled = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+            images, captions = pending.result()
+            pending = painter.submit(photograph_batch, recipe, cutouts, step + 1, side)
+            scaled = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
             yield step, (scaled - mean) / std, captions
 
 
@@ -200,15 +182,15 @@ def _step(
     model: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
     loss_of: Callable[..., torch.Tensor],
-    pictures: torch.Tensor,
+    images: torch.Tensor,
     tokens: torch.Tensor,
     learning_rate: float,
 ) -> float:
     for group in optimizer.param_groups:
         group["lr"] = learning_rate
-    kind = pictures.device.type
+    kind = images.device.type
     with torch.autocast(kind, dtype=torch.bfloat16, enabled=_has_bfloat16(kind)):
-        image_features, text_features, logit_scale = model(pictures, tokens)
+        image_features, text_features, logit_scale = model(images, tokens)
     loss = loss_of(image_features.float(), text_features.float(), logit_scale.float())
     optimizer.zero_grad()
     loss.backward()
@@ -257,7 +239,7 @@ def _restore(file: Path, recipe: Recipe, model: torch.nn.Module, optimizer: torc
         same = state["recipe"] == json.dumps(asdict(recipe))
     except Exception as error:
         raise CheckpointError(
-            f"{file} cannot be read ({error}); delete it to start the training afresh."
+            f"{file} cannot be read ({error}); delete it to start the training again."
         ) from error
     if not same:
         raise CheckpointError(f"{file} belongs to another recipe; delete it or train into another folder.")
