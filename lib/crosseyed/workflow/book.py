@@ -22,6 +22,7 @@ from crosseyed.files import DATA, atomic_write
 from crosseyed.models.scorer import RANDOM
 from crosseyed.report import tables
 from crosseyed.report.figures import curves
+from crosseyed.settings import settings
 from crosseyed.workflow.claims import tabulate
 from crosseyed.workflow.findings import describe_bias, tabulate_accuracy, tabulate_families
 from crosseyed.workflow.results import CHAPTER, own_rows
@@ -105,6 +106,7 @@ def stage_pages(model: Description, families: str | os.PathLike, folder: Path, s
         "parameters": f"{model.parameters / 1e6:.1f} million",
         "modules": module_table(PACKAGE),
         "finding": describe_bias(bias),
+        "interval": settings.interval,
         "claims": tabulate(results, model),
         "families": tabulate_families(pd.read_csv(families, dtype=str, keep_default_na=False)),
         "pocketclip_figures": tabulate_accuracy(
