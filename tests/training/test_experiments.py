@@ -73,13 +73,13 @@ def test_trials_of_an_experiment_differ_in_what_it_is_about_alone():
         replace(experiments.ORIGINS_RECIPE, positions="uniform")
     }
     spread = [each.recipe.positions for each in origins if each.about["varied"] == "spread"]
-    silence = [each.recipe.positions for each in origins if each.about["varied"] == "silence"]
-    assert {(dose.silence, dose.n_objects) for dose in spread} == {(0, 1)}
-    assert {(dose.spread, dose.n_objects) for dose in silence} == {(inf, 3)}
+    naming = [each.recipe.positions for each in origins if each.about["varied"] == "naming"]
+    assert {(dose.central_naming_probability, dose.n_objects) for dose in spread} == {(0, 1)}
+    assert {(dose.spread, dose.n_objects) for dose in naming} == {(inf, 3)}
     assert all(sum(dose == end for dose in spread) == 2 for end in (spread[0], spread[4]))
     clutter = [each.recipe.positions for each in origins if each.about["varied"] == "clutter"]
     assert sorted(clutter) == ["centered"] * 2 + ["centered, all named"] * 2
-    assert all(sum(dose == end for dose in silence) == 2 for end in (silence[0], silence[4]))
+    assert all(sum(dose == end for dose in naming) == 2 for end in (naming[0], naming[4]))
 
 
 def test_unknown_experiment_is_told_the_nearest():

@@ -14,7 +14,8 @@ def model(varied, dose, seed=0, right_off_center=8, central=0):
 
     Of two objects, one at the border, it names both; for the first few (`central`) only the one at the center.
     """
-    dose_of = {"spread": np.inf, "silence": 0.0, varied: dose}
+    column = "spread" if varied == "spread" else "central_naming_probability"
+    dose_of = {"spread": np.inf, "central_naming_probability": 0.0, column: dose}
     alone = [
         {
             "protocol": "grid",
@@ -47,37 +48,37 @@ def answers(*models):
     return habits.doses(pd.concat(models, ignore_index=True).astype({"correct": "boolean"}))
 
 
-def series(seed=0, *, placement, silence):
+def series(seed=0, *, placement, naming):
     """Both ends of both habits; each habit given as how many objects it loses off-center, and names central."""
     strong = {
         habit: {"right_off_center": 8 - lost, "central": central}
-        for habit, (lost, central) in {"spread": placement, "silence": silence}.items()
+        for habit, (lost, central) in {"spread": placement, "naming": naming}.items()
     }
     return [
         model("spread", np.inf, seed),
         model("spread", 0.03, seed, **strong["spread"]),
-        model("silence", 0.0, seed),
-        model("silence", 1.0, seed, **strong["silence"]),
+        model("naming", 0.0, seed),
+        model("naming", 1.0, seed, **strong["naming"]),
     ]
 
 
 def test_doses_are_sorted_from_the_weakest_habit_to_the_strongest():
     table = answers(
-        *(model("silence", dose) for dose in (1.0, 0.25)),
+        *(model("naming", dose) for dose in (1.0, 0.25)),
         *(model("spread", dose) for dose in (0.03, np.inf, 0.25)),
     )
     order = table[["habit", "dose"]].drop_duplicates()
-    assert order["habit"].tolist() == ["placement"] * 3 + ["silence"] * 2
+    assert order["habit"].tolist() == ["placement"] * 3 + ["selective naming"] * 2
     assert order["dose"].tolist() == ["uniform", "0.25", "0.03", "0.25", "1"]
 
 
 def test_the_table_reads_back_with_uniform_positions(tmp_path):
-    pd.concat(series(placement=(4, 2), silence=(0, 0))).to_csv(tmp_path / "origins.csv.gz", index=False)
+    pd.concat(series(placement=(4, 2), naming=(0, 0))).to_csv(tmp_path / "origins.csv.gz", index=False)
     table = habits.read(tmp_path / "origins.csv.gz")
     assert "uniform" in set(table["dose"])
     pd.testing.assert_frame_equal(
         habits.contrasts(table, resamples=50),
-        habits.contrasts(answers(*series(placement=(4, 2), silence=(0, 0))), resamples=50),
+        habits.contrasts(answers(*series(placement=(4, 2), naming=(0, 0))), resamples=50),
     )
 
 
@@ -85,8 +86,8 @@ def test_a_missing_table_and_another_one_are_refused(tmp_path):
     with pytest.raises(InputError, match="crosseyed experiment origins"):
         habits.read(tmp_path / "origins.csv.gz")
     table = model("spread", 0.03)
-    with pytest.raises(InputError, match="lacks silence"):
-        habits.doses(table.drop(columns="silence"))
+    with pytest.raises(InputError, match="lacks central_naming_probability"):
+        habits.doses(table.drop(columns="central_naming_probability"))
     with pytest.raises(InputError, match="varies color"):
         habits.doses(table.assign(varied="color"))
 
@@ -103,11 +104,11 @@ def test_preference_is_the_central_share_minus_the_border_share():
 
 def test_contrasts_are_the_strongest_dose_minus_the_weakest():
     middle = model("spread", 0.15, right_off_center=0, central=8)  # between the ends, and not to be used
-    table = habits.contrasts(answers(middle, *series(placement=(4, 2), silence=(0, 6))), resamples=200)
+    table = habits.contrasts(answers(middle, *series(placement=(4, 2), naming=(0, 6))), resamples=200)
     table = table.set_index("habit")
     # half of eight objects lost off-center; two of eight, and six, named instead of the pair
-    assert table["gap"].to_dict() == {"placement": 50.0, "silence": 0.0}
-    assert table["preference"].to_dict() == {"placement": 25.0, "silence": 75.0}
+    assert table["gap"].to_dict() == {"placement": 50.0, "selective naming": 0.0}
+    assert table["preference"].to_dict() == {"placement": 25.0, "selective naming": 75.0}
     assert table.loc["placement", ["strongest", "weakest"]].tolist() == ["0.03", "uniform"]
     for measure in habits.MEASURES:
         assert (table[f"{measure}_low"] <= table[measure]).all()
@@ -116,9 +117,9 @@ def test_contrasts_are_the_strongest_dose_minus_the_weakest():
 
 
 def test_a_seed_without_both_ends_has_no_contrast():
-    table = answers(*series(placement=(4, 2), silence=(0, 0)), model("spread", 0.03, seed=1))
+    table = answers(*series(placement=(4, 2), naming=(0, 0)), model("spread", 0.03, seed=1))
     found = habits.contrasts(table, resamples=20)
-    assert found[["habit", "seed"]].to_numpy().tolist() == [["placement", 0], ["silence", 0]]
+    assert found[["habit", "seed"]].to_numpy().tolist() == [["placement", 0], ["selective naming", 0]]
     assert habits.contrasts(answers(model("spread", 0.03)), resamples=20).empty
 
 
@@ -153,30 +154,30 @@ def test_an_effect_has_to_hold_in_all_seeds(gaps, effect):
 
 
 @pytest.mark.parametrize(
-    ("placement", "silence", "clutter", "words"),
+    ("placement", "naming", "clutter", "words"),
     [
         (
             [(1, 5)],
             [(-1, 5)],
             [(-1, 5)],
-            "What makes a bias is placement: placement raises the center-bias gap, while silence raises neither "
-            "measure with certainty and silence about clutter raises neither measure with certainty.",
+            "What makes a bias is placement: placement raises the center-bias gap, while selective naming raises "
+            "neither measure with certainty and unnamed clutter raises neither measure with certainty.",
         ),
-        ([(-5, 5)], [(1, 5)], [(0, 5)], "What makes a bias is silence:"),
-        ([(1, 5)], [(1, 5), (-1, 5)], [(0, 5)], "while for silence the seeds differ"),
+        ([(-5, 5)], [(1, 5)], [(0, 5)], "What makes a bias is selective naming:"),
+        ([(1, 5)], [(1, 5), (-1, 5)], [(0, 5)], "while for selective naming the seeds differ"),
         (
             [(1, 5)],
             [(0, 5)],
             [(2, 5)],
-            "What makes a bias is placement and silence about clutter: placement raises",
+            "What makes a bias is placement and unnamed clutter: placement raises",
         ),
-        ([(1, 5)], [(1, 5)], [(1, 5)], "silence about clutter raises the center-bias gap."),
+        ([(1, 5)], [(1, 5)], [(1, 5)], "unnamed clutter raises the center-bias gap."),
         ([(-5, 5)], [(-5, -1)], [(-1, 1)], "No habit raises"),
-        ([(1, 5)], [], [(1, 5)], "open: the models at both ends of silence are not there"),
+        ([(1, 5)], [], [(1, 5)], "open: the models at both ends of selective naming are not there"),
     ],
 )
-def test_the_verdict_follows_the_intervals(placement, silence, clutter, words):
-    gaps_of = {"placement": placement, "silence": silence, "silence about clutter": clutter}
+def test_the_verdict_follows_the_intervals(placement, naming, clutter, words):
+    gaps_of = {"placement": placement, "selective naming": naming, "unnamed clutter": clutter}
     rows = pd.concat([intervals(habit, *gaps) for habit, gaps in gaps_of.items()])
     assert words in habits.verdict(rows)
 
@@ -188,9 +189,9 @@ def test_positions_show_what_a_dose_does():
         for varied, column, dose in (
             ("spread", "spread", 0.03),
             ("spread", "spread", np.inf),
-            ("silence", "silence", 0.0),
-            ("silence", "silence", 1.0),
-            ("clutter", "silence", 1.0),
+            ("naming", "central_naming_probability", 0.0),
+            ("naming", "central_naming_probability", 1.0),
+            ("clutter", "central_naming_probability", 1.0),
         )
     ]
     table = habits.doses(habits.sample_positions(ends, 60))
@@ -199,10 +200,10 @@ def test_positions_show_what_a_dose_does():
     mean = distance.groupby(of).mean()
     assert mean["placement", "0.03", True] < 0.1 < mean["placement", "uniform", True]
     assert table[table["habit"] == "placement"]["named"].all()  # nothing is left unsaid
-    assert mean["silence", "1", True] < mean["silence", "1", False]
-    assert mean["silence", "1", True] < mean["silence", "0", True]
-    assert table[(table["habit"] == "silence") & table["named"]].groupby("dose").size().eq(60).all()
-    assert mean["silence about clutter", "1", True] < 0.2 < mean["silence about clutter", "1", False]
+    assert mean["selective naming", "1", True] < mean["selective naming", "1", False]
+    assert mean["selective naming", "1", True] < mean["selective naming", "0", True]
+    assert table[(table["habit"] == "selective naming") & table["named"]].groupby("dose").size().eq(60).all()
+    assert mean["unnamed clutter", "1", True] < 0.2 < mean["unnamed clutter", "1", False]
 
 
 def test_examples_show_the_weakest_and_the_strongest_dose_of_each_habit():
@@ -218,7 +219,7 @@ def test_examples_show_the_weakest_and_the_strongest_dose_of_each_habit():
         for name in habits.HABITS
     }
     ends = [of_habit["spread"][place] for place in (-1, 0)]
-    ends += [of_habit[name][place] for name in ("silence", "clutter") for place in (0, -1)]
+    ends += [of_habit[name][place] for name in ("naming", "clutter") for place in (0, -1)]
     assert [caption.split(": ")[0] for caption in captions] == ends
     assert "uniform" in captions[0]
     again, _ = habits.examples(trials, numbers=(1,), seed=3, side=32)

@@ -69,14 +69,14 @@ _Place = tuple[float, float, tuple[float, float]]  # x, y, range of sizes
 
 @dataclass(frozen=True)
 class Dose:
-    """How far objects stand from the center, and how silent captions are about the border.
+    """How far objects stand from the center, and how often captions name the most central one.
 
     Attributes
     ----------
     spread : float
         Standard deviation of the normal distribution of x and of y around 0.5, as a fraction of the side and cut
         off so that objects stand wholly inside the picture; infinite for uniform positions.
-    silence : float
+    central_naming_probability : float
         Probability, in [0, 1], that the caption names the most central object; else it names any of them.
     n_objects : int
         Most objects in a picture: each number from 1 on is equally probable. The caption names one of them. With one
@@ -84,7 +84,7 @@ class Dose:
     """
 
     spread: float = inf
-    silence: float = 0.0
+    central_naming_probability: float = 0.0
     n_objects: int = 1
 
     def __post_init__(self) -> None:
@@ -93,8 +93,9 @@ class Dose:
             raise InputError(
                 f"The spread is {self.spread}; give a positive number, or inf for uniform positions."
             )
-        if not 0 <= self.silence <= 1:
-            raise InputError(f"The silence is {self.silence}; it is a probability, from 0 to 1.")
+        probability = self.central_naming_probability
+        if not 0 <= probability <= 1:
+            raise InputError(f"central_naming_probability is {probability}; give a probability, from 0 to 1.")
         if self.n_objects < 1:
             raise InputError(f"n_objects is {self.n_objects}; a picture shows at least 1 object.")
 
@@ -199,7 +200,8 @@ def snapshot(
     placements = [Placement(cutout, 0.5, 0.5, rng.uniform(*_SIZE_SNAPSHOT)) for cutout in shown]
     placements = _scatter(placements, rng, dose.spread)
     distances = [eccentricity(placement.x, placement.y) for placement in placements]
-    named = int(np.argmin(distances)) if rng.random() < dose.silence else int(rng.integers(len(placements)))
+    name_central = rng.random() < dose.central_naming_probability
+    named = int(np.argmin(distances)) if name_central else int(rng.integers(len(placements)))
     placements = _exchange(placements, 0, named)  # the first is the subject, whichever place it was given
     caption = TEMPLATES[rng.integers(len(TEMPLATES))].format(subject)
     scene = Scene(caption, _draw_background(rng), tuple(reversed(placements)), height=side, width=side)

@@ -8,8 +8,8 @@ recipe allows, images.
 - ``pooling``: class-token, average, attention and maximum pooling, each trained on the centered and on the uniform
   recipe of PocketCLIP, with a second seed for the class token. It separates the data from the architecture.
 - ``origins``: the spread of positions from narrow to uniform, in images of one object, which the caption names; and
-  the silence of captions about the border, from none to complete, at uniform positions, in images of up to three
-  objects of which the caption names one. Last the images of the centered recipe, in which clutter stands at the
+  the probability that captions name the most central object, from 0 to 1, at uniform positions, in images of up to
+  three objects of which the caption names one. Last the images of the centered recipe, in which clutter stands at the
   border, with captions that name everything and with captions that leave clutter out, as photographers do. A second
   seed at both ends of each.
 
@@ -41,7 +41,7 @@ SPREADS = (0.03, 0.08, 0.15, 0.25, inf)
 
 _SPREAD_ENDS = (SPREADS[0], SUBJECT_SPREAD, SPREADS[-1])
 
-SILENCES = (0.0, 0.25, 0.5, 0.75, 1.0)
+NAMING_PROBABILITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 POOLING_RECIPE = Recipe(
     "centered", architecture="small", n_objects=64, steps=1000, learning_rate=1.5e-3, warmup=60
@@ -80,7 +80,7 @@ class Trial:
 
 
 def pooling_trials() -> list[Trial]:
-    """List the trials of the experiment ``pooling``; columns `pooling`, `positions`, `seed`."""
+    """List the trials of ``pooling``; columns `pooling`, `positions`, `seed`."""
     wanted = [(pooling, positions, 0) for pooling in POOLINGS for positions in RECIPES]
     wanted += [("class token", positions, 1) for positions in RECIPES]
     return [
@@ -94,21 +94,32 @@ def pooling_trials() -> list[Trial]:
 
 
 def origins_trials() -> list[Trial]:
-    """List the trials of the experiment ``origins``; columns `varied`, `spread`, `silence`, `seed`."""
-    doses = [("spread", Dose(spread=spread), {"spread": spread, "silence": 0.0}) for spread in SPREADS]
+    """List the trials of ``origins``; columns `varied`, `spread`, `central_naming_probability`, `seed`."""
+    doses = [
+        ("spread", Dose(spread=spread), {"spread": spread, "central_naming_probability": 0.0})
+        for spread in SPREADS
+    ]
     doses += [
-        ("silence", Dose(silence=silence, n_objects=3), {"spread": inf, "silence": silence})
-        for silence in SILENCES
+        (
+            "naming",
+            Dose(central_naming_probability=each, n_objects=3),
+            {"spread": inf, "central_naming_probability": each},
+        )
+        for each in NAMING_PROBABILITIES
     ]
     captions = {0.0: "centered, all named", 1.0: "centered"}
     doses += [
-        ("clutter", positions, {"spread": SUBJECT_SPREAD, "silence": silence})
-        for silence, positions in captions.items()
+        ("clutter", positions, {"spread": SUBJECT_SPREAD, "central_naming_probability": each})
+        for each, positions in captions.items()
     ]
-    ends = [each for each in doses if each[2]["spread"] in _SPREAD_ENDS and each[2]["silence"] in (0.0, 1.0)]
+    ends = [
+        each
+        for each in doses
+        if each[2]["spread"] in _SPREAD_ENDS and each[2]["central_naming_probability"] in (0.0, 1.0)
+    ]
     return [
         Trial(
-            f"{varied} {about['spread' if varied == 'spread' else 'silence']:g}, seed {seed}",
+            f"{varied} {about['spread' if varied == 'spread' else 'central_naming_probability']:g}, seed {seed}",
             replace(ORIGINS_RECIPE, positions=positions, seed=seed),
             {"varied": varied, **about, "seed": seed},
         )

@@ -1,14 +1,14 @@
-"""Ask the experiment ``origins`` whether placement makes the bias, or silence.
+"""Ask the experiment ``origins`` whether placement makes the bias, or what captions name.
 
 Two habits of photographers could teach a model to prefer the center. *Placement*: what a caption names stands near the
-center. *Silence*: what stands near the border is in no caption. Two measures ask what was learned:
+center. *Selective naming*: what stands near the border is in no caption. Two measures ask what was learned:
 
 - the center-bias gap (`crosseyed.measure.bootstrap.center_bias`) for one object: can the model name it wherever
 it stands?
 - the preference for the center, where one object stands at the center and another at the border: which does it name?
 
-Silence teaches what to ignore, and only where something else is there to be named; so the second measure is the one in
-which it should show.
+Selective naming teaches what to ignore, and only where something else is there to be named; so it should show in the
+second measure.
 
 In photographs the two come together: the subject stands in the middle, and clutter at the border goes unnamed. So a
 third series takes the images of the centered recipe and varies only whether captions leave that clutter out.
@@ -29,7 +29,7 @@ from crosseyed.measure import bootstrap
 from crosseyed.training.experiments import Trial
 from crosseyed.training.recipes import world_of
 
-HABITS = {"spread": "placement", "silence": "silence", "clutter": "silence about clutter"}
+HABITS = {"spread": "placement", "naming": "selective naming", "clutter": "unnamed clutter"}
 
 """The column of a habit's dose in the table of the experiment, and its name."""
 
@@ -152,7 +152,7 @@ def doses(answers: pd.DataFrame) -> pd.DataFrame:
     InputError
         A column is missing, or a row varies something else.
     """
-    missing = sorted({"varied", "spread", "silence", "seed"} - set(answers))
+    missing = sorted({"varied", "spread", "central_naming_probability", "seed"} - set(answers))
     if missing or not set(answers["varied"]) <= set(HABITS):
         raise InputError(
             f"The table is none of the experiment origins: it lacks {', '.join(missing) or 'no column'} and varies "
@@ -161,8 +161,8 @@ def doses(answers: pd.DataFrame) -> pd.DataFrame:
         )
     of_spread = answers["varied"] == "spread"
     # a narrower spread is a stronger habit
-    strength = answers["silence"].where(~of_spread, -answers["spread"])
-    dose = answers["silence"].where(~of_spread, answers["spread"])
+    strength = answers["central_naming_probability"].where(~of_spread, -answers["spread"])
+    dose = answers["central_naming_probability"].where(~of_spread, answers["spread"])
     named = answers.assign(
         habit=answers["varied"].map(HABITS),
         dose=[f"{each:g}".replace("inf", "uniform") for each in dose],

@@ -725,7 +725,7 @@ def dosed(seeds=(0,), shift=0.0):
     """Return a table as of metrics.center_bias, by habit, dose and seed."""
     rows = [
         {"habit": habit, "dose": dose, "seed": seed, "gap": 10.0 * number + seed + shift}
-        for habit in ("placement", "silence")
+        for habit in ("placement", "selective naming")
         for number, dose in enumerate(("uniform", "0.1", "0.03"))
         for seed in seeds
     ]
@@ -764,7 +764,7 @@ def test_a_second_seed_has_open_points_beside_the_first_and_no_line():
 def test_dose_panels_share_a_scale_that_respects_its_limits():
     table = dosed()
     table.loc[0, "gap_low"] = -500.0
-    names = {"placement": "spread", "silence": "silence of captions"}
+    names = {"placement": "spread", "selective naming": "what captions name"}
     figure = curves.dose_response(
         table, {"gap": "gap"}, ylabel="points", xlabels=names, reference=(0, "no bias"), limits=(-50, 50)
     )

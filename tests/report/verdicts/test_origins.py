@@ -9,17 +9,19 @@ CONTRASTS = pd.DataFrame(
     [
         ("placement", 0, 20.0, 16.0, 24.0, 2.0, -2.0, 6.0),
         ("placement", 1, 18.04, 14.0, 22.0, 1.0, -3.0, 5.0),
-        ("silence", 0, 1.0, -3.0, 5.0, 30.0, 20.0, 40.0),
-        ("silence about clutter", 0, 0.0, -4.0, 4.0, 0.0, -4.0, 4.0),
+        ("selective naming", 0, 1.0, -3.0, 5.0, 30.0, 20.0, 40.0),
+        ("unnamed clutter", 0, 0.0, -4.0, 4.0, 0.0, -4.0, 4.0),
     ],
     columns=NAMES,
 )
-BIAS = pd.DataFrame({"habit": ["silence", "placement", "placement"], "center_accuracy": [70.0, 55.4, 81.0]})
+BIAS = pd.DataFrame(
+    {"habit": ["selective naming", "placement", "placement"], "center_accuracy": [70.0, 55.4, 81.0]}
+)
 
 
 def test_each_habit_has_its_changes_one_for_each_seed():
     lines = summary(CONTRASTS, BIAS, 2.5).splitlines()
-    assert lines[0].startswith("**What makes a bias is placement and silence: ")
+    assert lines[0].startswith("**What makes a bias is placement and selective naming: ")
     assert lines[2] == (
         "- **Placement**, from the weakest dose to the strongest, changes the center-bias gap by +20.0 (16.0 to 24.0) "
         "and +18.0 (14.0 to 22.0) points and the preference for the center by +2.0 (-2.0 to 6.0) and +1.0 (-3.0 to "
@@ -27,16 +29,16 @@ def test_each_habit_has_its_changes_one_for_each_seed():
     )
     assert [line.split(",")[0] for line in lines[2:5]] == [
         "- **Placement**",
-        "- **Silence**",
-        "- **Silence about clutter**",
+        "- **Selective naming**",
+        "- **Unnamed clutter**",
     ]
 
 
 def test_the_limits_are_those_of_accuracies_intervals_and_seeds():
     limits = summary(CONTRASTS, BIAS, 2.5).splitlines()[-1]
     assert limits.startswith(
-        "Limits: at the center the models name 55 to 81 % (placement) and 70 to 70 % (silence) of single objects "
-        "(chance: 2 %)."
+        "Limits: at the center the models name 55 to 81 % (placement) and 70 to 70 % (selective naming) of single "
+        "objects (chance: 2 %)."
     )
     # half-widths 4, 4, 4, 4 of the gap and 4, 4, 10, 4 of the preference
     assert (
