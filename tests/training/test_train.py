@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import load_file
 
 from crosseyed.data.cutouts import objects_of, read_catalogue
-from crosseyed.errors import CheckpointError, InputError
+from crosseyed.errors import CheckpointError
 from crosseyed.training import train
 from crosseyed.training.architecture import MEAN
-from crosseyed.training.recipes import RECIPES, find_recipe
+from crosseyed.training.recipes import RECIPES
 
 RECIPE = replace(RECIPES["uniform"], steps=4, warmup=2)
 
@@ -102,8 +102,3 @@ def test_learning_rate_warms_up_and_falls_to_zero():
     assert train.learning_rate_at(recipe, 2) == 1.0
     assert train.learning_rate_at(recipe, 52) == pytest.approx(0.5)
     assert train.learning_rate_at(recipe, 102) == pytest.approx(0.0)
-
-
-def test_unknown_recipe_is_told_the_nearest():
-    with pytest.raises(InputError, match="did you mean 'centered'"):
-        find_recipe("centred")

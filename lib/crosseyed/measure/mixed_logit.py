@@ -125,11 +125,10 @@ def mixed_slope(
     statsmodels has this model with a variational posterior (``BinomialBayesMixedGLM.fit_vb``), in which the mean slope
     and the categories' slopes are independent. That leaves out what the differences between categories contribute to
     the uncertainty of the mean, so that its intervals are too narrow wherever categories differ; here they come from
-    the joint covariance matrix. Rows of one
-    image share what makes it easy or hard, so the part of this matrix that the data contribute is summed by image
-    (sandwich estimator; Liang and Zeger, *Biometrika* 73, 1986), and the intervals of the effects use
-    Student's t with one degree of freedom less than there are categories. Intervals of single categories are those of
-    the normal approximation to their posterior.
+    the joint covariance matrix. Rows of one image share what makes it easy or hard, so the part of this matrix that
+    the data contribute is summed by image (sandwich estimator; Liang and Zeger, *Biometrika* 73, 1986), and the
+    intervals of the effects use Student's t with one degree of freedom less than there are categories. Intervals of
+    single categories are those of the normal approximation to their posterior.
     """
     covariates = list(dict.fromkeys(["eccentricity", *covariates]))
     confidence, _ = resolve(confidence)
@@ -162,11 +161,7 @@ def mixed_slope(
 
 @dataclass(frozen=True, eq=False)
 class _Fit:
-    """Effects in the order fixed, intercepts and slopes of the categories, and what they are known to be.
-
-    `covariance` is that of all effects given the variances, `robust` that of the fixed ones with rows of one image
-    taken together; `variances` are those of the intercepts and the slopes.
-    """
+    """Effects (fixed, intercepts, slopes of categories), their covariance and that of the fixed by image, variances."""
 
     estimate: np.ndarray
     covariance: np.ndarray
@@ -175,10 +170,7 @@ class _Fit:
 
 
 def _fit(correct: np.ndarray, fixed: np.ndarray, categories: np.ndarray, images: np.ndarray) -> _Fit:
-    """Fit the model to rows of 0 and 1 (n,).
-
-    `fixed` (n, p) has the intercept, then eccentricity; `categories` and `images` (n,) are numbered from 0.
-    """
+    """Fit the model to rows of 0 and 1; `fixed` (n, p) has the intercept, then eccentricity."""
     n_fixed, n_categories = fixed.shape[1], categories.max() + 1
     of_category, of_image = _indicator(categories), _indicator(images)
     slopes = of_category.multiply(fixed[:, [1]])

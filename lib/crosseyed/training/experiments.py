@@ -26,7 +26,7 @@ import pandas as pd
 
 from crosseyed.data.cutouts import objects_of
 from crosseyed.data.layouts import RELATIONS, grid, pair
-from crosseyed.data.photographer import SUBJECT_SPREAD, Dose
+from crosseyed.data.photographer import SUBJECT_SPREAD, Dose, Positions
 from crosseyed.errors import InputError, check_choice
 from crosseyed.files import DATA, atomic_write, write_table
 from crosseyed.measure import protocols
@@ -53,7 +53,7 @@ ORIGINS_RECIPE = replace(POOLING_RECIPE, n_objects=32, steps=1600)
 
 """What the trials of the experiment ``origins`` share."""
 
-# "inf" is a spread and an empty commit no missing one, but images of two objects have neither row nor column.
+# "inf" is a spread and an empty commit is a value; only row, column and relation can be missing.
 _NO_VALUE = {"row": [""], "col": [""], "relation": [""]}
 
 _KEPT = ["protocol", "image", "object", "style", "row", "col", "relation"]
@@ -95,36 +95,26 @@ def pooling_trials() -> list[Trial]:
 
 def origins_trials() -> list[Trial]:
     """List the trials of ``origins``; columns `varied`, `spread`, `central_naming_probability`, `seed`."""
-    doses = [
-        ("spread", Dose(spread=spread), {"spread": spread, "central_naming_probability": 0.0})
-        for spread in SPREADS
-    ]
-    doses += [
-        (
-            "naming",
-            Dose(central_naming_probability=each, n_objects=3),
-            {"spread": inf, "central_naming_probability": each},
-        )
+    series = [("spread", Dose(spread=each), each, 0.0) for each in SPREADS]
+    series += [
+        ("naming", Dose(central_naming_probability=each, n_objects=3), inf, each)
         for each in NAMING_PROBABILITIES
     ]
-    captions = {0.0: "centered, all named", 1.0: "centered"}
-    doses += [
-        ("clutter", positions, {"spread": SUBJECT_SPREAD, "central_naming_probability": each})
-        for each, positions in captions.items()
+    series += [
+        ("clutter", "centered, all named", SUBJECT_SPREAD, 0.0),
+        ("clutter", "centered", SUBJECT_SPREAD, 1.0),
     ]
-    ends = [
-        each
-        for each in doses
-        if each[2]["spread"] in _SPREAD_ENDS and each[2]["central_naming_probability"] in (0.0, 1.0)
-    ]
-    return [
-        Trial(
-            f"{varied} {about['spread' if varied == 'spread' else 'central_naming_probability']:g}, seed {seed}",
-            replace(ORIGINS_RECIPE, positions=positions, seed=seed),
-            {"varied": varied, **about, "seed": seed},
-        )
-        for seed, (varied, positions, about) in [(0, each) for each in doses] + [(1, each) for each in ends]
-    ]
+    ends = [each for each in series if each[2] in _SPREAD_ENDS and each[3] in (0.0, 1.0)]
+    return [_origins_trial(*each, seed) for seed, part in enumerate((series, ends)) for each in part]
+
+
+def _origins_trial(
+    varied: str, positions: Positions | Dose, spread: float, probability: float, seed: int
+) -> Trial:
+    dose = spread if varied == "spread" else probability
+    recipe = replace(ORIGINS_RECIPE, positions=positions, seed=seed)
+    about = {"varied": varied, "spread": spread, "central_naming_probability": probability, "seed": seed}
+    return Trial(f"{varied} {dose:g}, seed {seed}", recipe, about)
 
 
 EXPERIMENTS = {"pooling": pooling_trials, "origins": origins_trials}

@@ -1,10 +1,9 @@
-"""Ask the experiment ``origins`` whether placement makes the bias, or what captions name.
+"""Read from the experiment ``origins`` whether placement makes the bias, or what captions name.
 
 Two habits of photographers could teach a model to prefer the center. *Placement*: what a caption names stands near the
 center. *Selective naming*: what stands near the border is in no caption. Two measures ask what was learned:
 
-- the center-bias gap (`crosseyed.measure.bootstrap.center_bias`) for one object: can the model name it wherever
-it stands?
+- the center-bias gap (`crosseyed.measure.bootstrap.center_bias`) for one object: can the model name it everywhere?
 - the preference for the center, where one object stands at the center and another at the border: which does it name?
 
 Selective naming teaches what to ignore, and only where something else is there to be named; so it should show in the
@@ -16,7 +15,7 @@ third series takes the images of the centered recipe and varies only whether cap
 
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -58,8 +57,7 @@ def examples(
 
     Returns
     -------
-    images : list of numpy.ndarray
-        uint8 (side, side, 3).
+    images : list of uint8 (side, side, 3)
     captions : list of str
         Name of the trial and the caption of the image.
     """
@@ -84,7 +82,7 @@ def sample_positions(trials: Sequence[Trial], n_images: int, seed: int = 0) -> p
     trials : sequence of Trial
         From `crosseyed.training.experiments.origins_trials`.
     n_images : int
-        Pictures for each trial.
+        Images for each trial.
     seed : int
         Seed of chance, the same for every trial.
 
@@ -112,16 +110,6 @@ def sample_positions(trials: Sequence[Trial], n_images: int, seed: int = 0) -> p
 
 def read(path: str | os.PathLike) -> pd.DataFrame:
     """Read the table of the experiment ``origins``, with names for habits and doses (`doses`).
-
-    Parameters
-    ----------
-    path : path
-        As `crosseyed.training.experiments.run` made it.
-
-    Returns
-    -------
-    pandas.DataFrame
-        As of `doses`.
 
     Raises
     ------
@@ -155,7 +143,7 @@ def doses(answers: pd.DataFrame) -> pd.DataFrame:
     missing = sorted({"varied", "spread", "central_naming_probability", "seed"} - set(answers))
     if missing or not set(answers["varied"]) <= set(HABITS):
         raise InputError(
-            f"The table is none of the experiment origins: it lacks {', '.join(missing) or 'no column'} and varies "
+            f"The table is not that of the experiment origins: it lacks {', '.join(missing) or 'no column'} and varies "
             f"{', '.join(map(str, answers.get('varied', pd.Series(dtype=str)).unique())) or 'nothing'}. "
             "`crosseyed experiment origins` makes it."
         )
@@ -212,11 +200,12 @@ def contrasts(answers: pd.DataFrame, *, resamples: int | None = None, seed: int 
     """
     measured = [f"{measure}{end}" for measure in MEASURES for end in ("", "_low", "_high")]
     columns = ["habit", "seed", "strongest", "weakest", *measured, "n_objects", "confidence"]
-    rows = [
-        _contrast(part, weakest, strongest, resamples, seed)
-        for part, weakest, strongest in _ends(answers)
-        if weakest != strongest and {weakest, strongest} <= set(part["dose"])
-    ]
+    rows = []
+    for _, of_habit in answers.groupby("habit"):
+        ends = of_habit["dose"].iloc[-1], of_habit["dose"].iloc[0]
+        for _, part in of_habit.groupby("seed"):
+            if ends[0] != ends[1] and set(ends) <= set(part["dose"]):
+                rows.append(_contrast(part, ends, resamples, seed))
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -227,10 +216,8 @@ def effect(contrasts: pd.DataFrame, habit: str, measure: str) -> str:
     ----------
     contrasts : pandas.DataFrame
         From `contrasts`.
-    habit : str
-        One of `HABITS`.
-    measure : str
-        One of `MEASURES`.
+    habit, measure : str
+        One of `HABITS` and one of `MEASURES`.
 
     Returns
     -------
@@ -277,26 +264,15 @@ def _said(habit: str, effects: list[str]) -> str:
     return f"{habit} raises neither measure with certainty"
 
 
-def _ends(answers: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, str, str]]:
-    """Yield the answers of each habit and seed with the weakest and the strongest dose of the habit."""
-    for _, of_habit in answers.groupby("habit"):
-        weakest, strongest = of_habit["dose"].iloc[0], of_habit["dose"].iloc[-1]
-        for _, part in of_habit.groupby("seed"):
-            yield part, weakest, strongest
-
-
-def _contrast(
-    part: pd.DataFrame, weakest: str, strongest: str, resamples: int | None, seed: int
-) -> list[object]:
+def _contrast(part: pd.DataFrame, ends: tuple[str, str], resamples: int | None, seed: int) -> list[object]:
+    """Return a row of `contrasts`; `ends` are the strongest and the weakest dose."""
     draws = {"resamples": resamples, "seed": seed}
-    levels = (strongest, weakest)
-    gap = bootstrap.paired_difference(
-        part[part["protocol"] == "grid"], "dose", levels, quantity="gap", **draws
-    )
+    alone = part[part["protocol"] == "grid"]
+    gap = bootstrap.paired_difference(alone, "dose", ends, quantity="gap", **draws)
     pairs = preferences(part)
     wide = pairs[pairs["border"]].pivot(index=["object", "image"], columns="dose", values="preference")
-    change = (wide[strongest] - wide[weakest]).rename("change").reset_index()
+    change = (wide[ends[0]] - wide[ends[1]]).rename("change").reset_index()
     preference = bootstrap.mean(change, "change", **draws)
     numbers = [*gap[["difference", "low", "high"]].iloc[0], *preference[["mean", "low", "high"]].iloc[0]]
     shared = [gap["n_objects"].item(), gap["confidence"].item()]
-    return [part["habit"].iloc[0], part["seed"].iloc[0], strongest, weakest, *numbers, *shared]
+    return [part["habit"].iloc[0], part["seed"].iloc[0], *ends, *numbers, *shared]
