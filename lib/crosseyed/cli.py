@@ -37,7 +37,7 @@ ModelFile = Annotated[Path, typer.Argument(help="Description of the edition's mo
 
 
 def main() -> None:
-    """Run the command line; print the message alone of an error that is meant for the user."""
+    """Run the command line; of an error that is meant for the user, print only the message."""
     try:
         app(prog_name="crosseyed")
     except CrosseyedError as error:
@@ -69,7 +69,7 @@ def book(
         names = f" ({', '.join(path.stem for path in failed)} failed)" if failed else ""
         raise CrosseyedError(
             f"the edition {edition.name} is not complete{names}; what is done is kept. "
-            "When the cause named above is mended, the same command goes on from there."
+            "When the cause named above is fixed, the same command continues from there."
         )
     typer.echo(f"the book is {edition.folder / 'html' / 'index.html'}")
 
@@ -151,7 +151,7 @@ def train(
     folder: Annotated[Path | None, typer.Option(help="Where the model goes.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
-    """Train a PocketCLIP from scratch, or go on where a training was interrupted; write its model card."""
+    """Train a PocketCLIP from scratch, or continue an interrupted training; write its model card."""
     from crosseyed.models.loading import choose_device
     from crosseyed.training import train
     from crosseyed.training.recipes import find_recipe
@@ -161,7 +161,7 @@ def train(
     try:
         train.train(chosen, folder, device=choose_device(device).type)
     except KeyboardInterrupt:
-        typer.echo(f"interrupted; the same command goes on from the last save in {folder}", err=True)
+        typer.echo(f"interrupted; the same command continues from the last save in {folder}", err=True)
         raise typer.Exit(130) from None
     card(recipe, folder)
 
@@ -189,7 +189,7 @@ def experiment(
     folder: Annotated[Path | None, typer.Option(help="Where the models go.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
-    """Train and measure the models of an experiment, or go on with it; renew its table in data/results."""
+    """Train and measure the models of an experiment, or continue it; update its table in data/results."""
     from crosseyed.files import write_table
     from crosseyed.models.loading import choose_device
     from crosseyed.training import experiments
@@ -199,7 +199,7 @@ def experiment(
     try:
         table = experiments.run(trials, folder, device=choose_device(device).type)
     except KeyboardInterrupt:
-        typer.echo(f"interrupted; the same command goes on from the last save in {folder}", err=True)
+        typer.echo(f"interrupted; the same command continues from the last save in {folder}", err=True)
         raise typer.Exit(130) from None
     write_table(table, results)
     typer.echo(f"{results} holds the answers of {len(trials)} models")
@@ -207,7 +207,7 @@ def experiment(
 
 @app.command(hidden=True)
 def describe(output: Path, edition: Annotated[str, typer.Option(help="The edition as JSON.")]) -> None:
-    """Load the model of an edition and write what it is."""
+    """Load the model of an edition and write its description."""
     from crosseyed.report.chapter import load_edition
 
     wanted = Edition(**json.loads(edition))
@@ -269,7 +269,7 @@ def _available_cores() -> int:
 
 
 def _only_one_at_work_on(edition: Edition) -> "filelock.AcquireReturnProxy":
-    """Return a lock that vanishes with the process, so that a killed run leaves nothing to clear away."""
+    """Return a lock that ends with the process, so that a killed run leaves nothing behind."""
     import filelock
 
     file = BUILD / "locks" / edition.name
@@ -277,7 +277,7 @@ def _only_one_at_work_on(edition: Edition) -> "filelock.AcquireReturnProxy":
         file.parent.mkdir(parents=True, exist_ok=True)
         return filelock.FileLock(file).acquire(timeout=0)
     except filelock.Timeout:
-        raise InputError(f"Another run is at work on the edition {edition.name}; wait for it.") from None
+        raise InputError(f"Another run is working on the edition {edition.name}; wait for it.") from None
     except OSError as error:
         raise InputError(
             f"{BUILD.resolve()} cannot be written to ({error.strerror}); the book is made there."
@@ -304,9 +304,9 @@ def _run_snakemake(wanted: list[str], configuration: dict[str, list], cores: int
         "--scheduler",
         "greedy",
     ]
-    # Editions do not share files, and each has its own lock; Snakemake's would outlive a killed run.
+    # Editions do not share files, and each has its own lock; that of Snakemake would remain after a killed run.
     arguments += ["--nolock", "--quiet", "host", "progress", "rules", "reason"]
-    # Where a checkout or a copy renews the date of a file, its checksum tells that nothing changed.
+    # Where a checkout or a copy changes the date of a file, its checksum shows that the content is the same.
     arguments += ["--max-checksum-file-size", str(100 * 2**20)]
     interrupted = False
 
@@ -320,14 +320,16 @@ def _run_snakemake(wanted: list[str], configuration: dict[str, list], cores: int
         snakemake([*arguments, "--configfile", str(file)])
     except SystemExit as stop:
         if interrupted:
-            typer.echo("interrupted; what is done is kept, and the same command goes on from there", err=True)
+            typer.echo(
+                "interrupted; what is done is kept, and the same command continues from there", err=True
+            )
             raise typer.Exit(130) from None
         return int(stop.code or 0)
     return 0
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Tell Snakemake's own errors from its notices and from echoes of what a command has said itself."""
+    """Separate Snakemake's own errors from its notices and from what a command has already printed."""
     echoes = (
         "returned non-zero exit status 1",
         "Exiting because a job",

@@ -1,7 +1,7 @@
 """The errors this package raises on purpose.
 
-Everything a user can cause and mend (a misspelt name, a missing download, a damaged checkpoint) is a
-`CrosseyedError`; the command line prints its message alone. Any other exception is a defect of the package
+Everything a user can cause and fix (a misspelt name, a missing download, a damaged checkpoint) is a
+`CrosseyedError`; the command line prints only its message. Any other exception is a defect of the package
 and keeps its traceback. Each class is also the built-in error that a caller would expect.
 """
 
@@ -18,7 +18,7 @@ class InputError(CrosseyedError, ValueError):
 
 
 class DownloadError(CrosseyedError, OSError):
-    """Something has to be downloaded and cannot be."""
+    """Something must be downloaded, and the download fails."""
 
 
 class CheckpointError(CrosseyedError, ValueError):
@@ -52,7 +52,7 @@ def suggest(word: str, choices: Iterable[str]) -> str:
 
 
 def check_choice(argument: str, value: str, choices: Iterable[str]) -> None:
-    """Refuse a value that is not among the choices.
+    """Raise InputError for a value that is not among the choices.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Where the project's data lies, and writing files so that a reader finds either the whole file or none."""
+"""Where the project's data is, and writing files so that a reader finds either the whole file or none."""
 
 import errno
 import os
@@ -63,7 +63,7 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        # the block may also fail over a file that it reads: that error is its own
+        # the block may also fail because of a file that it reads: that error is passed on
         if error.errno in _DISK_FULL or error.filename == str(temporary):
             raise _unwritable(path, error) from error
         raise

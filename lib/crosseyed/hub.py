@@ -1,4 +1,4 @@
-"""Fetch from the Hugging Face Hub: from the local cache if possible, and without a long wait if in vain."""
+"""Fetch from the Hugging Face Hub: from the local cache if possible, without a long wait if it is out of reach."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -21,8 +21,8 @@ _Fetched = TypeVar("_Fetched")
 def from_hub(fetch: Callable[[], _Fetched], what: str, instead: str) -> _Fetched:
     """Fetch something from the local cache of the Hugging Face Hub, or else from the Hub.
 
-    The Hub's own client tries for minutes to reach a network that is not there; here the cache is asked
-    first, and then the Hub is given `PROBE_SECONDS` to answer before anything is downloaded.
+    Without a network, the Hub's own client keeps trying for minutes. Here the cache is searched first; then the Hub
+    has `PROBE_SECONDS` to answer before anything is downloaded.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def from_hub(fetch: Callable[[], _Fetched], what: str, instead: str) -> _Fetched
     try:
         with offline():
             return fetch()
-    except Exception:  # each library reports what the cache lacks in its own way
+    except Exception:  # each library has its own error for what is not in the cache
         problem = _network_problem()
     if problem is None:
         try:
@@ -58,7 +58,7 @@ def from_hub(fetch: Callable[[], _Fetched], what: str, instead: str) -> _Fetched
 
 @contextmanager
 def offline() -> Iterator[None]:
-    """Keep `huggingface_hub` and what is built on it to the local cache while the block runs."""
+    """Let `huggingface_hub`, and libraries that use it, read only the local cache while the block runs."""
     before = hub_constants.HF_HUB_OFFLINE
     hub_constants.HF_HUB_OFFLINE = True
     try:
@@ -78,7 +78,7 @@ def _network_problem() -> str | None:
         except Exception as error:
             answer.put(str(error))
 
-    # in a thread, because looking up a name has no time limit of its own
+    # in a thread, because looking up a host name has no time limit
     threading.Thread(target=ask, daemon=True).start()
     try:
         return answer.get(timeout=PROBE_SECONDS)

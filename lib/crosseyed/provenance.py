@@ -14,7 +14,7 @@ COLUMNS = ("crosseyed", "commit", "python", "torch", "open_clip", "device", "dat
 
 
 def stamp(table: pd.DataFrame, device: str) -> pd.DataFrame:
-    """Say in every row of a table how it was made.
+    """Add to every row of a table how it was made.
 
     Parameters
     ----------
@@ -27,8 +27,8 @@ def stamp(table: pd.DataFrame, device: str) -> pd.DataFrame:
     -------
     pandas.DataFrame
         The table with the columns `COLUMNS`: versions of this package, Python, torch and open_clip; `commit`, the
-        first twelve digits of the checkout's git commit, with a ``+`` where files differ from it, empty where this
-        is no checkout; `device`; `date` (UTC, year-month-day).
+        first twelve digits of the checkout's git commit, with a ``+`` if files differ from it, empty outside a
+        checkout; `device`; `date` (UTC, year-month-day).
     """
     return table.assign(
         crosseyed=version("crosseyed"),

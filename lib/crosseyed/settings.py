@@ -37,7 +37,7 @@ CAPTIONS = {
         single="a photo of a {}", both="a {} and a {}", one="a {}", unrelated="a cat and a refrigerator"
     )
 }
-"""Templates by language; a further language is a further entry."""
+"""Templates by language; another language is another entry."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What every function asks of a table it is given."""
+"""The check that every function makes of the tables it is given."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from crosseyed.errors import InputError, suggest
 
 
 def require_columns(table: pd.DataFrame, columns: Iterable[str], what: str) -> None:
-    """Refuse a table that lacks a column.
+    """Raise InputError for a table that lacks a column.
 
     Parameters
     ----------

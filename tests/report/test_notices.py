@@ -22,7 +22,7 @@ def swin(tiny_clip):
             "note",
             "A small CLIP that this project trained",
         ),
-        ({"pretrained": "openai"}, "note", "All numbers below are this model's"),
+        ({"pretrained": "openai"}, "note", "All numbers below are about this model"),
     ],
 )
 def test_the_box_says_whose_numbers_follow(tiny_clip, changes, kind, words):

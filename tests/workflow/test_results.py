@@ -90,8 +90,8 @@ def test_random_weights_are_no_result(results, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda table: table.drop(columns="commit"), r"a\.csv is no table of results.*commit"),
-        (lambda table: table.assign(extra=1), r"a\.csv is no table of results.*extra"),
+        (lambda table: table.drop(columns="commit"), r"a\.csv is not a table of results.*commit"),
+        (lambda table: table.assign(extra=1), r"a\.csv is not a table of results.*extra"),
         (
             lambda table: table.astype({"gap": object}).assign(gap="large"),
             r"a\.csv holds a value of another type",

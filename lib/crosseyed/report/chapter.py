@@ -1,4 +1,4 @@
-"""What every chapter does: load its models, write its tables, and say which tables its model does not allow."""
+"""What every chapter does: load its models, write its tables, and say which tables are unavailable for its model."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -85,7 +85,7 @@ class Chapter:
     def require(
         self, *needed: str, tables: Sequence[str] = (), instead: ClipModel | None = None
     ) -> HTML | None:
-        """Say what the tower of the edition's model does not support, and register what it costs.
+        """Say what the tower of the edition's model does not support, and register which tables are unavailable.
 
         Parameters
         ----------
@@ -109,7 +109,7 @@ class Chapter:
 
 
 def begin(name: str, parameters: Mapping[str, object]) -> Chapter:
-    """Start a chapter: override the settings, load its models, forget what an earlier execution could not make.
+    """Start a chapter: override the settings, load its models, delete the record of an earlier execution.
 
     Parameters
     ----------

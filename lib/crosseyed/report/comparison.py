@@ -1,7 +1,7 @@
-"""Compare the results of many models: which there are, which await their run, what the bias goes together with.
+"""Compare the results of many models: which have results, which have none yet, and what the bias is related to.
 
-Models differ in many things at once, and there are as many of them as their makers published. What is computed here
-describes these models; it cannot say what would become of one of them if one thing about it were changed.
+Models differ in many things at once, and only as many exist as were published. What is computed here describes these
+models; it cannot say how one of them would change if one of its properties were changed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ _NOT_STATED = "not stated"
 
 
 def describe(results: pd.DataFrame, models: Sequence[Mapping[str, str]]) -> pd.DataFrame:
-    """Add to results what the list of models says of them.
+    """Add to results what the list of models says about them.
 
     Parameters
     ----------
@@ -159,8 +159,8 @@ def rank_correlation(
     Notes
     -----
     The interval is symmetric in Fisher's z with the standard error
-    ``sqrt((1 + r**2 / 2) / (n - 3))`` of Bonett and Wright (*Psychometrika* 65, 2000). It takes the models for
-    independent draws, which relatives are not.
+    ``sqrt((1 + r**2 / 2) / (n - 3))`` of Bonett and Wright (*Psychometrika* 65, 2000). It treats the models as
+    independent draws, which related models are not.
     """
     rows = []
     for column in columns:

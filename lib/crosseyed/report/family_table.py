@@ -46,7 +46,7 @@ def family_of(config: Mapping) -> type[TowerAdapter]:
     Returns
     -------
     type
-        The adapter of the family. It may still refuse a tower with parts that it does not know.
+        The adapter of the family. It may still reject a tower with parts that it does not know.
 
     Raises
     ------
@@ -75,9 +75,9 @@ def family_of(config: Mapping) -> type[TowerAdapter]:
 
 
 def what_works() -> pd.DataFrame:
-    """Tabulate what each family offers, as its adapters say, with one row for each kind of tower.
+    """Tabulate what each family supports, as its adapters say, with one row for each kind of tower.
 
-    A tower of each kind in open_clip's registry is made without memory for its weights, and asked: a quarter of a
+    A tower of each kind in open_clip's registry is built without memory for its weights. This takes a quarter of a
     minute in all.
 
     Returns
@@ -87,8 +87,8 @@ def what_works() -> pd.DataFrame:
         `crosseyed.models.towers.base.CAPABILITIES`, `attention change` and `position change` (the mitigations of
         `crosseyed.mitigations.redistribution` and `crosseyed.mitigations.positions`) with ``"yes"`` or ``"no"``,
         `poolings` (which of
-        `crosseyed.mitigations.pooling_methods.POOLINGS` can take the place of its own), `missing` (what there is
-        not, and why).
+        `crosseyed.mitigations.pooling_methods.POOLINGS` can take the place of its own), `missing` (what is not
+        supported, and why).
     """
     kinds: dict[tuple, list[str]] = {}
     for name in open_clip.list_models():
@@ -105,7 +105,7 @@ def what_works() -> pd.DataFrame:
 
 
 def _kind(config: Mapping) -> tuple:
-    """Return what decides about what a tower offers, sizes apart."""
+    """Return what the capabilities of a tower depend on; sizes do not matter."""
     vision = config["vision_cfg"]
     if "timm_model_name" in vision:
         return tuple(vision.get(key) for key in ("timm_model_name", "timm_pool", "timm_proj"))

@@ -1,7 +1,7 @@
 """The kept results of all models: one table for each edition, with its provenance.
 
-Together they are what the study says of the family. They lie in ``data/results/models``, so that results of several
-machines are put together by copying files.
+Together they are what the study says about the family. They are files in ``data/results/models``: to combine results
+of several machines, copy the files.
 """
 
 import os
@@ -47,7 +47,7 @@ of its interval; image and patch size are pixels (the longer side; the patch of 
 
 
 def read(folder: str | os.PathLike = FOLDER) -> pd.DataFrame:
-    """Read the results of all models, except those with random weights, which say nothing of any model.
+    """Read the results of all models, except those with random weights, which say nothing about any model.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def _read(path: Path) -> pd.DataFrame:
     differing = sorted(set(SCHEMA) ^ set(table.columns))
     if differing:
         raise InputError(
-            f"{path} is no table of results of this version: it lacks or should not have "
+            f"{path} is not a table of results of this version: it lacks or should not have "
             f"{', '.join(differing)}. Make it anew with `make sweep`, or remove it."
         )
     try:

@@ -29,7 +29,7 @@ def read_models(path: str | os.PathLike) -> list[dict[str, str]]:
     Raises
     ------
     InputError
-        The file is not there, is no YAML, names no model, has an unknown key or names a model twice.
+        The file is missing, is not YAML, names no model, has an unknown key or names a model twice.
     """
     return read_list(path)["models"]
 

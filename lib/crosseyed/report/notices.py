@@ -11,7 +11,7 @@ from crosseyed.models.towers.registry import adapter_of
 
 
 def weights(encoder: Encoder) -> HTML:
-    """Return a box that says whose numbers follow, and warns if the weights of the edition's model are random."""
+    """Return a box that names the model of the numbers, and warns if the weights of the edition's model are random."""
     name = escape(encoder.name)
     if encoder.pretrained == RANDOM:
         return _box(
@@ -24,13 +24,13 @@ def weights(encoder: Encoder) -> HTML:
         return _box(
             "note",
             f"Model of this edition: {name}",
-            "A small CLIP that this project trained itself, on drawn objects. Its numbers are its own and are not "
-            "those of a published CLIP.",
+            "A small CLIP that this project trained itself, on drawn objects. Its numbers say nothing about a "
+            "published CLIP.",
         )
     return _box(
         "note",
         f"Model of this edition: {name}",
-        "All numbers below are this model's, unless a row says otherwise.",
+        "All numbers below are about this model, unless a row says otherwise.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Measure the bias of a model on one's own photographs, and leave tables and a figure in a folder."""
+"""Measure the bias of a model on your own photographs, and write tables and a figure to a folder."""
 
 import os
 from pathlib import Path
@@ -28,9 +28,9 @@ def measure(
     data : path
         Annotations in the COCO format (``.json``), or a table of image, caption, x, y (``.csv``).
     images : path
-        Folder that has the pictures.
+        Folder with the images.
     output : path
-        Folder that receives the tables and the figure; created if it is missing.
+        Folder for the tables and the figure; created if it is missing.
 
     Returns
     -------
@@ -62,10 +62,10 @@ def measure(
 def _measure_objects(
     clip: ClipModel, annotations: str | os.PathLike, images: str | os.PathLike
 ) -> tuple[str, dict[str, pd.DataFrame], Figure | None]:
-    """Ask after every annotated object; give the finding, the tables and the figure."""
+    """Score every annotated object; return the finding, the tables and the figure."""
     data = read_coco(annotations, images)
     found = recognise(clip, data)
-    # where a model sees whole pictures, no part of an object is lost to the crop
+    # where a model sees whole images, no part of an object is lost to the crop
     covariates = [name for name in COVARIATES if name != "in_crop" or clip.resize == "crop"]
     slope = mixed_slope(found.objects, covariates)
     tables = {
@@ -81,7 +81,7 @@ def _measure_objects(
     reached = (
         f"each 0.1 of eccentricity multiplies the odds of recognition by {first['odds_ratio']:.2f} "
         f"({100 * first['confidence']:g} % interval {first['low']:.2f} to {first['high']:.2f}), other things being "
-        f"equal ({first['n']} objects of {first['n_categories']} categories in {first['n_images']} pictures)."
+        f"equal ({first['n']} objects of {first['n_categories']} categories in {first['n_images']} images)."
     )
     worst = ", ".join(f"{row.object} ({row.odds_ratio:.2f})" for row in slope.categories.head(5).itertuples())
     precision = found.categories["average_precision"].mean()
@@ -92,7 +92,7 @@ def _measure_objects(
 def _measure_captions(
     clip: ClipModel, file: str | os.PathLike, images: str | os.PathLike
 ) -> tuple[str, dict[str, pd.DataFrame], Figure]:
-    """Ask which caption fits every picture; give the finding, the tables and the figure."""
+    """Find the caption that fits each image best; return the finding, the tables and the figure."""
     table = read_captions(file, images)
     labels = list(dict.fromkeys(table["object"]))
     found = protocols.zero_shot(clip, list(table["path"]), table, labels, "{}", protocol="own")

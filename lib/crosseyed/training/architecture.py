@@ -49,7 +49,8 @@ def build_tokenizer(objects: Sequence[str]) -> PreTrainedTokenizerFast:
     Returns
     -------
     transformers.PreTrainedTokenizerFast
-        One token a word, lower case; the end token has the highest number, as open_clip's text pooling expects.
+        One token for each word, in lower case; the end token has the highest number, as open_clip's text pooling
+        expects.
     """
     texts = [*(template.format("and") for template in TEMPLATES), *objects]
     words = sorted({word for text in texts for word in text.lower().split()})
@@ -76,7 +77,7 @@ def config_of(recipe: Recipe, vocab_size: int) -> dict:
     Parameters
     ----------
     recipe : Recipe
-        Its architecture and pooling decide.
+        Its architecture and pooling are used.
     vocab_size : int
         Number of tokens of its tokenizer.
     """

@@ -1,17 +1,17 @@
-"""Train many small models to ask which pooling, and which habit of photographers, makes the bias.
+"""Train many small models to find out which pooling, and which habit of photographers, makes the bias.
 
 An experiment is a list of trials; a trial is a recipe, trained from scratch and then scored on every object of its
 world, alone in every cell of the grid and beside another object that stands at the center. Trials differ in what the
-experiment is about and share all else: objects, number of steps, initial weights (by the seed), and, as far as the
-recipe allows, images.
+experiment is about and share everything else: objects, number of steps, initial weights (by the seed) and, as far as
+the recipe allows, images.
 
 - ``pooling``: class-token, average, attention and maximum pooling, each trained on the centered and on the uniform
   recipe of PocketCLIP, with a second seed for the class token. It separates the data from the architecture.
 - ``origins``: the spread of positions from narrow to uniform, in images of one object, which the caption names; and
   the probability that captions name the most central object, from 0 to 1, at uniform positions, in images of up to
-  three objects of which the caption names one. Last the images of the centered recipe, in which clutter stands at the
-  border, with captions that name everything and with captions that leave clutter out, as photographers do. A second
-  seed at both ends of each.
+  three objects of which the caption names one. Finally images of the centered recipe, in which clutter stands at the
+  border, with captions that name everything and with captions that leave clutter out, as photographers do. Both ends of
+  each series have a second seed.
 
 A finished trial is not run again; an interrupted one continues from its last save.
 """
@@ -47,11 +47,11 @@ POOLING_RECIPE = Recipe(
     "centered", architecture="small", n_objects=64, steps=1000, learning_rate=1.5e-3, warmup=60
 )
 
-"""What the trials of the experiment ``pooling`` share."""
+"""What all trials of the experiment ``pooling`` have in common."""
 
 ORIGINS_RECIPE = replace(POOLING_RECIPE, n_objects=32, steps=1600)
 
-"""What the trials of the experiment ``origins`` share."""
+"""What all trials of the experiment ``origins`` have in common."""
 
 # "inf" is a spread and an empty commit is a value; only row, column and relation can be missing.
 _NO_VALUE = {"row": [""], "col": [""], "relation": [""]}
@@ -71,7 +71,7 @@ class Trial:
     recipe : Recipe
         How it is trained.
     about : dict
-        What tells it from the other trials: further columns of the table.
+        How it differs from the other trials: further columns of the table.
     """
 
     name: str
@@ -121,13 +121,13 @@ EXPERIMENTS = {"pooling": pooling_trials, "origins": origins_trials}
 
 
 def find_trials(experiment: str) -> list[Trial]:
-    """Return the trials of the experiment of a name; raise InputError for any other name."""
+    """Return the trials of an experiment; raise InputError for an unknown name."""
     check_choice("experiment", experiment, EXPERIMENTS)
     return EXPERIMENTS[experiment]()
 
 
 def results_of(experiment: str) -> Path:
-    """Name the table with the answers of an experiment that the repository keeps."""
+    """Return the path of the table with the answers of an experiment that the repository keeps."""
     return DATA / "results" / f"{experiment}.csv.gz"
 
 
@@ -143,7 +143,7 @@ def read_answers(
     path : str, optional
         The table; by default the one that the repository keeps.
     protocol : str, optional
-        Keeps the answers in this protocol alone.
+        Keeps only the answers in this protocol.
 
     Returns
     -------

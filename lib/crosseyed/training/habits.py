@@ -1,13 +1,13 @@
 """Read from the experiment ``origins`` whether placement makes the bias, or what captions name.
 
 Two habits of photographers could teach a model to prefer the center. *Placement*: what a caption names stands near the
-center. *Selective naming*: what stands near the border is in no caption. Two measures ask what was learned:
+center. *Selective naming*: what stands near the border is in no caption. Two measures show what was learned:
 
 - the center-bias gap (`crosseyed.measure.bootstrap.center_bias`) for one object: can the model name it everywhere?
 - the preference for the center, where one object stands at the center and another at the border: which does it name?
 
-Selective naming teaches what to ignore, and only where something else is there to be named; so it should show in the
-second measure.
+Selective naming teaches what to ignore, and only in images that show something else to name; so it should show in
+the second measure.
 
 In photographs the two come together: the subject stands in the middle, and clutter at the border goes unnamed. So a
 third series takes the images of the centered recipe and varies only whether captions leave that clutter out.
@@ -75,7 +75,7 @@ def examples(
 
 
 def sample_positions(trials: Sequence[Trial], n_images: int, seed: int = 0) -> pd.DataFrame:
-    """Take images as for the training of some models, and say where objects stand in them.
+    """Draw images as for the training of some models, and say where objects stand in them.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def sample_positions(trials: Sequence[Trial], n_images: int, seed: int = 0) -> p
     n_images : int
         Images for each trial.
     seed : int
-        Seed of chance, the same for every trial.
+        Seed of the images, the same for every trial.
 
     Returns
     -------
@@ -174,7 +174,7 @@ def preferences(answers: pd.DataFrame) -> pd.DataFrame:
         it does in all relations but *on*; the second one never does. `preference` is 100 if the caption of the second
         object alone wins, -100 for that of the first alone, 0 for both or neither, NaN for an unreadable image. Its
         mean is a difference of shares in percentage points: where `border` is true, the preference for the center;
-        else nothing should be preferred.
+        elsewhere nothing should be preferred.
     """
     pairs = answers[answers["protocol"] == "pair"]
     score = pairs["choice"].map(_SCORES).astype(float)
@@ -223,7 +223,7 @@ def effect(contrasts: pd.DataFrame, habit: str, measure: str) -> str:
     -------
     {"raises", "lowers", "nothing certain", "seeds differ", "not measured"}
         ``"raises"`` and ``"lowers"``: the intervals of all seeds lie on that side of zero; ``"nothing certain"``: all
-        of them hold zero; ``"seeds differ"``: neither; ``"not measured"``: there is no seed with both ends.
+        of them contain zero; ``"seeds differ"``: neither; ``"not measured"``: there is no seed with both ends.
     """
     rows = contrasts[contrasts["habit"] == habit]
     above, below = rows[f"{measure}_low"] > 0, rows[f"{measure}_high"] < 0

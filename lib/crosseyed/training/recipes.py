@@ -31,7 +31,7 @@ POOLINGS = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides what a PocketCLIP becomes.
+    """Everything that the training of a PocketCLIP depends on.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ RECIPES = {"centered": Recipe("centered"), "uniform": Recipe("uniform")}
 
 
 def find_recipe(name: str) -> Recipe:
-    """Return the recipe of a name; raise InputError for any other name."""
+    """Return the recipe with this name; raise InputError for an unknown name."""
     check_choice("recipe", name, RECIPES)
     return RECIPES[name]
 

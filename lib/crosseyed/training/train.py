@@ -1,8 +1,8 @@
 """Train PocketCLIP, a CLIP small enough for a laptop, on images taken by the photographer.
 
 Every step shows each class once as the subject, so that the captions of a batch are distinct and the contrastive
-loss has no false negatives among first subjects. Images are a function of the seed, the step and their place in
-the batch alone; together with the saved state of the optimizer this makes a resumed run the same as one that was
+loss has no false negatives among first subjects. Images depend only on the seed, the step and their place in
+the batch; together with the saved state of the optimizer this makes a resumed run the same as one that was
 never interrupted (on the same device with the same number of threads).
 """
 
@@ -33,7 +33,7 @@ _LARGEST_LOGIT_SCALE = math.log(100)
 def photograph_batch(
     recipe: Recipe, cutouts: Sequence[Cutout], step: int, side: int
 ) -> tuple[np.ndarray, list[str]]:
-    """Take the images of one training step.
+    """Draw the images of one training step.
 
     Parameters
     ----------
@@ -57,7 +57,9 @@ def photograph_batch(
         rng = np.random.default_rng([recipe.seed, step, index])
         scene, caption = take(cutouts, subject, recipe.positions, rng, side)
         image = scene.render()
-        jitter = np.random.default_rng([recipe.seed, step, index, 1])  # own chance: the same for both recipes
+        jitter = np.random.default_rng(
+            [recipe.seed, step, index, 1]
+        )  # a generator of its own, so that both recipes draw the same numbers
         gains = 1 + recipe.color_jitter * jitter.uniform(-1, 1, 3)
         images.append(np.clip(image * gains, 0, 255).astype(np.uint8))
         captions.append(caption)
@@ -65,7 +67,7 @@ def photograph_batch(
 
 
 def learning_rate_at(recipe: Recipe, step: int) -> float:
-    """Give the learning rate of a step: linear warm-up, then a cosine that ends at zero."""
+    """Return the learning rate of a step: linear warm-up, then a cosine that ends at zero."""
     if step < recipe.warmup:
         return recipe.learning_rate * (step + 1) / recipe.warmup
     progress = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
@@ -202,7 +204,7 @@ def _step(
 
 
 def _has_bfloat16(kind: str) -> bool:
-    """Tell whether bfloat16 is computed natively; emulated, it would be slower than float32."""
+    """Return whether bfloat16 is computed natively; emulated, it would be slower than float32."""
     return kind == "cuda" or (kind == "cpu" and torch.cpu._is_avx512_bf16_supported())
 
 
@@ -231,7 +233,7 @@ def _save_state(
 
 
 def _restore(file: Path, recipe: Recipe, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    """Load an interrupted training into model and optimizer and give the number of steps it has done."""
+    """Load an interrupted training into model and optimizer and return the number of steps done."""
     if not file.exists():
         return 0
     try:

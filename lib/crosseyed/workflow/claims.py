@@ -1,9 +1,9 @@
-"""What the two papers claim, and what the tables of an edition say of it.
+"""What the two papers claim, and what the tables of an edition say about it.
 
 Each claim is tested by one table of one chapter, which holds a quantity with its interval. A claim is *supported* where
 the interval lies wholly on the side that the claim names, *contradicted* where it lies on the other, *not supported*
 where it contains zero, and *not testable here* where the chapter registered the table as unavailable. Where the
-quantity is the best of several, a p-value that is corrected for their number has to be below 0.05 too.
+quantity is the best of several, a p-value that is corrected for their number must be below 0.05 too.
 """
 
 import os
@@ -19,7 +19,7 @@ from crosseyed.workflow.results import own_rows
 
 VERDICTS = ("supported", "not supported", "contradicted", "not testable here")
 
-"""What can be said of a claim."""
+"""The possible verdicts on a claim."""
 
 
 _LEVEL = 0.05
@@ -27,14 +27,14 @@ _LEVEL = 0.05
 
 @dataclass(frozen=True)
 class Evidence:
-    """What an edition says of a claim.
+    """What an edition says about a claim.
 
     Attributes
     ----------
     what : str
         The quantity, in words.
     value, low, high : float
-        The quantity and the ends of its interval; positive values speak for the claim.
+        The quantity and the ends of its interval; positive values support the claim.
     unit : str
         Such as ``"points"``; may be empty.
     p : float, optional
@@ -84,7 +84,7 @@ class Claim:
     test : callable
         From that table to `Evidence`.
     every_model : bool
-        Whether the test is about all models of the table, not the edition's own alone.
+        Whether the test is about all models of the table, not only that of the edition.
     """
 
     statement: str

@@ -29,7 +29,7 @@ def execute(notebook: str | os.PathLike, folder: str | os.PathLike, parameters: 
     The notebook runs in a folder of its own, ``<folder>/running/<name>``, with its tables going to
     ``results`` there. Only when its last cell is done do the executed notebook and its tables move to
     ``<folder>/notebooks/<name>.ipynb`` and ``<folder>/results/<name>``. If a cell fails, the notebook as far
-    as it came is kept as ``<folder>/failed/<name>.ipynb``, until the notebook next runs.
+    as it ran is kept as ``<folder>/failed/<name>.ipynb`` until its next run.
 
     Parameters
     ----------
@@ -66,11 +66,11 @@ def execute(notebook: str | os.PathLike, folder: str | os.PathLike, parameters: 
     except (PapermillExecutionError, DeadKernelError) as error:
         message = f"{notebook} failed {_place_and_reason(error, partial)}"
         _replace(partial, failed)
-        raise NotebookError(f"{message}\n  The notebook as far as it came: {failed}") from error
+        raise NotebookError(f"{message}\n  The notebook as far as it ran: {failed}") from error
     finally:
         shutil.rmtree(running, ignore_errors=True)
         for parent in (running.parent, failed.parent):
-            with suppress(OSError):  # it holds something of another notebook
+            with suppress(OSError):  # another notebook uses the folder
                 parent.rmdir()
 
 
@@ -92,11 +92,11 @@ def _run(notebook: Path, executed: Path, parameters: dict[str, object]) -> None:
         notebook,
         executed,
         parameters,
-        kernel_name="python3",  # that of this Python, whatever name the author's machine had for it
+        kernel_name="python3",  # that of this Python, whatever its name on the machine of the author
         language="python",
         cwd=executed.parent,
         progress_bar={"desc": notebook.stem} if sys.stderr.isatty() else False,
-        # A kernel has much to say when it starts and when it is stopped; a cell's errors are in the notebook.
+        # A kernel logs much when it starts and stops; the errors of a cell are in the notebook.
         extra_arguments=["--log-level=CRITICAL"],
     )
 

@@ -1,4 +1,4 @@
-"""What the pages say of an edition, in words and tables, from what its chapters wrote."""
+"""What the pages say about an edition, in words and tables, from what its chapters wrote."""
 
 import os
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ def describe_bias(bias: pd.Series) -> str:
 
 
 def tabulate_accuracy(files: Mapping[str, str | os.PathLike]) -> str:
-    """Set the accuracies of several models side by side.
+    """Tabulate the accuracies of several models side by side.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def tabulate_accuracy(files: Mapping[str, str | os.PathLike]) -> str:
 
 
 def tabulate_families(table: pd.DataFrame) -> str:
-    """Write what each family of towers offers.
+    """Write what each family of towers supports.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def tabulate_families(table: pd.DataFrame) -> str:
     -------
     str
         A Markdown table with one row per kind of tower, and below it a list of its models, of the poolings that can
-        take the place of its own, and of what is missing and why.
+        replace its own, and of what is missing and why.
     """
     examples = table["models"].str.split(",| and ", regex=True).str[0]
     kinds = table["family"] + ", pooling by " + table["pooling"] + ", as " + examples

@@ -1,9 +1,9 @@
-"""What requirements.lock asks of this Python, and where the installed packages differ.
+"""What requirements.lock requires of this Python, and where the installed packages differ.
 
-environment.sh runs this file by its path to decide whether an active conda environment will do, before
-anything of the project is installed; so it imports nothing but the standard library and `packaging`:
+environment.sh runs this file by its path to decide whether an active conda environment can be used, before
+anything of the project is installed; so it imports only the standard library and `packaging`:
 
-    python -I lib/crosseyed/lock.py requirements.lock
+    python -I lib/crosseyed/workflow/lock.py requirements.lock
 """
 
 import sys
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def pins(lock: str) -> dict[str, str]:
-    """Return the packages that a lock asks of this Python on this platform.
+    """Return the packages that a lock requires for this Python on this platform.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def pins(lock: str) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        Version by normalised package name, of the lines whose marker holds here.
+        Version by normalised package name, of the lines whose marker applies here.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def pins(lock: str) -> dict[str, str]:
 
 
 def differences(lock: str) -> list[str]:
-    """Return what the installed packages lack to be those of a lock.
+    """Return how the installed packages differ from those of a lock.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def differences(lock: str) -> list[str]:
     Returns
     -------
     list of str
-        One clause for each package that is missing or has another version; empty if all is as locked.
+        One clause for each package that is missing or has another version; empty if nothing differs.
     """
     from packaging.version import Version
 

@@ -56,7 +56,7 @@ def collect(results: str | os.PathLike, model: Description) -> pd.DataFrame:
 
 
 def own_rows(table: pd.DataFrame, model: Description) -> pd.DataFrame:
-    """Return the rows about the edition's model, or all of a table without models; raise InputError if none is."""
+    """Return the rows about the edition's model, or all of a table without models; raise InputError if empty."""
     if "model" not in table:
         return table
     rows = table[table["model"] == model.model]

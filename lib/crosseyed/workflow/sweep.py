@@ -1,4 +1,4 @@
-"""Which models a sweep is about, and what became of it."""
+"""Which models a sweep is about, and how it ended."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from crosseyed.report.model_list import read_list
 from crosseyed.workflow.execution import reads
 
 RESULTS = "data/results/models"
-"""What a notebook states to read that compares the results of many models."""
+"""What a notebook that compares the results of many models states that it reads."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Sweep:
 
 
 def read_sweep(path: str | os.PathLike, notebooks: Sequence[str]) -> Sweep:
-    """Read what a sweep is to do.
+    """Read the models, seeds and notebooks of a sweep.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def read_sweep(path: str | os.PathLike, notebooks: Sequence[str]) -> Sweep:
         A YAML file with the list `models` and perhaps the lists `seeds` (whole numbers, by default 0) and
         `notebooks` (by default all that are given here).
     notebooks : sequence of str
-        Names of the notebooks there are.
+        Names of all notebooks.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def read_sweep(path: str | os.PathLike, notebooks: Sequence[str]) -> Sweep:
     Raises
     ------
     InputError
-        As `crosseyed.report.model_list.read_models`; and if a seed is no whole number or a notebook does not exist.
+        As `crosseyed.report.model_list.read_models`; and if a seed is not a whole number or a notebook does not exist.
     """
     content = read_list(path)
     chosen = content.get("notebooks") or list(notebooks)
@@ -95,7 +95,7 @@ def measuring(folder: Path) -> list[str]:
 
 
 def publish(sweep: Sweep, folder: Path) -> list[str]:
-    """Copy the results of the editions that are done to where results are kept.
+    """Copy the results of finished editions to the folder where results are kept.
 
     Parameters
     ----------
@@ -119,14 +119,14 @@ def publish(sweep: Sweep, folder: Path) -> list[str]:
 
 
 def summarize(sweep: Sweep, resume: str) -> str:
-    """Say what is done, what failed and where, and how to go on.
+    """Say what is done, what failed and where, and how to continue.
 
     Parameters
     ----------
     sweep : Sweep
         The sweep, after its run.
     resume : str
-        The command that goes on with it.
+        The command that continues it.
 
     Returns
     -------
@@ -143,7 +143,7 @@ def summarize(sweep: Sweep, resume: str) -> str:
     left = failed + len(sweep.missing)
     lines.insert(0, f"{total - left} of {total} editions are done:")
     if left:
-        lines.append(f"What is done is kept. When the causes are mended, `{resume}` goes on with the rest.")
+        lines.append(f"What is done is kept. When the causes are fixed, `{resume}` continues with the rest.")
     return "\n".join(lines)
 
 
@@ -152,7 +152,7 @@ def _state(edition: Edition, notebooks: Sequence[str]) -> str:
         return "its model could not be loaded (the message above says why)"
     failed = [name for name in notebooks if (edition.folder / "failed" / f"{name}.ipynb").exists()]
     if failed:
-        return f"failed in {', '.join(failed)} (as far as they came: {edition.folder / 'failed'})"
+        return f"failed in {', '.join(failed)} (as far as they ran: {edition.folder / 'failed'})"
     open_ = [name for name in notebooks if not (edition.folder / "notebooks" / f"{name}.ipynb").exists()]
     if open_:
         return f"not run: {', '.join(open_)}"

@@ -57,7 +57,7 @@ def agreement(scores: pd.DataFrame) -> str:
 
 
 def best_method(scores: pd.DataFrame) -> tuple[str, float]:
-    """Return the method with the highest AUROC, mean over places, and this AUROC.
+    """Return the method with the highest mean AUROC over places, and this AUROC.
 
     Parameters
     ----------

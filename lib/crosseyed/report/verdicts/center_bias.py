@@ -6,7 +6,7 @@ from crosseyed.report.verdicts.words import named_span, span
 
 
 def summary(name: str, bias: pd.DataFrame, control_bias: pd.DataFrame, crop: pd.DataFrame) -> str:
-    """Say how large the center bias of a model is, and which controls bear it out.
+    """Say how large the center bias of a model is, and in which controls it is confirmed.
 
     Parameters
     ----------
