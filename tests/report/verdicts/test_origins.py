@@ -37,7 +37,7 @@ def test_each_habit_has_its_changes_one_for_each_seed():
 def test_the_limits_are_those_of_accuracies_intervals_and_seeds():
     limits = summary(CONTRASTS, BIAS, 2.5).splitlines()[-1]
     assert limits.startswith(
-        "Limits: at the center the models name 55 to 81 % (placement) and 70 to 70 % (selective naming) of single "
+        "Limits: at the center the models name 55 to 81 % (placement), 70 to 70 % (selective naming) of single "
         "objects (chance: 2 %)."
     )
     # half-widths 4, 4, 4, 4 of the gap and 4, 4, 10, 4 of the preference

@@ -32,15 +32,17 @@ def test_a_pooling_that_is_left_out_is_named_with_all_that_it_needs():
 def test_poolings_without_training_are_counted_by_corrected_p_value():
     assert pooling.alone("ViT", "class token", compared(WORSE, PLAIN, UNSURE, BETTER)) == (
         "**Pooling alone.** With its own pooling by class token, ViT is right in 90 % at the center and 61 % "
-        "off-center. Of 3 other poolings without training **1 are better off-center** and 1 worse (corrected "
-        "p < 0.05). The best off-center, max, changes it by +9.4 points (5.1 to 12.0)."
+        "off-center. Other poolings without training: 3; **better off-center: 1**, worse: 1 (corrected p < 0.05). "
+        "The best off-center, max, changes the accuracy there by +9.4 points (5.1 to 12.0)."
     )
 
 
 def test_the_best_pooling_may_still_be_worse_than_the_models_own():
     sentence = pooling.alone("ViT", "class token", compared(PLAIN, WORSE))
-    assert "Of 1 other poolings without training **0 are better off-center** and 1 worse" in sentence
-    assert sentence.endswith("The best off-center, average, changes it by -50.6 points (-60.0 to -40.0).")
+    assert "Other poolings without training: 1; **better off-center: 0**, worse: 1 (corrected" in sentence
+    assert sentence.endswith(
+        "The best off-center, average, changes the accuracy there by -50.6 points (-60.0 to -40.0)."
+    )
 
 
 def test_without_another_pooling_nothing_is_compared():

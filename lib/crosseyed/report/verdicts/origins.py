@@ -37,7 +37,7 @@ def _limits(contrasts: pd.DataFrame, bias: pd.DataFrame, chance: float) -> str:
         for habit, rows in bias.groupby("habit")["center_accuracy"]
     ]
     limits = (
-        f"Limits: at the center the models name {' and '.join(learned)} of single objects (chance: {chance:.0f} %). "
+        f"Limits: at the center the models name {', '.join(learned)} of single objects (chance: {chance:.0f} %). "
         "No gap can be larger than that."
     )
     general = "What holds for small models and drawn objects may not hold for others."

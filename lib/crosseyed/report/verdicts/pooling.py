@@ -41,9 +41,9 @@ def alone(name: str, own: str, free: pd.DataFrame) -> str:
     sure = others.loc[others["off_center_p"] < LEVEL, "off_center_change"]
     best = others.loc[others["off_center"].idxmax()]
     return (
-        f"{with_own} Of {len(others)} other poolings without training **{(sure > 0).sum()} are better off-center** and "
-        f"{(sure < 0).sum()} worse (corrected p < {LEVEL}). The best off-center, {best['candidate']}, changes it by "
-        f"{_change(best)}."
+        f"{with_own} Other poolings without training: {len(others)}; **better off-center: {(sure > 0).sum()}**, worse: "
+        f"{(sure < 0).sum()} (corrected p < {LEVEL}). The best off-center, {best['candidate']}, changes the accuracy "
+        f"there by {_change(best)}."
     )
 
 
