@@ -27,17 +27,12 @@ def is_center(table: pd.DataFrame) -> pd.Series:
     -------
     pandas.Series of bool
         Named `center`, with the table's index: the column `center` where the protocol defines it (What'sUp,
-        the grid's middle cell), otherwise whether the eccentricity is at most 1/3 (`settings.center_limit`).
+        the grid's middle cell), otherwise whether the eccentricity is at most the setting `center_limit`.
 
     Raises
     ------
     InputError
         If neither column exists, or it has missing or impossible values.
-
-    Examples
-    --------
-    >>> is_center(pd.DataFrame({"eccentricity": [0.0, 0.3, 0.8]})).tolist()
-    [True, True, False]
     """
     if "center" in table:
         return _boolean(table, "center", missing_allowed=False).astype(bool)
@@ -46,9 +41,8 @@ def is_center(table: pd.DataFrame) -> pd.Series:
             "table has neither a column 'center' nor 'eccentricity', so center and off-center cannot be told "
             "apart; add one of them"
         )
-    return pd.Series(
-        eccentricity_of(table) <= settings.center_limit + ROUNDING, index=table.index, name="center"
-    )
+    central = eccentricity_of(table) <= settings.center_limit + ROUNDING
+    return pd.Series(central, index=table.index, name="center")
 
 
 def as_columns(by: str | Sequence[str] | None) -> list[str]:

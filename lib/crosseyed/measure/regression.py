@@ -125,21 +125,12 @@ def _fit_slope(
     covariates = {name: values[informative] for name, values in covariates.items()}
     n_informative = len(np.unique(objects))
     varying = [name for name, values in covariates.items() if varies_within(values, objects).any()]
-    fit = {
-        "odds_ratio": np.nan,
-        "low": np.nan,
-        "high": np.nan,
-        "p_value": np.nan,
-        "n": len(informative),
-        "n_objects": n_objects,
-        "n_informative": n_informative,
-        "size_covariate": "size" in varying,
-        "note": "",
-    }
+    fit = dict.fromkeys(["odds_ratio", "low", "high", "p_value"], np.nan)
+    fit |= {"n": len(informative), "n_objects": n_objects, "n_informative": n_informative}
+    fit |= {"size_covariate": "size" in varying, "note": ""}
     if n_informative < 2:
-        return fit | {
-            "note": f"{n_informative} of {n_objects} objects are both right and wrong; two are needed"
-        }
+        note = f"{n_informative} of {n_objects} objects are both right and wrong; two are needed"
+        return fit | {"note": note}
     if "eccentricity" not in varying:
         return fit | {"note": "no object that is both right and wrong stood at more than one eccentricity"}
     design = np.column_stack([covariates[name] for name in varying])
@@ -163,11 +154,9 @@ def _fit_slope(
 
 
 def _separated(correct: np.ndarray, design: np.ndarray, objects: np.ndarray) -> bool:
-    """Say whether some direction of `design` (n, k) puts no right row below a wrong row of the same object.
-
-    Then the likelihood has no maximum (Albert and Anderson, *Biometrika* 71, 1984). The direction and one
-    threshold an object are sought by a linear program (Konis, doctoral thesis, University of Oxford, 2007).
-    """
+    """Say whether some direction of `design` (n, k) puts no right row below a wrong row of the same object."""
+    # Then the likelihood has no maximum (Albert and Anderson, Biometrika 71, 1984). The direction and one threshold
+    # an object are sought by a linear program (Konis, doctoral thesis, University of Oxford, 2007).
     n_rows, n_covariates = design.shape
     thresholds = sparse.csr_array((np.ones(n_rows), (np.arange(n_rows), objects)))
     sides = sparse.diags_array(2 * correct - 1) @ sparse.hstack([sparse.csr_array(design), -thresholds])
