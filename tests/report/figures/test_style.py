@@ -414,26 +414,26 @@ def by_method():
     return table.assign(mean=values, low=values - 0.05, high=values + 0.1, confidence=0.95)
 
 
-def test_overlays_put_each_map_beside_its_picture():
-    pictures = [np.full((8, 8, 3), value, dtype=np.uint8) for value in (0, 200)]
+def test_overlays_put_each_map_beside_its_image():
+    images = [np.full((8, 8, 3), value, dtype=np.uint8) for value in (0, 200)]
     maps = {"one": [np.eye(2), 1 - np.eye(2)], "two": [np.zeros((4, 4)), np.arange(16).reshape(4, 4)]}
     masks = np.zeros((2, 8, 8), dtype=bool)
     masks[:, 2:5, 2:5] = True
-    axes = np.reshape(galleries.overlays(pictures, maps, ["center", "edge"], masks=masks).axes, (2, 3))
+    axes = np.reshape(galleries.overlays(images, maps, ["center", "edge"], masks=masks).axes, (2, 3))
     for number, line in enumerate(axes):
-        assert (line[0].images[0].get_array() == pictures[number]).all()
+        assert (line[0].images[0].get_array() == images[number]).all()
         for ax, column in zip(line[1:], maps.values(), strict=True):
             assert (ax.images[0].get_array() == column[number]).all()
-            assert ax.images[0].get_extent() == [0, 8, 8, 0]  # over the whole picture
+            assert ax.images[0].get_extent() == [0, 8, 8, 0]  # over the whole image
             assert len(ax.collections) == 2  # the outline
-    assert [ax.get_title() for ax in axes[0]] == ["picture", "one", "two"]
+    assert [ax.get_title() for ax in axes[0]] == ["image", "one", "two"]
     assert [ax.get_ylabel() for ax in axes[:, 0]] == ["center", "edge"]
 
 
-def test_overlays_need_a_map_for_every_picture():
-    picture = np.zeros((4, 4, 3), dtype=np.uint8)
-    with pytest.raises(InputError, match="2 pictures, 2 names of rows and 1 columns of maps with 1"):
-        galleries.overlays([picture] * 2, {"one": [np.eye(2)]}, ["a", "b"])
+def test_overlays_need_a_map_for_every_image():
+    image = np.zeros((4, 4, 3), dtype=np.uint8)
+    with pytest.raises(InputError, match="2 images, 2 names of rows and 1 columns of maps with 1"):
+        galleries.overlays([image] * 2, {"one": [np.eye(2)]}, ["a", "b"])
 
 
 def test_means_are_lines_in_their_bands():
@@ -645,7 +645,7 @@ def test_scenes_are_shown_as_they_are():
         (([np.zeros((4, 4))], ["one", "two"]), "2 titles for 1 images"),
     ],
 )
-def test_pictures_that_cannot_be_shown_are_refused(arguments, message):
+def test_images_that_cannot_be_shown_are_refused(arguments, message):
     with pytest.raises(InputError, match=message):
         galleries.scenes(*arguments)
 

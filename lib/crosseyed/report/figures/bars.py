@@ -301,7 +301,7 @@ def shares(
         left += width
     ax.invert_yaxis()
     ax.grid(False, axis="y")
-    ax.set(xlim=(0, 100), xlabel="share of pictures (%)")
+    ax.set(xlim=(0, 100), xlabel="share of images (%)")
     add_legend(figure, ax)
     set_headline(figure, title)
     return figure

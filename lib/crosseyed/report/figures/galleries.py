@@ -38,16 +38,16 @@ def scenes(
     columns: int = 6,
     title: str | None = None,
 ) -> Figure:
-    """Show pictures side by side.
+    """Show images side by side.
 
     Parameters
     ----------
     images : sequence of array_like, shape (height, width, 3) or (height, width)
         Colors as uint8 (0 to 255) or float (0 to 1), or gray levels; PIL images are fine.
     titles : sequence of str, optional
-        A line or two above each picture.
+        A line or two above each image.
     columns : int
-        Pictures in a row, at least 1.
+        Images in a row, at least 1.
     title : str, optional
         Title of the figure.
 
@@ -61,33 +61,31 @@ def scenes(
         If there are no images, one has another shape, the numbers of images and titles differ, or `columns`
         is below 1.
     """
-    pictures = [np.asarray(image) for image in images]
-    if not pictures:
-        raise InputError("images is empty; expected at least one picture")
-    for number, picture in enumerate(pictures):
-        if not (picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] == 3)) or 0 in picture.shape:
+    arrays = [np.asarray(image) for image in images]
+    if not arrays:
+        raise InputError("images is empty; expected at least one image")
+    for number, array in enumerate(arrays):
+        if not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)) or 0 in array.shape:
             raise InputError(
-                f"image {number} has shape {picture.shape}; expected (height, width, 3) or (height, width)"
+                f"image {number} has shape {array.shape}; expected (height, width, 3) or (height, width)"
             )
-    if titles is not None and len(titles) != len(pictures):
-        raise InputError(
-            f"there are {len(titles)} titles for {len(pictures)} images; give one for each image"
-        )
+    if titles is not None and len(titles) != len(arrays):
+        raise InputError(f"there are {len(titles)} titles for {len(arrays)} images; give one for each image")
     if columns < 1:
         raise InputError(f"columns is {columns}; expected at least 1")
-    columns = min(columns, len(pictures))
-    rows = math.ceil(len(pictures) / columns)
+    columns = min(columns, len(arrays))
+    rows = math.ceil(len(arrays) / columns)
     side = min(2.4, MAX_WIDTH / columns)
     wrapped = [textwrap.fill(text, width=int(side * 10), break_long_words=False) for text in titles or []]
     title_height = 0.2 * max((text.count("\n") + 1 for text in wrapped), default=0)
-    tallest = side * max(picture.shape[0] / picture.shape[1] for picture in pictures)
+    tallest = side * max(array.shape[0] / array.shape[1] for array in arrays)
     height = rows * (tallest + title_height) + (0.4 if title else 0)
     figure, axes = plt.subplots(rows, columns, figsize=(columns * side, height), squeeze=False)
     for ax in axes.flat:
         ax.set_axis_off()
-    for number, (ax, picture) in enumerate(zip(axes.flat, pictures, strict=False)):
+    for number, (ax, array) in enumerate(zip(axes.flat, arrays, strict=False)):
         ax.set_axis_on()
-        ax.imshow(picture, cmap="gray")
+        ax.imshow(array, cmap="gray")
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set(visible=True, color="0.7")
         if titles is not None:
@@ -98,25 +96,25 @@ def scenes(
 
 @styled
 def overlays(
-    pictures: Sequence[ArrayLike],
+    images: Sequence[ArrayLike],
     maps: Mapping[str, Sequence[ArrayLike]],
     rows: Sequence[str],
     *,
     masks: Sequence[ArrayLike] | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Show pictures, and beside each of them maps of the same picture.
+    """Show images, and beside each of them maps of the same image.
 
     Parameters
     ----------
-    pictures : sequence of array_like, shape (height, width, 3)
+    images : sequence of array_like, shape (height, width, 3)
         One for each row, as for `scenes`.
     maps : mapping of str to sequence of array_like, shape (any, any)
-        By the title of their column: one map for each picture, of any resolution with the picture's proportions.
+        By the title of their column: one map for each image, of any resolution with the image's proportions.
     rows : sequence of str
         What each row shows.
     masks : sequence of array_like of bool, shape (height, width), optional
-        Objects whose outlines are drawn into every map, one for each picture.
+        Objects whose outlines are drawn into every map, one for each image.
     title : str, optional
         Title of the figure.
 
@@ -128,22 +126,22 @@ def overlays(
     Raises
     ------
     InputError
-        If there are no pictures or maps, or their numbers differ.
+        If there are no images or maps, or their numbers differ.
     """
-    counts = [len(pictures), len(rows), *map(len, maps.values()), len(pictures if masks is None else masks)]
-    if not pictures or not maps or len(set(counts)) > 1:
+    counts = [len(images), len(rows), *map(len, maps.values()), len(images if masks is None else masks)]
+    if not images or not maps or len(set(counts)) > 1:
         raise InputError(
-            f"there are {len(pictures)} pictures, {len(rows)} names of rows and {len(maps)} columns of maps with "
-            f"{', '.join(str(len(column)) for column in maps.values()) or 'none'}; give each picture its name, "
+            f"there are {len(images)} images, {len(rows)} names of rows and {len(maps)} columns of maps with "
+            f"{', '.join(str(len(column)) for column in maps.values()) or 'none'}; give each image its name, "
             "its mask and a map in each of at least one column"
         )
     side = min(1.7, MAX_WIDTH / (len(maps) + 1))
     size = (side * (len(maps) + 1), (side + 0.05) * len(rows) + (0.9 if title else 0.5))
     figure, axes = plt.subplots(len(rows), len(maps) + 1, figsize=size, squeeze=False)
     for number, (line, name) in enumerate(zip(axes, rows, strict=True)):
-        picture = np.asarray(pictures[number])
-        extent = (0, picture.shape[1], picture.shape[0], 0)
-        line[0].imshow(picture)
+        image = np.asarray(images[number])
+        extent = (0, image.shape[1], image.shape[0], 0)
+        line[0].imshow(image)
         line[0].set_ylabel(textwrap.fill(name, 16), fontsize="small")
         for ax, column in zip(line[1:], maps.values(), strict=True):
             ax.imshow(np.asarray(column[number], dtype=float), cmap="viridis", extent=extent)
@@ -154,7 +152,7 @@ def overlays(
     for ax in axes.flat:
         ax.set(xticks=[], yticks=[])
         ax.grid(False)
-    for ax, name in zip(axes[0], ["picture", *maps], strict=True):
+    for ax, name in zip(axes[0], ["image", *maps], strict=True):
         wrapped = textwrap.fill(name, int(10 * side), break_long_words=False)
         ax.set_title(wrapped, fontsize="small", fontweight="normal", loc="center")
     note = "" if masks is None else "; outlined: the object"
@@ -262,7 +260,7 @@ def effect_maps(
 
 @styled
 def positions(table: pd.DataFrame, *, panel: str = "dose", title: str | None = None) -> Figure:
-    """Show where objects stand in pictures, and which of them captions name.
+    """Show where objects stand in images, and which of them captions name.
 
     Parameters
     ----------
@@ -276,7 +274,7 @@ def positions(table: pd.DataFrame, *, panel: str = "dose", title: str | None = N
     Returns
     -------
     matplotlib.figure.Figure
-        A square for each panel with a dot for each object; the cross is the center of the picture.
+        A square for each panel with a dot for each object; the cross is the center of the image.
 
     Raises
     ------

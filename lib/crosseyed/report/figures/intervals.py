@@ -113,7 +113,7 @@ def changes(
     level: float = 0.05,
     title: str | None = None,
 ) -> Figure:
-    """Show what candidates change at the center and off-center, on the same pictures.
+    """Show what candidates change at the center and off-center, on the same images.
 
     Parameters
     ----------
