@@ -45,6 +45,18 @@ def test_renamed_tables_with_the_same_numbers_are_equal(main, folders, capsys):
     assert capsys.readouterr().out.splitlines() == ["equal   05/outcomes.csv", "1 tables, 0 different"]
 
 
+def test_what_is_stated_as_added_or_in_another_order_is_no_difference(main, folders):
+    path = folders / "after" / "05" / "outcomes.csv"
+    table = pd.read_csv(path).assign(new=1)
+    table[::-1].to_csv(path, index=False)
+    table.to_csv(path.with_name("more.csv"), index=False)
+    assert run(main, folders, folders / "before", folders / "after") == 1
+    stated = {"05/more.csv": [], "05/outcomes.csv": ["new"]}
+    renames = _RENAMES | {"added": stated, "any_order": {"05/outcomes.csv": ["outcome"]}}
+    (folders / "renames.yml").write_text(yaml.safe_dump(renames))
+    assert run(main, folders, folders / "before", folders / "after") == 0
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -4,8 +4,9 @@
     python tests/benchmarks/compare_tables.py --rewrite data/results
 
 Every `*.csv` and `*.csv.gz` below BEFORE is read, renamed by `renames.yml`, and held against the table of the same
-path below AFTER: text and whole numbers must be equal, other numbers to one part in a million, rows and columns in
-the same order. Columns that `renames.yml` lists under `ignored` (measured times, versions) are left out. With
+path below AFTER: text and whole numbers must be equal, other numbers to one part in a million, rows in the same order
+(but for tables under `any_order`, whose rows are sorted by the columns named there). Columns that `renames.yml` lists
+under `ignored` (measured times, versions) are left out, and tables and columns under `added` may be new. With
 `--rewrite` the tables of one folder are renamed in place instead; those that need no renaming stay untouched.
 """
 
@@ -46,11 +47,11 @@ def renamed(path: str, renames: Mapping[str, Mapping]) -> str:
 
 def difference(before: pd.DataFrame, after: pd.DataFrame) -> str:
     """Say how two tables differ; nothing if they do not."""
-    if list(before) != list(after):
-        lost, new = [c for c in before if c not in after], [c for c in after if c not in before]
-        return f"columns: {lost} lost, {new} new" if lost or new else "columns are in another order"
+    lost, new = [c for c in before if c not in after], [c for c in after if c not in before]
+    if lost or new:
+        return f"columns: {lost} lost, {new} new"
     try:
-        assert_frame_equal(before, after, rtol=1e-6, atol=1e-9)
+        assert_frame_equal(before, after[list(before)], rtol=1e-6, atol=1e-9)
     except AssertionError as error:
         return " ".join(str(error).split())
     return ""
@@ -60,12 +61,17 @@ def compare(before: Path, after: Path, renames: Mapping[str, Mapping]) -> int:
     """Print one line a table and a total; return how many differ."""
     old = {renamed(name, renames): path for name, path in tables_of(before).items()}
     new, ignored, n_different = tables_of(after), renames.get("ignored", []), 0
-    for name in sorted(old.keys() | new.keys()):
+    added = renames.get("added", {})
+    for name in sorted(old.keys() | {name for name in new if name not in added or added[name]}):
         if name not in new or name not in old:
             problem = "only before" if name in old else "only after"
         else:
-            tables = rename(pd.read_csv(old[name]), renames), pd.read_csv(new[name])
-            problem = difference(*(table.drop(columns=ignored, errors="ignore") for table in tables))
+            read = rename(pd.read_csv(old[name]), renames), pd.read_csv(new[name])
+            drop = ignored + added.get(name, [])
+            read = [table.drop(columns=drop, errors="ignore") for table in read]
+            for column in renames.get("any_order", {}).get(name, [])[::-1]:
+                read = [table.sort_values(column, kind="stable", ignore_index=True) for table in read]
+            problem = difference(*read)
         n_different += bool(problem)
         print(f"{'DIFFERS' if problem else 'equal  '} {name}{': ' if problem else ''}{problem}")
     print(f"{len(old.keys() | new.keys())} tables, {n_different} different")
