@@ -124,11 +124,7 @@ class Encoder(Scorer, Protocol):
 
         As for `Scorer`; in double precision, so that no rounding turns one choice into another.
         """
-        return self.compare(self.encode_images(images, progress=progress), texts)
-
-    def compare(self, embeddings: np.ndarray, texts: Sequence[str]) -> np.ndarray:
-        """Return the cosine of every image's embedding (n_images, embed_dim) with every text's, as `similarities`."""
-        return embeddings.astype(np.float64) @ self.encode_texts(texts).astype(np.float64).T
+        return _cosines(self, self.encode_images(images, progress=progress), texts)
 
 
 def similarities_of_each(
@@ -162,8 +158,13 @@ def similarities_of_each(
         for each in sharing:
             rows[id(each)].append(each.encode_images(drawn_once, progress=False))
     return [
-        each.compare(np.concatenate(rows[id(each)]), texts)
+        _cosines(each, np.concatenate(rows[id(each)]), texts)
         if id(each) in rows
         else each.similarities(images, texts)
         for each in scorers
     ]
+
+
+def _cosines(encoder: Encoder, embeddings: np.ndarray, texts: Sequence[str]) -> np.ndarray:
+    """Return the cosine of every image's embedding (n_images, embed_dim) with every text's, in double precision."""
+    return embeddings.astype(np.float64) @ encoder.encode_texts(texts).astype(np.float64).T
