@@ -12,6 +12,7 @@ from scipy import stats
 from statsmodels.stats.weightstats import DescrStatsW
 
 from crosseyed.editions import edition_name
+from crosseyed.settings import settings
 
 PROPERTIES = {
     "patch_size": "patch size (pixels)",
@@ -135,7 +136,7 @@ def can_compare(models: pd.DataFrame, column: str) -> bool:
 
 
 def rank_correlation(
-    models: pd.DataFrame, columns: Sequence[str], value: str = "gap", confidence: float = 0.95
+    models: pd.DataFrame, columns: Sequence[str], value: str = "gap", confidence: float | None = None
 ) -> pd.DataFrame:
     """Compute whether a quantity rises or falls with numbers that models differ in.
 
@@ -162,6 +163,7 @@ def rank_correlation(
     ``sqrt((1 + r**2 / 2) / (n - 3))`` of Bonett and Wright (*Psychometrika* 65, 2000). It treats the models as
     independent draws, which related models are not.
     """
+    confidence = settings.confidence if confidence is None else confidence
     rows = []
     for column in columns:
         pairs = models[[column, value]].dropna().astype(float)
@@ -174,7 +176,7 @@ def rank_correlation(
 
 
 def group_means(
-    models: pd.DataFrame, column: str, value: str = "gap", confidence: float = 0.95
+    models: pd.DataFrame, column: str, value: str = "gap", confidence: float | None = None
 ) -> pd.DataFrame:
     """Compute the mean of a quantity over the models that share a property.
 
@@ -196,6 +198,7 @@ def group_means(
         models, `confidence`. The interval is Student's, over models; fewer than
         `LEAST_IN_GROUP` have none (NaN).
     """
+    confidence = settings.confidence if confidence is None else confidence
     rows = []
     for name, part in models.dropna(subset=[column, value]).groupby(column, observed=True):
         values = part[value].to_numpy(dtype=float)
