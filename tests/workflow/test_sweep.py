@@ -60,7 +60,7 @@ def test_a_model_without_its_file_is_missing_and_the_others_stay(write, tmp_path
             "models: [{model: a}]\nnotebooks: [01_centre_bias]",
             "'01_centre_bias'.*did you mean '01_center_bias'",
         ),
-        ("models: [{model: a", "is no YAML"),
+        ("models: [{model: a", "is not YAML"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(write, text, message):

@@ -47,7 +47,7 @@ def _load(path: str | os.PathLike) -> Mapping[str, object]:
             f"{path} cannot be read ({error.strerror}); give a file such as models.yml."
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no YAML: {error}") from error
+        raise InputError(f"{path} is not YAML: {error}") from error
     if (
         not isinstance(content, Mapping)
         or not isinstance(content.get("models"), list)

@@ -28,7 +28,7 @@ PUBLISHED = pd.DataFrame(
     [
         ("ViT-B-32--openai", "openai", "is among them"),
         ("RN50", None, "is not among them: run `make sweep` with a list that names it"),
-        ("ViT-B-32--random", "random", "has random weights and is no result"),
+        ("ViT-B-32--random", "random", "has random weights and does not count"),
     ],
 )
 def test_the_model_of_the_edition_is_among_the_results_or_not(edition, pretrained, here):

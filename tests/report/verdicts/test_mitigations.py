@@ -68,7 +68,7 @@ def test_the_summary_of_a_gain_has_a_line_for_each_question():
 def test_what_is_no_certain_gain_is_not_recommended(gain):
     weak = SHIFTS | {"off_center_change": gain, "off_center_change_low": gain - 1}
     lines = summary(weak, weak)
-    assert lines[2].endswith("That is no certain gain: use the model without a mitigation.")
+    assert lines[2].endswith("There is no certain gain: use the model without a mitigation.")
     assert not any("largest certain gain" in line for line in lines)
     assert not any("two passes" in line or "Told where" in line for line in lines)
 

@@ -27,7 +27,7 @@ def models(found: pd.DataFrame, published: pd.DataFrame, edition: str, pretraine
         The pretrained tag of its model.
     """
     if pretrained == RANDOM:
-        here = "has random weights and is no result"
+        here = "has random weights and does not count"
     elif edition in set(found["edition"]):
         here = "is among them"
     else:

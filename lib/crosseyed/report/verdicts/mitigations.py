@@ -93,7 +93,7 @@ def _chosen(row: pd.Series, most_loss: float) -> str:
         f"{row['passes']:.0f} passes ({row['cost']:.1f} times the time)."
     )
     if not row["off_center_change_low"] > 0:
-        return f"{verdict} That is no certain gain: use the model without a mitigation."
+        return f"{verdict} There is no certain gain: use the model without a mitigation."
     if row["center_change"] < -most_loss:
         return f"{verdict} The test images show a loss of more than {most_loss:g} points at the center."
     return verdict
