@@ -97,7 +97,7 @@ def test_bad_input_to_probes_is_named():
     for arguments, message in [
         ((layers[0], table, "scene"), r"give \(n_layers, 24, width\)"),
         ((layers[:, 1:], table, "scene"), r"give \(n_layers, 24, width\)"),
-        ((layers, table, "scenes"), "no column 'scenes'.*did you mean 'scene'"),
+        ((layers, table, "scenes"), r"\['scenes'\] are missing from the table.*did you mean 'scene'"),
         ((layers, table, [1, 2]), "2 groups but 24 rows"),
         ((layers, table, np.zeros(24)), "1 scenes cannot make 5 folds"),
         (
@@ -157,7 +157,11 @@ def test_bad_input_to_the_readout_is_named():
             1,
             "'dog' is not among the 3 concepts; did you mean 'dig'",
         ),
-        ((rows, texts, concepts, table.rename(columns={"object": "objects"})), 1, "no column 'object'"),
+        (
+            (rows, texts, concepts, table.rename(columns={"object": "objects"})),
+            1,
+            r"\['object'\] are missing",
+        ),
         ((rows, texts, concepts, table), 0, "top is 0"),
         ((rows, texts, concepts, table), 4, "top is 4"),
     ]:

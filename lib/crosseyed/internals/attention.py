@@ -1,11 +1,10 @@
-"""Where the pooled token looks: maps, rollout, entropy, radial profiles, shares on objects, and sinks.
+"""Where the pooled token looks: maps, rollout, and how much of each patch an object covers.
 
-The functions on tensors take any leading axes; the tables take a `crosseyed.internals.trace.Trace` and have one row for
-each image, layer and head. Their column `layer` is the depth that a block leads to, from 1; where attention
-pools the last tokens (`Trace.pooling_attention`), that step is the layer after the last.
+Attention on the image is attention on the spatial tokens, scaled to the sum 1; attention on the class token is left
+out.
 
-Attention on the image is attention on the spatial tokens, scaled to the sum 1: what goes to the class token
-goes nowhere in the picture, and is a column of its own.
+Parameters shared by the functions: `grid`, the rows and columns of the spatial tokens; `prefix`, the number of tokens
+before them. All raise InputError if the last axis is not that many tokens.
 """
 
 from collections.abc import Iterable
@@ -20,30 +19,14 @@ from crosseyed.errors import InputError
 from crosseyed.internals.trace import Trace, pooled_rows, run
 from crosseyed.models.clip import ClipModel
 
-"""A spatial token is a sink if its norm exceeds this many times the median norm of the image's spatial tokens."""
-
-"""What is held fixed, where a table has it, when center and off-center are compared."""
-
-_ASPECT_TOLERANCE = 0.01
+_ASPECT_TOLERANCE = 0.01  # relative
 
 
 def pooled_attention(trace: Trace) -> dict[int, Tensor]:
-    """Return the attention of the pooled token, layer by layer.
+    """Return the attention of the pooled token by layer: (batch, heads, tokens), which sums to 1 over the tokens.
 
-    Parameters
-    ----------
-    trace : Trace
-        Traced with ``want="attention"``, of either kind of rows.
-
-    Returns
-    -------
-    dict of int to torch.Tensor, shape (batch, heads, tokens)
-        By layer: the blocks, then attention pooling if the tower has it. Sums to 1 over the tokens.
-
-    Raises
-    ------
-    InputError
-        The trace holds no attention.
+    Layers are those that a block leads to, from 1; attention pooling, if the tower has it, is one after the last.
+    `trace` has ``want="attention"``, of either kind of rows; raises InputError if it holds no attention.
     """
     attention = trace.attention
     if attention is not None and attention.ndim == 5:
@@ -59,52 +42,12 @@ def pooled_attention(trace: Trace) -> dict[int, Tensor]:
 
 
 def on_grid(values: Tensor, grid: tuple[int, int], prefix: int = 1) -> Tensor:
-    """Lay the spatial tokens' values out as a picture.
-
-    Parameters
-    ----------
-    values : torch.Tensor, shape (..., tokens)
-        One number per token, such as a row of attention.
-    grid : tuple of int
-        Rows and columns of the spatial tokens.
-    prefix : int
-        Number of tokens before them, which are left out.
-
-    Returns
-    -------
-    torch.Tensor, shape (..., rows, columns)
-        The values in place, unchanged.
-
-    Raises
-    ------
-    InputError
-        The number of tokens is not that of prefix and grid.
-    """
+    """Lay one value for each token, (..., tokens), out on the image: (..., rows, columns), without the prefix."""
     return spatial_part(values, grid, prefix).unflatten(-1, grid)
 
 
 def spatial_attention(attention: Tensor, grid: tuple[int, int], prefix: int = 1) -> Tensor:
-    """Return how the attention on the image is distributed over it.
-
-    Parameters
-    ----------
-    attention : torch.Tensor, shape (..., tokens)
-        Probabilities.
-    grid : tuple of int
-        Rows and columns of the spatial tokens.
-    prefix : int
-        Number of tokens before them.
-
-    Returns
-    -------
-    torch.Tensor, shape (..., rows × columns)
-        Sums to 1.
-
-    Raises
-    ------
-    InputError
-        The number of tokens is not that of prefix and grid.
-    """
+    """Return how probabilities (..., tokens) are distributed over the image: (..., rows × columns), which sum to 1."""
     spatial = spatial_part(attention, grid, prefix)
     return spatial / spatial.sum(-1, keepdim=True)
 
@@ -114,23 +57,15 @@ def maps(model: ClipModel, images: Iterable[ImageSource], n_layers: int = 6) -> 
 
     Parameters
     ----------
-    model : ClipModel
-        A model whose tower attends.
-    images : iterable of ImageSource
-        As many as fit into one batch are shown.
-    n_layers : int
-        At most so many layers, evenly chosen from the first to the last.
+    model : ClipModel whose tower attends
+    images : iterable of ImageSource, of which the first batch is shown
+    n_layers : int, the most layers that are shown, evenly chosen from the first to the last
 
     Returns
     -------
     dict of str to numpy.ndarray, shape (n_images, rows, columns)
         ``"layer 3"``: probabilities on the spatial tokens, mean over heads. ``"rollout"``: `rollout`, in the row of
         the pooled token; for towers with transformer blocks.
-
-    Raises
-    ------
-    UnsupportedTower, InputError
-        As `crosseyed.internals.trace.run`.
     """
     seen = next(run(model, images, "attention", attention_rows="all", progress=False))
     by_layer = {layer: attention.mean(1) for layer, attention in pooled_attention(seen).items()}
@@ -142,26 +77,19 @@ def maps(model: ClipModel, images: Iterable[ImageSource], n_layers: int = 6) -> 
 
 
 def rollout(attention: Tensor) -> Tensor:
-    """Follow attention through the layers: attention rollout.
+    """Follow attention through the layers (attention rollout, Abnar and Zuidema, ACL 2020, arXiv 2005.00928, eq. 1).
 
     The heads' mean is mixed half and half with the identity, for the residual connection, and the layers are
-    multiplied (Abnar and Zuidema, ACL 2020, arXiv 2005.00928, section 3 and eq. 1).
+    multiplied.
 
     Parameters
     ----------
-    attention : torch.Tensor, shape (blocks, batch, heads, tokens, tokens)
-        Of all blocks in their order, traced with ``attention_rows="all"``.
+    attention : torch.Tensor, shape (blocks, batch, heads, tokens, tokens), traced with ``attention_rows="all"``
 
     Returns
     -------
     torch.Tensor, shape (batch, tokens, tokens)
         How much of each token of the first layer (last axis) is in each token of the last; rows sum to 1.
-        Row 0 is the class token's.
-
-    Raises
-    ------
-    InputError
-        The attention is not that of all rows.
     """
     if attention.ndim != 5 or attention.shape[-1] != attention.shape[-2]:
         raise InputError(
@@ -176,18 +104,7 @@ def rollout(attention: Tensor) -> Tensor:
 
 
 def patch_eccentricities(grid: tuple[int, int]) -> np.ndarray:
-    """Return how far from the image center the centers of the patches are.
-
-    Parameters
-    ----------
-    grid : tuple of int
-        Rows and columns of square patches.
-
-    Returns
-    -------
-    numpy.ndarray, shape (rows × columns,)
-        Eccentricities in reading order, 0 at the center; a corner patch's center is below 1.
-    """
+    """Return the eccentricities of the patches' centers, (rows × columns,) in reading order: 0 at the image center."""
     rows, cols = grid
     return np.array(
         [
@@ -199,19 +116,16 @@ def patch_eccentricities(grid: tuple[int, int]) -> np.ndarray:
 
 
 def coverage(masks: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
-    """Measure which share of each patch a mask covers.
+    """Measure which share of each patch, in [0, 1], a mask covers; exact also where the edge of a patch cuts a pixel.
 
     Parameters
     ----------
-    masks : numpy.ndarray of bool, shape (n_images, height, width)
-        Object masks, of any resolution with the proportions of the model's input.
-    grid : tuple of int
-        Rows and columns of patches.
+    masks : bool (n_images, height, width), of any resolution with the proportions of the model's input
+    grid : tuple of int, rows and columns of patches
 
     Returns
     -------
     numpy.ndarray, shape (n_images, rows, columns)
-        In [0, 1]; exact also where the edge of a patch cuts a pixel.
 
     Raises
     ------
@@ -233,7 +147,7 @@ def coverage(masks: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
 
 
 def spatial_part(values: Tensor, grid: tuple[int, int], prefix: int) -> Tensor:
-    """Return the values of the spatial tokens as a grid, (..., rows, columns)."""
+    """Return the values of the spatial tokens, (..., rows × columns), of those of all tokens."""
     rows, cols = grid
     if values.shape[-1] != prefix + rows * cols:
         raise InputError(

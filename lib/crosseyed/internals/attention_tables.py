@@ -1,4 +1,8 @@
-"""Attention as tables: by distance from the image center, on objects, and in sinks."""
+"""Attention as tables: by distance from the image center, on objects, and in sinks.
+
+The tables have one row for each image of a `crosseyed.internals.trace.Trace` (`image`, its number in the stream),
+`layer` (the depth that a block leads to, from 1; attention pooling is one after the last) and `head` (from 0).
+"""
 
 from collections.abc import Sequence
 
@@ -23,6 +27,7 @@ from crosseyed.internals.trace import Trace, run
 from crosseyed.models.clip import ClipModel
 
 SINK_FACTOR = 3.0
+"""A spatial token is a sink if its norm exceeds this many times the median norm of its image."""
 
 
 def radial_table(trace: Trace, bins: int | Sequence[float] = 6) -> pd.DataFrame:
@@ -30,21 +35,18 @@ def radial_table(trace: Trace, bins: int | Sequence[float] = 6) -> pd.DataFrame:
 
     Parameters
     ----------
-    trace : Trace
-        Traced with ``want="attention"``.
-    bins : int or sequence of float
-        Number of rings of equal width from eccentricity 0 to 1, or their increasing edges. A ring contains its
-        outer edge, the first also its inner one.
+    trace : Trace, with attention
+    bins : int, number of rings of equal width from eccentricity 0 to 1, or their increasing edges
 
     Returns
     -------
     pandas.DataFrame
-        Columns `image` (number in the stream), `layer`, `head` (from 0), and for every ring with patch centers
+        For every ring with patch centers (a ring contains its outer edge, the first also its inner one)
 
         - `eccentricity`: mean of the patch centers in the ring; `eccentricity_low`, `eccentricity_high`: edges;
         - `attention`: share of the attention on the image that falls into the ring;
         - `uniform`: share of the patches that lie in it;
-        - `relative`: their ratio, 1 where attention is no more and no less than uniform.
+        - `relative`: their ratio, 1 where attention is as dense as uniform attention.
 
     Raises
     ------
@@ -79,34 +81,25 @@ def mask_table(trace: Trace, masks: np.ndarray, about: pd.DataFrame | None = Non
 
     Parameters
     ----------
-    trace : Trace
-        Traced with ``want="attention"``.
-    masks : numpy.ndarray of bool, shape (batch, height, width)
-        One mask per image of the batch (see `coverage`). Within a patch, attention counts as evenly spread.
-    about : pandas.DataFrame, optional
-        One row per image of the batch, such as the rows ``trace.images`` of a table of single-object scenes;
-        its columns are put before the others.
+    trace : Trace, with attention
+    masks : bool (batch, height, width), see `coverage`; within a patch, attention counts as evenly spread
+    about : pandas.DataFrame, one row per image of the batch; its columns come first, in the place of `image`
 
     Returns
     -------
     pandas.DataFrame
-        Columns of `about`, or else `image` (number in the stream); then `layer`, `head` (from 0), and
-
         - `share`: of the attention on the image, in [0, 1];
         - `mask_area`: share of the image that the mask covers;
-        - `relative`: their ratio, 1 if the object gets no more and no less than its area; NaN for an empty mask.
+        - `relative`: their ratio, 1 if the object gets as much as its area; NaN for an empty mask.
 
     Raises
     ------
     InputError
-        The trace holds no attention; there is not one mask, or row of `about`, per image; masks of another
-        shape, type or other proportions.
+        The trace holds no attention; masks or rows of `about` are not one per image; masks of other proportions.
     """
     covered = coverage(masks, trace.grid).reshape(len(masks), -1)
-    for name, count in {
-        "masks": len(masks),
-        "rows in about": len(trace.images) if about is None else len(about),
-    }.items():
+    counts = {"masks": len(masks), "rows in about": len(trace.images if about is None else about)}
+    for name, count in counts.items():
         if count != len(trace.images):
             raise InputError(
                 f"{count} {name} for the {len(trace.images)} images of this trace: give one for each, those of "
@@ -129,33 +122,12 @@ def mask_table(trace: Trace, masks: np.ndarray, about: pd.DataFrame | None = Non
 
 
 def sinks(tokens: Tensor, grid: tuple[int, int], prefix: int = 1, factor: float = SINK_FACTOR) -> Tensor:
-    """Find the spatial tokens of exceptional norm.
+    """Find the spatial tokens of exceptional norm: bool (..., rows, columns) for tokens (..., tokens, width).
 
-    Large transformers reuse tokens of uninformative patches to store what concerns the whole image; such tokens
-    stand out by their norm and draw attention (Darcet et al., ICLR 2024, arXiv 2309.16588, who cut at a norm of
-    150 in DINOv2). As norms differ between models and layers, the threshold here is relative.
-
-    Parameters
-    ----------
-    tokens : torch.Tensor, shape (..., tokens, width)
-        Tokens, for instance of all layers.
-    grid : tuple of int
-        Rows and columns of the spatial tokens.
-    prefix : int
-        Number of tokens before them, which are left out.
-    factor : float
-        A token is a sink if its norm exceeds this many times the median norm of the spatial tokens of its image
-        and layer; above 1.
-
-    Returns
-    -------
-    torch.Tensor of bool, shape (..., rows, columns)
-        Where the sinks are.
-
-    Raises
-    ------
-    InputError
-        The number of tokens is not that of prefix and grid; `factor` is not above 1.
+    Large transformers reuse tokens of uninformative patches to store what concerns the whole image; such tokens stand
+    out by their norm and draw attention (Darcet et al., ICLR 2024, arXiv 2309.16588, who cut at a norm of 150 in
+    DINOv2). As norms differ between models and layers, a token is a sink here if its norm exceeds `factor` (above 1)
+    times the median norm of the spatial tokens of its image and layer.
     """
     if not factor > 1:
         raise InputError(f"factor is above 1, not {factor}: a multiple of the median norm.")
@@ -164,30 +136,17 @@ def sinks(tokens: Tensor, grid: tuple[int, int], prefix: int = 1, factor: float 
 
 
 def sink_table(trace: Trace, factor: float = SINK_FACTOR) -> pd.DataFrame:
-    """Count the sinks and say how far out they lie.
-
-    Parameters
-    ----------
-    trace : Trace
-        Traced with ``want="tokens"``.
-    factor : float
-        See `sinks`.
+    """Count the sinks (see `sinks`) and say how far out they lie; `trace` has tokens.
 
     Returns
     -------
     pandas.DataFrame
-        One row per image and layer (from 0, what enters the first block): `image` (number in the stream),
-        `layer`, and
+        One row per image and layer (from 0, what enters the first block):
 
         - `sinks`: their number; NaN for an image that could not be read;
         - `largest`: largest norm of a spatial token over the median;
-        - `eccentricity`: mean of the sinks' patch centers; NaN if there are none;
-        - `uniform`: what `eccentricity` would be on average if sinks were anywhere.
-
-    Raises
-    ------
-    InputError
-        The trace holds no tokens; `factor` is not above 1.
+        - `eccentricity`: mean of the sinks' patch centers; NaN without sinks;
+        - `uniform`: mean of all patch centers, which is expected of sinks that are anywhere.
     """
     if trace.tokens is None:
         raise InputError('The trace holds no tokens: trace with want=("tokens",).')
@@ -215,14 +174,10 @@ def measure(
 
     Parameters
     ----------
-    model : ClipModel
-        A model whose tower offers attention.
+    model : ClipModel whose tower offers attention
     images : sequence of ImageSource
-        The images.
-    masks : numpy.ndarray of bool, shape (n_images, height, width)
-        Where the object of each image is.
-    about : pandas.DataFrame
-        One row per image, numbered from 0, with `object`.
+    masks : bool (n_images, height, width), where the object of each image is
+    about : pandas.DataFrame, one row per image, numbered from 0, with `object`
 
     Returns
     -------
@@ -239,7 +194,7 @@ def measure(
 
 
 def _rows(trace: Trace, layer: int, heads: int) -> pd.DataFrame:
-    """Say in columns which image, layer and head a row is about, the head changing fastest."""
+    """Return the columns `image`, `layer` and `head`, the head changing fastest."""
     images = len(trace.images)
     return pd.DataFrame(
         {

@@ -1,17 +1,19 @@
-"""Where in the network a concept lives: the embedding as an exact sum, and the object read from every layer.
+"""The embedding as an exact sum over layers, heads, MLPs and tokens.
 
-The embedding is a sum. Every block adds to the tokens what its attention and its MLP return, and what follows
-the last block (pooling, final norm, projection) is affine once the norm's statistics and the pooling's attention
-are held at the values they had for this image (`crosseyed.internals.trace.Readout`). So the embedding is the sum
-of what enters the first block, of every head's and every MLP's **direct effect**, and of biases; and what a head writes
-is in turn a sum over the tokens that it attends to (Gandelsman et al., ICLR 2024, arXiv 2310.05916, sections 3 to 5).
-A direct effect is not all that a part does: later layers also react to it.
+Every block adds to the tokens what its attention and its MLP return, and what follows the last block (pooling, final
+norm, projection) is affine once the norm's statistics and the pooling's attention are held at the values they had for
+this image (`crosseyed.models.towers.base.Readout`). So the embedding is the sum of what enters the first block, of
+every head's and every MLP's **direct effect**, and of biases; and what a head writes is in turn a sum over the tokens
+that it attends to (Gandelsman et al., ICLR 2024, arXiv 2310.05916, sections 3 to 5). Later layers also react to what
+a part writes; a direct effect does not contain that.
 
 Contributions here are those to the embedding of length 1, as `ClipModel.encode_images` returns it. Their scalar
-products with the embedding of a caption (of length 1) therefore add up to the cosine similarity.
+products with the embedding of a caption (of length 1) add up to the cosine similarity. A model in half precision
+rounds: its sum is within 5e-3 (fp16) and 3e-2 (bf16) of the embedding instead of 1e-4 (relative).
 
-Half precision works: the sum is then as far from the embedding as the model's own rounding takes it, 5e-3 (fp16)
-and 3e-2 (bf16) instead of 1e-4 (relative).
+Parameters shared by the functions: `decomposition`, of n images; `directions`, float (n_images, embed_dim), for each
+image the embedding of its caption, possibly `centered`. All raise InputError if the directions do not fit. An
+`effect` is in units of the cosine similarity, and `image` is the number in the stream.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -52,31 +54,17 @@ class Decomposition:
 
     Attributes
     ----------
-    images : range
-        Which images of the stream these are.
-    layers : tuple of int
-        Depth that each attention leads to, along the first axis of `heads` and `head_tokens`. A ResNet has one,
-        its attention pooling, with the depth of the tokens that it reads.
-    grid : tuple of int
-        Rows and columns of the spatial tokens.
-    prefix : int
-        Number of tokens before the spatial ones.
-    embedding : torch.Tensor, shape (batch, embed_dim)
-        Of length 1.
-    length : torch.Tensor, shape (batch,)
-        Length of the embedding before it was normalised.
-    start : torch.Tensor, shape (batch, embed_dim)
-        Contribution of what enters the first block; 0 in a ResNet, whose tokens enter through the heads.
-    heads : torch.Tensor, shape (layers, batch, heads, embed_dim)
-        Of each head, without the bias of the attention's output.
-    tokens : torch.Tensor, shape (batch, tokens, embed_dim)
-        Of each token through the attention to it, summed over layers and heads.
-    mlp : torch.Tensor, shape (blocks, batch, embed_dim)
-        Of each block's MLP; none in a ResNet.
-    bias : torch.Tensor, shape (batch, embed_dim)
-        Of all biases outside the MLPs and the heads.
-    head_tokens : torch.Tensor, shape (layers, batch, heads, tokens, embed_dim), optional
-        Of each token through each head; given when asked for.
+    images : range, which images of the stream these are
+    layers : tuple of int, depth that each attention leads to; of a ResNet, the depth that its attention pooling reads
+    grid, prefix : rows and columns of the spatial tokens, and number of tokens before them
+    embedding : torch.Tensor, shape (batch, embed_dim), of length 1
+    length : torch.Tensor, shape (batch,), of the embedding before it was normalised
+    start : torch.Tensor, shape (batch, embed_dim), by what enters the first block; 0 in a ResNet
+    heads : torch.Tensor, shape (layers, batch, heads, embed_dim), without the bias of the attention's output
+    tokens : torch.Tensor, shape (batch, tokens, embed_dim), through the attention to each, over layers and heads
+    mlp : torch.Tensor, shape (blocks, batch, embed_dim); empty in a ResNet
+    bias : torch.Tensor, shape (batch, embed_dim), all biases outside the MLPs and the heads
+    head_tokens : torch.Tensor, shape (layers, batch, heads, tokens, embed_dim), each token through each head, or None
     """
 
     images: range
@@ -108,29 +96,13 @@ def decompose(
 
     Parameters
     ----------
-    model : ClipModel
-        The model; it is left as it was.
-    images : iterable of ImageSource
-        The images; preprocessed as `ClipModel.encode_images` does.
-    head_tokens : bool
-        Keep also what each token contributes through each head: layers × heads × tokens × embed_dim numbers an
-        image.
-    batch_size : int, optional
-        Images in a batch, as for `crosseyed.internals.trace.run`.
-    progress : bool
-        Show a progress bar if the standard error is a terminal.
-
-    Yields
-    ------
-    Decomposition
-        One per batch, in the order of the images. Unreadable images are NaN.
+    model, images, batch_size, progress : as for `crosseyed.internals.trace.run`; unreadable images are NaN
+    head_tokens : bool, keep `Decomposition.head_tokens`: layers × heads × tokens × embed_dim numbers an image
 
     Raises
     ------
     UnsupportedTower
-        The tower is of a family that tracing does not know, or its embedding is no such sum.
-    InputError
-        The model is in training mode; `images` is a single image or contains what is not one.
+        The tower cannot be traced, or its embedding is no such sum.
     """
     adapter = adapter_of(model)
     adapter.require("decomposition")
@@ -193,19 +165,15 @@ def _decompose_batch(
 
 
 def _gathered(adapter: TowerAdapter, weights: AttentionWeights, read: Tensor, rows: Tensor) -> Tensor:
-    """Return how much of each token each head passes on to the embedding: (batch, groups, heads, tokens)."""
+    """Return the share of each token that each head adds to the embedding: (batch, groups, heads, tokens)."""
     if adapter.pooled_token is not None:
-        place = slice(adapter.pooled_token, adapter.pooled_token + 1)
-        attention = weights.at(place).rows(read[:, place], read)
-        return rows[:, :, place, None] * attention[:, None, :, 0]
+        token = adapter.pooled_token
+        return rows[:, :, token, None, None] * weights.row(token, read)[:, None]
     return torch.einsum("bgq,bhqt->bght", rows, weights.rows(read, read))
 
 
 def concatenate(parts: Iterable[Decomposition]) -> Decomposition:
-    """Join consecutive batches of `decompose` on the CPU; InputError if there is none.
-
-    An image takes layers × heads + tokens vectors of embed_dim numbers.
-    """
+    """Join consecutive batches of `decompose` on the CPU; raises InputError if there is none."""
     collected: dict[str, list[Tensor]] = {}
     part, first = None, None
     for part in parts:
@@ -220,23 +188,7 @@ def concatenate(parts: Iterable[Decomposition]) -> Decomposition:
 
 
 def centered(captions: np.ndarray) -> np.ndarray:
-    """Subtract from the embeddings of captions what they have in common, which changes no answer.
-
-    Parameters
-    ----------
-    captions : numpy.ndarray, shape (n_captions, embed_dim)
-        Embeddings of length 1.
-
-    Returns
-    -------
-    numpy.ndarray, shape (n_captions, embed_dim)
-        Minus their mean.
-
-    Raises
-    ------
-    InputError
-        There are fewer than two captions.
-    """
+    """Subtract from captions' embeddings (n_captions, embed_dim), at least two, their mean, which changes no choice."""
     if captions.ndim != 2 or len(captions) < 2:
         raise InputError(
             f"The captions' embeddings have the shape {captions.shape}; give at least two captions to choose from."
@@ -245,57 +197,31 @@ def centered(captions: np.ndarray) -> np.ndarray:
 
 
 def effect_maps(decomposition: Decomposition, directions: np.ndarray) -> np.ndarray:
-    """Map where in the picture the similarity to a caption comes from, as far as attention brings it.
+    """Map where on the image the similarity to its caption comes from, as far as attention brings it.
 
-    Parameters
-    ----------
-    decomposition : Decomposition
-        Of n images.
-    directions : numpy.ndarray, shape (n_images, embed_dim)
-        For each image the embedding of its caption, possibly `centered`.
-
-    Returns
-    -------
-    numpy.ndarray, shape (n_images, rows, columns)
-        Direct effect of each spatial token, summed over layers and heads; in units of the cosine similarity, of
-        which `effect_parts` says what else it is made of.
-
-    Raises
-    ------
-    InputError
-        The directions do not fit the embeddings.
+    Returns the direct effect of each spatial token, summed over layers and heads: (n_images, rows, columns).
     """
     effects = _along(decomposition.tokens, _directions(decomposition, directions))
     return effects[:, decomposition.prefix :].reshape(-1, *decomposition.grid)
 
 
 def effect_parts(decomposition: Decomposition, directions: np.ndarray, covered: np.ndarray) -> pd.DataFrame:
-    """Split the similarity to a caption into what the object's tokens, the others and the rest contribute.
+    """Split the similarity to a caption into contributions of the object's tokens, of the others and of the rest.
 
     Parameters
     ----------
-    decomposition, directions
-        As for `effect_maps`.
-    covered : numpy.ndarray, shape (n_images, rows, columns)
-        Share of each patch that the object covers, from `crosseyed.internals.attention.coverage`; a patch is divided
-        between object and background accordingly.
+    covered : float (n_images, rows, columns), from `attention.coverage`; divides a patch between object and background
 
     Returns
     -------
     pandas.DataFrame
-        One row per image: `image` (number in the stream); `similarity` and its summands
+        One row per image: `image`, `similarity` and its summands
 
         - `on_object`, `elsewhere`: of spatial tokens, through the attention to them;
         - `prefix`: of the class token (or a ResNet's mean token) through the attention to it;
         - `rest`: of what enters the first block, the MLPs and the biases;
 
-        and `per_object_token`, `on_object` divided by the number of patches that the object covers (NaN for an
-        object that covers none).
-
-    Raises
-    ------
-    InputError
-        Directions or coverage do not fit the images and the grid.
+        and `per_object_token`: `on_object` by the number of patches that the object covers, NaN for none.
     """
     directions = _directions(decomposition, directions)
     covered = check_covered(covered, len(decomposition.images), decomposition.grid)
@@ -319,26 +245,10 @@ def effect_parts(decomposition: Decomposition, directions: np.ndarray, covered: 
 
 
 def radial_profile(maps: np.ndarray, bins: int = 6) -> pd.DataFrame:
-    """Average maps over rings around the image center.
+    """Average maps (n_images, rows, columns) over `bins` rings of equal width from eccentricity 0 to 1.
 
-    Parameters
-    ----------
-    maps : numpy.ndarray, shape (n_images, rows, columns)
-        For instance from `effect_maps`.
-    bins : int
-        Number of rings of equal width from eccentricity 0 to 1, at least 1. A ring contains its outer edge, the
-        first also its inner one.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per image and ring that contains patch centers: `image` (from 0), `ring_low`, `ring_high` (its
-        edges), `ring` (mean eccentricity of its patches), `patches` (their number), `effect` (their mean).
-
-    Raises
-    ------
-    InputError
-        `maps` has another number of axes; there is no ring.
+    Returns one row per image (`image`, from 0) and ring that contains patch centers: `ring_low`, `ring_high` (its
+    edges), `ring` (mean eccentricity of its patches), `patches` (their number), `effect` (their mean).
     """
     if np.ndim(maps) != 3:
         raise InputError(f"maps has the shape {np.shape(maps)}; expected (n_images, rows, columns).")
@@ -365,22 +275,8 @@ def radial_profile(maps: np.ndarray, bins: int = 6) -> pd.DataFrame:
 def layer_effects(decomposition: Decomposition, directions: np.ndarray) -> pd.DataFrame:
     """List the direct effect of the attention and of the MLP of every layer on each image's caption.
 
-    Parameters
-    ----------
-    decomposition, directions
-        As for `effect_maps`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per image and part: `image` (number in the stream), `part` (``"start"``, ``"attention"``, ``"mlp"``
-        or ``"bias"``), `layer` (0 for the start, <NA> for the biases) and `effect`. An image's effects add up to
-        its similarity.
-
-    Raises
-    ------
-    InputError
-        The directions do not fit the embeddings.
+    Returns one row per `image` and `part` (``"start"``, ``"attention"``, ``"mlp"`` or ``"bias"``) with `layer` (0 for
+    the start, <NA> for the biases) and `effect`. An image's effects add up to its similarity.
     """
     directions = _directions(decomposition, directions)
     summands = [("start", 0, decomposition.start), ("bias", pd.NA, decomposition.bias)]
@@ -406,22 +302,8 @@ def layer_effects(decomposition: Decomposition, directions: np.ndarray) -> pd.Da
 def head_effects(decomposition: Decomposition, directions: np.ndarray) -> pd.DataFrame:
     """List the direct effect of every attention head on each image's caption.
 
-    Parameters
-    ----------
-    decomposition, directions
-        As for `effect_maps`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per image, layer and head: `image` (number in the stream), `layer` (see `Decomposition.layers`),
-        `head` (from 0), `effect` (in units of the cosine similarity). With the columns of the scenes merged in,
-        `crosseyed.measure.bootstrap.center_difference` ranks the heads by how much their effect drops off-center.
-
-    Raises
-    ------
-    InputError
-        The directions do not fit the embeddings.
+    Returns one row per `image`, `layer` and `head` with `effect`. With the columns of the scenes merged in,
+    `crosseyed.measure.bootstrap.center_difference` ranks the heads by how much their effect drops off-center.
     """
     effects = _along(decomposition.heads, _directions(decomposition, directions))  # (layers, images, heads)
     index = pd.MultiIndex.from_product(
@@ -433,17 +315,15 @@ def head_effects(decomposition: Decomposition, directions: np.ndarray) -> pd.Dat
 
 
 def mean_ablation(decomposition: Decomposition, heads: Sequence[tuple[int, int]]) -> np.ndarray:
-    """Replace what heads contribute directly by the mean of it over all images.
+    """Replace the direct contributions of heads by their mean over all images.
 
-    What a head says about the single image is then gone from the embedding, what it says about all stays, and
-    no later layer reacts (Gandelsman et al. 2024, section 3, where whole layers are ablated in this way).
+    This removes from the embedding what a head says about the single image and keeps what it says about all; no later
+    layer reacts (Gandelsman et al. 2024, section 3, where whole layers are ablated in this way).
 
     Parameters
     ----------
-    decomposition : Decomposition
-        Of all images that the mean is to be taken over.
-    heads : sequence of tuple of int
-        Layer and head of each.
+    decomposition : Decomposition of all images that the mean is taken over
+    heads : sequence of tuple of int, layer and head of each
 
     Returns
     -------

@@ -1,22 +1,20 @@
-"""Say which pixels speak for a caption, and score such maps against the known masks of the objects.
+"""Say which pixels speak for a caption.
 
 A *method* takes a model, a batch of its input and one caption an image, and returns one map an image::
 
     method(model, pixels, texts) -> maps    # (batch, height, width), float32, at the resolution of the pixels
 
-The larger a map, the more its method holds the place to speak for the caption. Methods differ in their units;
-`scale` brings each map to [0, 1]. `methods` names them all, `score_maps` and `removal_curves` judge maps, and
-`compare` does it for scenes, in one tidy table.
+The higher a map is at a pixel, the more the pixel speaks for the caption. Methods differ in their units; `scale`
+brings each map to [0, 1]. `methods` names all methods; `crosseyed.internals.map_scores` compares maps with masks.
 
-Similarity is the cosine between the image's embedding and the caption's. A place that is blotted out, in
-occlusion and in the curves, and the baseline of integrated gradients are 0 in the model's input: the mean
-color of the pictures that the model was made for.
+Similarity is the cosine between the image's embedding and the caption's. Hidden pixels, in occlusion and in removal
+curves, and the baseline of integrated gradients are 0 in the model's input: the mean color of its training images.
 
 Before and after pooling
 ------------------------
 Li et al. (arXiv 2209.07046) report that the map of similarities between projected tokens and a caption (ITSM)
 is lower on the object than on the background, and hold pooling responsible, which they say shifts the meaning
-of tokens. Two maps tell what pooling does, in the same words for every tower:
+of tokens. Two maps show what pooling does, in the same way for every tower:
 
 before pooling (`itsm`)
     Similarity of the caption with the embedding that pooling would give if it saw this token only. No token
@@ -25,6 +23,11 @@ after pooling (`itsm_after_pooling`)
     What the token adds to the similarity of the pooled embedding: weighted as pooling weights it. Pooling is
     the step in which the pooled vector reads the spatial tokens for the last time: attention or average
     pooling where a tower has it, else the class token's attention in the last block.
+
+Parameters shared by the methods: `model`, whose tower can be traced; `pixels`, float (batch, 3, height, width), as of
+`ClipModel.to_input`; `texts`, one caption an image. They raise UnsupportedTower for an unknown tower, and InputError
+if captions are not one an image, pixels not of the model's resolution, or the model is in training mode. Values of
+tokens are interpolated between the centers of their cells.
 """
 
 from collections.abc import Callable, Sequence
@@ -43,35 +46,19 @@ from crosseyed.models.towers.base import Calls, TowerAdapter
 from crosseyed.models.towers.registry import adapter_of
 
 Method = Callable[[ClipModel, Tensor, Sequence[str]], np.ndarray]
-
 """From a model, its input (batch, 3, height, width) and a caption an image to maps (batch, height, width)."""
 
-"""The columns of `score_maps`."""
-
 IMAGES_AT_ONCE = 16
+"""Images in a batch of `crosseyed.internals.map_scores.compare`, and points of integrated gradients at once."""
 
 
 def methods(captions: Sequence[str], model: ClipModel | None = None) -> dict[str, Method]:
-    """Name every method.
+    """Return the methods by the names under which tables and figures show them.
 
     Parameters
     ----------
-    captions : sequence of str
-        The captions among which feature surgery tells one from the others; at least two different ones.
-    model : ClipModel, optional
-        Leave out what its tower does not offer: ITSM after pooling, where an MLP follows pooling.
-
-    Returns
-    -------
-    dict of str to callable
-        The methods of this module by the names under which tables and figures show them.
-
-    Raises
-    ------
-    InputError
-        Fewer than two different captions.
-    UnsupportedTower
-        The tower is of a family that tracing does not know.
+    captions : sequence of str, at least two different ones, among which feature surgery distinguishes
+    model : ClipModel, optional; leave out methods that its tower does not support (ITSM after pooling before an MLP)
     """
     _check_captions(captions)
     known = {
@@ -88,30 +75,9 @@ def methods(captions: Sequence[str], model: ClipModel | None = None) -> dict[str
 
 
 def itsm(model: ClipModel, pixels: Tensor, texts: Sequence[str]) -> np.ndarray:
-    """Compare each token, before pooling, with the caption: the image–text similarity map.
+    """Compare each token, before pooling, with the caption: the image–text similarity map, of cosines in [-1, 1].
 
-    Parameters
-    ----------
-    model : ClipModel
-        A model whose tower can be traced.
-    pixels : torch.Tensor, shape (batch, 3, height, width)
-        The model's input, as of `ClipModel.to_input`.
-    texts : sequence of str
-        One caption an image.
-
-    Returns
-    -------
-    numpy.ndarray, shape (batch, height, width)
-        float32 cosines in [-1, 1], one a token, interpolated between the middles of the tokens' cells. The map of
-        Li et al. (arXiv 2209.07046) is this one after `scale`.
-
-    Raises
-    ------
-    UnsupportedTower
-        The tower is of a family that tracing does not know.
-    InputError
-        The captions are not one an image, the pixels not of the model's resolution, or the model is in
-        training mode.
+    The map of Li et al. (arXiv 2209.07046) is this one after `scale`.
     """
     adapter, text = _check(model, pixels, texts)
     tokens, _ = _last_tokens(model, adapter, pixels)
@@ -120,27 +86,11 @@ def itsm(model: ClipModel, pixels: Tensor, texts: Sequence[str]) -> np.ndarray:
 
 
 def itsm_after_pooling(model: ClipModel, pixels: Tensor, texts: Sequence[str]) -> np.ndarray:
-    """Say what each token adds to the similarity of image and caption when it is pooled.
+    """Return what each token adds to the similarity of image and caption when it is pooled.
 
-    The module's docstring says which step counts as pooling. The final norm is held at its statistics, so that
-    the step is linear (`crosseyed.internals.trace.Readout`).
-
-    Parameters
-    ----------
-    model, pixels, texts
-        As for `itsm`.
-
-    Returns
-    -------
-    numpy.ndarray, shape (batch, height, width)
-        float32 summands of the cosine similarity, one a token, interpolated as for `itsm`. The summands of all
-        tokens, the prefix token's included, give the part of the similarity that comes through pooling, biases
-        apart.
-
-    Raises
-    ------
-    UnsupportedTower, InputError
-        As `itsm`.
+    The module's docstring says which step counts as pooling. The final norm is held at its statistics, so that the
+    step is linear (`crosseyed.models.towers.base.Readout`). The summands of all tokens, the prefix token's included,
+    give the part of the similarity that comes through pooling, without biases.
     """
     adapter, text = _check(model, pixels, texts)
     adapter.require("decomposition")
@@ -152,43 +102,24 @@ def itsm_after_pooling(model: ClipModel, pixels: Tensor, texts: Sequence[str]) -
     if adapter.pooled_token is None:
         added = torch.einsum("bgt,btw,bgw->bt", rows, tokens.float(), direction)
     else:
-        place, layer = slice(adapter.pooled_token, adapter.pooled_token + 1), adapter.blocks[-1]
+        token, layer = adapter.pooled_token, adapter.blocks[-1]
         weights, read = adapter.attention(layer), adapter.attended(calls, layer).float()
-        attention = weights.at(place).rows(read[:, place], read)[:, :, 0]
         factor, _ = adapter.written(calls, layer)
-        direction = torch.einsum(
-            "bg,bgw->bw", (rows * factor[:, None])[:, :, adapter.pooled_token], direction
-        )
+        direction = torch.einsum("bg,bgw->bw", (rows * factor[:, None])[:, :, token], direction)
         towards = torch.einsum("hdw,bw->bhd", weights.output, direction)
-        added = torch.einsum("bht,bhtd,bhd->bt", attention, weights.values(read), towards)
+        added = torch.einsum("bht,bhtd,bhd->bt", weights.row(token, read), weights.values(read), towards)
     return _upsample(added[:, adapter.prefix :], adapter.grid, pixels)
 
 
 def feature_surgery(
     model: ClipModel, pixels: Tensor, texts: Sequence[str], *, captions: Sequence[str]
 ) -> np.ndarray:
-    """Compare each token with what sets the caption apart from all captions.
+    """Compare each token with what distinguishes the caption from all `captions` (at least two different ones).
 
-    Feature surgery of CLIP Surgery (Li et al., arXiv 2304.05653): from the products of token and caption, number
-    by number, their mean over all captions is taken away. Captions count by how well they fit the whole image.
-    The surgery on the tower that the paper combines with it is not done here: the tokens are those of `itsm`.
-
-    Parameters
-    ----------
-    model, pixels, texts
-        As for `itsm`.
-    captions : sequence of str
-        All captions; at least two different ones. A caption of `texts` that is not among them is added.
-
-    Returns
-    -------
-    numpy.ndarray, shape (batch, height, width)
-        float32 similarities, weighted and relative to the mean caption, interpolated as for `itsm`.
-
-    Raises
-    ------
-    UnsupportedTower, InputError
-        As `itsm`; and for fewer than two different captions.
+    Feature surgery of CLIP Surgery (Li et al., arXiv 2304.05653) subtracts from the products of token and caption,
+    number by number, their mean over all captions. Captions count by how well they fit the whole image. The tokens
+    are those of `itsm`, without the surgery on the tower that the paper combines with it. Captions of `texts` are
+    added to `captions`.
     """
     adapter, _ = _check(model, pixels, texts)
     _check_captions(captions)
@@ -222,24 +153,9 @@ def _upsample(values: Tensor, grid: tuple[int, int], pixels: Tensor) -> np.ndarr
 def grad_cam(model: ClipModel, pixels: Tensor, texts: Sequence[str]) -> np.ndarray:
     """Weight the last tokens' numbers by their gradients: Grad-CAM (Selvaraju et al., arXiv 1610.02391).
 
-    The tokens are the last that pooling reads: the last feature map of a ResNet; the last block's output, or
-    where a class token is pooled that block's input, since nothing else of its output reaches the embedding.
-
-    Parameters
-    ----------
-    model, pixels, texts
-        As for `itsm`.
-
-    Returns
-    -------
-    numpy.ndarray, shape (batch, height, width)
-        float32, at least 0: the positive part of the numbers' sum, each weighted by the mean of its gradient over
-        the spatial tokens; interpolated as for `itsm`.
-
-    Raises
-    ------
-    UnsupportedTower, InputError
-        As `itsm`.
+    The tokens are the last that pooling reads: the last feature map of a ResNet; the last block's output, or where a
+    class token is pooled that block's input, since nothing else of its output reaches the embedding. The map is the
+    positive part of the numbers' sum, each weighted by the mean of its gradient over the spatial tokens.
     """
     adapter, text = _check(model, pixels, texts)
     modules = adapter.modules(())
@@ -261,23 +177,8 @@ def integrated_gradients(
 ) -> np.ndarray:
     """Integrate gradients on the way from the mean color to the image (Sundararajan et al., arXiv 1703.01365).
 
-    Parameters
-    ----------
-    model, pixels, texts
-        As for `itsm`.
-    steps : int
-        Number of points of the Gauss–Legendre quadrature.
-
-    Returns
-    -------
-    numpy.ndarray, shape (batch, height, width)
-        float32, summed over colors. The sum over pixels is the similarity of the image minus that of the mean
-        color (completeness), but for the quadrature's error.
-
-    Raises
-    ------
-    UnsupportedTower, InputError
-        As `itsm`.
+    The map is summed over colors, and its sum over pixels is the similarity of the image minus that of the mean color
+    (completeness), but for the error of the Gauss–Legendre quadrature with `steps` points.
     """
     _, text = _check(model, pixels, texts)
     attributed = IntegratedGradients(similarity_of(model)).attribute(
@@ -291,24 +192,10 @@ def integrated_gradients(
 
 
 def occlusion(model: ClipModel, pixels: Tensor, texts: Sequence[str]) -> np.ndarray:
-    """Blot out one place after the other (Zeiler and Fergus, arXiv 1311.2901).
+    """Hide one place after the other (Zeiler and Fergus, arXiv 1311.2901).
 
-    The window is two cells of the tower's grid high and wide and moves by one cell.
-
-    Parameters
-    ----------
-    model, pixels, texts
-        As for `itsm`.
-
-    Returns
-    -------
-    numpy.ndarray, shape (batch, height, width)
-        float32: by how much the similarity falls when the pixel is hidden, mean over the windows that hide it.
-
-    Raises
-    ------
-    UnsupportedTower, InputError
-        As `itsm`.
+    The window is two cells of the tower's grid high and wide and moves by one cell. The map is by how much the
+    similarity falls when the pixel is hidden, mean over the windows that hide it.
     """
     adapter, text = _check(model, pixels, texts)
     cell = [max(1, side // cells) for side, cells in zip(pixels.shape[-2:], adapter.grid, strict=True)]
@@ -339,30 +226,19 @@ def _spatial(activation: Tensor, adapter: TowerAdapter) -> Tensor:
 
 
 def scale(maps: np.ndarray) -> np.ndarray:
-    """Bring each map to [0, 1] by its own minimum and maximum.
-
-    Parameters
-    ----------
-    maps : numpy.ndarray, shape (batch, height, width)
-        Maps of any method.
-
-    Returns
-    -------
-    numpy.ndarray, shape (batch, height, width)
-        float32; a map that is the same everywhere becomes 0.
-    """
+    """Bring each map (batch, height, width) to [0, 1] by its own minimum and maximum; a constant map becomes 0."""
     low, high = (end(axis=(1, 2), keepdims=True) for end in (maps.min, maps.max))
     return ((maps - low) / np.where(high > low, high - low, 1)).astype(np.float32)
 
 
 def _check(model: ClipModel, pixels: Tensor, texts: Sequence[str]) -> tuple[TowerAdapter, Tensor]:
-    """Return the tower's adapter and the captions' embeddings (batch, embed_dim), or refuse the arguments."""
+    """Check the arguments of a method; return the adapter and the captions' embeddings (batch, embed_dim)."""
     adapter = adapter_of(model)
     if pixels.ndim != 4 or pixels.shape[1:] != (3, *model.image_size):
         height, width = model.image_size
         raise InputError(
             f"pixels have the shape {tuple(pixels.shape)}; {model.name} takes (batch, 3, {height}, {width}). "
-            "Read pictures of any size with model.read_batches and model.to_input."
+            "Read images of any size with model.read_batches and model.to_input."
         )
     check_texts(texts, len(pixels), "images")
     if any(module.training for module in model.clip.visual.modules()):

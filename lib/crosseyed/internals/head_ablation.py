@@ -1,4 +1,4 @@
-"""Which heads make the gap? Answers of a model without some of its heads."""
+"""How well a model finds the object without the direct contributions of some heads."""
 
 from collections.abc import Mapping, Sequence
 
@@ -28,21 +28,16 @@ def ablation_answers(
 
     Parameters
     ----------
-    decomposition : Decomposition
-        Of all images.
-    sets : mapping from str to sequences of heads
-        What is ablated together, as pairs of layer and head; a name may have several sets.
-    captions : numpy.ndarray, shape (labels, embed_dim)
-        Embeddings of one caption for each label, of length 1.
-    labels : sequence of str
-        Names of all objects.
-    about : pandas.DataFrame
-        One row per image with `object`.
+    decomposition : Decomposition of all images
+    sets : mapping from str to sets of heads, each a sequence of pairs of layer and head that are ablated together
+    captions : float (labels, embed_dim), embeddings of one caption for each label, of length 1
+    labels : sequence of str, names of all objects
+    about : pandas.DataFrame, one row per image with `object`
 
     Returns
     -------
     pandas.DataFrame
-        One row per set and image: those of `about` with `correct` and `ablated`, the name.
+        One row per set and image: those of `about` with `correct` and `ablated`, the name of the set.
     """
     return pd.concat(
         [

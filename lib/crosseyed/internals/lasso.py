@@ -20,19 +20,12 @@ from torch import Tensor
 from crosseyed.errors import InputError
 
 _ROWS_AT_ONCE = 256
-
 _SMALLEST_WORKING_SET = 64
-
 _LARGEST_BLOCK = 2**26  # numbers (256 MB) that the working sets of one block of targets may take
-
 _ROUNDS = 60
-
 _STEPS = 50
-
 _SWEEPS = 3  # of coordinate descent before each Newton step: enough to find out which atoms are of use
-
 _RIDGE = 1e-5  # keeps the Newton step defined where atoms repeat, at the price of some more steps
-
 _ROUNDING = 2e-7  # slopes of unit vectors in float32 are no more exact than this
 
 
@@ -47,18 +40,10 @@ def nonnegative_lasso(
 
     Parameters
     ----------
-    targets : numpy.ndarray, shape (n_targets, width)
-        What to approximate; finite.
-    dictionary : numpy.ndarray, shape (n_atoms, width)
-        The atoms, finite. Atoms may repeat; their weights are then not unique, the objective is.
-    penalty : float
-        Price of a unit of weight, positive. An atom stays unused while its scalar product with the residual is
-        below the penalty, so from the largest scalar product of target and atom on all weights are 0.
-        scikit-learn's ``Lasso(alpha=penalty / width, positive=True, fit_intercept=False)`` has the same
-        solution and an objective that is smaller by the factor `width`.
-    tolerance : float
-        Bound on the relative distance of the objective from its minimum. Computed in float32, it cannot be much
-        smaller than 1e-6.
+    targets : float (n_targets, width), finite
+    dictionary : float (n_atoms, width), finite; the weights of atoms that repeat are not unique, the objective is
+    penalty : float, positive, price of a unit of weight; from the largest product of target and atom on all are 0
+    tolerance : float, bound on the relative distance of the objective from its minimum; in float32 at least about 1e-6
 
     Returns
     -------
@@ -68,8 +53,7 @@ def nonnegative_lasso(
     Raises
     ------
     InputError
-        An array has the wrong shape, no rows or numbers that are not finite; penalty or tolerance is not
-        positive.
+        An array has the wrong shape, no rows or numbers that are not finite; penalty or tolerance is not positive.
 
     Warns
     -----
@@ -78,16 +62,14 @@ def nonnegative_lasso(
 
     Notes
     -----
-    With the residual r = z − w C, a multiple s·r with s ≤ penalty / max(C r) is feasible for the dual problem,
-    whose value there, s·zᵀr − s²‖r‖² / 2, is a lower bound of the minimum. Their difference is the duality gap
+    scikit-learn's ``Lasso(alpha=penalty / width, positive=True, fit_intercept=False)`` has the same solution and an
+    objective that is smaller by the factor `width`.
+
+    With the residual r = z − w C, a multiple s·r with s ≤ penalty / max(C r) is feasible for the dual problem, whose
+    value there, s·zᵀr − s²‖r‖² / 2, is a lower bound of the minimum. Their difference is the duality gap
     (Boyd and Vandenberghe, *Convex Optimization*, 2004, section 5.5.1).
 
     Beyond its input and result it takes memory for about 1,000 × n_atoms + 3 · 2²⁶ numbers of 4 bytes.
-
-    Examples
-    --------
-    >>> nonnegative_lasso(np.array([[3.0, 0.5]]), np.eye(2), penalty=1.0).toarray()
-    array([[2., 0.]], dtype=float32)
     """
     _check(targets, dictionary, penalty, tolerance)
     atoms = torch.from_numpy(np.ascontiguousarray(dictionary, dtype=np.float32))
@@ -146,9 +128,8 @@ def _solve(targets: Tensor, atoms: Tensor, penalty: float, tolerance: float) -> 
 def _minimise(gram: Tensor, linear: Tensor, weights: Tensor, tolerance: float) -> Tensor:
     """Minimise w G w / 2 − linear · w over w ≥ 0 for every row of (rows, size), starting from `weights`.
 
-    It ends when no slope exceeds the tolerance: those of weights in use towards either side, those of weights at
-    0 upwards. Coordinate descent finds the atoms of use but is slow where they are alike; a Newton step, shortened
-    where a weight would become negative, solves for those in use exactly.
+    It ends when no slope exceeds the tolerance. Coordinate descent finds the atoms of use but is slow where they are
+    alike; a Newton step, shortened where a weight would become negative, solves for those in use exactly.
     """
     diagonal = gram.diagonal(dim1=1, dim2=2).clamp_min(1e-12)  # an atom of length 0 stays unused
     columns = gram.transpose(0, 1).contiguous()

@@ -1,6 +1,6 @@
 """Is the object found at each depth of a tower? Two readers answer: the logit lens, and a probe.
 
-Both give one row per image and depth with `reader`, `source` (of `SOURCES`), `layer` and `correct`, for
+Both return one row per image and depth with `reader`, `source` (of `SOURCES`), `layer` and `correct`, for
 `crosseyed.measure.bootstrap`. Parameters shared by them: `reading`, the vectors of all images, and `about`, the table
 of their scenes, one row per image.
 """
@@ -21,18 +21,13 @@ _SAME = 1e-6  # vectors of a depth that vary less say nothing: a class token ent
 def lens_answers(
     reading: LayerReading, captions: np.ndarray, labels: Sequence[str], about: pd.DataFrame, *, top: int
 ) -> pd.DataFrame:
-    """Find the object if its caption is among the `top` captions most similar to the projected vector.
+    """Count the object as found if its caption is among the `top` captions most similar to the projected vector.
 
     Parameters
     ----------
-    reading, about
-        See the module.
-    captions : numpy.ndarray, shape (labels, embed_dim)
-        Embeddings of one caption for each label, of length 1.
-    labels : sequence of str
-        Names of all objects.
-    top : int
-        Up to which rank a caption counts as found, at least 1.
+    captions : float (labels, embed_dim), embeddings of one caption for each label, of length 1
+    labels : sequence of str, names of all objects
+    top : int, at least 1
     """
     return pd.concat(
         [
@@ -47,14 +42,10 @@ def lens_answers(
 
 
 def probe_answers(reading: LayerReading, about: pd.DataFrame, *, seed: int) -> pd.DataFrame:
-    """Find the object if the nearest class mean is its own, learned from scenes of the other renderings.
+    """Count the object as found if the nearest class mean, learned from scenes of the other renderings, is its own.
 
-    Parameters
-    ----------
-    reading, about
-        See the module; `about` has a column `style`. Depths at which all vectors are equal or NaN are left out.
-    seed : int
-        Seed of the split.
+    `about` has a column `style`; `seed` is that of the split. Depths at which all vectors are equal or NaN are left
+    out.
     """
     answers = []
     for number, source in enumerate(SOURCES):
@@ -68,7 +59,7 @@ def probe_answers(reading: LayerReading, about: pd.DataFrame, *, seed: int) -> p
 
 
 def last_read(model: ClipModel, source: str) -> int:
-    """Return the last depth at which anything reads the vectors of a source.
+    """Return the last depth at which the vectors of a source are read.
 
     With class-token pooling no layer reads the spatial tokens that leave the last block.
     """

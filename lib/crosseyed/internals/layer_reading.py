@@ -48,36 +48,14 @@ def read_layers(
 ) -> LayerReading:
     """Read the object from the tokens of every layer.
 
-    Projecting tokens of any layer as if they were the last is the *logit lens* (nostalgebraist, *interpreting
-    GPT: the logit lens*, 2020). The projection was trained for the last layer alone, and for the pooled token:
-    what it does not find may still be there, in other coordinates. For that, fit a probe to `vectors`.
+    Projecting tokens of any layer as if they were the last is the *logit lens* (nostalgebraist, *interpreting GPT:
+    the logit lens*, 2020). The projection was trained for the pooled token of the last layer: what it does not find
+    may still be there, in other coordinates, where a probe of `LayerReading.vectors` may find it.
 
     Parameters
     ----------
-    model : ClipModel
-        The model; it is left as it was.
-    images : iterable of ImageSource
-        The images.
-    covered : numpy.ndarray, shape (n_images, rows, columns)
-        Share of each patch that the object covers, from `crosseyed.internals.attention.coverage` with the grid of
-        ``crosseyed.models.towers.registry.adapter_of(model).grid``. An object that covers no patch is read as NaN.
-    batch_size, progress
-        As for `crosseyed.internals.trace.run`.
-
-    Returns
-    -------
-    LayerReading
-        Of all images; 3 vectors an image and layer.
-
-    Raises
-    ------
-    UnsupportedTower, InputError
-        As `crosseyed.internals.trace.run`; and if the coverage is not (n_images, rows, columns).
-
-    Warns
-    -----
-    UnreadableImagesWarning
-        Once, at the end, if images could not be read; they are NaN.
+    model, images, batch_size, progress : as for `crosseyed.internals.trace.run`
+    covered : float (n_images, rows, columns), from `attention.coverage`; an object that covers no patch is read as NaN
     """
     adapter = adapter_of(model)
     covered = check_covered(covered, len(covered), adapter.grid)

@@ -1,4 +1,4 @@
-"""How well a heat map agrees with the mask of the object."""
+"""How well a map agrees with the mask of the object, and with the score when pixels are removed in its order."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
@@ -24,46 +24,36 @@ from crosseyed.internals.explain import (
 from crosseyed.models.clip import ClipModel
 
 SCORES = ("iou", "contrast", "auroc", "pointing")
+"""The columns of `score_maps`."""
 
 
 def fit_masks(model: ClipModel, masks: np.ndarray) -> np.ndarray:
-    """Resize masks as the model resizes its pictures.
+    """Resize masks as the model resizes its images.
 
     Parameters
     ----------
-    model : ClipModel
-        The model.
-    masks : numpy.ndarray of bool, shape (n_masks, height, width)
-        Masks at the resolution of the pictures, as of `crosseyed.data.scenes.Scene.masks`.
+    masks : bool (n_masks, height, width), at the resolution of the images, as of `crosseyed.data.scenes.Scene.masks`
 
     Returns
     -------
     numpy.ndarray of bool, shape (n_masks, model's height, model's width)
         True where at least half of a pixel of the model's input belongs to the object.
-
-    Raises
-    ------
-    InputError
-        The masks have another number of axes.
     """
     if np.ndim(masks) != 3:
         raise InputError(f"masks have the shape {np.shape(masks)}; expected (n_masks, height, width)")
-    *resize, _to_tensor, _normalize = model.preprocess.transforms
-    resize = Compose(resize)
-    pictures = [Image.fromarray(mask.astype(np.uint8) * 255).convert("RGB") for mask in masks]
-    fitted = [np.asarray(resize(picture))[..., 0] >= 128 for picture in pictures]
+    resize = Compose(model.preprocess.transforms[:-2])  # without ToTensor and Normalize
+    images = [Image.fromarray(mask.astype(np.uint8) * 255).convert("RGB") for mask in masks]
+    fitted = [np.asarray(resize(image))[..., 0] >= 128 for image in images]
     return np.array(fitted).reshape(-1, *model.image_size)
 
 
 def score_maps(maps: np.ndarray, masks: np.ndarray) -> pd.DataFrame:
-    """Say how well maps agree with the masks of the objects that their captions name.
+    """Compare maps with the masks of the objects that their captions name.
 
     Parameters
     ----------
-    maps : numpy.ndarray, shape (batch, height, width)
-        Maps of any method.
-    masks : numpy.ndarray of bool, shape (batch, height, width)
-        Where the objects are, at the maps' resolution (`fit_masks`).
+    maps : float (batch, height, width), of any method
+    masks : bool (batch, height, width), where the objects are, at the maps' resolution (`fit_masks`)
 
     Returns
     -------
@@ -116,24 +106,15 @@ def removal_curves(
 
     Parameters
     ----------
-    score : callable
-        From images (batch, 3, height, width) to a number each (batch,), such as `similarity_to`.
-    pixels : torch.Tensor, shape (batch, 3, height, width)
-        The model's input.
-    maps : numpy.ndarray, shape (batch, height, width)
-        What orders the pixels, highest first.
-    steps : int
-        Number of equal portions in which the pixels go.
+    score : callable, from images (batch, 3, height, width) to numbers (batch,), such as `similarity_to`
+    pixels : float (batch, 3, height, width), the model's input
+    maps : float (batch, height, width), which order the pixels, highest first
+    steps : int, number of equal portions in which the pixels are removed, at least 1
 
     Returns
     -------
     deletion, insertion : numpy.ndarray, shape (batch, steps + 1)
         float32 scores after 0, 1, ... portions; the area below a curve is ``np.trapezoid(curve, axis=1) / steps``.
-
-    Raises
-    ------
-    InputError
-        Maps and pixels differ in size, or `steps` is below 1.
     """
     if maps.shape != (len(pixels), *pixels.shape[-2:]):
         raise InputError(
@@ -152,20 +133,7 @@ def removal_curves(
 
 
 def similarity_to(model: ClipModel, texts: Sequence[str]) -> Callable[[Tensor], Tensor]:
-    """Return the similarity of images with their captions as a function of the images, for `removal_curves`.
-
-    Parameters
-    ----------
-    model : ClipModel
-        The model.
-    texts : sequence of str
-        One caption an image.
-
-    Returns
-    -------
-    callable
-        From (batch, 3, height, width) to cosines (batch,).
-    """
+    """Return the similarity of images with their captions as a function of the images, for `removal_curves`."""
     text, similarity = embed_pixels(model, texts), similarity_of(model)
 
     @torch.no_grad()
@@ -188,18 +156,12 @@ def compare(
 
     Parameters
     ----------
-    model : ClipModel
-        A model whose tower can be traced.
-    scenes : sequence of Scene
-        The pictures; the first object of each is the one that the caption names.
-    texts : sequence of str
-        One caption a scene.
-    methods : mapping of str to callable
-        The methods by name, such as `methods` gives them.
-    steps : int
-        Portions of the deletion and insertion curves; 0 leaves them out.
-    progress : bool
-        Show a progress bar if the standard error is a terminal.
+    model : ClipModel whose tower can be traced
+    scenes : sequence of Scene, at least one; the caption names the first object of each
+    texts : sequence of str, one caption a scene
+    methods : mapping of str to callable, such as from `crosseyed.internals.explain.methods`
+    steps : int, portions of the deletion and insertion curves; 0 leaves them out
+    progress : bool, show a progress bar if the standard error is a terminal
 
     Returns
     -------
@@ -207,11 +169,6 @@ def compare(
         One row per scene and method: the columns of `crosseyed.data.scenes.scene_table` for the object, `model`,
         `pretrained`, `method`, those of `score_maps`, and the areas `deletion` (the lower the better) and
         `insertion` (the higher the better) below the curves of the similarity.
-
-    Raises
-    ------
-    UnsupportedTower, InputError
-        As `itsm`; and if there are no scenes, or scenes and captions differ in number.
     """
     if not scenes:
         raise InputError("scenes is empty; expected at least one")
@@ -236,18 +193,11 @@ def compare(
 
 
 def pooling_contrasts(scores: pd.DataFrame) -> pd.DataFrame:
-    """List the contrast of each image before pooling and after, and its shift.
+    """List the contrast of each image before pooling (ITSM) and after (ITSM after pooling), and its shift.
 
-    Parameters
-    ----------
-    scores : pandas.DataFrame
-        Of `compare`, with a column `place`; before pooling is the method ITSM, after is ITSM after pooling.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per model, image and `contrast` (``"before"``, ``"after"`` or ``"shift"``, after minus before): `value`,
-        and `object` and `place` of the image. Where a tower has no such map there are no rows.
+    `scores` is a table of `compare` with a column `place`. Returns one row per model, image and `contrast`
+    (``"before"``, ``"after"`` or ``"shift"``, after minus before) with `value`, `object` and `place`. A tower without
+    such a map has no rows.
     """
     keys = ["model", "object", "image", "place"]
     wide = scores.pivot(index=keys, columns="method", values="contrast")

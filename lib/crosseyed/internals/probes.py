@@ -1,7 +1,9 @@
 """Is a concept in these vectors? Probes that are fitted to a layer, and a readout that is not.
 
-Both take vectors that were read inside a tower, one for each row of a table, and give the table back with `correct`
-added, so that `crosseyed.measure.bootstrap` can take it from there.
+Both take vectors that were read inside a tower, one for each row of `table` (NaN for unreadable images), and return
+the table, numbered from 0, with `choice` (``"unreadable"`` for NaN) and `correct` (dtype ``boolean``, ``<NA>`` for
+NaN) added, for `crosseyed.measure.bootstrap`. `label` is the table's column of the true concept. They raise
+InputError where numbers or widths do not agree or a column is missing.
 """
 
 import warnings
@@ -17,14 +19,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from crosseyed.errors import InputError, suggest
+from crosseyed.tables import require_columns
 
-_CLASSIFIERS = {
-    "centroid": NearestCentroid,
-    "logistic": lambda: LogisticRegression(max_iter=1000),
-}
-
+_CLASSIFIERS = {"centroid": NearestCentroid, "logistic": lambda: LogisticRegression(max_iter=1000)}
 _UNREADABLE = "unreadable"
-
 _SIMILARITIES_AT_ONCE = 2**23  # 64 MB
 
 
@@ -45,47 +43,32 @@ def probe_layers(
 
     Parameters
     ----------
-    layers : numpy.ndarray, shape (n_layers, n, width)
-        Vectors of each layer, one for each row of the table; NaN for unreadable images.
-    table : pandas.DataFrame
-        n rows with the column `label`; the other columns are carried along.
-    groups : str or sequence of n values
-        Which scene a row belongs to: a column of the table, or the values themselves. Rows that share what a probe
-        could recognise them by (the same picture, the same background) should share a group.
-    label : str
-        Column of what the probe shall tell.
-    classifier : {"centroid", "logistic"}
-        The class with the nearest mean, or a multinomial logistic regression (scikit-learn's, C = 1), which is the
-        stronger probe and takes minutes where the other takes seconds.
-    folds : int
-        Number of folds, at least 2.
-    seed : int
-        Seed of the split.
+    layers : float (n_layers, n, width)
+    groups : str or n values, the scene of a row, as a column of the table or the values themselves; rows by which a
+        probe could recognise each other (the same image, the same background) should share a group
+    classifier : {"centroid", "logistic"}, the class with the nearest mean, or scikit-learn's multinomial logistic
+        regression (C = 1), which is the stronger probe and takes minutes where the other takes seconds
+    folds : int, at least 2
+    seed : int, seed of the split
 
     Returns
     -------
     pandas.DataFrame
-        n_layers × n rows, layer by layer in the order of the table: its columns and
-
-        - `layer`: from 0;
-        - `choice`: what the probe said (``"unreadable"`` for a row of NaN);
-        - `correct`: whether that is the label (dtype ``boolean``, ``<NA>`` for a row of NaN).
-
-        ``metrics.accuracy(result, by="layer")`` is the probes' accuracy with its interval.
+        n_layers × n rows, layer by layer (`layer`, from 0) in the order of the table.
 
     Raises
     ------
     InputError
-        Numbers of rows do not agree; a column is missing; the classifier does not exist; there are fewer groups than
-        folds, fewer than two labels, or a label whose readable rows all fall into one fold, so that nothing could be
-        learned about it.
+        There are fewer groups than folds, fewer than two labels, or a label whose readable rows all fall into one fold.
     """
     if layers.ndim != 3 or layers.shape[1] != len(table):
         raise InputError(
             f"The layers have the shape {layers.shape}; give (n_layers, {len(table)}, width), one vector for each "
             "row of the table."
         )
-    _check_columns(table, [label, *([groups] if isinstance(groups, str) else [])])
+    require_columns(
+        table, [label, *([groups] if isinstance(groups, str) else [])], "the table of the vectors"
+    )
     if classifier not in _CLASSIFIERS:
         raise InputError(
             f"Unknown classifier {classifier!r}{suggest(classifier, _CLASSIFIERS)} Choose from "
@@ -118,36 +101,18 @@ def readout(
 
     Parameters
     ----------
-    vectors : numpy.ndarray, shape (n, embed_dim)
-        Vectors in the embedding space, one for each row of the table, of any length but 0; NaN for unreadable images.
-    concept_embeddings : numpy.ndarray, shape (n_concepts, embed_dim)
-        Rows of length 1.
-    concepts : sequence of str
-        Their names, all different.
-    table : pandas.DataFrame
-        n rows with the column `label`, each value one of the concepts; the other columns are carried along.
-    label : str
-        Column of the true concept.
-    top : int
-        Up to which rank the true concept counts as found, at least 1.
+    vectors : float (n, embed_dim), of any length but 0
+    concept_embeddings : float (n_concepts, embed_dim), rows of length 1
+    concepts : sequence of str, their names, all different, with all labels among them
+    top : int, at least 1; up to which rank the true concept counts as found
 
     Returns
     -------
     pandas.DataFrame
-        The rows of the table, numbered from 0, with these columns added:
-
-        - `choice`: the most similar concept, of equally similar ones the first (``"unreadable"`` for NaN);
-        - `rank`: place of the true concept when all are sorted so, 1 for the most similar (dtype ``Int64``, ``<NA>``
-          for NaN);
-        - `correct`: whether the rank is at most `top` (dtype ``boolean``, ``<NA>`` for NaN).
-
-    Raises
-    ------
-    InputError
-        Numbers or widths do not agree; a column is missing; a concept is given twice; a true concept is not among
-        them; `top` is not between 1 and the number of concepts.
+        `choice` is the most similar concept (of equally similar ones the first), `rank` the place of the true concept
+        when all are sorted so, from 1 (dtype ``Int64``, ``<NA>`` for NaN), and `correct` whether that is at most `top`.
     """
-    _check_columns(table, [label])
+    require_columns(table, [label], "the table of the vectors")
     _check_readout(vectors, concept_embeddings, concepts, table, top)
     place = pd.Index(concepts).get_indexer(table[label])
     if (place < 0).any():
@@ -222,15 +187,6 @@ def _answer(
     return table.reset_index(drop=True).assign(
         choice=choice, correct=pd.Series(correct, dtype="boolean").where(readable)
     )
-
-
-def _check_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
-    for column in columns:
-        if column not in table:
-            raise InputError(
-                f"The table has no column {column!r}; it has {', '.join(map(str, table.columns))}"
-                f"{suggest(column, map(str, table.columns))}"
-            )
 
 
 def _check_readout(

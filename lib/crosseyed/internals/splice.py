@@ -1,4 +1,8 @@
-"""Sparse linear concept embeddings (SpLiCE)."""
+"""Sparse linear concept embeddings (SpLiCE).
+
+Parameters shared by the functions: `embeddings`, float (n, embed_dim), rows of length 1, or of NaN for unreadable
+images.
+"""
 
 from collections.abc import Sequence
 
@@ -11,25 +15,10 @@ from crosseyed.internals.vocabulary import check_vocabulary
 
 
 def modality_mean(embeddings: np.ndarray) -> np.ndarray:
-    """Return the mean of one modality's embeddings: where its cone of the embedding space points.
+    """Return the mean (embed_dim,) of the readable embeddings of one modality, not of length 1.
 
     Images and texts of a CLIP lie in two cones (Liang et al., *Mind the Gap*, NeurIPS 2022); an image is compared
-    with concepts after each has lost its modality's mean.
-
-    Parameters
-    ----------
-    embeddings : numpy.ndarray, shape (n, embed_dim)
-        Rows of length 1; rows of NaN (unreadable images) are left out.
-
-    Returns
-    -------
-    numpy.ndarray, shape (embed_dim,)
-        The mean, not of length 1.
-
-    Raises
-    ------
-    InputError
-        There is no row without NaN.
+    with concepts after the mean of its modality was subtracted from each.
     """
     readable = embeddings[~np.isnan(embeddings).any(axis=1)]
     if not len(readable):
@@ -38,19 +27,7 @@ def modality_mean(embeddings: np.ndarray) -> np.ndarray:
 
 
 def center(embeddings: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Subtract a modality's mean and scale the rows back to length 1.
-
-    Parameters
-    ----------
-    embeddings : numpy.ndarray, shape (n, embed_dim)
-        Rows of length 1; a row of NaN stays one.
-    mean : numpy.ndarray, shape (embed_dim,)
-        What `modality_mean` gave for many embeddings of the same modality.
-
-    Returns
-    -------
-    numpy.ndarray, shape (n, embed_dim)
-        Rows of length 1.
+    """Subtract a modality's mean (see `modality_mean`) and scale the rows back to length 1; NaN stays NaN.
 
     Raises
     ------
@@ -83,42 +60,27 @@ def splice(
 ) -> pd.DataFrame:
     """Write image embeddings as sparse sums of concepts (SpLiCE, Bhalla et al. 2024, section 4).
 
-    Images and concepts lose the mean of their modality and are scaled back to length 1. Then, for every image z and
-    the dictionary C, the weights w ≥ 0 minimise ‖z − w C‖² / 2 + penalty · Σ w.
+    Images and concepts are centered by the mean of their modality. Then, for every image z and the dictionary C, the
+    weights w ≥ 0 minimise ‖z − w C‖² / 2 + penalty · Σ w.
 
     Parameters
     ----------
-    embeddings : numpy.ndarray, shape (n_images, embed_dim)
-        Image embeddings, rows of length 1.
-    concept_embeddings : numpy.ndarray, shape (n_concepts, embed_dim)
-        What `embed_concepts` gave, less what `tell_apart` says the model does not know; their mean is that of the
-        texts.
-    concepts : sequence of str
-        Their names, in the same order (see `check_vocabulary`).
-    image_mean : numpy.ndarray, shape (embed_dim,)
-        `modality_mean` of many images, from which those in question should not be all.
-    penalty : float
-        Positive; the larger, the fewer concepts. Half of what the authors' code calls `l1_penalty`.
-    images : sequence of str, optional
-        Names of the images; by default their numbers from 0.
+    concept_embeddings : float (n_concepts, embed_dim), such as from `told_apart`; their mean is that of the texts
+    concepts : sequence of str, their names (see `check_vocabulary`)
+    image_mean : float (embed_dim,), `modality_mean` of many images, with others among them than those in question
+    penalty : float, positive; the larger, the fewer concepts. Half of `l1_penalty` in the authors' code
+    images : sequence of str, names of the images; by default their numbers from 0
 
     Returns
     -------
     pandas.DataFrame
         Columns `image`, `concept`, `weight`; one row for each concept that an image uses (weight > 0), images in the
-        order given, the heaviest concept first. Images that use no concept have no row, nor have unreadable images
-        (embeddings of NaN).
+        order given, the heaviest concept first. Unreadable images have no rows.
 
     Raises
     ------
     InputError
-        The concepts are no vocabulary; names and embeddings differ in number or width; the penalty is not positive;
-        no image is readable; as `center`.
-
-    Warns
-    -----
-    crosseyed.internals.lasso.LassoWarning
-        As `crosseyed.internals.lasso.nonnegative_lasso`, which solves the problem to a relative 2e-5.
+        The concepts are not a vocabulary; names and embeddings differ in number or width; the penalty is not positive.
     """
     check_vocabulary(concepts)
     names = np.arange(len(embeddings)) if images is None else np.array(images, dtype=object)
@@ -149,10 +111,8 @@ def concepts_instead(sparse: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:
 
     Parameters
     ----------
-    sparse : pandas.DataFrame
-        Of `splice`, with the columns `object` and `center` of each image.
-    about : pandas.DataFrame
-        One row per image with `center`.
+    sparse : pandas.DataFrame of `splice`, with the columns `object` and `center` of each image
+    about : pandas.DataFrame, one row per image with `center`
 
     Returns
     -------

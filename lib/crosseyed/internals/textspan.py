@@ -26,21 +26,16 @@ def text_span(
 
     Parameters
     ----------
-    effects : numpy.ndarray, shape (n_images, embed_dim)
-        Direct effect of one head on the embedding of each image; at least two rows that differ.
-    text_embeddings : numpy.ndarray, shape (n_candidates, embed_dim)
-        Embeddings of the candidate texts.
-    texts : sequence of str
-        The candidates themselves.
-    n_texts : int
-        How many to choose, at least 1.
+    effects : float (n_images, embed_dim), direct effect of one head on each image; at least two rows that differ
+    text_embeddings : float (n_candidates, embed_dim)
+    texts : sequence of str, the candidates
+    n_texts : int, how many to choose, at least 1
 
     Returns
     -------
     pandas.DataFrame
         One row per step: `step` (from 1), `text`, `explained` (fraction of the variance of the effects in the
-        directions chosen so far, in [0, 1], never falling). Fewer than `n_texts` rows if nothing is left to explain
-        that a text could describe.
+        directions chosen so far, in [0, 1]). Fewer than `n_texts` rows if no text describes what is left.
 
     Raises
     ------
@@ -50,9 +45,9 @@ def text_span(
     Notes
     -----
     As in the paper, the variance is that of the scalar product with what is left of the text, not with a direction
-    of length 1: a text that lies mostly outside the head's span is passed over even if the little of it that is left
-    points in a direction of much variance. The span has the dimensions in which the effects exceed rounding, where
-    the authors' code takes the first 80.
+    of length 1: a text that lies mostly outside the head's span is passed over even if its rest points in a
+    direction of much variance. The span has the dimensions in which the effects exceed rounding (the authors' code
+    takes the first 80).
     """
     _check(effects, text_embeddings, texts, n_texts)
     effects = np.asarray(effects, dtype=np.float64)

@@ -53,7 +53,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -61,15 +60,12 @@ from torch import Tensor, nn
 from crosseyed.data.images import ImageSource
 from crosseyed.errors import InputError, suggest
 from crosseyed.models.clip import PRECISIONS, ClipModel
-from crosseyed.models.memory import by_halves
+from crosseyed.models.memory import Result, by_halves
 from crosseyed.models.towers.base import AttentionWeights, Calls, Pooling, Readout, TowerAdapter
 from crosseyed.models.towers.registry import adapter_of
 
 WANTS = ("tokens", "attention", "values", "attention_output", "mlp")
-
-ROWS = ("pooled", "all")
-
-Result = TypeVar("Result")
+"""The activations that are given only when wanted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,20 +74,10 @@ class Trace:
 
     Attributes
     ----------
-    images : range
-        Which images of the stream these are: rows of a table with one row per image.
-    layers, blocks : tuple of int
-        Depths of ``tokens``, and of what belongs to blocks, along their first axes.
-    last : int
-        Depth of the tokens that pooling takes, whether or not they were kept.
-    grid : tuple of int
-        Rows and columns of the spatial tokens.
-    prefix : int
-        Number of tokens before the spatial ones.
-    pooled, embedding, norm_mean, norm_std, readout, pooling_attention
-        Always given; None where the tower has no such thing.
-    tokens, attention, values, attention_output, mlp
-        Given when wanted, else None.
+    images : range, which images of the stream these are: rows of a table with one row per image
+    layers, blocks : tuple of int, depths of ``tokens``, and of what belongs to blocks, along their first axes
+    last : int, depth of the tokens that pooling takes, whether or not they were kept
+    grid, prefix : rows and columns of the spatial tokens, and number of tokens before them
     """
 
     images: range
@@ -113,25 +99,12 @@ class Trace:
     mlp: Tensor | None = None
 
 
-"""The families of towers that can be traced."""
-
-
 def pooled_rows(attention: Tensor, pooling: Pooling | Trace) -> Tensor:
-    """Combine the attention of all tokens to that of the pooled one.
+    """Combine the attention of all tokens, (..., batch, heads, tokens, tokens), to that of the pooled one.
 
-    Parameters
-    ----------
-    attention : torch.Tensor, shape (..., batch, heads, tokens, tokens)
-        Traced with ``attention_rows="all"``.
-    pooling : Pooling or Trace
-        The same trace.
-
-    Returns
-    -------
-    torch.Tensor, shape (..., batch, heads, tokens)
-        The rows, weighted as their tokens enter the embedding (mean of `Readout.rows` over the groups, scaled
-        to the sum 1; without a readout, the mean of `pooling_attention` over its heads): for class-token pooling
-        the class token's row. It is what ``attention_rows="pooled"`` gives.
+    The rows are weighted as their tokens enter the embedding (mean of `Readout.rows` over the groups, scaled to the
+    sum 1; without a readout, the mean of `pooling_attention` over its heads): for class-token pooling the class
+    token's row. Returns (..., batch, heads, tokens), which is what ``attention_rows="pooled"`` gives.
     """
     share = (pooling.pooling_attention if pooling.readout is None else pooling.readout.rows).mean(1)
     share = share / share.sum(-1, keepdim=True)
@@ -140,19 +113,10 @@ def pooled_rows(attention: Tensor, pooling: Pooling | Trace) -> Tensor:
 
 @contextmanager
 def hooked(modules: Mapping[str, nn.Module]) -> Iterator[Calls]:
-    """Listen to modules: within the context, keep the input and the output of each one's latest call.
+    """Listen to modules: within the context, keep the input and the output of each one's latest call, by its name.
 
-    Parameters
-    ----------
-    modules : mapping of str to torch.nn.Module
-        The modules by a name of your choice.
-
-    Yields
-    ------
-    dict of str to tuple of torch.Tensor
-        Filled while the model runs: first positional input and output (the first, if it returns several). They
-        are the model's own tensors, with gradients if it computes them, not copies: leave them unchanged.
-        The hooks come off at the end in any case, also by an exception or Ctrl-C.
+    These are the first positional input and the first output: the model's own tensors, with gradients if it computes
+    them, not copies, so leave them unchanged. The hooks are removed at the end, also after an exception.
     """
     calls, handles = {}, []
     try:
@@ -180,28 +144,19 @@ def run(
 ) -> Iterator[Trace]:
     """Encode images and yield what happened inside, batch by batch.
 
-    Memory is bounded by the batch, however many images there are: the tokens of all layers of one batch plus
-    what is wanted of it, by the shapes in the module's docstring; plus, for `attention_rows="all"` and for
-    towers without class-token pooling, (batch, heads, tokens, tokens) for one layer at a time.
+    Memory is bounded by the batch: the tokens of all layers and what is wanted, by the shapes in the module's
+    docstring; and, for `attention_rows="all"` and for towers without class-token pooling, (batch, heads, tokens,
+    tokens) for one layer at a time.
 
     Parameters
     ----------
-    model : ClipModel
-        The model; it is left as it was.
-    images : iterable of ImageSource
-        The images; preprocessed as `ClipModel.encode_images` does.
-    want : iterable of {"tokens", "attention", "values", "attention_output", "mlp"}
-        Activations to keep besides those that are always given.
-    layers : iterable of int, optional
-        Depths to keep, from 0 (what enters the first block) to the number of blocks; negative numbers count
-        from the last. All by default.
-    attention_rows : {"pooled", "all"}
-        Attention of the pooled token (see `pooled_rows`), or of every token.
-    batch_size : int, optional
-        Images in a batch; by default as many as `encode_images` takes at once. Where a GPU has too little
-        memory for it, the batch is halved.
-    progress : bool
-        Show a progress bar if the standard error is a terminal.
+    model : ClipModel, in evaluation mode; it is left as it was
+    images : iterable of ImageSource, preprocessed as `ClipModel.encode_images` does
+    want : iterable of {"tokens", "attention", "values", "attention_output", "mlp"}, what to keep besides the rest
+    layers : iterable of int, depths to keep, from 0 (before the first block); negative from the last; by default all
+    attention_rows : {"pooled", "all"}, attention of the pooled token (see `pooled_rows`), or of every token
+    batch_size : int, by default as many as `encode_images` takes; halved where a GPU has too little memory
+    progress : bool, show a progress bar if the standard error is a terminal
 
     Yields
     ------
@@ -211,10 +166,9 @@ def run(
     Raises
     ------
     UnsupportedTower
-        The tower is of a family that tracing does not know, or has not what is wanted.
+        The tower cannot be traced, or does not offer what is wanted.
     InputError
-        The model is in training mode; `want`, `layers` or `attention_rows` is not valid; `images` is a single
-        image or contains what is not one.
+        The model is in training mode; an option is not valid; `images` is a single image or contains other things.
 
     Warns
     -----
@@ -223,7 +177,7 @@ def run(
     """
     adapter = adapter_of(model)
     wanted, kept = _check_want(adapter, want), _check_layers(adapter, layers)
-    if attention_rows not in ROWS:
+    if attention_rows not in ("pooled", "all"):
         raise InputError(f"attention_rows is 'pooled' or 'all', not {attention_rows!r}.")
     run = partial(_trace_batch, model, adapter, wanted, kept, attention_rows)
     return stream(model, images, run, batch_size=batch_size, progress=progress)
@@ -237,37 +191,10 @@ def stream(
     batch_size: int | None = None,
     progress: bool = True,
 ) -> Iterator[Result]:
-    """Read images in batches and do something with each batch; what `trace` does with its own step.
+    """Read images in batches and yield what `run` returns for each; as `run` of this module does with its own step.
 
-    Parameters
-    ----------
-    model : ClipModel
-        The model.
-    images : iterable of ImageSource
-        The images; may be a generator.
-    run : callable
-        Takes what the model's `encode_image` takes, (batch, 3, height, width), and the number of the batch's
-        first image. Unreadable images are NaN.
-    batch_size : int, optional
-        As for `trace`; likewise halved where memory is short.
-    progress : bool
-        Show a progress bar if the standard error is a terminal.
-
-    Yields
-    ------
-    object
-        What `run` returns, batch by batch.
-
-    Raises
-    ------
-    InputError
-        The model is in training mode; `batch_size` is not positive; `images` is a single image or contains
-        what is not one.
-
-    Warns
-    -----
-    UnreadableImagesWarning
-        Once, at the end, if images could not be read.
+    `run` takes what the model's `encode_image` takes, (batch, 3, height, width), NaN for unreadable images, and the
+    number of the batch's first image. The other parameters, errors and warnings are those of this module's `run`.
     """
     if any(module.training for module in model.clip.visual.modules()):
         raise InputError(f"{model.name} is in training mode: call model.clip.eval() before tracing it.")
@@ -339,8 +266,7 @@ def _probabilities(
     adapter: TowerAdapter, weights: AttentionWeights, read: Tensor, rows: str, pooling: Pooling
 ) -> Tensor:
     if rows == "pooled" and adapter.pooled_token is not None:
-        place = slice(adapter.pooled_token, adapter.pooled_token + 1)
-        return weights.at(place).rows(read[:, place], read)[:, :, 0]
+        return weights.row(adapter.pooled_token, read)
     attention = weights.rows(read, read)
     return attention if rows == "all" else pooled_rows(attention, pooling)
 

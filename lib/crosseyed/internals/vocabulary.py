@@ -19,7 +19,6 @@ from crosseyed.models.scorer import Encoder
 from crosseyed.settings import settings
 
 _WORD = re.compile(r"[a-z]{3,}")
-
 _SAME_EMBEDDING = 1e-3
 
 
@@ -28,25 +27,20 @@ def vocabulary(objects: Sequence[str], size: int = 10_000) -> list[str]:
 
     Parameters
     ----------
-    objects : sequence of str
-        Names of objects, such as those of the catalogue; they come first and are kept as they are.
-    size : int
-        Number of concepts in total.
+    objects : sequence of str, names of objects, which come first and are kept as they are
+    size : int, number of concepts in total
 
     Returns
     -------
     list of str
         `size` concepts without duplicates. A frequent word has at least three letters a to z and nothing else, and is
-        not one of scikit-learn's English stop words.
+        not one of scikit-learn's English stop words. Frequencies are those of the package wordfreq (Speer, 2022,
+        https://doi.org/10.5281/zenodo.7199437).
 
     Raises
     ------
     InputError
-        The objects are no vocabulary (see `check_vocabulary`) or more than `size`; there are not so many words.
-
-    Notes
-    -----
-    Frequencies come from the package wordfreq (Speer, 2022, https://doi.org/10.5281/zenodo.7199437).
+        The objects are not a vocabulary (see `check_vocabulary`) or more than `size`; there are not enough words.
 
     Examples
     --------
@@ -57,7 +51,7 @@ def vocabulary(objects: Sequence[str], size: int = 10_000) -> list[str]:
     if size < len(objects):
         raise InputError(f"A vocabulary of {size} concepts cannot hold {len(objects)} objects; raise size.")
     taken = ENGLISH_STOP_WORDS.union(name.lower() for name in objects)
-    words = [word for word in _frequent_words() if word not in taken]
+    words = [word for word in top_n_list("en", 10**6) if _WORD.fullmatch(word) and word not in taken]
     if len(objects) + len(words) < size:
         raise InputError(
             f"There are {len(objects) + len(words)} objects and English words, not {size}; lower size."
@@ -66,18 +60,10 @@ def vocabulary(objects: Sequence[str], size: int = 10_000) -> list[str]:
 
 
 def check_vocabulary(concepts: Sequence[str]) -> None:
-    """Refuse what is no vocabulary.
+    """Raise InputError unless these are texts that name something, each given once.
 
-    Parameters
-    ----------
-    concepts : sequence of str
-        Words or names of several words.
-
-    Raises
-    ------
-    InputError
-        It is a single text, empty, has a concept that is no text or blank, the same concept twice (upper and lower
-        case and the spaces around it do not count), or nothing but English stop words.
+    A vocabulary is not a single text or empty, has no blank text, no concept twice (upper and lower case and the
+    spaces around it do not count), and not only English stop words.
     """
     if isinstance(concepts, str) or not len(concepts):
         raise InputError(f"The vocabulary is {concepts!r}; give a list of at least one concept.")
@@ -98,26 +84,9 @@ def check_vocabulary(concepts: Sequence[str]) -> None:
 
 
 def embed_concepts(encoder: Encoder, concepts: Sequence[str], template: str = "{}") -> np.ndarray:
-    """Encode the concepts as text; what a loaded model gives for them is kept (`crosseyed.models.cache`).
+    """Encode a vocabulary as texts, (n_concepts, embed_dim), float32 rows of length 1, cached for a loaded model.
 
-    Parameters
-    ----------
-    encoder : Encoder
-        The model.
-    concepts : sequence of str
-        The vocabulary (see `check_vocabulary`).
-    template : str
-        Caption in which ``{}`` stands for the concept. SpLiCE encodes the bare concept.
-
-    Returns
-    -------
-    numpy.ndarray, shape (n_concepts, embed_dim)
-        float32 rows of length 1.
-
-    Raises
-    ------
-    InputError
-        The concepts are no vocabulary, or the template has not exactly one ``{}``.
+    In `template`, ``{}`` stands for the concept, once; SpLiCE encodes the bare concept. Raises InputError otherwise.
     """
     check_vocabulary(concepts)
     if template.count("{}") != 1:
@@ -128,20 +97,10 @@ def embed_concepts(encoder: Encoder, concepts: Sequence[str], template: str = "{
 
 
 def tell_apart(embeddings: np.ndarray) -> np.ndarray:
-    """Say which concepts the model distinguishes from every other one.
+    """Say which concepts (rows of length 1) no other row repeats, to a distance of 0.001.
 
     A model with a small vocabulary of its own, such as a PocketCLIP, gives all words that it does not know the same
-    embedding. None of them means anything to it, and a dictionary should have none of them.
-
-    Parameters
-    ----------
-    embeddings : numpy.ndarray, shape (n_concepts, embed_dim)
-        Rows of length 1.
-
-    Returns
-    -------
-    numpy.ndarray of bool, shape (n_concepts,)
-        False for a row that another row repeats (to a distance of 0.001).
+    embedding. They mean nothing to it, and a dictionary should not contain them.
     """
     if len(embeddings) < 2:
         return np.ones(len(embeddings), dtype=bool)
@@ -151,25 +110,7 @@ def tell_apart(embeddings: np.ndarray) -> np.ndarray:
 
 
 def told_apart(encoder: Encoder, names: Sequence[str], template: str) -> tuple[np.ndarray, list[str]]:
-    """Embed concepts and keep those that the model distinguishes; `embed_concepts` and `tell_apart` in one.
-
-    Parameters
-    ----------
-    encoder, names, template
-        As for `embed_concepts`.
-
-    Returns
-    -------
-    embeddings : numpy.ndarray, shape (n_kept, embed_dim)
-        Rows of length 1.
-    kept : list of str
-        Their names.
-    """
+    """Embed concepts (see `embed_concepts`); return the embeddings and names of those that `tell_apart` keeps."""
     embeddings = embed_concepts(encoder, names, template)
     kept = tell_apart(embeddings)
     return embeddings[kept], [name for name, keep in zip(names, kept, strict=True) if keep]
-
-
-def _frequent_words() -> list[str]:
-    """List the English words that wordfreq knows, the most frequent first."""
-    return [word for word in top_n_list("en", 10**6) if _WORD.fullmatch(word)]

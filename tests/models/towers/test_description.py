@@ -35,9 +35,9 @@ def test_the_tower_of_clip_vit_b_32():
     [
         ("RN50", "ModifiedResNet", (7, 7), 3 + 4 + 6 + 3, None, 2048, "attention"),
         ("ViT-B-16-SigLIP", "VisionTransformer", (14, 14), 12, 12, 768, "attention"),
-        ("convnext_base", "ConvNeXt", (7, 7), 3 + 3 + 27 + 3, None, 1024, "mean"),
-        ("swin_base_patch4_window7_224", "SwinTransformer", (7, 7), 2 + 2 + 18 + 2, None, 1024, "mean"),
-        ("ViT-H-14-CLIPA", "VisionTransformer", (16, 16), 32, 16, 1280, "mean"),
+        ("convnext_base", "ConvNeXt", (7, 7), 3 + 3 + 27 + 3, None, 1024, "average"),
+        ("swin_base_patch4_window7_224", "SwinTransformer", (7, 7), 2 + 2 + 18 + 2, None, 1024, "average"),
+        ("ViT-H-14-CLIPA", "VisionTransformer", (16, 16), 32, 16, 1280, "average"),
         ("coca_ViT-B-32", "VisionTransformer", (7, 7), 12, 12, 768, "attention"),
     ],
 )
@@ -57,4 +57,4 @@ def test_a_tower_that_no_family_knows_is_described_all_the_same():
         visual = TimmModel("resnet18", 8, image_size=64)
     tower = describe_tower(visual, config)
     assert (tower.kind, tower.grid, tower.heads, tower.width) == ("ResNet", (2, 2), None, 512)
-    assert (tower.layers, tower.pooling) == (5, "mean")  # halves the image five times
+    assert (tower.layers, tower.pooling) == (5, "average")  # halves the image five times

@@ -1,10 +1,11 @@
 """What tracing has to know of each family of image towers.
 
 A `TowerAdapter` says where in a tower the tokens are, and gives its attention as `AttentionWeights` and the step from
-the last tokens to the embedding as a `Readout`. What a tower lacks, it says in words (`TowerAdapter.unsupported`). The
-families of open_clip's own towers are here, those of timm in `crosseyed.models.towers.timm`;
-`crosseyed.models.towers.registry.ADAPTERS`
-lists all.
+the last tokens to the embedding as a `Readout`. What a tower lacks is data with the reason in words
+(`TowerAdapter.unsupported`). The other modules of this folder have one family each, found by
+`crosseyed.models.towers.registry`.
+
+Sizes in the shapes: `batch` images, `tokens` of `width` numbers, `heads` of `head_width`, `embed_dim`.
 """
 
 from abc import ABC, abstractmethod
@@ -25,12 +26,10 @@ CAPABILITIES = {
     "decomposition": "the embedding as an exact sum over image tokens",
     "heads": "the embedding as an exact sum over layers and attention heads",
 }
-
 """What a tower may offer beyond what all do: the last tokens, the pooled vector, the embedding, and what pooling
 would make of a single token."""
 
 Calls = Mapping[str, tuple[Tensor, Tensor]]
-
 """For every module listened to: its input and its output during the forward pass."""
 
 
@@ -55,10 +54,8 @@ class Readout:
     rows : torch.Tensor, shape (batch, groups, tokens)
         Weight with which each token enters. One group, or one per head of attention pooling. Class-token
         pooling: 1/std at the class token, 0 elsewhere.
-    matrix : torch.Tensor, shape (groups, width, embed_dim)
-        The same for all images.
-    bias : torch.Tensor, shape (batch, embed_dim)
-        What no token contributes: biases on the way.
+    matrix : torch.Tensor, shape (groups, width, embed_dim), the same for all images
+    bias : torch.Tensor, shape (batch, embed_dim), from the biases on the way
     """
 
     rows: Tensor
@@ -66,18 +63,7 @@ class Readout:
     bias: Tensor
 
     def __call__(self, contribution: Tensor) -> Tensor:
-        """Return what a summand of the last tokens contributes to the embedding; linear, without the bias.
-
-        Parameters
-        ----------
-        contribution : torch.Tensor, shape (..., batch, tokens, width)
-            For instance ``trace.mlp``.
-
-        Returns
-        -------
-        torch.Tensor, shape (..., batch, embed_dim)
-            The contributions.
-        """
+        """Return what a summand (..., batch, tokens, width) of the last tokens adds to the embedding."""
         gathered = torch.einsum("bgt,...btw->...bgw", self.rows, contribution)
         return torch.einsum("...bgw,gwe->...be", gathered, self.matrix)
 
@@ -92,16 +78,11 @@ class AttentionWeights:
 
     Attributes
     ----------
-    query : torch.Tensor, shape (heads, reading_width, head_width)
-        Applied from the right: ``x @ query[h] + query_bias[h]``.
-    key, value : torch.Tensor, shape (heads, width, head_width)
-        Applied likewise.
+    query : torch.Tensor, shape (heads, reading_width, head_width), in ``x @ query[h] + query_bias[h]``
+    key, value : torch.Tensor, shape (heads, width, head_width), likewise
     query_bias, key_bias, value_bias : torch.Tensor, shape (heads, head_width)
-        Their biases.
-    output : torch.Tensor, shape (heads, head_width, output_width)
-        What a head writes, including the block's layer scale.
-    output_bias : torch.Tensor, shape (output_width,)
-        Bias of the output, including the block's layer scale.
+    output : torch.Tensor, shape (heads, head_width, output_width), including the block's layer scale
+    output_bias : torch.Tensor, shape (output_width,), including the block's layer scale
     """
 
     query: Tensor
@@ -115,37 +96,32 @@ class AttentionWeights:
 
     @property
     def ov_matrix(self) -> Tensor:
-        """From a token to what a head writes if it attends to that token alone, biases aside.
-
-        Shape (heads, width, output_width).
-        """
+        """From a token to what a head that reads only it writes, without biases: (heads, width, output_width)."""
         return self.value @ self.output
 
     @property
     def ov_bias(self) -> Tensor:
-        """What attention writes whatever it attends to, because probabilities sum to 1.
-
-        Shape (output_width,).
-        """
+        """What attention writes whatever it reads, because probabilities sum to 1: (output_width,)."""
         return torch.einsum("hd,hdo->o", self.value_bias, self.output) + self.output_bias
 
     def at(self, places: slice) -> "AttentionWeights":
-        """Return the weights for the tokens reading at some places; themselves, unless attention depends on places."""
+        """Return the weights for the tokens reading at some places: the same, unless attention depends on places."""
         return self
 
     def rows(self, reading: Tensor, read: Tensor) -> Tensor:
         """Return the softmax of `logits`: probabilities (batch, heads, n_reading, n_read)."""
         return self.logits(reading, read).softmax(-1)
 
+    def row(self, token: int, read: Tensor) -> Tensor:
+        """Return the probabilities (batch, heads, n_read) with which one of the tokens read reads all."""
+        place = slice(token, token + 1)
+        return self.at(place).rows(read[:, place], read)[:, :, 0]
+
     def logits(self, reading: Tensor, read: Tensor) -> Tensor:
         """Return logits (batch, heads, n_reading, n_read), up to a number added to a whole row.
 
-        Parameters
-        ----------
-        reading : torch.Tensor, shape (batch or 1, n_reading, reading_width)
-            Input of the queries.
-        read : torch.Tensor, shape (batch, n_read, width)
-            Input of the keys.
+        `reading` (batch or 1, n_reading, reading_width) is the input of the queries, `read` (batch, n_read, width) of
+        the keys.
         """
         query = torch.einsum("bqw,hwd->bhqd", reading, self.query) + self.query_bias[:, None]
         query = query * query.shape[-1] ** -0.5
@@ -217,26 +193,15 @@ class TowerAdapter(ABC):
 
     Attributes
     ----------
-    family : type
-        Class of the towers, as open_clip has it.
-    label : str
-        What the family is called in messages and tables.
-    visual : torch.nn.Module
-        The tower.
-    grid : tuple of int
-        Rows and columns of the spatial tokens.
-    prefix : int
-        Number of tokens before the spatial ones.
-    layers, blocks : tuple of int
-        Depths at which there are tokens, and those that a transformer block leads to; ascending.
-    pooled_token : int, optional
-        The token that pooling takes; None if it combines several.
-    class_token : int, optional
-        The class token, pooled or not; None if there is none.
-    native_pooling : {"class token", "average", "attention"}
-        The tower's own pooling: takes the class token, averages the spatial tokens, attends to tokens.
-    unsupported : dict of str to str
-        Which of `CAPABILITIES` the tower lacks, and why. What all towers of a family lack is data of its class.
+    family : type, class of the towers in open_clip
+    label : str, name of the family in messages and tables
+    visual : torch.nn.Module, the tower
+    grid, prefix : rows and columns of the spatial tokens, and number of tokens before them
+    layers, blocks : tuple of int, ascending depths that have tokens, and those that a transformer block leads to
+    pooled_token : int, the token that pooling takes; None if it combines several
+    class_token : int, the class token, pooled or not; None for a tower without
+    native_pooling : {"class token", "average", "attention"}, the tower's own pooling
+    unsupported : mapping of str to str, which of `CAPABILITIES` the tower lacks, and why
     """
 
     family: ClassVar[type[nn.Module]]
@@ -291,59 +256,24 @@ class TowerAdapter(ABC):
     def candidates(self, tokens: Tensor) -> Tensor:
         """Return the vectors that the tower's own pooling chooses among or averages, one for each token.
 
-        Where attention pools, a token's vector is what the attention would write if it read that token alone.
-
-        Parameters
-        ----------
-        tokens : torch.Tensor, shape (..., width)
-            Tokens of any depth.
-
-        Returns
-        -------
-        torch.Tensor, shape (..., pooled_width)
-            float32.
+        From tokens (..., width) of any depth to float32 (..., pooled_width). Where attention pools, a token's vector
+        is what the attention would write if it read that token alone.
         """
 
     @abstractmethod
     def embed(self, pooled: Tensor) -> Tensor:
-        """Return the embeddings of vectors that were pooled from `candidates`: what the tower does after pooling.
-
-        Parameters
-        ----------
-        pooled : torch.Tensor, shape (..., pooled_width)
-            One vector for each image, or several.
-
-        Returns
-        -------
-        torch.Tensor, shape (..., embed_dim)
-            float32, not normalised.
-        """
+        """Return the embeddings (..., embed_dim), float32, not normalised, of pooled `candidates`."""
 
     def project(self, tokens: Tensor) -> Tensor:
         """Return the embedding (..., embed_dim), not normalised, that pooling would give if it saw one token only."""
         return self.embed(self.candidates(tokens))
 
     def pooling_reads(self, tokens: Tensor) -> tuple[AttentionWeights, Tensor, Tensor]:
-        """Return the weights of attention pooling and what reads what; for towers that pool by attention.
+        """Return the weights of attention pooling and what reads what, from the last tokens (batch, tokens, width).
 
-        Parameters
-        ----------
-        tokens : torch.Tensor, shape (batch, tokens, width)
-            The last tokens.
-
-        Returns
-        -------
-        weights : AttentionWeights
-            Of the pooling. The embedding is the mean over the readers of `embed` of what it writes.
-        reading : torch.Tensor, shape (batch or 1, readers, reading_width)
-            Input of the queries.
-        read : torch.Tensor, shape (batch, tokens, width)
-            Input of keys and values.
-
-        Raises
-        ------
-        InputError
-            The tower has another pooling.
+        The inputs are those of queries (batch or 1, readers, reading_width) and of keys and values (batch, tokens,
+        width). The embedding is the mean over the readers of `embed` of what they write. Raises InputError for
+        another pooling.
         """
         raise InputError(f"This tower does not pool by attention: its pooling is {self.native_pooling!r}.")
 
@@ -352,37 +282,26 @@ class TowerAdapter(ABC):
         return activation.flatten(2).mT if activation.ndim == 4 else activation
 
     def attended(self, calls: Calls, layer: int) -> Tensor:
-        """Return the input of a block's attention, (batch, tokens, width); for towers that have `blocks`."""
+        """Return the input of a block's attention, (batch, tokens, width)."""
         raise self._no_block(layer)
 
     def added(self, calls: Calls, layer: int, what: str) -> Tensor:
-        """Return "attention_output" or "mlp" of a block, (batch, tokens, width); for towers that have `blocks`."""
+        """Return "attention_output" or "mlp" of a block, (batch, tokens, width)."""
         raise self._no_block(layer)
 
     def attention(self, layer: int) -> AttentionWeights:
-        """Return the weights of the block that leads to a depth, shared with the model; for towers with `blocks`."""
+        """Return the weights of the block that leads to a depth, shared with the model."""
         raise self._no_block(layer)
 
     def written(self, calls: Calls, layer: int) -> tuple[Tensor, Tensor]:
         """Return how what the heads of a block write becomes what its attention adds.
 
-        With the factor s, the bias c and the `AttentionWeights` of the block::
+        With the factor s (batch or 1, tokens or 1), the bias c (batch or 1, tokens or 1, width) and the block's
+        weights::
 
             attention_output = s · Σ_h A_h value_h(y) @ output[h] + c
 
-        Parameters
-        ----------
-        calls : Calls
-            The modules listened to.
-        layer : int
-            The depth that the block leads to.
-
-        Returns
-        -------
-        factor : torch.Tensor, shape (batch or 1, tokens or 1)
-            1, or 1/std where the heads' sum is normalised before it is added.
-        bias : torch.Tensor, shape (batch or 1, tokens or 1, width)
-            What is added besides.
+        s is 1, or 1/std where the heads' sum is normalised before it is added.
         """
         bias = self.attention(layer).output_bias
         return torch.ones(1, 1, device=bias.device), bias[None, None]
@@ -392,15 +311,16 @@ class TowerAdapter(ABC):
         raise self._no_block(layer)
 
     def attention_steps(self) -> dict[int, AttentionStep]:
-        """Return every attention that can be changed, by the depth that it leads to.
-
-        Returns
-        -------
-        dict of int to AttentionStep
-            The blocks' in their order, then, of a tower that pools by attention, its pooling, one depth after the
-            last; empty unless a family says how.
-        """
+        """Return every attention that can be changed by the depth that it leads to: blocks, then attention pooling."""
         return {}
+
+    def _attention_pooling(
+        self, entry: nn.Module, exit_: nn.Module, **others: object
+    ) -> dict[int, AttentionStep]:
+        """Describe attention pooling as the step one depth after the last, in which one token reads by default."""
+        attended = lambda tokens: self.pooling_reads(tokens)[1:]  # noqa: E731
+        given = {"rows": slice(0, 1), "tokens": lambda tokens: tokens, "attended": attended} | others
+        return {self.layers[-1] + 1: AttentionStep(entry=entry, exit=exit_, **given)}
 
     def _no_block(self, layer: int) -> InputError:
         valid = (
@@ -417,16 +337,8 @@ def split_by_head(
     Parameters
     ----------
     heads : int
-        Number of heads.
-    parts, biases : list of torch.Tensor, shapes (heads × head_width, width) and (heads × head_width,)
-        Of query, key and value.
-    output, output_bias : torch.Tensor, shapes (output_width, heads × head_width) and (output_width,)
-        Of the output, in float32.
-
-    Returns
-    -------
-    AttentionWeights
-        The same weights.
+    parts, biases : of query, key and value, shapes (heads × head_width, width) and (heads × head_width,)
+    output, output_bias : in float32, shapes (output_width, heads × head_width) and (output_width,)
     """
     query, key, value = (part.float().unflatten(0, (heads, -1)).mT for part in parts)
     query_bias, key_bias, value_bias = (bias.float().unflatten(0, (heads, -1)) for bias in biases)

@@ -9,7 +9,7 @@ from torch import nn
 _POOLINGS = {
     "tok": "class token",
     "token": "class token",
-    "avg": "mean",
+    "avg": "average",
     "map": "attention",
     "abs_attn": "attention",
     "rot_attn": "attention",
@@ -23,26 +23,16 @@ class Tower:
 
     Attributes
     ----------
-    kind : str
-        Class of the tower: open_clip's, or timm's behind open_clip's adapter.
-    image_size : tuple of int
-        Height and width of the input in pixels.
-    patch_size : tuple of int, optional
-        Height and width in pixels of the patch that becomes a token; None for a convolutional tower.
-    grid : tuple of int
-        Rows and columns of tokens before pooling.
-    layers : int
-        Number of blocks; where a tower of timm has none that are known, of the steps from one resolution to the next.
-    heads : int, optional
-        Attention heads of a block; None if the blocks have no attention.
-    width : int
-        Length of a token before pooling.
-    pooling : {"class token", "mean", "attention", "none"}
-        Step from tokens to one vector.
-    embed_dim : int
-        Length of the embedding.
-    parameters : int
-        Number of the tower's parameters.
+    kind : str, class of the tower: open_clip's, or timm's behind open_clip's adapter
+    image_size : tuple of int, height and width of the input in pixels
+    patch_size : tuple of int, of the patch that becomes a token, in pixels; None for a convolutional tower
+    grid : tuple of int, rows and columns of tokens before pooling
+    layers : int, number of blocks; of the resolutions of a timm tower whose blocks are not known
+    heads : int, attention heads of a block; None if the blocks have no attention
+    width : int, length of a token before pooling
+    pooling : {"class token", "average", "attention", "none"}, step from tokens to one vector
+    embed_dim : int, length of the embedding
+    parameters : int, number of the tower's parameters
     """
 
     kind: str
@@ -58,25 +48,12 @@ class Tower:
 
 
 def describe_tower(visual: nn.Module, config: dict) -> Tower:
-    """Describe the image tower of an open_clip model.
-
-    Parameters
-    ----------
-    visual : torch.nn.Module
-        The model's `visual`: open_clip's VisionTransformer, ModifiedResNet or TimmModel.
-    config : dict
-        open_clip's configuration of the model, with `embed_dim` and `vision_cfg`.
-
-    Returns
-    -------
-    Tower
-        The description.
-    """
+    """Describe an open_clip model's `visual`, given open_clip's `config` of the model (`embed_dim`, `vision_cfg`)."""
     describe = {ModifiedResNet: _resnet, TimmModel: _timm}.get(type(visual), _transformer)
     image_size = _pair(visual.image_size)
-    kind, patch_size, stride, layers, heads, width, pooling = describe(visual, config["vision_cfg"])
+    patch_size, stride, layers, heads, width, pooling = describe(visual, config["vision_cfg"])
     return Tower(
-        kind=kind,
+        kind=type(getattr(visual, "trunk", visual)).__name__,
         image_size=image_size,
         patch_size=patch_size,
         grid=(image_size[0] // stride[0], image_size[1] // stride[1]),
@@ -94,48 +71,24 @@ def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
 
 
 def _transformer(visual: nn.Module, _: dict) -> tuple:
-    blocks = visual.transformer.resblocks
+    blocks, patch_size = visual.transformer.resblocks, _pair(visual.patch_size)
     pooling = "attention" if visual.attn_pool is not None else _POOLINGS[visual.pool_type]
-    patch_size = _pair(visual.patch_size)
-    width = visual.conv1.out_channels
-    return (
-        type(visual).__name__,
-        patch_size,
-        patch_size,
-        len(blocks),
-        blocks[0].attn.num_heads,
-        width,
-        pooling,
-    )
+    return patch_size, patch_size, len(blocks), blocks[0].attn.num_heads, visual.conv1.out_channels, pooling
 
 
 def _resnet(visual: ModifiedResNet, _: dict) -> tuple:
     layers = sum(len(stage) for stage in (visual.layer1, visual.layer2, visual.layer3, visual.layer4))
-    width = visual.attnpool.c_proj.in_features
-    return (
-        type(visual).__name__,
-        None,
-        (32, 32),
-        layers,
-        None,
-        width,
-        "attention",
-    )  # halves the image five times
+    return None, (32, 32), layers, None, visual.attnpool.c_proj.in_features, "attention"  # halves five times
 
 
 def _timm(visual: TimmModel, vision_cfg: dict) -> tuple:
     trunk = visual.trunk
-    patch_size = heads = None
+    patch_size, stride = None, _pair(trunk.feature_info[-1]["reduction"])
     if hasattr(trunk, "blocks"):
-        layers = len(trunk.blocks)
-        heads = trunk.blocks[0].attn.num_heads
+        layers, heads, patch_size = len(trunk.blocks), trunk.blocks[0].attn.num_heads, stride
     else:
         stages = getattr(trunk, "stages", getattr(trunk, "layers", ()))
-        layers = sum(len(stage.blocks) for stage in stages if hasattr(stage, "blocks")) or len(
-            trunk.feature_info
-        )
-    stride = _pair(trunk.feature_info[-1]["reduction"])
-    if heads is not None:
-        patch_size = stride
+        blocks = sum(len(stage.blocks) for stage in stages if hasattr(stage, "blocks"))
+        layers, heads = blocks or len(trunk.feature_info), None
     pooling = _POOLINGS[vision_cfg.get("timm_pool") or getattr(trunk, "global_pool", None) or "avg"]
-    return type(trunk).__name__, patch_size, stride, layers, heads, trunk.num_features, pooling
+    return patch_size, stride, layers, heads, trunk.num_features, pooling

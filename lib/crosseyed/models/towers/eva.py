@@ -15,8 +15,8 @@ from crosseyed.models.towers.timm_transformer import PlacedWeights, TransformerA
 class EvaAdapter(TransformerAdapter):
     """timm's `Eva`: EVA-CLIP (Sun et al., arXiv 2303.15389) and Perception Encoder (arXiv 2504.13181).
 
-    EVA-02 rotates queries and keys by position and normalises what the heads write together; the largest of them
-    normalises what attention and MLP write before it is added, and does not what they read.
+    EVA-02 rotates queries and keys by position and normalises what the heads write together. The blocks of the
+    largest EVA-CLIP normalise what attention and MLP write before it is added, instead of what they read.
     """
 
     label = "timm's Eva"
@@ -78,7 +78,7 @@ class EvaAdapter(TransformerAdapter):
         return added if block.gamma_2 is None else block.gamma_2 * added
 
     def _rotation(self, attention: nn.Module) -> Tensor | None:
-        """Return the sines and cosines for all tokens: those before the spatial ones are left as they are."""
+        """Return the sines and cosines for all tokens; those before the spatial ones are not rotated."""
         rope = self.visual.trunk.rope
         if rope is None:
             return None

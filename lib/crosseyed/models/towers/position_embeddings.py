@@ -19,17 +19,9 @@ from crosseyed.models.clip import ClipModel
 def changed_positions(model: ClipModel, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
     """Compute with other positional embeddings of the spatial tokens within the context.
 
-    Parameters
-    ----------
-    model : ClipModel
-        The model. Its own parameter is put aside and put back, also after an exception.
-    change : callable
-        From the positional embeddings (rows, columns, width) to others of the same shape, both float32.
-
-    Raises
-    ------
-    InputError
-        The tower has no positional embeddings, or is of another family.
+    `change` goes from the embeddings (rows, columns, width) to others of the same shape, both float32. The model's
+    own are restored at the end, also after an exception. Raises InputError if the tower has none or is of another
+    family.
     """
     found = positions(model)
     original = getattr(found.holder, found.attribute)

@@ -1,4 +1,4 @@
-"""Which adapter reads which tower."""
+"""The adapter of each tower."""
 
 import pkgutil
 from collections.abc import Iterable, Iterator
@@ -19,22 +19,13 @@ def _families() -> Iterator[type[TowerAdapter]]:
 
 
 ADAPTERS = tuple(sorted(set(_families()), key=lambda adapter: adapter.label))
+"""The families of towers that can be traced."""
+
 TIMM_ADAPTERS = tuple(adapter for adapter in ADAPTERS if issubclass(adapter, TimmAdapter))
 
 
 def adapter_of(model: ClipModel) -> TowerAdapter:
-    """Return what tracing knows of the model's tower.
-
-    Parameters
-    ----------
-    model : ClipModel
-        A loaded model.
-
-    Returns
-    -------
-    TowerAdapter
-        With the tower's weights by head (`TowerAdapter.attention`) and its projection of single tokens
-        (`TowerAdapter.project`).
+    """Return the adapter of the model's tower.
 
     Raises
     ------
@@ -55,23 +46,5 @@ def adapter_of(model: ClipModel) -> TowerAdapter:
 
 
 def able(models: Iterable[ClipModel], *capabilities: str) -> list[ClipModel]:
-    """Return those models whose towers offer something.
-
-    Parameters
-    ----------
-    models : iterable of ClipModel
-        Loaded models.
-    *capabilities : str
-        Some of `crosseyed.models.towers.base.CAPABILITIES`.
-
-    Returns
-    -------
-    list of ClipModel
-        Those that offer all of it, in their order.
-
-    Raises
-    ------
-    UnsupportedTower
-        A tower is of a family that tracing does not know.
-    """
+    """Return those models, in their order, whose towers have all of these `CAPABILITIES`."""
     return [model for model in models if adapter_of(model).capabilities.issuperset(capabilities)]

@@ -76,17 +76,13 @@ class ModifiedResNetAdapter(TowerAdapter):
 
     def attention_steps(self) -> dict[int, AttentionStep]:
         """Return the attention pooling."""
-        layer, pooling = self.layers[-1], self.visual.attnpool
-        return {
-            layer + 1: AttentionStep(
-                entry=pooling,
-                exit=pooling,
-                rows=slice(0, 1),
-                weights=self._weights(),
-                tokens=lambda cells: self.tokens({"pooling": (cells, cells)}, layer),
-                attended=lambda tokens: self.pooling_reads(tokens)[1:],
-            )
-        }
+        pooling, layer = self.visual.attnpool, self.layers[-1]
+        return self._attention_pooling(
+            pooling,
+            pooling,
+            weights=self._weights(),
+            tokens=lambda cells: self.tokens({"pooling": (cells, cells)}, layer),
+        )
 
     def _weights(self) -> AttentionWeights:
         pooling = self.visual.attnpool

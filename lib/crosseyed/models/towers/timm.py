@@ -1,9 +1,9 @@
-"""timm's image towers behind open_clip's `TimmModel`: what tracing has to know about each family.
+"""What timm's image towers behind open_clip's `TimmModel` have in common.
 
-Transformers (`PlainTransformerAdapter`, `EvaAdapter`) have tokens at every layer, and attention that is computed
-again exactly, relative position biases and rotary positions included. Whether their embedding is a sum over tokens
-depends on what follows pooling. Towers with a pyramid of feature maps (`ConvNeXtAdapter`, `SwinAdapter`,
-`FastVitAdapter`) have tokens only at the end, the cells of the last map.
+Transformers (`timm_transformer`, `eva`) have tokens at every layer, and attention that is computed again exactly,
+relative position biases and rotary positions included. Whether their embedding is a sum over tokens depends on what
+follows pooling. Towers with a pyramid of feature maps (`timm_pyramid`) have tokens only at the end, the cells of the
+last map.
 """
 
 from typing import ClassVar
@@ -22,12 +22,9 @@ class TimmAdapter(TowerAdapter):
 
     Attributes
     ----------
-    trunks : tuple of type
-        Classes of the trunks that the family has, as timm has them.
-    sources : tuple of str
-        timm's modules in which the architectures of the family are defined.
-    lost_after_pooling : tuple of str
-        The capabilities that a tower loses where more than a linear map follows its pooling.
+    trunks : tuple of type, timm's classes of the family's trunks
+    sources : tuple of str, timm's modules that define the architectures of the family
+    lost_after_pooling : tuple of str, the capabilities lost where more than a linear map follows pooling
     """
 
     family = TimmModel
@@ -43,10 +40,8 @@ class TimmAdapter(TowerAdapter):
     def _unsupported(self) -> dict[str, str]:
         """Return what the family lacks, and what this tower loses by what follows its pooling."""
         linear = self.native_pooling != "attention" and all(map(is_linear, self._projection()))
-        return {
-            **self.unsupported,
-            **dict.fromkeys(() if linear else self.lost_after_pooling, _AFTER_POOLING),
-        }
+        lost = () if linear else self.lost_after_pooling
+        return {**self.unsupported, **dict.fromkeys(lost, _AFTER_POOLING)}
 
     @property
     def _dtype(self) -> torch.dtype:
@@ -55,19 +50,7 @@ class TimmAdapter(TowerAdapter):
     def _pool_affinely(
         self, last: Tensor, pooled: Tensor, shares: Tensor, norm: nn.LayerNorm | None, norm_first: bool
     ) -> Pooling:
-        """Describe pooling by a weighted mean, with a norm before it, after it, or without one.
-
-        Parameters
-        ----------
-        last : torch.Tensor, shape (batch, tokens, width)
-            The last tokens.
-        pooled : torch.Tensor, shape (batch, pooled_width)
-            The pooled vectors.
-        shares : torch.Tensor, shape (tokens,)
-            Share of each token in the pooled vector.
-        norm, norm_first
-            The norm, and whether it precedes pooling.
-        """
+        """Describe pooling of the last tokens by `shares` (tokens,), with or without a norm before or after it."""
         last, mean, std = last.float(), None, None
         rows = shares.to(last).expand(last.shape[:2])
         if norm is not None:

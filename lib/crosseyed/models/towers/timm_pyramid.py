@@ -75,12 +75,8 @@ class PyramidAdapter(TimmAdapter):
 
     def _refuse_unknown_head(self) -> None:
         head = self.visual.trunk.head
-        known = (ClassifierHead, NormMlpClassifierHead)
-        if (
-            type(head) not in known
-            or head.global_pool.pool_type != "avg"
-            or getattr(head, "hidden_size", None)
-        ):
+        known = type(head) in (ClassifierHead, NormMlpClassifierHead)
+        if not known or head.global_pool.pool_type != "avg" or getattr(head, "hidden_size", None):
             raise UnsupportedTower(
                 f"This {type(self.visual.trunk).__name__} has a head that cannot be traced; known: average pooling, "
                 "with a norm and a linear layer after it."

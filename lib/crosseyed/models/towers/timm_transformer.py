@@ -1,6 +1,6 @@
 """Adapter of timm's plain vision transformers."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
@@ -24,6 +24,7 @@ from crosseyed.models.towers.base import (
     split_by_head,
 )
 from crosseyed.models.towers.timm import TimmAdapter, output_of, projections_of
+from crosseyed.models.towers.transformer import BlocksAdapter
 
 _POOLINGS = {"token": "class token", "avg": "average", "map": "attention"}
 
@@ -34,17 +35,14 @@ class PlacedWeights(AttentionWeights):
 
     Attributes
     ----------
-    rotation : torch.Tensor, shape (tokens, 2 × head_width), optional
+    rotation : torch.Tensor, shape (tokens, 2 × head_width)
         Sines and cosines by which queries and keys are rotated (RoFormer, Su et al., arXiv 2104.09864).
-    interleaved : bool
-        Whether neighboring numbers are rotated together, or the two halves.
-    position_bias : torch.Tensor, shape (heads, tokens, tokens), optional
-        Added to the logits.
-    finish : callable, optional
+    interleaved : bool, whether neighboring numbers are rotated together, or the two halves
+    position_bias : torch.Tensor, shape (heads, tokens, tokens), added to the logits
+    finish : callable
         From the heads' outputs side by side, (..., heads × head_width), to what the block adds, where it is not
         linear: then `output` has to be scaled (`TowerAdapter.written`).
-    places : slice
-        Which of the tokens read are those reading.
+    places : slice, which of the tokens read are those reading
     """
 
     rotation: Tensor | None = None
@@ -85,7 +83,7 @@ class PlacedWeights(AttentionWeights):
         return apply_rot_embed_cat(vectors, self.rotation[places], half=not self.interleaved)
 
 
-class TransformerAdapter(TimmAdapter):
+class TransformerAdapter(BlocksAdapter, TimmAdapter):
     """What timm's transformers have in common: blocks on tokens of one width, then norm and pooling."""
 
     lost_after_pooling = ("decomposition", "heads")
@@ -97,46 +95,13 @@ class TransformerAdapter(TimmAdapter):
         self.visual = visual
         self.grid = tuple(trunk.patch_embed.grid_size)
         self.prefix = trunk.num_prefix_tokens
-        self._blocks = trunk.blocks
-        self.layers = tuple(range(len(self._blocks) + 1))
-        self.blocks = self.layers[1:]
+        self._take_blocks(trunk.blocks)
         self.native_pooling = _POOLINGS[trunk.global_pool]
         self.pooled_token = 0 if self.native_pooling == "class token" else None
         self.class_token = None if trunk.cls_token is None else 0
         self._norm_first = isinstance(trunk.norm, nn.LayerNorm)
         self._norm = trunk.norm if self._norm_first else trunk.fc_norm
         self.unsupported = self._unsupported()
-
-    def modules(self, want: Collection[str]) -> dict[str, nn.Module]:
-        """Name the blocks, the final norm, the projection, and what attention and MLP add if wanted."""
-        named = {"final_norm": self._norm, "projection": self.visual.trunk.head}
-        for layer, block in zip(self.blocks, self._blocks, strict=True):
-            named[f"block {layer}"] = block
-            # timm ends both branches of every block with a module that drops paths in training
-            adding = {"attention_output": block.drop_path1, "mlp": block.drop_path2}
-            named |= {f"{what} {layer}": module for what, module in adding.items() if what in want}
-        return named
-
-    def tokens(self, calls: Calls, layer: int) -> Tensor:
-        """Return what enters the first block, or what a block returned."""
-        return calls["block 1"][0] if layer == 0 else calls[f"block {layer}"][1]
-
-    def attended(self, calls: Calls, layer: int) -> Tensor:
-        """Return the tokens that enter the block, normalised by it."""
-        return self._enter(self._blocks[layer - 1], self.tokens(calls, layer - 1))
-
-    def added(self, calls: Calls, layer: int, what: str) -> Tensor:
-        """Return what attention or MLP added."""
-        return calls[f"{what} {layer}"][1]
-
-    def attention(self, layer: int) -> AttentionWeights:
-        """Return the weights of a block's attention, with its layer scale in the output."""
-        return self._weights(self._block(layer))
-
-    def after_attention(self, layer: int, tokens: Tensor) -> Tensor:
-        """Add the block's MLP."""
-        tokens, block = tokens.to(self._dtype), self._block(layer)
-        return (tokens + self._mlp(block, tokens)).float()
 
     def pool(self, calls: Calls) -> Pooling:
         """Describe class-token, average or attention pooling."""
@@ -155,11 +120,8 @@ class TransformerAdapter(TimmAdapter):
     def candidates(self, tokens: Tensor) -> Tensor:
         """Apply the final norm, if it precedes pooling, and the values and output of attention pooling."""
         normed = layer_norm(self._norm, tokens) if self._norm_first else tokens.float()
-        return (
-            self._pooler_weights().single_token_output(normed)
-            if self.native_pooling == "attention"
-            else normed
-        )
+        by_attention = self.native_pooling == "attention"
+        return self._pooler_weights().single_token_output(normed) if by_attention else normed
 
     def embed(self, pooled: Tensor) -> Tensor:
         """Apply attention pooling's MLP, the final norm if it follows pooling, and the projection."""
@@ -177,41 +139,21 @@ class TransformerAdapter(TimmAdapter):
         latent = self.visual.trunk.attn_pool.latent.float()
         return self._pooler_weights(), latent, layer_norm(self._norm, tokens)
 
-    def attention_steps(self) -> dict[int, AttentionStep]:
-        """Return the attention of the blocks and, if there is one, of the pooling."""
-        token, trunk = self.pooled_token, self.visual.trunk
-        rows = slice(None) if token is None else slice(token, token + 1)
+    def _after_blocks(self) -> dict[str, nn.Module]:
+        return {"final_norm": self._norm, "projection": self.visual.trunk.head}
 
-        def entering(tokens: Tensor, block: nn.Module) -> tuple[Tensor, Tensor]:
-            read = self._enter(block, tokens)
-            return read[:, rows], read
+    def _branches(self, block: nn.Module) -> tuple[nn.Module, nn.Module]:
+        # timm ends both branches of every block with a module that drops paths in training
+        return block.drop_path1, block.drop_path2
 
-        steps = {
-            layer: AttentionStep(
-                entry=block,
-                exit=block.drop_path1,
-                rows=rows,
-                weights=self.attention(layer).at(rows),
-                tokens=lambda tokens: tokens,
-                attended=partial(entering, block=block),
-            )
-            for layer, block in zip(self.blocks, self._blocks, strict=True)
-        }
-        if self.native_pooling == "attention":
-            steps[self.layers[-1] + 1] = AttentionStep(
-                entry=trunk.norm,
-                exit=trunk.attn_pool.proj_drop,
-                rows=slice(0, 1),
-                weights=self._pooler_weights(),
-                tokens=lambda tokens: tokens,
-                attended=lambda tokens: self.pooling_reads(tokens)[1:],
-            )
-        return steps
+    def _enter(self, block: nn.Module, tokens: Tensor) -> Tensor:
+        return block.norm1(tokens)
 
-    def _block(self, layer: int) -> nn.Module:
-        if layer not in self.blocks:
-            raise self._no_block(layer)
-        return self._blocks[layer - 1]
+    def _pooling_steps(self) -> dict[int, AttentionStep]:
+        trunk = self.visual.trunk
+        if self.native_pooling != "attention":
+            return {}
+        return self._attention_pooling(trunk.norm, trunk.attn_pool.proj_drop, weights=self._pooler_weights())
 
     def _pooler_weights(self) -> AttentionWeights:
         pooler = self.visual.trunk.attn_pool
@@ -219,16 +161,6 @@ class TransformerAdapter(TimmAdapter):
         biases = [pooler.q.bias, *pooler.kv.bias.chunk(2)]
         output = pooler.proj
         return split_by_head(pooler.num_heads, parts, biases, output.weight.float(), output.bias.float())
-
-    def _enter(self, block: nn.Module, tokens: Tensor) -> Tensor:
-        """Return what a block's attention reads of the tokens that enter the block."""
-        return block.norm1(tokens)
-
-    def _weights(self, block: nn.Module) -> AttentionWeights:
-        raise NotImplementedError
-
-    def _mlp(self, block: nn.Module, tokens: Tensor) -> Tensor:
-        raise NotImplementedError
 
 
 class PlainTransformerAdapter(TransformerAdapter):

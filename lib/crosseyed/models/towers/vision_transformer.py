@@ -1,8 +1,5 @@
 """Adapter of open_clip's own vision transformer."""
 
-from collections.abc import Collection
-from functools import partial
-
 import torch
 from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 from torch import Tensor, nn
@@ -13,16 +10,16 @@ from crosseyed.models.towers.base import (
     Calls,
     Pooling,
     Readout,
-    TowerAdapter,
     UnsupportedTower,
     fold_norm,
     layer_norm,
     norm_statistics,
     split_by_head,
 )
+from crosseyed.models.towers.transformer import BlocksAdapter
 
 
-class VisionTransformerAdapter(TowerAdapter):
+class VisionTransformerAdapter(BlocksAdapter):
     """open_clip's `VisionTransformer`, with class-token, average or attentional pooling."""
 
     family = VisionTransformer
@@ -33,50 +30,12 @@ class VisionTransformerAdapter(TowerAdapter):
         self.visual = visual
         self.grid = visual.grid_size
         self.prefix = 1
-        self._resblocks = visual.transformer.resblocks
-        self.layers = tuple(range(len(self._resblocks) + 1))
-        self.blocks = self.layers[1:]
+        self._take_blocks(visual.transformer.resblocks)
         self.pooled_token = 0 if visual.attn_pool is None and visual.pool_type == "tok" else None
         self.class_token = 0
         self.native_pooling = {"tok": "class token", "avg": "average"}[visual.pool_type]
         if visual.attn_pool is not None:
             self.native_pooling = "attention"
-
-    def modules(self, want: Collection[str]) -> dict[str, nn.Module]:
-        """Name the transformer, its blocks, the final norm, and what attention and MLP add if wanted."""
-        named = {"transformer": self.visual.transformer, "final_norm": self.visual.ln_post}
-        for layer, block in zip(self.blocks, self._resblocks, strict=True):
-            named[f"block {layer}"] = block
-            adding = {"attention_output": block.ls_1, "mlp": block.ls_2}
-            named |= {f"{what} {layer}": module for what, module in adding.items() if what in want}
-        return named
-
-    def tokens(self, calls: Calls, layer: int) -> Tensor:
-        """Return what enters the first block, or what a block returned."""
-        return calls["transformer"][0] if layer == 0 else calls[f"block {layer}"][1]
-
-    def attended(self, calls: Calls, layer: int) -> Tensor:
-        """Return the tokens that enter the block, normalised by it."""
-        return self._resblocks[layer - 1].ln_1(self.tokens(calls, layer - 1))
-
-    def added(self, calls: Calls, layer: int, what: str) -> Tensor:
-        """Return what attention or MLP added, after its layer scale."""
-        return calls[f"{what} {layer}"][1]
-
-    def attention(self, layer: int) -> AttentionWeights:
-        """Return the weights of a block's attention, with the layer scale in its output."""
-        if layer not in self.blocks:
-            raise self._no_block(layer)
-        block = self._resblocks[layer - 1]
-        return _multihead_weights(block.attn, scale=getattr(block.ls_1, "gamma", None))
-
-    def after_attention(self, layer: int, tokens: Tensor) -> Tensor:
-        """Add the block's MLP, after its layer scale."""
-        if layer not in self.blocks:
-            raise self._no_block(layer)
-        block = self._resblocks[layer - 1]
-        tokens = tokens.to(self.visual.conv1.weight.dtype)
-        return (tokens + block.ls_2(block.mlp(block.ln_2(tokens)))).float()
 
     def pool(self, calls: Calls) -> Pooling:
         """Describe the pooling, whichever of the three it is."""
@@ -127,37 +86,31 @@ class VisionTransformerAdapter(TowerAdapter):
         reading = layer_norm(pooler.ln_q, queries)[None]
         return _multihead_weights(pooler.attn), reading, layer_norm(pooler.ln_k, tokens)
 
-    def attention_steps(self) -> dict[int, AttentionStep]:
-        """Return the attention of the blocks and, if there is one, of the pooler."""
-        token = self.pooled_token
-        rows = slice(None) if token is None else slice(token, token + 1)
+    @property
+    def _dtype(self) -> torch.dtype:
+        return self.visual.conv1.weight.dtype
 
-        def normed(tokens: Tensor, norm: nn.Module) -> tuple[Tensor, Tensor]:
-            read = norm(tokens)
-            return read[:, rows], read
+    def _after_blocks(self) -> dict[str, nn.Module]:
+        return {"final_norm": self.visual.ln_post}
 
-        steps = {
-            layer: AttentionStep(
-                entry=block,
-                exit=block.ls_1,
-                rows=rows,
-                weights=self.attention(layer),
-                tokens=lambda entering: entering,
-                attended=partial(normed, norm=block.ln_1),
-            )
-            for layer, block in zip(self.blocks, self._resblocks, strict=True)
-        }
+    def _branches(self, block: nn.Module) -> tuple[nn.Module, nn.Module]:
+        return block.ls_1, block.ls_2
+
+    def _enter(self, block: nn.Module, tokens: Tensor) -> Tensor:
+        return block.ln_1(tokens)
+
+    def _weights(self, block: nn.Module) -> AttentionWeights:
+        return _multihead_weights(block.attn, scale=getattr(block.ls_1, "gamma", None))
+
+    def _mlp(self, block: nn.Module, tokens: Tensor) -> Tensor:
+        return block.ls_2(block.mlp(block.ln_2(tokens)))
+
+    def _pooling_steps(self) -> dict[int, AttentionStep]:
         pooler = self.visual.attn_pool
-        if pooler is not None:
-            steps[self.layers[-1] + 1] = AttentionStep(
-                entry=pooler,
-                exit=pooler,
-                rows=slice(0, 1) if self.visual.pool_type == "tok" else slice(1, None),
-                weights=_multihead_weights(pooler.attn),
-                tokens=lambda entering: entering,
-                attended=lambda tokens: self.pooling_reads(tokens)[1:],
-            )
-        return steps
+        if pooler is None:
+            return {}
+        rows = slice(0, 1) if self.visual.pool_type == "tok" else slice(1, None)
+        return self._attention_pooling(pooler, pooler, rows=rows, weights=_multihead_weights(pooler.attn))
 
     def _shares(self, n_vectors: int) -> Tensor:
         """Share of each of the vectors, tokens or answers to the pooler's queries, in the pooled one."""
