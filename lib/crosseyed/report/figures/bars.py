@@ -1,7 +1,6 @@
-"""Bar figures."""
+"""Bar figures. `crosseyed.report.figures` explains the parameters that they share."""
 
 import textwrap
-from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,22 +8,22 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from crosseyed.errors import InputError
 from crosseyed.report.figures.style import (
+    CENTER,
     COLORS,
     ERROR_BAR,
-    MARKERS,
     MAX_WIDTH,
-    add_legend,
+    ends_of,
+    estimates,
+    finish,
     interval_name,
-    make_panels,
     number_text,
     panel_title,
+    panels_of,
     parts_of,
     range_text,
-    require_columns,
     require_once,
-    set_headline,
+    require_rows,
     styled,
 )
 
@@ -37,74 +36,7 @@ _CHOICE_LABELS = {
     "other": "neither (cat,\nrefrigerator)",
 }
 
-
-@styled
-def method_scores(
-    table: pd.DataFrame,
-    *,
-    hue: str = "place",
-    panel: str = "score",
-    references: Mapping[str, float] | None = None,
-    title: str | None = None,
-) -> Figure:
-    """Show the scores of methods side by side.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        From `crosseyed.measure.bootstrap.mean`, by `method`, `hue` and `panel`; methods appear in the order of
-        its rows.
-    hue : str
-        Column with a marker for each of its values.
-    panel : str
-        Column with a panel for each of its values: the scores.
-    references : mapping of str to float, optional
-        For some scores a value to compare with, drawn as a dotted line.
-    title : str, optional
-        Title of the figure.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Points with bars that reach from `low` to `high`.
-
-    Raises
-    ------
-    InputError
-        If the table is empty, lacks a column, or has several rows for a point.
-    """
-    require_columns(table, ["method", hue, "mean", "low", "high", "confidence"], "mean")
-    parts = parts_of(table, panel)
-    order = list(dict.fromkeys(table["method"]))
-    figure, axes = make_panels(len(parts), (3.3, 1.2 + 0.42 * len(order)))
-    for number, (ax, (name, part)) in enumerate(zip(axes, parts, strict=True)):
-        require_once(part, ["method", hue], "panel", name)
-        series = parts_of(part, hue)
-        for mark, (value, points) in enumerate(series):
-            points = points.set_index("method").reindex(order)
-            places = np.arange(len(order)) + 0.22 * (mark - (len(series) - 1) / 2)
-            reach = np.array([points["mean"] - points["low"], points["high"] - points["mean"]])
-            ax.errorbar(
-                points["mean"],
-                places,
-                xerr=np.maximum(reach, 0),
-                fmt=MARKERS[mark % len(MARKERS)],
-                color=COLORS[mark % len(COLORS)],
-                elinewidth=1.2,
-                capsize=2,
-                label=str(value),
-            )
-        if references and name in references:
-            ax.axvline(references[name], color="0.35", linestyle=(0, (1, 3)))
-        first = number % max(1, int(MAX_WIDTH // 3.3)) == 0
-        ax.set_yticks(range(len(order)), order if first else [""] * len(order))
-        ax.invert_yaxis()
-        ax.set_xlabel(str(name))
-    if references:
-        axes[0].plot([], [], color="0.35", linestyle=(0, (1, 3)), label="no preference")
-    add_legend(figure, axes[0], interval_name(table))
-    set_headline(figure, title)
-    return figure
+_PANEL = (4.9, 3.9)
 
 
 @styled
@@ -115,94 +47,29 @@ def choice_bars(table: pd.DataFrame, *, panel: str = "model", title: str | None 
     ----------
     table : pandas.DataFrame
         From `crosseyed.measure.bootstrap.choices`.
-    panel : str
-        Column with a panel for each of its values; without that column there is one.
-    title : str, optional
-        Title of the figure. Each panel's own title gives how often both objects were named.
+    panel, title
+        See `crosseyed.report.figures`. The title of each panel tells how often both objects were named.
 
     Returns
     -------
     matplotlib.figure.Figure
         Bars of the shares among readable images, in percent, with their intervals.
-
-    Raises
-    ------
-    InputError
-        If the table is empty, lacks a column, or has several rows for a bar.
     """
-    require_columns(table, ["center", "choice", "count", "share", "low", "high", "confidence"], "choices")
-    parts = parts_of(table, panel)
-    figure, axes = make_panels(len(parts), (4.8, 3.9))
-    for ax, (name, part) in zip(axes, parts, strict=True):
-        require_once(part, ["center", "choice"], "panel", name)
-        unreadable = int(part.loc[part["choice"] == "unreadable", "count"].sum())
-        sides = [
-            ("center", part[part["center"].astype(bool)]),
-            ("off-center", part[~part["center"].astype(bool)]),
+    require_rows(table, ["center", "choice", "count", "share", "low", "high", "confidence"])
+    figure, panels = panels_of(table, panel, ["center", "choice"], _PANEL)
+    for ax, name, part in panels:
+        sides = {words: part[part["center"].astype(bool) == side] for side, words in CENTER.items()}
+        series = [
+            (words, estimates(side, "choice", list(_CHOICE_LABELS), ["share", "low", "high"]))
+            for words, side in sides.items()
         ]
-        _bars(ax, sides, "choice", list(_CHOICE_LABELS), ["share", "low", "high"])
-        ax.set_xticks(range(len(_CHOICE_LABELS)), list(_CHOICE_LABELS.values()))
-        ax.set(ylim=(0, 108), yticks=range(0, 101, 20), ylabel="share of readable images (%)")
-        ax.set_xlabel(
-            "caption chosen" + (f" ({unreadable} unreadable images left out)" if unreadable else "")
-        )
-        ax.grid(False, axis="x")
-        both = [side.loc[side["choice"] == "both", "share"].mean() for _, side in sides]
+        _percent_bars(ax, series, list(_CHOICE_LABELS.values()), "share of readable images (%)")
+        unreadable = int(part.loc[part["choice"] == "unreadable", "count"].sum())
+        left_out = f" ({unreadable} unreadable images left out)" if unreadable else ""
+        ax.set_xlabel(f"caption chosen{left_out}")
+        both = [side.loc[side["choice"] == "both", "share"].mean() for side in sides.values()]
         ax.set_title(panel_title(name, f"both: {both[0]:.0f} % center, {both[1]:.0f} % off-center", 4.0))
-    add_legend(figure, axes[0], interval_name(table))
-    set_headline(figure, title)
-    return figure
-
-
-@styled
-def gap_bars(
-    table: pd.DataFrame, label: str = "condition", *, hue: str = "model", title: str | None = None
-) -> Figure:
-    """Show the center-bias gap under several conditions.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        From `crosseyed.measure.bootstrap.center_bias`; the conditions appear from top to bottom in the order of its
-        rows.
-    label : str
-        Column that names the conditions.
-    hue : str
-        Column with a bar for each of its values in every condition; without that column there is one.
-    title : str, optional
-        Title; by default the range of the gaps and whether their intervals exclude zero.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Horizontal bars in percentage points with their intervals, and a line at zero.
-
-    Raises
-    ------
-    InputError
-        If the table is empty, lacks a column, or has several rows for a bar.
-    """
-    require_columns(table, [label, "gap", "gap_low", "gap_high", "confidence"], "center_bias")
-    parts = parts_of(table, hue)
-    for name, part in parts:
-        require_once(part, label, "hue", name)
-    conditions = list(dict.fromkeys(table[label]))
-    height = 1.4 + max(0.5, 0.34 * len(parts)) * len(conditions)
-    figure, ax = plt.subplots(figsize=(7.2, height))
-    _bars(ax, parts, label, conditions, ["gap", "gap_low", "gap_high"], horizontal=True)
-    ax.axvline(0, color="0.2", linewidth=1.2)
-    ax.set_yticks(range(len(conditions)), [textwrap.fill(str(condition), 24) for condition in conditions])
-    ax.invert_yaxis()
-    ax.grid(False, axis="y")
-    ax.set_xlabel("center-bias gap: accuracy at the center minus off-center (percentage points)")
-    ax.margins(x=0.08)
-    add_legend(figure, ax, interval_name(table))
-    above_zero = np.count_nonzero(table["gap_low"] > 0)
-    finding = (
-        f"Gap of {range_text(table['gap'])} points; interval above zero in {above_zero} of {len(table)} cases"
-    )
-    set_headline(figure, title or finding)
-    return figure
+    return finish(figure, title, panels[0][0], interval_name(table))
 
 
 @styled
@@ -214,44 +81,64 @@ def center_bars(
     Parameters
     ----------
     table : pandas.DataFrame
-        From `crosseyed.measure.bootstrap.center_bias`; conditions and panels appear in the order of its rows.
-    label : str
-        Column that names the conditions.
-    panel : str
-        Column with a panel for each of its values; without that column there is one.
-    title : str, optional
-        Title of the figure. Each panel's own title gives the range of its gaps.
+        From `crosseyed.measure.bootstrap.center_bias`.
+    label, panel, title
+        See `crosseyed.report.figures`. The title of each panel tells the range of its gaps.
 
     Returns
     -------
     matplotlib.figure.Figure
         Two bars for each condition, in percent, with their intervals.
-
-    Raises
-    ------
-    InputError
-        If the table is empty, lacks a column, or has several rows for a condition of a panel.
     """
-    sides = {"center_accuracy": "at the center", "off_center_accuracy": "off-center"}
-    columns = [f"{side}{end}" for side in sides for end in ("", "_low", "_high")]
-    require_columns(table, [label, *columns, "gap", "confidence"], "center_bias")
-    parts = parts_of(table, panel)
+    sides = {"center_accuracy": CENTER[True], "off_center_accuracy": CENTER[False]}
+    columns = [name for side in sides for name in ends_of(side)]
+    require_rows(table, [label, *columns, "gap", "confidence"])
     order = list(dict.fromkeys(table[label]))
-    figure, axes = make_panels(len(parts), (4.9, 3.9))
-    for ax, (name, part) in zip(axes, parts, strict=True):
-        require_once(part, label, "panel", name)
-        series = [
-            (words, part.rename(columns={f"{side}{end}": f"value{end}" for end in ("", "_low", "_high")}))
-            for side, words in sides.items()
-        ]
-        _bars(ax, series, label, order, ["value", "value_low", "value_high"])
-        ax.set_xticks(range(len(order)), [textwrap.fill(str(each), 12) for each in order])
-        ax.set(ylim=(0, 108), yticks=range(0, 101, 20), ylabel="accuracy (%)")
-        ax.grid(False, axis="x")
+    figure, panels = panels_of(table, panel, label, _PANEL)
+    for ax, name, part in panels:
+        series = [(words, estimates(part, label, order, ends_of(side))) for side, words in sides.items()]
+        _percent_bars(ax, series, [textwrap.fill(str(each), 12) for each in order], "accuracy (%)")
         ax.set_title(panel_title(name, f"gap {range_text(part['gap'])} points", 4.2))
-    add_legend(figure, axes[0], interval_name(table))
-    set_headline(figure, title)
-    return figure
+    return finish(figure, title, panels[0][0], interval_name(table))
+
+
+@styled
+def gap_bars(
+    table: pd.DataFrame, label: str = "condition", *, hue: str = "model", title: str | None = None
+) -> Figure:
+    """Show the center-bias gap under several conditions.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `crosseyed.measure.bootstrap.center_bias`.
+    label, hue, title
+        See `crosseyed.report.figures`. The default title tells the gaps and how many intervals are above 0.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Horizontal bars in percentage points with their intervals, and a line at zero.
+    """
+    require_rows(table, [label, *ends_of("gap"), "confidence"])
+    parts = parts_of(table, hue)
+    for name, part in parts:
+        require_once(part, label, "hue", name)
+    order = list(dict.fromkeys(table[label]))
+    figure, ax = plt.subplots(figsize=(7.2, 1.4 + max(0.5, 0.34 * len(parts)) * len(order)))
+    series = [(name, estimates(part, label, order, ends_of("gap"))) for name, part in parts]
+    _bars(ax, series, len(order), horizontal=True)
+    ax.axvline(0, color="0.2", linewidth=1.2)
+    ax.set_yticks(range(len(order)), [textwrap.fill(str(condition), 24) for condition in order])
+    ax.invert_yaxis()
+    ax.grid(False, axis="y")
+    ax.set_xlabel("center-bias gap: accuracy at the center minus off-center (percentage points)")
+    ax.margins(x=0.08)
+    above_zero = np.count_nonzero(table["gap_low"] > 0)
+    finding = (
+        f"Gap of {range_text(table['gap'])} points; interval above zero in {above_zero} of {len(table)} cases"
+    )
+    return finish(figure, title or finding, ax, interval_name(table))
 
 
 @styled
@@ -263,28 +150,18 @@ def shares(
     Parameters
     ----------
     table : pandas.DataFrame
-        One row for each bar and part; the shares of a bar, in percent, add up to 100. Bars and parts appear in the
-        order of the rows.
+        One row for each bar and part; the shares of a bar, in percent, add up to 100.
     bar, part, share : str
         Columns with the names of the bars and of their parts, and with the shares.
-    title : str, optional
-        Title of the figure.
+    title
+        See `crosseyed.report.figures`.
 
     Returns
     -------
     matplotlib.figure.Figure
         Stacked horizontal bars with numbers.
-
-    Raises
-    ------
-    InputError
-        If the table is empty, lacks a column, or has a part of a bar twice.
     """
-    for column in (bar, part, share):
-        if column not in table or table.empty:
-            raise InputError(
-                f"table needs the column {column!r} and a row for each part; it has {list(table)}"
-            )
+    require_rows(table, [bar, part, share])
     require_once(table, [bar, part], "bar", None)
     bars, parts = (list(dict.fromkeys(table[column])) for column in (bar, part))
     figure, ax = plt.subplots(figsize=(MAX_WIDTH, 1.5 + 0.62 * len(bars)))
@@ -302,28 +179,22 @@ def shares(
     ax.invert_yaxis()
     ax.grid(False, axis="y")
     ax.set(xlim=(0, 100), xlabel="share of images (%)")
-    add_legend(figure, ax)
-    set_headline(figure, title)
-    return figure
+    return finish(figure, title, ax)
 
 
-def _bars(
-    ax: Axes,
-    series: list[tuple[object, pd.DataFrame]],
-    key: str,
-    order: list[object],
-    columns: list[str],
-    *,
-    horizontal: bool = False,
-) -> None:
-    """Draw a bar with error bar and number for each series and each value of `key`, in the given order.
+def _percent_bars(ax: Axes, series: list[tuple[object, np.ndarray]], labels: list[str], ylabel: str) -> None:
+    """Draw vertical bars of percentages with their names."""
+    _bars(ax, series, len(labels))
+    ax.set_xticks(range(len(labels)), labels)
+    ax.set(ylim=(0, 108), yticks=range(0, 101, 20), ylabel=ylabel)
+    ax.grid(False, axis="x")
 
-    `columns` name the value and the low and high ends of its interval. Values of `key` are at 0, 1, 2, ...
-    """
+
+def _bars(ax: Axes, series: list[tuple[object, np.ndarray]], count: int, *, horizontal: bool = False) -> None:
+    """Draw for each series of `estimates` a bar with error bar and number at each of 0, 1, 2, ..."""
     thickness = 0.8 / len(series)
-    for number, (name, part) in enumerate(series):
-        value, low, high = part.set_index(key)[columns].reindex(order).to_numpy(dtype=float).T
-        places = np.arange(len(order)) + (number - (len(series) - 1) / 2) * thickness
+    for number, (name, (value, low, high)) in enumerate(series):
+        places = np.arange(count) + (number - (len(series) - 1) / 2) * thickness
         (ax.barh if horizontal else ax.bar)(
             places,
             value,
@@ -335,11 +206,7 @@ def _bars(
             label="" if name is None else str(name),
         )
         error = {"xerr" if horizontal else "yerr": np.maximum([value - low, high - value], 0)}
-        ax.errorbar(
-            *((value, places) if horizontal else (places, value)),
-            **error,
-            **ERROR_BAR,
-        )
+        ax.errorbar(*((value, places) if horizontal else (places, value)), **error, **ERROR_BAR)
         for place, middle, start, end in zip(places, value, low, high, strict=True):
             if np.isnan(middle):
                 continue

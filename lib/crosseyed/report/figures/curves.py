@@ -1,31 +1,35 @@
-"""Figures of a quantity along an axis."""
+"""Figures of a quantity along an axis. `crosseyed.report.figures` explains the parameters that they share."""
 
 import math
 import textwrap
 from collections.abc import Mapping
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from crosseyed.errors import InputError
 from crosseyed.report.figures.style import (
+    CENTER,
     COLORS,
     MARKERS,
     MAX_WIDTH,
-    add_legend,
+    REFERENCE,
+    ends_of,
+    estimates,
+    finish,
     interval_name,
     make_panels,
     number_text,
     panel_title,
+    panels_of,
     parts_of,
     range_text,
-    require_columns,
     require_once,
-    set_headline,
+    require_rows,
     styled,
 )
 from crosseyed.settings import settings
@@ -36,70 +40,64 @@ _FEW_VALUES = 6  # up to this many values of a property are shown side by side
 
 
 @styled
-def means(
+def lines(
     table: pd.DataFrame,
     x: str,
+    value: str = "mean",
     *,
     xlabel: str,
     ylabel: str,
     hue: str,
+    style: str | None = None,
     panel: str = "model",
     reference: float | None = None,
+    limits: tuple[float, float] | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Show how the mean of a quantity changes along an axis.
+    """Show how a quantity changes along an axis.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        From `crosseyed.measure.bootstrap.mean`, by `x`, `hue` and `panel`.
-    x : str
-        Column of the horizontal axis.
-    xlabel, ylabel : str
-        Names of the axes, with units.
-    hue : str
-        Column with a line for each of its values; numbers get colors in their order.
-    panel : str
-        Column with a panel for each of its values; without that column there is one.
+        From `crosseyed.measure.bootstrap.mean` or `accuracy`, by `x`, `hue`, `style` and `panel`.
+    x, value : str
+        Columns of the horizontal and the vertical axis.
+    xlabel, ylabel, hue, panel, title
+        See `crosseyed.report.figures`. Numbers of `hue` get colors in their order.
+    style : str, optional
+        Column with a line style for each of its values.
     reference : float, optional
         A value to compare with, drawn as a dotted line.
-    title : str, optional
-        Title of the figure.
+    limits : tuple of float, optional
+        Ends of the vertical axis; by default it holds all intervals and the reference.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Lines with markers in bands that reach from `low` to `high`; panels have one scale.
-
-    Raises
-    ------
-    InputError
-        If the table is empty, lacks a column, or has several rows for a point of a line.
+        Lines with markers in bands from `low` to `high`; panels have one scale.
     """
-    require_columns(table, [x, hue, "mean", "low", "high", "confidence"], "mean")
-    parts = parts_of(table, panel)
+    keys = [x, hue, *([style] if style else [])]
+    require_rows(table, [*keys, value, "low", "high", "confidence"])
+    if "center" in keys:
+        table = table.assign(center=table["center"].astype(bool)).sort_values("center", ascending=False)
+        table["center"] = table["center"].map(CENTER)
     names = list(dict.fromkeys(table[hue]))
-    ordered = pd.api.types.is_numeric_dtype(table[hue])
-    colors = sns.color_palette("viridis", len(names)) if ordered else COLORS
-    figure, axes = make_panels(len(parts), (4.9, 3.9))
-    for ax, (name, part) in zip(axes, parts, strict=True):
-        require_once(part, [x, hue], "panel", name)
-        for number, value in enumerate(names):
-            line = part[part[hue] == value].sort_values(x)
-            color = colors[number % len(colors)]
-            ax.fill_between(line[x], line["low"], line["high"], color=color, alpha=0.15, linewidth=0)
-            marker, style = MARKERS[number % len(MARKERS)], _LINES[number % len(_LINES)]
-            label = f"{hue} {value}" if ordered else str(value)
-            ax.plot(line[x], line["mean"], color=color, marker=marker, linestyle=style, label=label)
+    numbers = pd.api.types.is_numeric_dtype(table[hue])
+    colors = sns.color_palette("viridis", len(names)) if numbers else COLORS
+    figure, panels = panels_of(table, panel, keys, (4.9, 3.9))
+    for ax, name, part in panels:
+        for kind, (suffix, rows) in enumerate(parts_of(part, style)):
+            for number, each in enumerate(names):
+                words = [f"{hue} {each}" if numbers else str(each), *([str(suffix)] if style else [])]
+                look = {"color": colors[number % len(colors)], "line": _LINES[kind] if style else None}
+                _line(ax, rows[rows[hue] == each], x, value, number, label=", ".join(words), **look)
         if reference is not None:
-            ax.axhline(reference, color="0.35", linestyle=(0, (1, 3)), label=f"{reference:g}")
-        margin = 0.05 * (table["high"].max() - table["low"].min())
-        ax.set(xlabel=xlabel, ylabel=ylabel, ylim=(table["low"].min() - margin, table["high"].max() + margin))
+            ax.axhline(reference, **REFERENCE, label=f"{reference:g}")
+        if pd.api.types.is_integer_dtype(part[x]):
+            ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+        ax.set(xlabel=xlabel, ylabel=ylabel, ylim=limits or _limits(table, reference))
         ax.set_title(panel_title(name, None, 4.2))
-    axes[0].fill_between([], [], color="0.5", alpha=0.3, linewidth=0, label=interval_name(table))
-    add_legend(figure, axes[0])
-    set_headline(figure, title)
-    return figure
+    return _finish(figure, panels[0][0], table, title)
 
 
 @styled
@@ -107,6 +105,8 @@ def accuracy_by_eccentricity(
     table: pd.DataFrame,
     *,
     hue: str = "model",
+    panel: str | None = None,
+    ylabel: str = "accuracy (%)",
     chance: float | None = None,
     title: str | None = None,
 ) -> Figure:
@@ -115,200 +115,48 @@ def accuracy_by_eccentricity(
     Parameters
     ----------
     table : pandas.DataFrame
-        From `crosseyed.measure.bootstrap.accuracy_by_eccentricity`.
-    hue : str
-        Column with a line for each of its values; without that column there is one.
+        From `crosseyed.measure.bootstrap.accuracy_by_eccentricity`, by `hue` and `panel`.
+    hue, panel, ylabel, title
+        See `crosseyed.report.figures`. The change from the innermost to the outermost ring stands in the title and
+        the legend, with several panels in the title of each.
     chance : float, optional
         Accuracy of guessing, in percent, drawn as a line.
-    title : str, optional
-        Title; by default the change from the innermost to the outermost ring.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Lines with markers at the mean eccentricity of each ring, in bands that reach from `low` to `high`.
+        Lines with markers at the mean eccentricity of each ring, in bands from `low` to `high`.
 
     Raises
     ------
     InputError
-        If the table is empty, lacks a column, or has several rows for a ring of a line; if `chance` is not a
-        percentage.
+        `chance` is not a percentage.
     """
-    require_columns(
-        table, ["eccentricity", "accuracy", "low", "high", "confidence"], "accuracy_by_eccentricity"
-    )
+    needed = ["eccentricity", "accuracy", "low", "high", "confidence", *([hue] if panel else [])]
+    require_rows(table, needed)
     if chance is not None and not 0 <= chance <= 100:
         raise InputError(f"chance is {chance}; expected a percentage between 0 and 100")
-    parts = [(name, part.sort_values("eccentricity")) for name, part in parts_of(table, hue)]
-    for name, part in parts:
+    for name, part in [] if panel else parts_of(table, hue):
         require_once(part, "eccentricity", "hue", name)
-    figure, ax = plt.subplots(figsize=(7.2, 4.4))
-    for number, (name, part) in enumerate(parts):
-        color = COLORS[number % len(COLORS)]
-        ax.fill_between(part["eccentricity"], part["low"], part["high"], color=color, alpha=0.2, linewidth=0)
-        ax.plot(
-            part["eccentricity"],
-            part["accuracy"],
-            color=color,
-            marker=MARKERS[number % len(MARKERS)],
-            linestyle=_LINES[number % len(_LINES)],
-            label=("" if name is None else f"{name}: ") + _first_to_last(part["accuracy"]),
-        )
-    if chance is not None:
-        ax.axhline(chance, color="0.35", linestyle=(0, (1, 3)), label=f"chance ({chance:.2g} %)")
-    ax.axvline(settings.center_limit, color="0.5", linewidth=1)
-    for side, text in (("right", "center "), ("left", " off-center")):
-        ax.text(settings.center_limit, 101, text, ha=side, va="bottom", color="0.35", fontsize="small")
-    ax.set(xlim=(-0.02, 1.02), ylim=(0, 100), ylabel="accuracy (%)")
-    ax.set_xlabel("eccentricity (0: image center, 1: corner)")
-    ax.fill_between([], [], color="0.5", alpha=0.3, linewidth=0, label=interval_name(table))
-    add_legend(figure, ax)
-    changes = {name: part["accuracy"].iloc[-1] - part["accuracy"].iloc[0] for name, part in parts}
-    set_headline(figure, title or f"From center to border accuracy changes by {_changes(changes)}")
-    return figure
-
-
-@styled
-def concept_by_eccentricity(
-    table: pd.DataFrame,
-    *,
-    hue: str = "source",
-    panel: str = "model",
-    title: str | None = None,
-) -> Figure:
-    """Show how often the concept is found in different parts of a tower, from the image center to the corners.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        From `crosseyed.measure.bootstrap.accuracy_by_eccentricity`, of answers that are correct where the concept
-        is found.
-    hue : str
-        Column with a line for each of its values.
-    panel : str
-        Column with a panel for each of its values; without that column there is one.
-    title : str, optional
-        Title of the figure. Each panel's own title gives the change from the innermost to the outermost ring.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Lines with markers at the mean eccentricity of each ring, in bands that reach from `low` to `high`.
-
-    Raises
-    ------
-    InputError
-        If the table is empty, lacks a column, or has several rows for a ring of a line.
-    """
-    require_columns(
-        table, [hue, "eccentricity", "accuracy", "low", "high", "confidence"], "accuracy_by_eccentricity"
-    )
-    parts = parts_of(table, panel)
-    figure, axes = make_panels(len(parts), (4.9, 4.2))
-    for ax, (name, part) in zip(axes, parts, strict=True):
-        require_once(part, [hue, "eccentricity"], "panel", name)
-        lines = [(value, line.sort_values("eccentricity")) for value, line in parts_of(part, hue)]
-        _lines(ax, lines, "eccentricity", "accuracy")
-        changes = ", ".join(f"{value} {_first_to_last(line['accuracy'])}" for value, line in lines)
-        ax.set_title(panel_title(name, changes, 4.2), fontsize="small")
-        ax.axvline(settings.center_limit, color="0.5", linewidth=1)
-        ax.set(xlim=(-0.02, 1.02), ylim=(0, 100), ylabel="concept found (%)")
-        ax.set_xlabel("eccentricity (0: image center, 1: corner)")
-    axes[0].plot([], [], color="0.5", linewidth=1, label="edge of the center")
-    _band_legend(figure, axes[0], table)
-    set_headline(figure, title)
-    return figure
-
-
-@styled
-def accuracy_by_layer(
-    table: pd.DataFrame, *, hue: str = "source", panel: str = "model", title: str | None = None
-) -> Figure:
-    """Show how often an object is found at each depth of a tower, at the center and off-center.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        From `crosseyed.measure.bootstrap.accuracy`, by `layer`, `center`, `hue` and `panel`.
-    hue : str
-        Column with a color for each of its values.
-    panel : str
-        Column with a panel for each of its values; without that column there is one.
-    title : str, optional
-        Title of the figure.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Solid lines for the center, dashed ones for off-center, in bands that reach from `low` to `high`.
-
-    Raises
-    ------
-    InputError
-        If the table is empty, lacks a column, or has several rows for a point of a line.
-    """
-    require_columns(table, ["layer", "center", hue, "accuracy", "low", "high", "confidence"], "accuracy")
-    parts = parts_of(table, panel)
-    figure, axes = make_panels(len(parts), (4.9, 3.8))
-    for ax, (name, part) in zip(axes, parts, strict=True):
-        require_once(part, ["layer", "center", hue], "panel", name)
-        for center, line in ((True, "-"), (False, "--")):
-            side = part[part["center"].astype(bool) == center].sort_values("layer")
-            suffix = "center" if center else "off-center"
-            lines = [(f"{value}, {suffix}", rows) for value, rows in parts_of(side, hue)]
-            _lines(ax, lines, "layer", "accuracy", line=line)
-        ax.set(ylim=(0, 100), xticks=sorted(part["layer"].unique()), ylabel="object found (%)")
-        ax.set_xlabel("layer (0: what enters the first block)")
-        ax.set_title(panel_title(name, None, 4.2))
-    _band_legend(figure, axes[0], table)
-    set_headline(figure, title)
-    return figure
-
-
-@styled
-def effect_profile(
-    table: pd.DataFrame, *, x: str, xlabel: str, panel: str = "model", title: str | None = None
-) -> Figure:
-    """Show direct effects on the object's caption at the center and off-center, over rings or layers.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        From `crosseyed.measure.bootstrap.mean`, by `x`, `center` and `panel`.
-    x : str
-        Column of the horizontal axis.
-    xlabel : str
-        What it is.
-    panel : str
-        Column with a panel for each of its values; without that column there is one.
-    title : str, optional
-        Title of the figure.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Lines in bands that reach from `low` to `high`; panels have one scale.
-
-    Raises
-    ------
-    InputError
-        If the table is empty, lacks a column, or has several rows for a point of a line.
-    """
-    require_columns(table, [x, "center", "mean", "low", "high", "confidence"], "mean")
-    parts = parts_of(table, panel)
-    figure, axes = make_panels(len(parts), (4.9, 3.6))
-    for ax, (name, part) in zip(axes, parts, strict=True):
-        require_once(part, [x, "center"], "panel", name)
-        ordered = part.sort_values(x)
-        center = ordered["center"].astype(bool)
-        lines = [("object at the center", ordered[center]), ("object off-center", ordered[~center])]
-        _lines(ax, lines, x, "mean")
-        ax.axhline(0, color="0.35", linewidth=1)
-        ax.set(ylim=_with_margin(table), xlabel=xlabel, ylabel="direct effect (cosine similarity)")
-        ax.set_title(panel_title(name, None, 4.2))
-    _band_legend(figure, axes[0], table)
-    set_headline(figure, title)
-    return figure
+    key = [name for name in (hue, "eccentricity") if name in table]
+    figure, panels = panels_of(table, panel, key, (4.9, 3.9) if panel else (7.2, 4.4))
+    for ax, name, part in panels:
+        ends = {}
+        for number, (each, rows) in enumerate(parts_of(part, hue)):
+            ends[each] = rows.sort_values("eccentricity")["accuracy"].iloc[[0, -1]].to_numpy()
+            words = [str(word) for word in (each, None if panel else _arrow(ends[each])) if word is not None]
+            _line(ax, rows, "eccentricity", "accuracy", number, label=": ".join(words))
+        _ring_axes(ax)
+        ax.set(xlabel="eccentricity (0: image center, 1: corner)", ylabel=ylabel)
+        if chance is not None:
+            ax.axhline(chance, **REFERENCE, label=f"chance ({chance:.2g} %)")
+        if panel:
+            ax.set_title(panel_title(name, ", ".join(f"{each} {_arrow(ends[each])}" for each in ends), 4.2))
+        elif not title:
+            changes = _changes({each: last - first for each, (first, last) in ends.items()})
+            title = f"From center to border accuracy changes by {changes}"
+    panels[0][0].plot([], [], color="0.5", linewidth=1, label="edge of the center")
+    return _finish(figure, panels[0][0], table, title)
 
 
 @styled
@@ -323,63 +171,42 @@ def accuracy_panels(
         From `crosseyed.measure.bootstrap.accuracy_by_eccentricity`, by `panel`.
     reference : str
         The value of `panel` that every panel shows in gray.
-    panel : str
-        Column with a panel for each of its other values.
-    title : str, optional
-        Title of the figure.
+    panel, title
+        See `crosseyed.report.figures`.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Lines with markers in bands that reach from `low` to `high`, all on one scale.
+        Lines with markers in bands from `low` to `high`, all on one scale.
 
     Raises
     ------
     InputError
-        If the table is empty, lacks a column or the reference, has nothing else, or has several rows for a ring of a
-        line.
+        The table lacks the reference or has nothing else.
     """
-    columns = [panel, "eccentricity", "accuracy", "low", "high", "confidence"]
-    require_columns(table, columns, "accuracy_by_eccentricity")
-    parts = {name: part.sort_values("eccentricity") for name, part in parts_of(table, panel)}
-    for name, part in parts.items():
-        require_once(part, "eccentricity", "panel", name)
+    require_rows(table, [panel, "eccentricity", "accuracy", "low", "high", "confidence"])
+    parts = dict(parts_of(table, panel))
     if reference not in parts or len(parts) < 2:
         raise InputError(
             f"the table's column {panel!r} has {', '.join(map(str, parts))}; expected the reference {reference!r} and "
             "at least one other"
         )
     common = parts.pop(reference)
-    figure, axes = make_panels(len(parts), (2.45, 2.25))
-    for number, (ax, (name, part)) in enumerate(zip(axes, parts.items(), strict=True)):
-        for rows, color, marker, label in (
-            (common, "0.5", "s", reference),
-            (part, COLORS[0], "o", "this pooling" if panel == "pooling" else f"this {panel}"),
-        ):
-            ax.fill_between(
-                rows["eccentricity"], rows["low"], rows["high"], color=color, alpha=0.2, linewidth=0
-            )
-            line = "--" if rows is common else "-"
-            ax.plot(
-                rows["eccentricity"],
-                rows["accuracy"],
-                color=color,
-                marker=marker,
-                markersize=4,
-                linestyle=line,
-                label=label,
-            )
-        ax.axvline(settings.center_limit, color="0.7", linewidth=1)
-        ax.set(xlim=(-0.02, 1.02), ylim=(0, 100), xticks=[0, 0.5, 1])
+    require_once(common, "eccentricity", "panel", reference)
+    size = (2.45, 2.25)
+    per_row = int(MAX_WIDTH // size[0])
+    figure, panels = panels_of(table[table[panel] != reference], panel, "eccentricity", size)
+    for number, (ax, name, part) in enumerate(panels):
+        _line(ax, common, "eccentricity", "accuracy", 1, label=reference, color="0.5", size=4)
+        _line(ax, part, "eccentricity", "accuracy", 0, label=f"this {panel}", size=4)
+        _ring_axes(ax)
+        ax.set(xticks=[0, 0.5, 1])
         ax.set_title(textwrap.fill(str(name), 26), fontsize="small")
-        per_row = int(MAX_WIDTH // 2.45)
         if number % per_row == 0:
             ax.set_ylabel("accuracy (%)", fontsize="small")
-        if number >= len(parts) - per_row:
+        if number >= len(panels) - per_row:
             ax.set_xlabel("eccentricity", fontsize="small")
-    _band_legend(figure, axes[0], table)
-    set_headline(figure, title)
-    return figure
+    return _finish(figure, panels[0][0], table, title)
 
 
 @styled
@@ -399,72 +226,58 @@ def dose_response(
     Parameters
     ----------
     table : pandas.DataFrame
-        One row for each `panel`, `dose` and `seed`; doses appear from left to right, and seeds one after another, in
-        the order of the rows. For each quantity a column and the ends of its interval in columns ending in ``_low`` and
-        ``_high``, as from `crosseyed.measure.bootstrap.center_bias`; `confidence`.
+        One row for each `panel`, `dose` and `seed`; for each quantity a column and the ends of its interval in columns
+        ending in ``_low`` and ``_high``, as from `crosseyed.measure.bootstrap.center_bias`.
     quantities : mapping of str to str
         Columns and their names in the legend.
-    ylabel : str
-        Name of the vertical axis, with its unit.
+    ylabel, panel, title
+        See `crosseyed.report.figures`.
     xlabels : mapping of str, optional
         For each panel the name of its horizontal axis.
-    panel : str
-        Column with a panel for each of its values; without that column there is one.
     reference : tuple of float and str, optional
         A value to compare with and its name, drawn as a dotted line.
     limits : tuple of float
         The axis shows nothing beyond these values, where intervals are cut off.
-    title : str, optional
-        Title of the figure.
 
     Returns
     -------
     matplotlib.figure.Figure
-        A line for each quantity through the first seed's points, and open points for the others, all with bars that
-        reach over their intervals. Panels have one scale.
-
-    Raises
-    ------
-    InputError
-        If the table is empty, lacks a column, or has several rows for a point.
+        A line for each quantity through the first seed's points, open points for the others, all with bars over their
+        intervals. Panels have one scale.
     """
-    ends = [f"{name}{end}" for name in quantities for end in ("_low", "_high")]
-    require_columns(table, ["dose", "seed", *quantities, *ends, "confidence"], "center_bias")
-    parts = parts_of(table, panel)
-    figure, axes = make_panels(len(parts), (4.9, 4.1))
-    for ax, (name, part) in zip(axes, parts, strict=True):
-        require_once(part, ["dose", "seed"], "panel", name)
+    ends = [name for each in quantities for name in ends_of(each)[1:]]
+    require_rows(table, ["dose", "seed", *quantities, *ends, "confidence"])
+    figure, panels = panels_of(table, panel, ["dose", "seed"], (4.9, 4.1))
+    shown = np.clip(table[ends].to_numpy(dtype=float), *limits)
+    marks = [np.nanmin(shown), np.nanmax(shown), *(reference or [])[:1]]
+    margin = 0.06 * (max(marks) - min(marks)) or 1.0
+    for ax, name, part in panels:
         order = list(dict.fromkeys(part["dose"]))
         for number, (column, label) in enumerate(quantities.items()):
-            look = {"color": COLORS[number], "marker": MARKERS[number], "capsize": 2.5, "elinewidth": 1.2}
             for later, (seed, points) in enumerate(parts_of(part, "seed")):
-                points = points.set_index("dose").reindex(order)
-                reach = [points[column] - points[f"{column}_low"], points[f"{column}_high"] - points[column]]
-                shift = 0.1 * (number - (len(quantities) - 1) / 2) + 0.2 * later
+                middle, low, high = estimates(points, "dose", order, ends_of(column))
                 ax.errorbar(
-                    np.arange(len(order)) + shift,
-                    points[column],
-                    yerr=np.maximum(reach, 0),
+                    np.arange(len(order)) + 0.1 * (number - (len(quantities) - 1) / 2) + 0.2 * later,
+                    middle,
+                    yerr=np.maximum([middle - low, high - middle], 0),
                     linestyle="none" if later else _LINES[number],
                     markerfacecolor="white" if later else None,
                     label=f"{label}, seed {seed}" if part["seed"].nunique() > 1 else label,
-                    **look,
+                    color=COLORS[number],
+                    marker=MARKERS[number],
+                    capsize=2.5,
+                    elinewidth=1.2,
                 )
         if reference:
-            ax.axhline(reference[0], color="0.35", linestyle=(0, (1, 3)), label=reference[1])
+            ax.axhline(reference[0], **REFERENCE, label=reference[1])
         ax.set_xticks(range(len(order)), [str(dose) for dose in order])
-        ax.set(xlim=(-0.5, len(order) - 0.4), xlabel=(xlabels or {}).get(name, "dose"))
+        ax.set(xlim=(-0.5, len(order) - 0.4), ylim=(min(marks) - margin, max(marks) + margin))
+        ax.set_xlabel((xlabels or {}).get(name, "dose"))
         ax.grid(False, axis="x")
         ax.set_title(panel_title(name, None, 4.2))
-    shown = table[ends].to_numpy(dtype=float)
-    marks = [*np.clip([np.nanmin(shown), np.nanmax(shown)], *limits), *([reference[0]] if reference else [])]
-    margin = 0.06 * (max(marks) - min(marks)) or 1.0
-    for ax in axes:
-        ax.set_ylim(min(marks) - margin, max(marks) + margin)
-    axes[0].set_ylabel(ylabel)
-    add_legend(figure, max(axes, key=lambda ax: len(ax.get_legend_handles_labels()[1])), interval_name(table))
-    set_headline(figure, title)
-    return figure
+    panels[0][0].set_ylabel(ylabel)
+    fullest = max((ax for ax, *_ in panels), key=lambda ax: len(ax.get_legend_handles_labels()[1]))
+    return finish(figure, title, fullest, interval_name(table))
 
 
 @styled
@@ -481,39 +294,28 @@ def by_number(
     Parameters
     ----------
     table : pandas.DataFrame
-        One row per model: columns of the numbers (positive), `value`, the ends of its interval in columns ending in
-        ``_low`` and ``_high``; `confidence`.
+        One row per model: columns of the numbers (positive), `value`, and the ends of its interval in columns ending in
+        ``_low`` and ``_high``.
     numbers : mapping of str to str
         Columns, each with a panel of its own, and the names of their axes.
     value : str
         The quantity.
-    ylabel : str
-        Name of the vertical axis, with its unit.
-    title : str, optional
-        Title of the figure.
+    ylabel, title
+        See `crosseyed.report.figures`.
 
     Returns
     -------
     matplotlib.figure.Figure
         Points with bars, and a line at zero. Axes with few values show them evenly spaced, with the models of a value
-        side by side, in no order; others are logarithmic. Models that lack a number are
-        missing in its panel.
-
-    Raises
-    ------
-    InputError
-        If the table is empty or lacks a column.
+        side by side, in no order; others are logarithmic. Models that lack a number are missing in its panel.
     """
-    require_columns(table, [*numbers, value, f"{value}_low", f"{value}_high", "confidence"], "center_bias")
+    require_rows(table, [*numbers, *ends_of(value), "confidence"])
     figure, axes = make_panels(len(numbers), (3.3, 3.4))
     for ax, (column, xlabel) in zip(axes, numbers.items(), strict=True):
         rows = table.dropna(subset=[column, value]).sort_values([column, value])
-        x, middle, low, high = (
-            rows[name].to_numpy(dtype=float) for name in (column, value, f"{value}_low", f"{value}_high")
-        )
+        x, middle, low, high = rows[[column, *ends_of(value)]].to_numpy(dtype=float).T
         values = np.unique(x)
         if len(values) <= _FEW_VALUES:
-            # evenly spaced, with the models of a value side by side
             ax.set_xticks(range(len(values)), [f"{each:g}" for each in values])
             counts = rows.groupby(column)[value].transform("size").to_numpy()
             rank = rows.groupby(column).cumcount().to_numpy()
@@ -530,43 +332,50 @@ def by_number(
         ax.set_xlabel(f"{xlabel}; {len(rows)} models", fontsize="small")
     axes[0].set_ylabel(ylabel)
     axes[0].plot([], [], color=COLORS[0], linewidth=0.8, label=f"bar: {interval_name(table)}")
-    add_legend(figure, axes[0])
-    set_headline(figure, title)
-    return figure
+    return finish(figure, title, axes[0])
 
 
-def _lines(
-    ax: Axes, lines: list[tuple[object, pd.DataFrame]], x: str, y: str, *, line: str | None = None
+def _line(
+    ax: Axes,
+    rows: pd.DataFrame,
+    x: str,
+    y: str,
+    number: int,
+    *,
+    label: str,
+    color: object = None,
+    line: str | None = None,
+    size: float | None = None,
 ) -> None:
-    """Draw a line with markers in a band from `low` to `high` for each table; `line` is a style for all."""
-    for number, (name, part) in enumerate(lines):
-        color = COLORS[number % len(COLORS)]
-        ax.fill_between(part[x], part["low"], part["high"], color=color, alpha=0.15, linewidth=0)
-        ax.plot(
-            part[x],
-            part[y],
-            color=color,
-            marker=MARKERS[number % len(MARKERS)],
-            linestyle=line or _LINES[number % len(_LINES)],
-            label=str(name),
-        )
+    """Draw a line with markers in a band from `low` to `high`, in the look of its number."""
+    # seaborn's line plot estimates its bands itself; these are in the table.
+    rows = rows.sort_values(x)
+    color = COLORS[number % len(COLORS)] if color is None else color
+    marker, line = MARKERS[number % len(MARKERS)], line or _LINES[number % len(_LINES)]
+    ax.fill_between(rows[x], rows["low"], rows["high"], color=color, alpha=0.15, linewidth=0)
+    ax.plot(rows[x], rows[y], color=color, marker=marker, linestyle=line, markersize=size, label=label)
 
 
-def _band_legend(figure: Figure, ax: Axes, table: pd.DataFrame) -> None:
+def _ring_axes(ax: Axes) -> None:
+    ax.axvline(settings.center_limit, color="0.5", linewidth=1)
+    ax.set(xlim=(-0.02, 1.02), ylim=(0, 100))
+
+
+def _finish(figure: Figure, ax: Axes, table: pd.DataFrame, title: str | None) -> Figure:
     """Explain the lines of `ax` and what their bands are."""
     ax.fill_between([], [], color="0.5", alpha=0.3, linewidth=0, label=interval_name(table))
-    add_legend(figure, ax)
+    return finish(figure, title, ax)
 
 
-def _with_margin(table: pd.DataFrame) -> tuple[float, float]:
-    """Return limits of an axis that hold all intervals of the table and 0."""
-    low, high = min(0, table["low"].min()), max(0, table["high"].max())
-    margin = 0.05 * (high - low) or 1.0
-    return low - margin, high + margin
+def _limits(table: pd.DataFrame, reference: float | None) -> tuple[float, float]:
+    """Return ends of an axis that holds all intervals of the table and the reference."""
+    marks = [table["low"].min(), table["high"].max(), *([] if reference is None else [reference])]
+    margin = 0.05 * (max(marks) - min(marks)) or 1.0
+    return min(marks) - margin, max(marks) + margin
 
 
-def _first_to_last(percent: pd.Series) -> str:
-    return f"{percent.iloc[0]:.0f} → {percent.iloc[-1]:.0f} %"
+def _arrow(ends: np.ndarray) -> str:
+    return f"{ends[0]:.0f} → {ends[1]:.0f} %"
 
 
 def _changes(changes: dict[object, float]) -> str:

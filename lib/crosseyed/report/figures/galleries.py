@@ -1,4 +1,4 @@
-"""Figures made of images: scenes, overlays and maps."""
+"""Figures made of images: scenes, overlays and maps. `crosseyed.report.figures` explains shared parameters."""
 
 import math
 import textwrap
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
@@ -18,20 +19,19 @@ from crosseyed.report.figures.style import (
     MARKERS,
     MAX_WIDTH,
     add_footnote,
-    add_legend,
+    finish,
     interval_name,
     make_panels,
     panel_title,
     parts_of,
-    require_columns,
     require_once,
-    set_headline,
+    require_rows,
     styled,
 )
 
 
 @styled
-def scenes(
+def images(
     images: Sequence[ArrayLike],
     titles: Sequence[str] | None = None,
     *,
@@ -48,8 +48,8 @@ def scenes(
         A line or two above each image.
     columns : int
         Images in a row, at least 1.
-    title : str, optional
-        Title of the figure.
+    title
+        See `crosseyed.report.figures`.
 
     Returns
     -------
@@ -58,40 +58,37 @@ def scenes(
     Raises
     ------
     InputError
-        If there are no images, one has another shape, the numbers of images and titles differ, or `columns`
-        is below 1.
+        There are no images, one has another shape, the numbers of images and titles differ, or `columns` is below 1.
     """
-    arrays = [np.asarray(image) for image in images]
-    if not arrays:
+    shown = [np.asarray(image) for image in images]
+    if not shown:
         raise InputError("images is empty; expected at least one image")
-    for number, array in enumerate(arrays):
-        if not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)) or 0 in array.shape:
+    for number, image in enumerate(shown):
+        if not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)) or 0 in image.shape:
             raise InputError(
-                f"image {number} has shape {array.shape}; expected (height, width, 3) or (height, width)"
+                f"image {number} has shape {image.shape}; expected (height, width, 3) or (height, width)"
             )
-    if titles is not None and len(titles) != len(arrays):
-        raise InputError(f"there are {len(titles)} titles for {len(arrays)} images; give one for each image")
+    if titles is not None and len(titles) != len(shown):
+        raise InputError(f"there are {len(titles)} titles for {len(shown)} images; give one for each image")
     if columns < 1:
         raise InputError(f"columns is {columns}; expected at least 1")
-    columns = min(columns, len(arrays))
-    rows = math.ceil(len(arrays) / columns)
+    columns = min(columns, len(shown))
+    rows = math.ceil(len(shown) / columns)
     side = min(2.4, MAX_WIDTH / columns)
     wrapped = [textwrap.fill(text, width=int(side * 10), break_long_words=False) for text in titles or []]
     title_height = 0.2 * max((text.count("\n") + 1 for text in wrapped), default=0)
-    tallest = side * max(array.shape[0] / array.shape[1] for array in arrays)
+    tallest = side * max(image.shape[0] / image.shape[1] for image in shown)
     height = rows * (tallest + title_height) + (0.4 if title else 0)
     figure, axes = plt.subplots(rows, columns, figsize=(columns * side, height), squeeze=False)
-    for ax in axes.flat:
+    for ax in axes.flat[len(shown) :]:
         ax.set_axis_off()
-    for number, (ax, array) in enumerate(zip(axes.flat, arrays, strict=False)):
-        ax.set_axis_on()
-        ax.imshow(array, cmap="gray")
+    for number, (ax, image) in enumerate(zip(axes.flat, shown, strict=False)):
+        ax.imshow(image, cmap="gray")
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set(visible=True, color="0.7")
         if titles is not None:
             ax.set_title(wrapped[number], fontsize="small", fontweight="normal", loc="center")
-    set_headline(figure, title)
-    return figure
+    return finish(figure, title)
 
 
 @styled
@@ -108,15 +105,15 @@ def overlays(
     Parameters
     ----------
     images : sequence of array_like, shape (height, width, 3)
-        One for each row, as for `scenes`.
+        One for each row.
     maps : mapping of str to sequence of array_like, shape (any, any)
         By the title of their column: one map for each image, of any resolution with the image's proportions.
     rows : sequence of str
         What each row shows.
     masks : sequence of array_like of bool, shape (height, width), optional
         Objects whose outlines are drawn into every map, one for each image.
-    title : str, optional
-        Title of the figure.
+    title
+        See `crosseyed.report.figures`.
 
     Returns
     -------
@@ -126,7 +123,7 @@ def overlays(
     Raises
     ------
     InputError
-        If there are no images or maps, or their numbers differ.
+        There are no images or maps, or their numbers differ.
     """
     counts = [len(images), len(rows), *map(len, maps.values()), len(images if masks is None else masks)]
     if not images or not maps or len(set(counts)) > 1:
@@ -157,52 +154,7 @@ def overlays(
         ax.set_title(wrapped, fontsize="small", fontweight="normal", loc="center")
     note = "" if masks is None else "; outlined: the object"
     add_footnote(figure, f"Each map from its own minimum (dark) to its own maximum (bright){note}.")
-    set_headline(figure, title)
-    return figure
-
-
-@styled
-def accuracy_grid(table: pd.DataFrame, *, panel: str = "model", title: str | None = None) -> Figure:
-    """Show the accuracy in each cell of the grid as a heat map with numbers.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        From `crosseyed.measure.bootstrap.accuracy` by `row` and `col`.
-    panel : str
-        Column with a heat map for each of its values; without that column there is one.
-    title : str, optional
-        Title of the figure. Each panel's own title gives its accuracy in the middle and on the border.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        In each cell the accuracy in percent and, smaller, half the width of its interval.
-
-    Raises
-    ------
-    InputError
-        If the table is empty, lacks a column, or has several rows for a cell of a panel.
-    """
-    require_columns(table, ["row", "col", "accuracy", "low", "high", "n", "confidence"], "accuracy")
-    parts = parts_of(table, panel)
-    for name, part in parts:
-        require_once(part, ["row", "col"], "panel", name)
-    widest = max(part["col"].nunique() for _, part in parts)
-    tallest = max(part["row"].nunique() for _, part in parts)
-    cell = max(0.5, 2.6 / widest)
-    figure, axes = make_panels(len(parts), (widest * cell + 0.9, tallest * cell + 1.0))
-    for ax, (name, part) in zip(axes, parts, strict=True):
-        _heat_map(ax, part, small_print=widest <= 12)
-        ax.set_title(panel_title(name, _center_and_border(part), widest * cell))
-    bar = figure.colorbar(axes[0].collections[0], ax=axes, shrink=0.8, pad=0.02)
-    bar.set_label("accuracy (%)")
-    bar.outline.set_visible(False)
-    low, high = int(table["n"].min()), int(table["n"].max())
-    number = f"{low}" if low == high else f"{low} to {high}"
-    add_footnote(figure, f"±: half the width of the {interval_name(table)}; {number} images a cell.")
-    set_headline(figure, title)
-    return figure
+    return finish(figure, title)
 
 
 @styled
@@ -219,8 +171,8 @@ def effect_maps(
         One for each map.
     columns : int
         Maps in a row, at least 1.
-    title : str, optional
-        Title of the figure.
+    title
+        See `crosseyed.report.figures`.
 
     Returns
     -------
@@ -229,8 +181,7 @@ def effect_maps(
     Raises
     ------
     InputError
-        If there are no maps, one has another number of axes, the numbers of maps and titles differ, or
-        `columns` is below 1.
+        There are no maps, one has another number of axes, numbers of maps and titles differ, or `columns` is below 1.
     """
     drawn = [np.asarray(one, dtype=float) for one in maps]
     if not drawn or len(drawn) != len(titles) or columns < 1:
@@ -251,11 +202,42 @@ def effect_maps(
         ax.set(xticks=[], yticks=[])
         ax.grid(False)
         ax.set_title(textwrap.fill(text, 28), fontsize="small", fontweight="normal")
-    bar = figure.colorbar(image, ax=list(axes.flat[: len(drawn)]), shrink=0.8, pad=0.02)
-    bar.set_label("direct effect (cosine similarity)")
-    bar.outline.set_visible(False)
-    set_headline(figure, title)
-    return figure
+    _color_bar(figure, list(axes.flat[: len(drawn)]), image, "direct effect (cosine similarity)")
+    return finish(figure, title)
+
+
+@styled
+def accuracy_grid(table: pd.DataFrame, *, panel: str = "model", title: str | None = None) -> Figure:
+    """Show the accuracy in each cell of the grid as a heat map with numbers.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `crosseyed.measure.bootstrap.accuracy` by `row` and `col`.
+    panel, title
+        See `crosseyed.report.figures`. The title of each panel tells its accuracy in the middle and on the border.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        In each cell the accuracy in percent and, smaller, half the width of its interval.
+    """
+    require_rows(table, ["row", "col", "accuracy", "low", "high", "n", "confidence"])
+    parts = parts_of(table, panel)
+    for name, part in parts:
+        require_once(part, ["row", "col"], "panel", name)
+    widest = max(part["col"].nunique() for _, part in parts)
+    tallest = max(part["row"].nunique() for _, part in parts)
+    cell = max(0.5, 2.6 / widest)
+    figure, axes = make_panels(len(parts), (widest * cell + 0.9, tallest * cell + 1.0))
+    for ax, (name, part) in zip(axes, parts, strict=True):
+        _heat_map(ax, part, small_print=widest <= 12)
+        ax.set_title(panel_title(name, _center_and_border(part), widest * cell))
+    _color_bar(figure, axes, axes[0].collections[0], "accuracy (%)")
+    low, high = int(table["n"].min()), int(table["n"].max())
+    number = f"{low}" if low == high else f"{low} to {high}"
+    add_footnote(figure, f"±: half the width of the {interval_name(table)}; {number} images a cell.")
+    return finish(figure, title)
 
 
 @styled
@@ -266,42 +248,34 @@ def positions(table: pd.DataFrame, *, panel: str = "dose", title: str | None = N
     ----------
     table : pandas.DataFrame
         One row per object: `panel`, its center `x`, `y` as fractions of width and height, and whether it is `named`.
-    panel : str
-        Column with a panel for each of its values.
-    title : str, optional
-        Title of the figure.
+    panel, title
+        See `crosseyed.report.figures`.
 
     Returns
     -------
     matplotlib.figure.Figure
         A square for each panel with a dot for each object; the cross is the center of the image.
-
-    Raises
-    ------
-    InputError
-        If the table is empty or lacks a column.
     """
-    missing = {panel, "x", "y", "named"} - set(table)
-    if missing or table.empty:
-        raise InputError(
-            f"table needs rows and the columns {panel!r}, 'x', 'y' and 'named'; it has {list(table)}"
-        )
+    require_rows(table, [panel, "x", "y", "named"])
     parts = parts_of(table, panel)
     figure, axes = make_panels(len(parts), (1.95, 2.2))
     for ax, (name, part) in zip(axes, parts, strict=True):
         for number, (named, label) in enumerate({False: "not named by the caption", True: "named"}.items()):
             dots = part[part["named"] == named]
-            color = COLORS[1 - number]
-            marker = MARKERS[1 - number]
+            color, marker = COLORS[1 - number], MARKERS[1 - number]
             if len(dots) or not part["named"].all():
                 ax.plot(dots["x"], dots["y"], marker, color=color, markersize=3, alpha=0.75, label=label)
         ax.plot(0.5, 0.5, "+", color="0.1", markersize=9)
         ax.set(xlim=(0, 1), ylim=(1, 0), aspect="equal", xticks=[], yticks=[])
         ax.spines[:].set(visible=True, color="0.7")
         ax.set_title(textwrap.fill(str(name), 22), fontsize="small", fontweight="normal")
-    add_legend(figure, max(axes, key=lambda ax: len(ax.get_legend_handles_labels()[1])))
-    set_headline(figure, title)
-    return figure
+    return finish(figure, title, max(axes, key=lambda ax: len(ax.get_legend_handles_labels()[1])))
+
+
+def _color_bar(figure: Figure, axes: list[Axes], drawn: ScalarMappable, label: str) -> None:
+    bar = figure.colorbar(drawn, ax=axes, shrink=0.8, pad=0.02)
+    bar.set_label(label)
+    bar.outline.set_visible(False)
 
 
 def _heat_map(ax: Axes, cells: pd.DataFrame, *, small_print: bool) -> None:

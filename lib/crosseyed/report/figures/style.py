@@ -1,11 +1,7 @@
-"""Every figure of the book, in one style: tables of `crosseyed.measure.bootstrap` in, matplotlib figures out.
+"""What the figures of the book have in common: style, panels, legends, and the check of their tables.
 
-The functions neither save nor show a figure: in a notebook it appears as the value of the cell, in a script
-``figure.savefig`` writes it. They leave the table and matplotlib's settings as they were.
-
-Colors are those of seaborn's ``colorblind`` palette, and what a color tells is told a second time, by a
-marker, a line style, a hatching or a number. Each figure says what its error bars are; unless given, titles
-state the finding in numbers from the table.
+Colors are those of seaborn's ``colorblind`` palette. What a color tells is told a second time, by a marker, a line
+style, a hatching or a number. Each figure says what its bars or bands are.
 """
 
 import functools
@@ -21,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from crosseyed.errors import InputError
+from crosseyed.tables import require_columns
 
 STYLE = {
     **sns.axes_style("whitegrid"),
@@ -37,7 +34,6 @@ STYLE = {
     "grid.color": "0.9",
     "hatch.linewidth": 0.6,
 }
-
 """The settings of matplotlib that make the book's figures look alike."""
 
 COLORS = sns.color_palette("colorblind")
@@ -46,12 +42,11 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 ERROR_BAR = {"fmt": "none", "ecolor": "0.15", "elinewidth": 1.2, "capsize": 3}
 
+REFERENCE = {"color": "0.35", "linestyle": (0, (1, 3))}
+
+CENTER = {True: "at the center", False: "off-center"}
+
 MAX_WIDTH = 10.0  # inches: what a page of the book shows without shrinking the text below reading size
-
-
-def use_style() -> None:
-    """Give the figures that a notebook draws itself the style of this module's figures."""
-    plt.rcParams.update(STYLE)
 
 
 def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
@@ -77,16 +72,30 @@ def make_panels(number: int, size: tuple[float, float]) -> tuple[Figure, list[Ax
     return figure, list(axes.flat[:number])
 
 
-def set_headline(figure: Figure, title: str | None) -> None:
-    """Put a wrapped title over the whole figure."""
+def panels_of(
+    table: pd.DataFrame, column: str | None, key: str | list[str], size: tuple[float, float]
+) -> tuple[Figure, list[tuple[Axes, object, pd.DataFrame]]]:
+    """Return a figure and its panels: one for each value of a column, with the value and its rows."""
+    parts = parts_of(table, column)
+    for name, part in parts:
+        require_once(part, key, "panel", name)
+    figure, axes = make_panels(len(parts), size)
+    return figure, [(ax, name, part) for ax, (name, part) in zip(axes, parts, strict=True)]
+
+
+def finish(
+    figure: Figure, title: str | None, ax: Axes | None = None, error_bars: str | None = None
+) -> Figure:
+    """Put a wrapped title over the figure, and under it the legend of `ax` and what its error bars are."""
+    if ax is not None:
+        _add_legend(figure, ax, error_bars)
     if title:
-        width = int(figure.get_figwidth() * 8.8)
-        text = textwrap.fill(title, width, break_on_hyphens=False)
+        text = textwrap.fill(title, int(figure.get_figwidth() * 8.8), break_on_hyphens=False)
         figure.suptitle(text, x=0.01, ha="left", fontsize="large", fontweight="bold")
+    return figure
 
 
-def add_legend(figure: Figure, ax: Axes, error_bars: str | None = None) -> None:
-    """Explain the lines or bars of `ax`, and what its error bars are, below the panels."""
+def _add_legend(figure: Figure, ax: Axes, error_bars: str | None) -> None:
     handles, labels = ax.get_legend_handles_labels()
     if error_bars:
         handles.append(ax.errorbar([np.nan], [np.nan], yerr=[np.nan], **ERROR_BAR))
@@ -109,15 +118,23 @@ def add_footnote(figure: Figure, text: str) -> None:
     figure.supxlabel(text, x=0.01, ha="left", fontsize="small", color="0.35")
 
 
-def require_columns(table: pd.DataFrame, columns: Iterable[str], source: str) -> None:
+def require_rows(table: pd.DataFrame, columns: Iterable[str]) -> None:
     """Raise InputError unless the table has rows, the columns, and intervals of one confidence."""
-    missing = [column for column in columns if column not in table]
-    if missing:
-        raise InputError(f"table has no column {missing[0]!r}; expected the table of metrics.{source}")
+    require_columns(table, columns, "the table to draw")
     if table.empty:
-        raise InputError(f"table has no rows; expected the table of metrics.{source}")
-    if table["confidence"].nunique() > 1:
+        raise InputError("The table to draw has no rows. Compute it from answers, or leave the figure out.")
+    if "confidence" in table and table["confidence"].nunique() > 1:
         raise InputError("table has intervals of more than one confidence; compute them with the same")
+
+
+def ends_of(value: str) -> list[str]:
+    """Return the columns of a quantity and of the ends of its interval."""
+    return [value, f"{value}_low", f"{value}_high"]
+
+
+def estimates(rows: pd.DataFrame, key: str, order: list[object], columns: list[str]) -> np.ndarray:
+    """Return each column as an array of floats in the order of a key, NaN where a row is missing."""
+    return rows.set_index(key)[columns].reindex(order).to_numpy(dtype=float).T
 
 
 def require_once(part: pd.DataFrame, key: str | list[str], argument: str, name: object) -> None:
@@ -131,7 +148,7 @@ def require_once(part: pd.DataFrame, key: str | list[str], argument: str, name: 
         )
 
 
-def parts_of(table: pd.DataFrame, column: str) -> list[tuple[object, pd.DataFrame]]:
+def parts_of(table: pd.DataFrame, column: str | None) -> list[tuple[object, pd.DataFrame]]:
     """Return the rows of each value of a column in order of appearance; without it all rows, named None."""
     if column not in table:
         return [(None, table)]
