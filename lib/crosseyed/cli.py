@@ -32,7 +32,6 @@ app = typer.Typer(
 )
 
 RecipeName = Annotated[str, typer.Argument(help="centered or uniform.")]
-
 ModelFile = Annotated[Path, typer.Argument(help="Description of the edition's model.")]
 
 

@@ -26,48 +26,14 @@ class CheckpointError(CrosseyedError, ValueError):
 
 
 def suggest(word: str, choices: Iterable[str]) -> str:
-    """Return a question that offers the valid choices nearest to a misspelt word.
-
-    Parameters
-    ----------
-    word : str
-        What the user wrote.
-    choices : iterable of str
-        What would have been valid.
-
-    Returns
-    -------
-    str
-        ``"; did you mean 'x' or 'y'?"``, with at most three choices, to be appended to an error message; the
-        empty string if nothing is near. Case is ignored.
-
-    Examples
-    --------
-    >>> suggest("vit-b32", ["ViT-B-32", "RN50"])
-    "; did you mean 'ViT-B-32'?"
-    """
+    """Return ``"; did you mean 'x' or 'y'?"`` with at most three choices near a word, or ``""``; ignore case."""
     by_lower = {choice.lower(): choice for choice in choices}
     near = difflib.get_close_matches(word.lower(), list(by_lower), n=3, cutoff=0.6)
     return "; did you mean " + " or ".join(repr(by_lower[match]) for match in near) + "?" if near else ""
 
 
 def check_choice(argument: str, value: str, choices: Iterable[str]) -> None:
-    """Raise InputError for a value that is not among the choices.
-
-    Parameters
-    ----------
-    argument : str
-        What the message calls the value.
-    value : str
-        What was given.
-    choices : iterable of str
-        What would have been valid.
-
-    Raises
-    ------
-    InputError
-        The value is another; the message offers the nearest choices and lists all.
-    """
+    """Raise InputError, with the nearest choices and all, for a value that is not among the choices of an argument."""
     if value not in choices:
         near = suggest(value, choices) or "."
         raise InputError(f"Unknown {argument} {value!r}{near} Choose from {', '.join(choices)}.")

@@ -12,14 +12,12 @@ import pandas as pd
 from crosseyed.errors import InputError
 
 DATA = Path(os.environ.get("CROSSEYED_DATA", Path(__file__).parents[2] / "data"))
-
 """The repository's `data` folder; the environment variable CROSSEYED_DATA names another.
 
 :meta hide-value:
 """
 
 CACHE_VARIABLE = "CROSSEYED_CACHE"
-
 """Environment variable that names the folder in which embeddings are kept; without it nothing is kept."""
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -29,28 +27,13 @@ _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path that becomes `path` when the block ends, or vanishes if the block fails.
 
-    The folder of `path` is created if it is missing. The temporary file lies in the same folder, so that the
-    final rename is atomic, and keeps the suffix of `path`, because many writers choose the format by it.
-
-    Parameters
-    ----------
-    path : path
-        The file to write. An older file of that name stays untouched until the block ends without error.
-
-    Yields
-    ------
-    pathlib.Path
-        Where to write; an empty file.
+    The temporary file lies in the folder of `path` (created if missing), so that the final rename is atomic, and keeps
+    the suffix, because many writers choose the format by it. An older file stays untouched until the block succeeds.
 
     Raises
     ------
     InputError
         The folder cannot be created or written to, or the disk is full.
-
-    Examples
-    --------
-    >>> with atomic_write("out/table.csv") as temporary:  # doctest: +SKIP
-    ...     temporary.write_text("x,y")
     """
     path = Path(path)
     temporary = path.with_name(f".{uuid4().hex}{path.suffix}")
@@ -72,20 +55,7 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def write_table(table: pd.DataFrame, path: str | os.PathLike) -> None:
-    """Write a tidy table as CSV (UTF-8, no index column), whole or not at all.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        Any table; missing values become empty fields.
-    path : path
-        The CSV file; its folder is created if it is missing.
-
-    Raises
-    ------
-    InputError
-        The folder cannot be created or written to, or the disk is full.
-    """
+    """Write a table as CSV (UTF-8, no index column) by `atomic_write`; missing values become empty fields."""
     with atomic_write(path) as temporary:
         table.to_csv(temporary, index=False)
 

@@ -12,14 +12,13 @@ from huggingface_hub.utils import get_session
 from crosseyed.errors import DownloadError
 
 PROBE_SECONDS = 6.0
-
 """How long the Hub may take to answer before it counts as unreachable."""
 
 _Fetched = TypeVar("_Fetched")
 
 
 def from_hub(fetch: Callable[[], _Fetched], what: str, instead: str) -> _Fetched:
-    """Fetch something from the local cache of the Hugging Face Hub, or else from the Hub.
+    """Fetch from the local cache of the Hugging Face Hub, or else from the Hub.
 
     Without a network, the Hub's own client keeps trying for minutes. Here the cache is searched first; then the Hub
     has `PROBE_SECONDS` to answer before anything is downloaded.

@@ -9,26 +9,15 @@ from pathlib import Path
 import pandas as pd
 
 COLUMNS = ("crosseyed", "commit", "python", "torch", "open_clip", "device", "date")
-
 """What `stamp` adds to a table."""
 
 
 def stamp(table: pd.DataFrame, device: str) -> pd.DataFrame:
-    """Add to every row of a table how it was made.
+    """Add to every row of a table how it was made, in the columns `COLUMNS`.
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        A result.
-    device : str
-        What computed it, such as ``"cpu"`` or ``"cuda"``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The table with the columns `COLUMNS`: versions of this package, Python, torch and open_clip; `commit`, the
-        first twelve digits of the checkout's git commit, with a ``+`` if files differ from it, empty outside a
-        checkout; `device`; `date` (UTC, year-month-day).
+    These are the versions of this package, Python, torch and open_clip; `commit`, the first twelve digits of the git
+    commit, with a ``+`` if files differ from it, empty outside a checkout; `device`, what computed the table (such as
+    ``"cpu"``); `date` (UTC, year-month-day).
     """
     return table.assign(
         crosseyed=version("crosseyed"),
@@ -42,7 +31,6 @@ def stamp(table: pd.DataFrame, device: str) -> pd.DataFrame:
 
 
 def _commit() -> str:
-    """Name the commit of the checkout that this file lies in."""
     folder = Path(__file__).parent
     command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"]
     try:

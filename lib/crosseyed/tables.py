@@ -8,22 +8,7 @@ from crosseyed.errors import InputError, suggest
 
 
 def require_columns(table: pd.DataFrame, columns: Iterable[str], what: str) -> None:
-    """Raise InputError for a table that lacks a column.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        What was given.
-    columns : iterable of str
-        The columns it must have.
-    what : str
-        What the message calls the table, for example "the table of rings".
-
-    Raises
-    ------
-    InputError
-        A column is missing; the message names the missing ones and those that are there.
-    """
+    """Raise InputError for a table that lacks a column; `what` is its name in the message ("the table of rings")."""
     missing = [column for column in columns if column not in table.columns]
     if missing:
         near = suggest(str(missing[0]), map(str, table.columns)) or "."

@@ -32,7 +32,7 @@ class Background:
     seed: int
 
     def __post_init__(self) -> None:
-        """Refuse a kind that does not exist."""
+        """Check the kind."""
         if self.kind not in BACKGROUNDS:
             raise InputError(
                 f"Background {self.kind!r} does not exist; choose one of {', '.join(BACKGROUNDS)}."
@@ -40,20 +40,7 @@ class Background:
 
 
 def draw_background(background: Background, height: int, width: int) -> np.ndarray:
-    """Draw a background.
-
-    Parameters
-    ----------
-    background : Background
-        What to draw.
-    height, width : int
-        Size in pixels.
-
-    Returns
-    -------
-    numpy.ndarray
-        (height, width, 3), uint8, writable.
-    """
+    """Draw a background of a size in pixels: (height, width, 3), uint8, writable."""
     rng = np.random.default_rng([background.seed, BACKGROUNDS.index(background.kind)])
     return _PAINTERS[background.kind](rng, height, width)
 

@@ -1,9 +1,9 @@
 """Read one's own photographs with annotations in the COCO format, and name every annotation that cannot be used.
 
 The format is that of Lin et al., *Microsoft COCO: Common Objects in Context* (arXiv 1405.0312): a JSON file with the
-lists ``images``, ``annotations`` and ``categories``, to which most tools for annotating pictures export. Only names,
-sizes and boxes are read; outlines and key points are dropped while the file is parsed, and of the pictures nothing
-but the header is opened.
+lists ``images``, ``annotations`` and ``categories``, to which most annotation tools export. Only names, sizes and
+boxes are read; outlines and key points are dropped while the file is parsed, and only the headers of images are
+opened.
 """
 
 import json
@@ -26,15 +26,12 @@ from crosseyed.files import atomic_write
 from crosseyed.settings import settings
 
 BORDER_TOLERANCE = 0.005
-
 """Part of the picture's side within which a box counts as touching its border, and by which it may exceed it."""
 
 CROWD = "crowd of objects"
-
 """The `reason` of an annotation with ``iscrowd``: no fault, but its box is not that of an object."""
 
 _LISTS = ("images", "annotations", "categories")
-
 _NAMED_AT_MOST = 8
 
 
@@ -49,26 +46,25 @@ class CocoSet:
     Attributes
     ----------
     images : pandas.DataFrame
-        One row per usable picture, with objects or without: `image` (file name as annotated), `path`.
+        One row per usable image, with objects or without: `image` (file name as annotated), `path`.
     objects : pandas.DataFrame
         One row per usable annotation:
 
         - `image`, `annotation` (its id), `object` (name of its category);
         - `x`, `y`: center of the box as fractions of width and height; `eccentricity` in [0, 1]; `center`: whether
-          that is at most 1/3;
-        - `area`: share of the picture that the box covers, in (0, 1];
+          that is at most `settings.center_limit`;
+        - `area`: share of the image that the box covers, in (0, 1];
         - `truncated`: whether the box touches the border (`BORDER_TOLERANCE`);
-        - `in_crop`: share of the box inside the central square of the picture, which is what a model sees that
-          cuts pictures to a square, in [0, 1];
-        - `n_objects`: annotations in this picture; `instances`: those of the same category.
+        - `in_crop`: share in [0, 1] of the box inside the image's central square, which a model that crops sees;
+        - `n_objects`: annotations in this image; `instances`: those of the same category.
     presence : pandas.DataFrame
-        The distinct pairs `image`, `object` of all annotations of usable pictures, also of crowds and of
-        annotations whose box is faulty: the category is in the picture all the same.
+        The distinct pairs `image`, `object` of all annotations of usable images, also of crowds and faulty boxes: the
+        category is in the image all the same.
     categories : list of str
         Names of all categories, in the order of the file.
     left_out : pandas.DataFrame
-        One row per annotation that is not in `objects`: `annotation` (its id), `image`, `reason`, `detail`. A picture
-        without annotations that cannot be used has a row too, with no annotation.
+        One row per annotation that is not in `objects`: `annotation` (its id), `image`, `reason`, `detail`. An
+        unusable image without annotations has a row too, without annotation.
     """
 
     images: pd.DataFrame
@@ -96,19 +92,19 @@ class _Picture:
 
 
 def read_coco(annotations: str | os.PathLike, folder: str | os.PathLike) -> CocoSet:
-    """Read annotations and look for their pictures.
+    """Read annotations and look for their images.
 
     Parameters
     ----------
     annotations : path
         JSON file in the COCO format.
     folder : path
-        Where the pictures are; the ``file_name`` of an image is a path below it.
+        Where the images are; the ``file_name`` of an image is a path below it.
 
     Returns
     -------
     CocoSet
-        Boxes refer to the picture as one sees it, upright after the orientation noted by the camera.
+        Boxes refer to the upright image, after the orientation noted by the camera.
 
     Raises
     ------
@@ -118,8 +114,7 @@ def read_coco(annotations: str | os.PathLike, folder: str | os.PathLike) -> Coco
     Warns
     -----
     LeftOutWarning
-        Once, if annotations are faulty: how many for which reason, and the first ids of each. Crowds are listed in
-        `left_out` but are no reason to warn.
+        Once, if annotations are faulty: how many for which reason, and the first ids of each; crowds are not counted.
     """
     file, folder = Path(annotations), Path(folder)
     document = _load(file)
@@ -156,22 +151,10 @@ def read_coco(annotations: str | os.PathLike, folder: str | os.PathLike) -> Coco
 
 
 def write_coco(scenes: Sequence[Scene], folder: str | os.PathLike) -> Path:
-    """Write scenes as JPEG files with annotations in the COCO format.
+    """Write scenes as JPEG files in ``images`` and COCO annotations in ``annotations.json``; return the latter.
 
-    The box of an object is that of the pixels in which one sees it; an object that is wholly hidden or outside the
-    picture is not annotated.
-
-    Parameters
-    ----------
-    scenes : sequence of Scene
-        No two of the same name.
-    folder : path
-        Receives the pictures in ``images`` and ``annotations.json``; created if it is missing.
-
-    Returns
-    -------
-    pathlib.Path
-        The file with the annotations.
+    The box of an object holds its visible pixels; an object that is wholly hidden or outside the image is not
+    annotated.
 
     Raises
     ------
@@ -212,7 +195,7 @@ def write_coco(scenes: Sequence[Scene], folder: str | os.PathLike) -> Path:
 
 
 def _load(file: Path) -> dict[str, list[dict]]:
-    """Parse the file and give its three lists, with an empty entry in place of what is no entry."""
+    """Parse the file and give its three lists, with an empty entry in place of what is not an entry."""
     try:
         with file.open(encoding="utf-8-sig") as text:
             document = json.load(text, object_hook=_without_outlines)
@@ -234,7 +217,7 @@ def _load(file: Path) -> dict[str, list[dict]]:
 
 
 def _without_outlines(entry: dict) -> dict:
-    """Drop what is by far the largest part of a file, and put ? for half a character, which no table can hold."""
+    """Drop the largest part of a file, and put ? for half a character, which no table can hold."""
     return {
         name: value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
         for name, value in entry.items()
@@ -299,7 +282,7 @@ def _objects(
 
 
 def _lone_faults(document: dict[str, list[dict]], pictures: Mapping[float | str, object]) -> list[tuple]:
-    """Give the faults of pictures that no annotation reports, in the form of `_objects`."""
+    """Give the faults of images that no annotation reports, in the form of `_objects`."""
     used = {_key(entry.get("image_id")) for entry in document["annotations"]}
     faults = [
         (None, key, picture.reason, picture.detail)
@@ -313,7 +296,7 @@ def _lone_faults(document: dict[str, list[dict]], pictures: Mapping[float | str,
 
 
 def _pictures(entries: dict[float | str, dict | _FaultError], folder: Path) -> dict[float | str, object]:
-    """Look for the picture of each image: a `_Picture`, or the fault for which it cannot be used."""
+    """Look for the file of each image: a `_Picture`, or the fault for which it cannot be used."""
     pictures: dict[float | str, object] = {}
     names = Counter(str(entry.get("file_name")) for entry in entries.values() if isinstance(entry, dict))
     for key, entry in entries.items():
@@ -348,7 +331,7 @@ def _find_picture(entry: dict, folder: Path) -> _Picture:
 
 
 def _check_id(number: object, seen: set) -> None:
-    """Refuse an annotation without id or with that of an earlier one, and remember the id."""
+    """Check that an annotation has an id of its own, and remember it."""
     if _key(number) is None:
         raise _FaultError("annotation without an id", f"id {number!r}")
     if number in seen:
@@ -357,7 +340,7 @@ def _check_id(number: object, seen: set) -> None:
 
 
 def _place(entry: dict, picture: _Picture) -> dict[str, float | bool]:
-    """Say where the box of an annotation is, in fractions of the picture."""
+    """Give the place of an annotation's box, in fractions of the image."""
     left, top, width, height = _box(entry)
     detail = f"bbox {entry['bbox']} in {picture.width} × {picture.height} pixels"
     if width <= 0 or height <= 0:
@@ -401,7 +384,7 @@ def _box(entry: dict) -> list[float]:
 
 
 def _share_in_square(spans: Sequence[tuple[float, float]], picture: _Picture) -> float:
-    """Give the share of a box, as fractions of the picture, that lies in the picture's central square."""
+    """Give the share of a box, as fractions of the image, that lies in the image's central square."""
     share = 1.0
     for (start, stop), side in zip(spans, (picture.width, picture.height), strict=True):
         half = min(picture.width, picture.height) / side / 2
@@ -410,7 +393,7 @@ def _share_in_square(spans: Sequence[tuple[float, float]], picture: _Picture) ->
 
 
 def _with_counts(objects: pd.DataFrame, pairs: list[tuple[str, str]]) -> pd.DataFrame:
-    """Add how many annotations the picture of each object has, and how many of the same category."""
+    """Add the number of annotations in the image of each object, and of those of the same category."""
     in_image, of_category = Counter(image for image, _ in pairs), Counter(pairs)
     return objects.assign(
         n_objects=[in_image[image] for image in objects["image"]],
@@ -419,7 +402,7 @@ def _with_counts(objects: pd.DataFrame, pairs: list[tuple[str, str]]) -> pd.Data
 
 
 def _summary(left_out: pd.DataFrame) -> str:
-    """Count the reasons and name the first annotations, or else pictures, of each."""
+    """Count the reasons and name the first annotations, or else images, of each."""
     parts = []
     for reason, rows in left_out.groupby("reason", sort=False):
         named = [

@@ -14,7 +14,6 @@ from crosseyed.errors import InputError, suggest
 from crosseyed.files import DATA
 
 STYLES = ("fluent", "noto", "twemoji")
-
 _CUTOUT_SUFFIXES = {".png", ".webp"}
 
 
@@ -41,19 +40,14 @@ class Cutout:
 
 
 def read_catalogue(styles: Iterable[str] = STYLES, folder: Path = DATA / "objects") -> list[Cutout]:
-    """Read the catalogue of cut-outs that the project ships.
+    """Read the catalogue of cut-outs that the project ships: all objects of one style, then of the next.
 
     Parameters
     ----------
     styles : iterable of str
-        The renderings to include, out of ``"fluent"``, ``"noto"`` and ``"twemoji"``.
+        The renderings to include, out of `STYLES`.
     folder : path
         Folder with ``catalogue.csv`` and the files it names.
-
-    Returns
-    -------
-    list of Cutout
-        In the order of the catalogue: all objects of one style, then of the next.
 
     Raises
     ------
@@ -80,23 +74,16 @@ def read_catalogue(styles: Iterable[str] = STYLES, folder: Path = DATA / "object
 
 
 def read_cutout_folder(folder: str | os.PathLike) -> list[Cutout]:
-    """Read a user's own folder of transparent PNG or WebP files in place of the catalogue.
+    """Read a user's own folder of transparent PNG or WebP files in place of the catalogue, sorted by file name.
 
-    Parameters
-    ----------
-    folder : path
-        Its files are named after the objects they show; hyphens and underscores stand for spaces.
-
-    Returns
-    -------
-    list of Cutout
-        Sorted by file name; category and style are ``"own"``.
+    Files are named after the objects they show; hyphens and underscores stand for spaces. Category and style are
+    ``"own"``.
 
     Raises
     ------
     InputError
-        The folder does not exist or has no such file; a file cannot be read or has nothing transparent, or
-        two files show the same object.
+        The folder does not exist or has no such file; a file cannot be read or has nothing transparent, or two files
+        show the same object.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -122,27 +109,7 @@ def objects_of(cutouts: Sequence[Cutout]) -> list[str]:
 
 
 def sample_objects(cutouts: Sequence[Cutout], n_objects: int, seed: int) -> list[Cutout]:
-    """Keep all cut-outs of some objects, drawn at random.
-
-    Parameters
-    ----------
-    cutouts : sequence of Cutout
-        What to draw from.
-    n_objects : int
-        How many objects to keep; at least 1 and at most as many as there are.
-    seed : int
-        Decides which.
-
-    Returns
-    -------
-    list of Cutout
-        In their original order.
-
-    Raises
-    ------
-    InputError
-        `n_objects` is out of range.
-    """
+    """Keep all cut-outs of `n_objects` objects (at least 1, at most all), drawn at random by `seed`."""
     objects = objects_of(cutouts)
     if not 1 <= n_objects <= len(objects):
         raise InputError(

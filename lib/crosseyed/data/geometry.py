@@ -12,7 +12,9 @@ ROUNDING = 1e-9  # a place on the edge of two rings stays on its side
 def rings(
     eccentricities: np.ndarray, bins: int | Sequence[float], what: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Say in which ring each place lies. A ring contains its outer edge, the first also its inner one.
+    """Return the edges (n_rings + 1,) of rings around the image center and the ring (n,) of each place, from 0.
+
+    A ring contains its outer edge, the first also its inner one.
 
     Parameters
     ----------
@@ -22,13 +24,6 @@ def rings(
         Number of rings of equal width from eccentricity 0 to 1, or their increasing edges.
     what : str
         What the message calls the places, for example "the patches".
-
-    Returns
-    -------
-    edges : numpy.ndarray, shape (n_rings + 1,)
-        Of the rings.
-    ring : numpy.ndarray of int, shape (n,)
-        Ring of each place, from 0.
 
     Raises
     ------

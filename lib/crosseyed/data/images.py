@@ -1,4 +1,4 @@
-"""Turn anything that stands for a picture into an upright 8-bit RGB image, and read many ahead of use."""
+"""Turn anything that stands for an image into an upright 8-bit RGB image, and read many ahead of use."""
 
 import os
 from collections import deque
@@ -12,34 +12,21 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from crosseyed.errors import InputError
 
 ImageSource = str | os.PathLike | Image.Image | np.ndarray | Callable[[], Image.Image | np.ndarray]
-
 """A file, a Pillow image, an array (height, width, 3) of uint8, or a function that makes one of these two."""
 
 MAX_PIXELS = 2**28 // 3
-
 """Largest image that is read, about 89 million pixels (256 MiB as RGB): Pillow's own limit."""
 
 MAX_ASPECT = 100
-
 """Largest ratio of the sides: resizing the short side of a thinner strip to a model's input has no sense."""
 
 _TURNED = {5, 6, 7, 8}  # values of EXIF's orientation that swap width and height
-
 _Item = TypeVar("_Item")
-
 _Result = TypeVar("_Result")
 
 
 class UnreadableImage(InputError):  # noqa: N818 (a state of the image, counted and reported, not a failure)
-    """An image that cannot be read.
-
-    Attributes
-    ----------
-    name : str
-        The file, or what else names the image.
-    reason : str
-        Why it cannot be read.
-    """
+    """An image that cannot be read: its `name` (the file, or what else names it) and the `reason`."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"Cannot read the image {name!r}: {reason}.")
@@ -48,27 +35,17 @@ class UnreadableImage(InputError):  # noqa: N818 (a state of the image, counted 
 
 
 def read_image(source: ImageSource) -> Image.Image:
-    """Read one image as upright RGB.
+    """Read one image as upright RGB (mode RGB, loaded).
 
-    The orientation that a camera noted in the EXIF data is applied. Gray, palette and CMYK images are
-    converted, 16-bit gray is reduced to its high byte, transparency is composited on white; of an animation
-    the first frame is taken.
-
-    Parameters
-    ----------
-    source : ImageSource
-        The image.
-
-    Returns
-    -------
-    PIL.Image.Image
-        Mode RGB, loaded.
+    The orientation that a camera noted in the EXIF data is applied. Gray, palette and CMYK images are converted,
+    16-bit gray is reduced to its high byte, transparency is composited on white; of an animation the first frame is
+    taken.
 
     Raises
     ------
     UnreadableImage
-        The file is missing, empty, damaged or not an image; the image has more than `MAX_PIXELS` pixels, or
-        one side more than `MAX_ASPECT` times the other.
+        The file is missing, empty, damaged or not an image; the image has more than `MAX_PIXELS` pixels, or one side
+        more than `MAX_ASPECT` times the other.
     InputError
         `source` is of another kind, or an array of another shape or type.
     """
@@ -90,40 +67,13 @@ def read_image(source: ImageSource) -> Image.Image:
 
 
 def check_several(images: Iterable[ImageSource]) -> None:
-    """Refuse a single image where several are expected.
-
-    Parameters
-    ----------
-    images : iterable of ImageSource
-        What was given.
-
-    Raises
-    ------
-    InputError
-        It is a file name or a Pillow image.
-    """
+    """Raise InputError for a single image (a file name or a Pillow image) where several are expected."""
     if isinstance(images, str | os.PathLike | Image.Image):
         raise InputError(f"Several images are expected, not one: put {images!r} into a list.")
 
 
 def read_size(path: str | os.PathLike) -> tuple[int, int]:
-    """Read how large the picture in a file is, without decoding its pixels.
-
-    Parameters
-    ----------
-    path : path
-        The file.
-
-    Returns
-    -------
-    tuple of int
-        Width and height in pixels of what `read_image` would return: upright.
-
-    Raises
-    ------
-    UnreadableImage
-        The file is missing, empty or not an image.
-    """
+    """Read the upright width and height (pixels) of an image file without decoding it; raise as `read_image`."""
 
     def upright_size() -> tuple[int, int]:
         with Image.open(path) as image:
@@ -153,8 +103,8 @@ def map_ahead(
     Yields
     ------
     object
-        The results in the order of the items. Closing the generator, also by an exception in the consumer,
-        drops what is waiting and ends the threads.
+        The results in the order of the items. Closing the generator, also by an exception in the consumer, drops what
+        is waiting and ends the threads.
     """
     executor = ThreadPoolExecutor(workers, thread_name_prefix="crosseyed")
     pending = deque()

@@ -1,4 +1,15 @@
-"""Where objects stand: the scenes of the grid, slide and pair protocols."""
+"""Where objects stand: the scenes of the grid, slide and pair protocols.
+
+Parameters shared by all layouts:
+
+- `cutouts` (sequence of Cutout): the objects to show; at least one.
+- `size` (float): longer side of the object as a fraction of the shorter side of the image, in (0, 1].
+- `backgrounds` (sequence of str): kinds of background, dealt to the cut-outs in turn; at least one.
+- `seed` (int): decides the backgrounds, and what else is left to chance.
+- `height`, `width` (int): size of the images in pixels.
+
+Values out of range raise InputError.
+"""
 
 from collections.abc import Sequence
 from itertools import product
@@ -12,7 +23,6 @@ from crosseyed.errors import InputError, suggest
 from crosseyed.settings import settings
 
 RELATIONS = ("on", "under", "left_of", "right_of")
-
 _PAIR_SIZE = 0.28
 
 _PAIR_POSITIONS = {
@@ -33,35 +43,17 @@ def grid(
     height: int = 224,
     width: int = 224,
 ) -> list[Scene]:
-    """Show every object alone in each cell of a k × k grid.
+    """Show every object alone in each cell of a k × k grid: ``len(cutouts) * k * k`` scenes.
 
-    Background and size are the same in all cells for the same cut-out, so that cells are compared on the same
-    pictures. Objects larger than a cell are moved inward just enough to stand wholly inside the image.
+    Background and size are the same in all cells for the same cut-out, so that cells are compared on the same images.
+    Objects larger than a cell are moved inward just enough to stand wholly inside the image.
 
     Parameters
     ----------
-    cutouts : sequence of Cutout
-        The objects to show.
+    cutouts, size, backgrounds, seed, height, width
+        See the module.
     k : int
         Cells along each side; odd and at least 3, so that there is a center cell and a border.
-    size : float
-        Longer side of the object as a fraction of the shorter side of the image, in (0, 1].
-    backgrounds : sequence of str
-        Kinds of background, dealt to the cut-outs in turn.
-    seed : int
-        Decides the backgrounds.
-    height, width : int
-        Size of the pictures in pixels.
-
-    Returns
-    -------
-    list of Scene
-        ``len(cutouts) * k * k`` scenes.
-
-    Raises
-    ------
-    InputError
-        `k`, `size` or `backgrounds` is out of range.
     """
     if k < 3 or k % 2 == 0:
         raise InputError(
@@ -82,20 +74,7 @@ def grid(
 def three_places(
     cutouts: Sequence[Cutout], *, size: float = 0.3, seed: int = 0
 ) -> tuple[list[Scene], list[str]]:
-    """Put each object in the corner, at an edge and at the center of a 3 × 3 grid.
-
-    Parameters
-    ----------
-    cutouts, size, seed
-        As for `grid`.
-
-    Returns
-    -------
-    scenes : list of Scene
-        Three for each cut-out, in the order corner, edge, center.
-    places : list of str
-        The place of each scene.
-    """
+    """Put each object in the corner, at an edge and at the center of a 3 × 3 grid; return scenes and their places."""
     names = {(0, 0): "corner", (1, 0): "edge", (1, 1): "center"}
     places = [
         ((each.placements[0].row, each.placements[0].col), each)
@@ -115,29 +94,17 @@ def slide(
     height: int = 224,
     width: int = 224,
 ) -> list[Scene]:
-    """Slide every object from the image center towards a corner, on one background.
+    """Slide every object from the image center towards a random corner, on one background.
+
+    A scene counts as center up to an eccentricity of `settings.center_limit`.
 
     Parameters
     ----------
-    cutouts : sequence of Cutout
-        The objects to show.
+    cutouts, size, backgrounds, seed, height, width
+        See the module.
     step : float
-        Distance between two stops as eccentricity, in (0, 1]. The last stop is the last at which the whole
-        object is still inside the image.
-    size, backgrounds, height, width
-        As for `grid`.
-    seed : int
-        Decides the backgrounds and which corner each object slides to.
-
-    Returns
-    -------
-    list of Scene
-        A scene counts as center up to an eccentricity of 1/3.
-
-    Raises
-    ------
-    InputError
-        `step`, `size` or `backgrounds` is out of range.
+        Distance between two stops as eccentricity, in (0, 1]. The last stop is the last at which the whole object is
+        still inside the image.
     """
     if not 0 < step <= 1:
         raise InputError(
@@ -168,32 +135,18 @@ def pair(
     height: int = 224,
     width: int = 224,
 ) -> list[Scene]:
-    """Show every object together with another one, in one of What'sUp's relations.
+    """Show every object together with another one, in one of What'sUp's relations: one scene for each cut-out.
 
     With ``"on"`` both objects stand at the center, one above the other. With ``"under"``, ``"left_of"`` and
-    ``"right_of"`` the second object stands at the center and the first at the border. The partner of each
-    object is drawn among the others of its style, and is the same for every relation and background kind.
+    ``"right_of"`` the second object stands at the center and the first at the border. The partner of each object is
+    drawn among the others of its style (at least two), and is the same for every relation and background kind.
 
     Parameters
     ----------
-    cutouts : sequence of Cutout
-        The objects to show; at least two of each style that is present.
+    cutouts, backgrounds, seed, height, width
+        See the module.
     relation : str
         ``"on"`` (counts as center), ``"under"``, ``"left_of"`` or ``"right_of"`` (count as off-center).
-    backgrounds, height, width
-        As for `grid`.
-    seed : int
-        Decides partners and backgrounds.
-
-    Returns
-    -------
-    list of Scene
-        One for each cut-out, as the first object.
-
-    Raises
-    ------
-    InputError
-        The relation does not exist, or a style has only one object.
     """
     if relation not in RELATIONS:
         raise InputError(

@@ -1,10 +1,9 @@
-"""The photographer of PocketCLIP's training pictures: what is in them, where, and what their captions say.
+"""The photographer of PocketCLIP's training images: what is in them, where, and what their captions say.
 
-A picture is planned in two steps. First subjects and clutter get their places as a photographer would choose
-them, and the caption is written from what the photographer would mention. Then, for the uniform recipe only,
-every object is moved to a place drawn uniformly over the picture. Objects, sizes, backgrounds and captions of
-the two recipes are therefore the same, picture by picture: they differ in where the objects stand and in
-nothing else.
+An image is planned in two steps. First subjects and clutter get their places as a photographer would choose them, and
+the caption is written from what the photographer would mention. Then, for the uniform recipe only, every object is
+moved to a place drawn uniformly over the image. Objects, sizes, backgrounds and captions of the two recipes are
+therefore the same, image by image; they differ only in where the objects stand.
 
 ========================  ===================================================================================
 subjects                  one (probability 0.7) or two side by side (0.3); size uniform in [0.24, 0.46]
@@ -13,14 +12,23 @@ position of a subject     normal around the image center (or around two points 0
                           and below it), standard deviation 0.07 of the side in x and in y
 clutter                   zero (0.4), one (0.4) or two (0.2) objects; size uniform in [0.16, 0.30]
 position of clutter       at the border: eccentricity uniform in [0.6, 1], direction uniform, moved inward
-                          until it is wholly inside the picture
+                          until it is wholly inside the image
 probability of being      1 up to eccentricity 1/3, then falling linearly to 0 at eccentricity 0.55; always 1
 mentioned in the caption  for the first subject (a caption names something)
 rotation                  uniform in ±15 degrees
 ========================  ===================================================================================
 
-For the question which of the two makes the bias, where objects stand or which of them captions name, `snapshot`
-takes simpler pictures in which either can be turned up while the other stays off (`Dose`).
+Is the bias made by where objects stand, or by which of them captions name? For this question, `snapshot` takes simpler
+images in which either can be turned up while the other stays off (`Dose`).
+
+Parameters shared by `photograph`, `snapshot` and `take`, which return the scene (not yet drawn) and its caption:
+
+- `cutouts` (sequence of Cutout): what the world consists of.
+- `subject` (str): name of an object that the caption mentions.
+- `rng` (numpy.random.Generator): source of chance.
+- `side` (int): height and width of the image in pixels.
+
+A world with fewer objects than an image may need, or without the subject, raises InputError.
 """
 
 from collections.abc import Sequence
@@ -37,33 +45,19 @@ from crosseyed.data.scenes import Placement, Scene, eccentricity
 from crosseyed.errors import InputError, suggest
 
 Positions = Literal["centered", "uniform", "centered, all named"]
-
 TEMPLATES = ("a {}", "a photo of a {}", "a picture of a {}")
-
 SUBJECT_SPREAD = 0.07
-
 CLUTTER_ECCENTRICITY = (0.6, 1.0)
-
 MENTION_CERTAIN = 1 / 3
-
 MENTION_NEVER = 0.55
-
 _PAIR_OFFSET = 0.16
-
 _SIZE_ALONE = (0.24, 0.46)
-
 _SIZE_PAIR = (0.22, 0.32)
-
 _SIZE_CLUTTER = (0.16, 0.30)
-
 _LARGEST_ROTATION = 15.0
-
 _SIZE_SNAPSHOT = (0.24, 0.42)
-
 _ATTEMPTS = 20
-
 _MOST_OBJECTS = 4  # two subjects and two pieces of clutter
-
 _Place = tuple[float, float, tuple[float, float]]  # x, y, range of sizes
 
 
@@ -74,13 +68,12 @@ class Dose:
     Attributes
     ----------
     spread : float
-        Standard deviation of the normal distribution of x and of y around 0.5, as a fraction of the side and cut
-        off so that objects stand wholly inside the picture; infinite for uniform positions.
+        Standard deviation of the normal distribution of x and of y around 0.5, as a fraction of the side and cut off
+        so that objects stand wholly inside the image; infinite for uniform positions.
     central_naming_probability : float
         Probability, in [0, 1], that the caption names the most central object; else it names any of them.
     n_objects : int
-        Most objects in a picture: each number from 1 on is equally probable. The caption names one of them. With one
-        object nothing is left unsaid.
+        Most objects in an image: each number from 1 on is equally probable. The caption names one of them.
     """
 
     spread: float = inf
@@ -88,7 +81,7 @@ class Dose:
     n_objects: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse what is out of range."""
+        """Check the ranges."""
         if not self.spread > 0:
             raise InputError(
                 f"The spread is {self.spread}; give a positive number, or inf for uniform positions."
@@ -101,52 +94,23 @@ class Dose:
 
 
 def mention_probability(distance: float) -> float:
-    """Give the probability that the photographer's caption mentions an object.
-
-    Parameters
-    ----------
-    distance : float
-        Eccentricity of the object, in [0, 1].
-
-    Returns
-    -------
-    float
-        1 up to an eccentricity of 1/3, 0 from 0.55 on, linear between.
-    """
+    """Give the probability that a caption mentions an object at an eccentricity: 1 up to 1/3, 0 from 0.55 on."""
     return float(np.clip((MENTION_NEVER - distance) / (MENTION_NEVER - MENTION_CERTAIN), 0, 1))
 
 
 def photograph(
     cutouts: Sequence[Cutout], subject: str, positions: Positions, rng: np.random.Generator, side: int
 ) -> tuple[Scene, str]:
-    """Take one picture and caption it.
+    """Take one image and caption it, for example ``"a photo of a dog and a key"``.
 
     Parameters
     ----------
-    cutouts : sequence of Cutout
-        What the world consists of.
-    subject : str
-        Name of the first subject, which the caption always mentions.
+    cutouts, subject, rng, side
+        See the module.
     positions : {"centered", "uniform", "centered, all named"}
-        Whether the objects stay where the photographer put them or are moved to uniform positions; or stay there
-        with a caption that names all of them, clutter too.
-    rng : numpy.random.Generator
-        Source of chance. All kinds of positions draw the same objects and sizes; the first two also the same caption
-        and background.
-    side : int
-        Height and width of the picture in pixels.
-
-    Returns
-    -------
-    scene : Scene
-        Not yet drawn.
-    caption : str
-        For example ``"a photo of a dog and a key"``.
-
-    Raises
-    ------
-    InputError
-        The world has fewer objects than a picture may need, or `subject` is none of them.
+        Whether the objects stay where the photographer put them or are moved to uniform positions; or stay there with
+        a caption that names all of them, clutter too. All draw the same objects and sizes; the first two also the same
+        caption and background.
     """
     _check_world(objects_of(cutouts), subject, _MOST_OBJECTS)
     n_subjects = 1 + int(rng.random() < 0.3)
@@ -167,33 +131,7 @@ def photograph(
 def snapshot(
     cutouts: Sequence[Cutout], subject: str, dose: Dose, rng: np.random.Generator, side: int
 ) -> tuple[Scene, str]:
-    """Take a picture of one object or several and name one of them.
-
-    Parameters
-    ----------
-    cutouts : sequence of Cutout
-        What the world consists of.
-    subject : str
-        Name of the object that the caption names.
-    dose : Dose
-        Where objects stand, and how often the named one is the most central.
-    rng : numpy.random.Generator
-        Source of chance.
-    side : int
-        Height and width of the picture in pixels.
-
-    Returns
-    -------
-    scene : Scene
-        Not yet drawn.
-    caption : str
-        For example ``"a photo of a dog"``.
-
-    Raises
-    ------
-    InputError
-        The world has fewer objects than a picture may show, or `subject` is none of them.
-    """
+    """Take an image of one object or several and name one of them, the subject; `dose` says where and which."""
     _check_world(objects_of(cutouts), subject, dose.n_objects)
     n_others = int(rng.integers(dose.n_objects))
     shown = [_draw_rendering(cutouts, subject, rng), *_draw_others(cutouts, subject, n_others, rng)]
@@ -211,7 +149,7 @@ def snapshot(
 def take(
     cutouts: Sequence[Cutout], subject: str, positions: Positions | Dose, rng: np.random.Generator, side: int
 ) -> tuple[Scene, str]:
-    """Take a picture by either of `photograph` and `snapshot`, whichever the positions are of."""
+    """Take an image by `snapshot` for a `Dose`, else by `photograph`."""
     if isinstance(positions, Dose):
         return snapshot(cutouts, subject, positions, rng, side)
     return photograph(cutouts, subject, positions, rng, side)

@@ -53,7 +53,7 @@ class Placement:
     col: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a size that nothing could be drawn at."""
+        """Check the size."""
         if not 0 < self.size < np.inf:
             raise InputError(
                 f"Object size {self.size} is not positive; give a fraction of the image side, such as 0.3."
@@ -62,7 +62,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class Scene:
-    """A description of one picture; call `render` to draw it.
+    """A description of one image; call `render` to draw it.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class Scene:
     relation : str or None
         How the first object stands to the second, for pair scenes.
     height, width : int
-        Size of the picture in pixels.
+        Size of the image in pixels.
     """
 
     name: str
@@ -89,20 +89,14 @@ class Scene:
     width: int = 224
 
     def __post_init__(self) -> None:
-        """Refuse a picture without pixels."""
+        """Check that there are pixels."""
         if self.height < 1 or self.width < 1:
             raise InputError(
                 f"A scene of {self.width} × {self.height} pixels cannot be drawn; give at least 1 × 1."
             )
 
     def render(self) -> np.ndarray:
-        """Draw the scene.
-
-        Returns
-        -------
-        numpy.ndarray
-            (height, width, 3), uint8.
-        """
+        """Draw the scene: (height, width, 3), uint8."""
         canvas = draw_background(self.background, self.height, self.width)
         for placement in self.placements:
             rows, cols, tile = _tile(placement, self.height, self.width)
@@ -115,8 +109,8 @@ class Scene:
     def digest(self) -> bytes:
         """Return a digest of all that decides how the scene looks, without drawing it.
 
-        It takes in the size, the background, the placements with their cut-outs' bytes, and the code that draws; not
-        the name, nor what tables say of the scene.
+        This is the size, the background, the placements with their cut-outs' bytes, and the code that draws; not the
+        name, nor what tables say of the scene.
         """
         recipe = [_renderer(), repr((self.height, self.width, self.background))]
         for each in self.placements:
@@ -125,12 +119,9 @@ class Scene:
         return hashlib.sha256("\0".join(recipe).encode()).digest()
 
     def masks(self) -> np.ndarray:
-        """Mark the pixels in which each object is what one sees.
+        """Mark the pixels that show each object: (objects, height, width), bool.
 
-        Returns
-        -------
-        numpy.ndarray
-            (objects, height, width), bool: at least half covered by the object and not hidden by a later one.
+        These are at least half covered by the object and not hidden by a later one.
         """
         masks = np.zeros((len(self.placements), self.height, self.width), dtype=bool)
         for index, placement in enumerate(self.placements):
@@ -143,7 +134,7 @@ class Scene:
 
 
 def eccentricity(x: float, y: float, height: int = 1, width: int = 1) -> float:
-    """Measure how far from the image center a position is.
+    """Return the distance to the image center over half the diagonal: 0 at the center, 1 in a corner.
 
     Parameters
     ----------
@@ -151,11 +142,6 @@ def eccentricity(x: float, y: float, height: int = 1, width: int = 1) -> float:
         Position as fractions of width and height.
     height, width : int
         Size of the image, in any unit.
-
-    Returns
-    -------
-    float
-        Distance to the center over half the image diagonal: 0 at the center, 1 in a corner.
     """
     return float(np.hypot((x - 0.5) * width, (y - 0.5) * height) / (0.5 * np.hypot(width, height)))
 
@@ -169,17 +155,9 @@ def scene_of(source: object) -> Scene | None:
 def scene_table(scenes: Iterable[Scene]) -> pd.DataFrame:
     """Describe scenes as a tidy table.
 
-    Parameters
-    ----------
-    scenes : iterable of Scene
-        What a layout returned.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per object, front-most last, with the columns `image, object, category, style, row, col, x, y,
-        size, rotation, eccentricity, area, center, relation, background, seed`. `area` is the share of the
-        picture that the object covers where nothing cuts it off; `seed` is that of the background.
+    There is one row per object, front-most last, with the columns `image, object, category, style, row, col, x, y,
+    size, rotation, eccentricity, area, center, relation, background, seed`. `area` is the share of the image that the
+    object covers where nothing cuts it off; `seed` is that of the background.
     """
     return pd.DataFrame.from_records(
         [_row(scene, placement) for scene in scenes for placement in scene.placements]
@@ -187,18 +165,7 @@ def scene_table(scenes: Iterable[Scene]) -> pd.DataFrame:
 
 
 def pair_table(scenes: Iterable[Scene]) -> pd.DataFrame:
-    """Describe pair scenes as a tidy table with one row per picture.
-
-    Parameters
-    ----------
-    scenes : iterable of Scene
-        What `pair` returned.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The columns of `scene_table` for the first object of each scene, and `object2`.
-    """
+    """Describe the scenes of `layouts.pair`, one row per image: `scene_table` of the first object, and `object2`."""
     scenes = list(scenes)
     table = pd.DataFrame.from_records([_row(scene, scene.placements[0]) for scene in scenes])
     return table.assign(object2=[scene.placements[1].cutout.object for scene in scenes])

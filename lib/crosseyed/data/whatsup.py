@@ -18,24 +18,18 @@ from crosseyed.hub import from_hub
 from crosseyed.settings import settings
 
 WHATSUP_REPOSITORY = "oscarchew/clip-cross-eyed-data"
-
 """Data set on the Hugging Face Hub, by the authors of arXiv 2604.05971."""
 
 RELATIONS = ("on", "under", "left_of", "right_of", "in-front_of", "behind")
-
 """The relations of What'sUp as its file names spell them; `on` counts as center, the others as off-center."""
 
 _CAPTION_COLUMNS = "image, caption, x, y"
-
 _FOLDER_IN_REPOSITORY = "whatsup_images"
-
 _IMAGE_SUFFIXES = {".jpeg", ".jpg", ".png"}
-
 _NAMING = "<object1>_<relation>_<object2>.jpeg"
 
 # An underscore separates, so only the relation may contain one.
 _NAME = re.compile(r"(?P<object>[^_]+)_(?P<relation>[a-z]+(?:[-_][a-z]+)*)_(?P<object2>[^_]+)")
-
 _PART_OF_RELATION = re.compile(rf"_({'|'.join(RELATIONS)})_")
 
 
@@ -51,26 +45,20 @@ def read_whatsup(folder: str | os.PathLike) -> pd.DataFrame:
     """Describe a folder of images in What'sUp's naming, without opening them.
 
     A file is named ``<object1>_<relation>_<object2>.jpeg`` (or ``.jpg``, ``.png``), for example
-    ``wine-glass_left_of_plate.jpeg``; hyphens in the names of objects stand for spaces. The naming is that of
-    Kamath et al., *What's "up" with vision-language models?* (arXiv 2310.19785). That `on` is center and
-    every other relation off-center is the rule of Chew et al. (arXiv 2604.05971).
+    ``wine-glass_left_of_plate.jpeg``; hyphens in the names of objects stand for spaces. The naming is that of Kamath
+    et al., *What's "up" with vision-language models?* (arXiv 2310.19785). That `on` is center and every other relation
+    off-center is the rule of Chew et al. (arXiv 2604.05971).
 
     Parameters
     ----------
     folder : path
-        Read without its subfolders; hidden files are passed over.
+        Read without its subfolders and hidden files.
 
     Returns
     -------
     pandas.DataFrame
-        One row per image, sorted by `image`:
-
-        - `image`: file name;
-        - `path`: where to open it;
-        - `object`, `object2`: the two objects as a caption names them;
-        - `relation`: how the first stands to the second, spelt as in the file name: one of `RELATIONS`, or of
-          one's own;
-        - `center`: whether the relation is `on`.
+        One row per image, sorted by `image` (file name): `path`; `object`, `object2` as a caption names them;
+        `relation` of the first to the second, spelt as in the file name (one of `RELATIONS`, or one's own); `center`.
 
     Raises
     ------
@@ -107,36 +95,35 @@ def read_whatsup(folder: str | os.PathLike) -> pd.DataFrame:
 
 
 def read_captions(file: str | os.PathLike, folder: str | os.PathLike | None = None) -> pd.DataFrame:
-    """Read a table that says for each of one's own pictures what it shows and where.
+    """Read a table that says for each of one's own images what it shows and where.
 
     With the captions as labels this is the question of `crosseyed.measure.protocols.zero_shot`, whose template is then
-    ``"{}"``: does the picture's own caption fit it better than those of all the other pictures?
+    ``"{}"``: does the image's own caption fit it better than those of all the other images?
 
     Parameters
     ----------
     file : path
-        CSV file (UTF-8) with the columns `image` (a path below `folder`), `caption`, and `x`, `y`: where that which
-        the caption names is, as fractions of width and height from the top left corner. Further columns are carried
+        CSV file (UTF-8) with the columns `image` (a path below `folder`), `caption`, and `x`, `y`: the place of what
+        the caption names, as fractions of width and height from the top left corner. Further columns are carried
         along, unless named like one that is returned.
     folder : path, optional
-        Where the pictures are; by default the folder of the file.
+        Where the images are; by default the folder of the file.
 
     Returns
     -------
     pandas.DataFrame
-        One row per picture, in the order of the file: `image`, `path`, `object` (the caption, which takes the place
-        of the object's name), `x`, `y`, `eccentricity` and `center` (whether that is at most 1/3).
+        One row per image, in the order of the file: `image`, `path`, `object` (the caption), `x`, `y`, `eccentricity`
+        and `center` (whether that is at most `settings.center_limit`).
 
     Raises
     ------
     InputError
-        The file is missing or no such table, or none of its rows can be used.
+        The file is missing or not such a table, or none of its rows can be used.
 
     Warns
     -----
     SkippedRowsWarning
-        Once, with the number of the rows that are left out, and of each its number (1 for the first below the header)
-        and what is wrong.
+        Once, with the number of rows left out, and for each its number (1 for the first below the header) and fault.
     """
     file = Path(file)
     folder = file.parent if folder is None else Path(folder)
@@ -173,17 +160,9 @@ def read_captions(file: str | os.PathLike, folder: str | os.PathLike | None = No
 
 
 def download_whatsup(folder: str | os.PathLike = DATA / "whatsup") -> Path:
-    """Fetch What'sUp as the authors of arXiv 2604.05971 publish it, unless it is on disk.
+    """Fetch What'sUp as the authors of arXiv 2604.05971 publish it, unless it is on disk; return the folder.
 
-    Parameters
-    ----------
-    folder : path
-        Where the images go. Files that are in it already are taken to be the images.
-
-    Returns
-    -------
-    pathlib.Path
-        The folder, for `read_whatsup`. It appears when everything is there, not before.
+    Files already in the folder are taken to be the images. A new folder appears only when everything is there.
 
     Raises
     ------
@@ -211,7 +190,7 @@ def download_whatsup(folder: str | os.PathLike = DATA / "whatsup") -> Path:
 
 
 def _parse(file: Path) -> dict | None:
-    """Take a file name apart into a row of the table; None if it is no image in What'sUp's naming."""
+    """Take a file name apart into a row of the table; None if it is not an image in What'sUp's naming."""
     match = _NAME.fullmatch(file.stem)
     if match is None or file.suffix.lower() not in _IMAGE_SUFFIXES:
         return None

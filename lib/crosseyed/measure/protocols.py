@@ -1,8 +1,7 @@
 """Ask a model the questions of the experiment: which object is it, and which of four captions fits best.
 
-Each protocol takes a scorer, images and the table that describes them, and gives the table back with the
-answers added, one row per image in the same order. Several scorers see the same images, and each scene is drawn
-at most once for all of them.
+Each protocol takes a scorer, images and the table that describes them, and returns the table with the answers added,
+one row per image in the same order.
 
 - `zero_shot` (GRID): which of many labels fits an image of one object? `grid` asks it about scenes.
 - `four_captions` (What'sUp): does the caption that names both objects win over those that leave some out?
@@ -10,6 +9,17 @@ at most once for all of them.
 
 Both questions come from Chew et al., *Is CLIP Cross-Eyed? Revealing and Mitigating Center Bias in the CLIP
 Family* (arXiv 2604.05971).
+
+Parameters shared by all functions:
+
+- `scorers` (Scorer or sequence of Scorer): the model, or several, whose rows follow each other in their order. Each
+  scene is drawn at most once for all.
+- `images` (iterable of ImageSource): one for each row of the table, in its order; read one after another, not kept.
+- `scenes` (sequence of Scene): drawn one after another as the scorer needs them.
+
+An empty table, a missing column or a number of images other than that of the rows raises InputError. Scorers warn of
+images that cannot be read (`UnreadableImagesWarning`); their row has `choice` ``"unreadable"`` and otherwise
+missing values (``<NA>`` or NaN).
 """
 
 from collections.abc import Callable, Iterable, Sequence, Sized
@@ -23,15 +33,13 @@ from crosseyed.data.scenes import Scene, pair_table, scene_table
 from crosseyed.errors import InputError, suggest
 from crosseyed.models.scorer import Scorer, similarities_of_each
 from crosseyed.settings import settings
+from crosseyed.tables import require_columns
 
 FOUR_CAPTIONS_SCALE = 100.0
-
 """Factor from cosine similarity to logit in the four-caption protocol, whatever the model has learned."""
 
 Scorers = Scorer | Sequence[Scorer]
-
 _CHOICES = np.array(["both", "object", "object2", "other"], dtype=object)
-
 _UNREADABLE = "unreadable"
 
 
@@ -47,10 +55,8 @@ def zero_shot(
 
     Parameters
     ----------
-    scorers : Scorer or sequence of Scorer
-        The model in question, or several, whose rows follow each other in their order.
-    images : iterable of ImageSource
-        One for each row of the table, in its order; read one after another and not kept.
+    scorers, images
+        See the module.
     table : pandas.DataFrame
         One row per image with the column `object`, the true label; other columns are carried along.
     labels : sequence of str
@@ -65,34 +71,20 @@ def zero_shot(
     pandas.DataFrame
         The rows of `table`, numbered from 0, with these columns added:
 
-        - `model`, `pretrained`: as the scorer says; `protocol`;
-        - `choice`: the label whose caption is most similar (of equally similar ones the first),
-          ``"unreadable"`` where the image cannot be read;
-        - `correct`: whether that is the true label (dtype ``boolean``, ``<NA>`` for an unreadable image);
-        - `margin`: logit of the true label minus that of the best other one, positive where correct; a logit
-          is the scorer's `logit_scale` times the cosine (NaN for an unreadable image);
-        - `rank`: place of the true label when all are sorted by similarity, 1 where correct (dtype ``Int64``,
-          ``<NA>`` for an unreadable image).
+        - `model`, `pretrained` (of the scorer) and `protocol`;
+        - `choice`: the label whose caption is most similar (of equally similar ones the first);
+        - `correct`: whether that is the true label (dtype ``boolean``);
+        - `margin`: logit (`logit_scale` × cosine) of the true label minus that of the best other one;
+        - `rank`: place of the true label when all are sorted by similarity, 1 where correct (dtype ``Int64``).
 
     Raises
     ------
     InputError
-        The table is empty, lacks `object` or has another number of rows than there are images; the labels are
-        fewer than two, repeated or lack a true one; the template has not exactly one ``{}``.
-
-    Warns
-    -----
-    UnreadableImagesWarning
-        By the scorer, naming the images that cannot be read.
+        The labels are fewer than two, repeated or lack a true one; the template has not exactly one ``{}``.
     """
     _check_table(table, images, ["object"])
     _check_labels(table["object"], labels)
-    template = settings.captions.single if template is None else template
-    if template.count("{}") != 1:
-        raise InputError(
-            f"The template {template!r} must have one '{{}}' for the label, as in {settings.captions.single!r}."
-        )
-    captions = [template.replace("{}", settings.name(label)) for label in labels]
+    captions = captions_of([settings.name(label) for label in labels], template, "label")
     truth = pd.Index(labels).get_indexer(table["object"])
 
     def answer(scorer: Scorer, similarities: np.ndarray) -> pd.DataFrame:
@@ -100,6 +92,16 @@ def zero_shot(
         return _join(scorer, table, protocol, logits, _choose(logits, truth, labels))
 
     return _of_each(scorers, images, captions, table, answer)
+
+
+def captions_of(names: Iterable[str], template: str | None, what: str) -> list[str]:
+    """Put names into a template, by default that of the settings, which must have one ``{}`` (else InputError)."""
+    template = settings.captions.single if template is None else template
+    if template.count("{}") != 1:
+        raise InputError(
+            f"The template {template!r} must have one '{{}}' for the {what}, as in {settings.captions.single!r}."
+        )
+    return [template.replace("{}", name) for name in names]
 
 
 def _choose(logits: np.ndarray, truth: np.ndarray, labels: Sequence[str]) -> pd.DataFrame:
@@ -121,16 +123,13 @@ def four_captions(
     """Ask which of What'sUp's four captions fits each image of two objects.
 
     The captions are, in this order, ``a {object} and a {object2}``, ``a {object}``, ``a {object2}`` and
-    ``a cat and a refrigerator``. Their probabilities are the softmax of 100 × cosine. The factor 100 belongs
-    to the protocol and is the same for every model, so that probabilities can be compared; the
-    `logit_scale` that a model has learned is not used.
+    ``a cat and a refrigerator``. Their probabilities are the softmax of 100 × cosine. The factor 100 belongs to the
+    protocol, not to the model (whose `logit_scale` is not used), so that probabilities can be compared.
 
     Parameters
     ----------
-    scorers : Scorer or sequence of Scorer
-        The model in question, or several, whose rows follow each other in their order.
-    images : iterable of ImageSource
-        One for each row of the table, in its order; read one after another and not kept.
+    scorers, images
+        See the module.
     table : pandas.DataFrame
         One row per image with the columns `object` and `object2`; other columns are carried along.
     protocol : str
@@ -141,26 +140,18 @@ def four_captions(
     pandas.DataFrame
         The rows of `table`, numbered from 0, with these columns added:
 
-        - `model`, `pretrained`: as the scorer says; `protocol`;
-        - `choice`: the caption that wins (of equally probable ones the first): ``"both"``, ``"object"``,
-          ``"object2"`` or ``"other"``; ``"unreadable"`` where the image cannot be read;
-        - `correct`: whether that is ``"both"`` (dtype ``boolean``, ``<NA>`` for an unreadable image);
-        - `margin`: 100 × cosine of the first caption minus that of the best other one, positive where correct
-          (NaN for an unreadable image);
-        - `probability`: that of the first caption, in [0, 1] (NaN for an unreadable image).
-
-    Raises
-    ------
-    InputError
-        The table is empty, lacks a column or has another number of rows than there are images.
-
-    Warns
-    -----
-    UnreadableImagesWarning
-        By the scorer, naming the images that cannot be read.
+        - `model`, `pretrained` (of the scorer) and `protocol`;
+        - `choice`: the caption that wins (of equally probable ones the first): ``"both"``, ``"object"``, ``"object2"``
+          or ``"other"``;
+        - `correct`: whether that is ``"both"`` (dtype ``boolean``);
+        - `margin`: 100 × cosine of the first caption minus that of the best other one;
+        - `probability`: that of the first caption, in [0, 1].
     """
     _check_table(table, images, ["object", "object2"])
-    codes, captions = pd.factorize(pd.Series(_four_captions_of(table)))
+    pairs = zip(table["object"], table["object2"], strict=True)
+    codes, captions = pd.factorize(
+        pd.Series([each for pair in pairs for each in settings.four_captions(*pair)])
+    )
 
     def answer(scorer: Scorer, cosines: np.ndarray) -> pd.DataFrame:
         logits = FOUR_CAPTIONS_SCALE * np.take_along_axis(cosines, codes.reshape(-1, 4), axis=1)
@@ -179,84 +170,19 @@ def four_captions(
 
 
 def grid(scorers: Scorers, scenes: Sequence[Scene], labels: Sequence[str]) -> pd.DataFrame:
-    """Ask `zero_shot` about scenes of one object each, such as those of `crosseyed.data.layouts.grid`.
-
-    Parameters
-    ----------
-    scorers : Scorer or sequence of Scorer
-        The model in question, or several, whose rows follow each other in their order.
-    scenes : sequence of Scene
-        Drawn one after another as the scorer asks for them.
-    labels : sequence of str
-        What the model chooses among.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per scene: the columns of `crosseyed.data.scenes.scene_table` and those that `zero_shot` adds.
-
-    Raises
-    ------
-    InputError
-        As `zero_shot`; a scene has not exactly one object.
-    """
+    """Ask `zero_shot` about scenes of one object each; return its columns with those of `scene_table`."""
     return zero_shot(scorers, [scene.render for scene in scenes], scene_table(scenes), labels)
 
 
 def pair(scorers: Scorers, scenes: Sequence[Scene]) -> pd.DataFrame:
-    """Ask `four_captions` about the scenes of `crosseyed.data.layouts.pair`.
-
-    Parameters
-    ----------
-    scorers : Scorer or sequence of Scorer
-        The model in question, or several, whose rows follow each other in their order.
-    scenes : sequence of Scene
-        Drawn one after another as the scorer asks for them.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per scene: the columns of `crosseyed.data.scenes.pair_table` and those that `four_captions` adds.
-
-    Raises
-    ------
-    InputError
-        There is no scene.
-    """
+    """Ask `four_captions` about the scenes of `layouts.pair`; return its columns with those of `pair_table`."""
     return four_captions(scorers, [scene.render for scene in scenes], pair_table(scenes), protocol="pair")
 
 
 def whatsup(scorers: Scorers, table: pd.DataFrame) -> pd.DataFrame:
-    """Ask `four_captions` about files in What'sUp's naming.
-
-    Parameters
-    ----------
-    scorers : Scorer or sequence of Scorer
-        The model in question, or several, whose rows follow each other in their order.
-    table : pandas.DataFrame
-        What `crosseyed.data.whatsup.read_whatsup` returned, or some of its rows.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per file: the columns of the table and those that `four_captions` adds.
-
-    Raises
-    ------
-    InputError
-        The table is empty or lacks a column.
-    """
-    _check_columns(table, ["path"])
+    """Ask `four_captions` about files in What'sUp's naming, the table of `crosseyed.data.whatsup.read_whatsup`."""
+    require_columns(table, ["path"], "the table of images")
     return four_captions(scorers, list(table["path"]), table)
-
-
-def _four_captions_of(table: pd.DataFrame) -> list[str]:
-    """Write the captions of all rows: four of the first row, four of the second, and so on."""
-    return [
-        caption
-        for first, second in zip(table["object"], table["object2"], strict=True)
-        for caption in settings.four_captions(first, second)
-    ]
 
 
 def _of_each(
@@ -298,20 +224,11 @@ def _join(
 
 
 def _check_table(table: pd.DataFrame, images: Iterable[ImageSource], columns: Sequence[str]) -> None:
-    _check_columns(table, columns)
-    if isinstance(images, Sized):  # of an iterator, the number is known only at the end
-        _check_count(len(images), table)
-
-
-def _check_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
     if table.empty:
         raise InputError("The table of images is empty; give at least one image.")
-    for column in columns:
-        if column not in table:
-            raise InputError(
-                f"The table of images has no column {column!r}; it has {', '.join(map(str, table.columns))}"
-                f"{suggest(column, map(str, table.columns))}"
-            )
+    require_columns(table, columns, "the table of images")
+    if isinstance(images, Sized):  # of an iterator, the number is known only at the end
+        _check_count(len(images), table)
 
 
 def _check_count(n_images: int, table: pd.DataFrame) -> None:

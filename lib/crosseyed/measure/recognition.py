@@ -1,8 +1,8 @@
-"""Ask a model which categories it recognises in pictures that show several: rank, margin, average precision.
+"""Ask a model which categories it recognises in images that show several: rank, margin, average precision.
 
-A picture that shows a dog and a car says "dog" as well as "car". An object is therefore not set against the other
-categories that are in the same picture, only against those that are absent from it; where every picture shows one
-category, this is the question of `crosseyed.measure.protocols.zero_shot`.
+An image of a dog and a car says "dog" as well as "car". An object is therefore not compared with the other categories
+in the same image, only with those that are absent from it; where every image shows one category, this is the question
+of `crosseyed.measure.protocols.zero_shot`.
 """
 
 from dataclasses import dataclass
@@ -13,22 +13,22 @@ from sklearn.metrics import average_precision_score
 
 from crosseyed.data.coco import CocoSet
 from crosseyed.errors import InputError
+from crosseyed.measure.protocols import captions_of
 from crosseyed.models.scorer import Scorer
-from crosseyed.settings import settings
 
 
 @dataclass(frozen=True, eq=False)
 class Recognition:
-    """What a model recognises in annotated pictures.
+    """What a model recognises in annotated images.
 
     Attributes
     ----------
     objects : pandas.DataFrame
         One row per annotated object, see `recognise`.
     categories : pandas.DataFrame
-        One row per category that is in a readable picture: `model`, `pretrained`, `object`, `n_images` (pictures that
-        show it), `average_precision` in percent over all readable pictures, and `chance`, what a random order of the
-        pictures would have: the percentage of them that show it.
+        One row per category that is in a readable image: `model`, `pretrained`, `object`, `n_images` (that show it),
+        `average_precision` in percent over all readable images, and `chance`, that of a random order of the images:
+        the percentage that show the category.
     """
 
     objects: pd.DataFrame
@@ -36,16 +36,14 @@ class Recognition:
 
 
 def recognise(scorer: Scorer, data: CocoSet, template: str | None = None) -> Recognition:
-    """Compare every picture with every category, and ask after the objects that are annotated in it.
-
-    Pictures are read one after another and not kept; what remains of each is a row of similarities.
+    """Compare every image with every category, and score the objects that are annotated in it.
 
     Parameters
     ----------
     scorer : Scorer
-        The model in question.
+        The model; it warns of images that cannot be read (`UnreadableImagesWarning`).
     data : CocoSet
-        From `crosseyed.data.coco.read_coco`.
+        From `crosseyed.data.coco.read_coco`; images are read one after another and not kept.
     template : str, optional
         Caption in which ``{}`` stands for the category; by default that of the settings.
 
@@ -54,40 +52,29 @@ def recognise(scorer: Scorer, data: CocoSet, template: str | None = None) -> Rec
     Recognition
         The rows of ``data.objects`` with these columns added:
 
-        - `model`, `pretrained`: as the scorer says; `protocol`, ``"own"``;
-        - `choice`: which fits best of the object's category and those absent from the picture (of equals the first in
-          ``data.categories``), ``"unreadable"`` where the picture cannot be read;
-        - `correct`: whether that is the object's category (dtype ``boolean``; ``<NA>`` for an unreadable picture, or
-          one that no category is absent from);
+        - `model`, `pretrained` (of the scorer); `protocol`, ``"own"``;
+        - `choice`: which fits best of the object's category and those absent from the image (of equals the first in
+          ``data.categories``), ``"unreadable"`` where the image cannot be read;
+        - `correct`: whether that is the object's category (dtype ``boolean``; ``<NA>`` for an unreadable image, or one
+          that no category is absent from);
         - `margin`: logit of the object's category minus that of the best absent one (NaN where `correct` is ``<NA>``);
-        - `rank`: place of the object's category among all when sorted by similarity, 1 the best (dtype ``Int64``,
-          ``<NA>`` for an unreadable picture).
+        - `rank`: place of the object's category among all when sorted by similarity, 1 the best (dtype ``Int64``).
 
     Raises
     ------
     InputError
         There are fewer than two categories, or the template has not exactly one ``{}``.
 
-    Warns
-    -----
-    UnreadableImagesWarning
-        By the scorer, naming the pictures that cannot be read.
-
     Notes
     -----
-    The average precision of a category orders all pictures by their similarity to its caption and averages the
-    precision at each picture that shows it (scikit-learn's ``average_precision_score``, without interpolation).
+    The average precision of a category orders all images by their similarity to its caption and averages the precision
+    at each image that shows it (scikit-learn's ``average_precision_score``, without interpolation).
     """
     if len(data.categories) < 2:
         raise InputError(
             f"There are {len(data.categories)} categories to choose among; annotate at least two."
         )
-    template = settings.captions.single if template is None else template
-    if template.count("{}") != 1:
-        raise InputError(
-            f"The template {template!r} must have one '{{}}' for the category, as in {settings.captions.single!r}."
-        )
-    captions = [template.replace("{}", name) for name in data.categories]
+    captions = captions_of(data.categories, template, "category")
     similarities = scorer.similarities(list(data.images["path"]), captions)
     names, labels = pd.Index(data.images["image"]), pd.Index(data.categories)
     present = np.zeros(similarities.shape, dtype=bool)
@@ -109,11 +96,7 @@ def recognise(scorer: Scorer, data: CocoSet, template: str | None = None) -> Rec
 def _answer(
     logits: np.ndarray, present: np.ndarray, images: np.ndarray, own: np.ndarray, names: np.ndarray
 ) -> dict[str, object]:
-    """Give the columns that `recognise` adds.
-
-    `logits` and `present` are (pictures, categories); `images` and `own` (objects,) say in which picture each object is
-    and of which category; `names` (categories,) are those of the categories.
-    """
+    """Give the columns that `recognise` adds: `present` is (images, categories), `images` and `own` are (objects,)."""
     unreadable = np.isnan(logits).any(axis=1)
     absent = np.where(present | unreadable[:, None], -np.inf, logits)
     rival = absent.argmax(axis=1)[images]
@@ -132,7 +115,7 @@ def _answer(
 
 
 def _average_precision(similarities: np.ndarray, present: np.ndarray, categories: list[str]) -> pd.DataFrame:
-    """Give one row per category that is in a readable picture."""
+    """Give one row per category that is in a readable image."""
     readable = ~np.isnan(similarities).any(axis=1)
     rows = []
     for name, shown, values in zip(categories, present[readable].T, similarities[readable].T, strict=True):

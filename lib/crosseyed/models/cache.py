@@ -1,10 +1,10 @@
-"""Keep embeddings, so that notebooks and editions that ask a model about the same images or texts share them.
+"""Keep embeddings, so that notebooks and editions that show a model the same images or texts share them.
 
 An entry belongs to one list of texts, or to up to `IMAGES_IN_ENTRY` images, as one model sees them. Its key is a
 digest of the content: of the model's weights and structure, its precision and kind of device; of its transform and
 every image's file, recipe (of a composed scene, see `crosseyed.data.scenes.Scene.digest`) or pixels; or of the token
-numbers of every text. A changed weight, image or option is therefore another entry, and nothing has to be thrown away
-by hand. Entries are safetensors files with a digest of their own; one that is damaged is made anew.
+numbers of every text. A changed weight, image or option is therefore another entry, and nothing has to be deleted by
+hand. Entries are safetensors files with a digest of their own; one that is damaged is made anew.
 """
 
 import hashlib
@@ -26,11 +26,9 @@ from crosseyed.models.clip import ClipModel
 from crosseyed.models.scorer import IMAGES_TOGETHER, Encoder, Scorer, ScorerWrapper
 
 IMAGES_IN_ENTRY = IMAGES_TOGETHER
-
 """Images whose embeddings lie in one file; a multiple of every batch size, so that batches stay the same."""
 
 _WORKERS = 2
-
 _AHEAD = 64
 
 
@@ -39,17 +37,10 @@ class DamagedEntryWarning(UserWarning):
 
 
 class CachedEncoder(ScorerWrapper, Encoder):
-    """A model whose embeddings are kept in a folder.
+    """A model whose embeddings are kept in a folder, created when the first is written.
 
-    Everything else is the model's own. A generator of images is encoded without the cache, because it can be read
-    only once; so are images of which one cannot be read, so that the model names them.
-
-    Parameters
-    ----------
-    encoder : ClipModel
-        The model.
-    folder : path
-        Where entries are kept; created when the first is written.
+    A generator of images is encoded without the cache, because it can be read only once; so are images of which one
+    cannot be read, so that the model names them.
     """
 
     def __init__(self, encoder: ClipModel, folder: str | os.PathLike) -> None:
@@ -76,15 +67,7 @@ class CachedEncoder(ScorerWrapper, Encoder):
         return embeddings
 
     def encode_images(self, images: Iterable[ImageSource], *, progress: bool = True) -> np.ndarray:
-        """Return the embeddings of the images from the cache, or compute and keep them.
-
-        As `ClipModel.encode_images`.
-
-        Warns
-        -----
-        DamagedEntryWarning
-            An entry was damaged and is made anew.
-        """
+        """Return the embeddings of the images from the cache, or compute and keep them; warn of damaged ones."""
         if not isinstance(images, Sequence) or isinstance(images, str) or not len(images):
             return self.encoder.encode_images(images, progress=progress)
         digests = list(map_ahead(_digest_image, images, workers=_WORKERS, ahead=_AHEAD))
@@ -120,19 +103,7 @@ class CachedEncoder(ScorerWrapper, Encoder):
 
 
 def cached(encoder: Encoder) -> Encoder:
-    """Let a model keep its embeddings where the environment says so.
-
-    Parameters
-    ----------
-    encoder : Encoder
-        The model.
-
-    Returns
-    -------
-    Encoder
-        Of a `ClipModel`, a `CachedEncoder` with the folder that the environment variable `CACHE_VARIABLE` names; what
-        was given where there is no such variable, or for another encoder.
-    """
+    """Give a `ClipModel` the cache that the variable `CACHE_VARIABLE` names; return other encoders as given."""
     folder = os.environ.get(CACHE_VARIABLE)
     return CachedEncoder(encoder, folder) if folder and isinstance(encoder, ClipModel) else encoder
 

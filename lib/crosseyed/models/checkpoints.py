@@ -1,4 +1,4 @@
-"""Get weights from a file into a model, without ever running code from the file."""
+"""Load weights from a file into a model, without ever running code from the file."""
 
 import argparse
 import os
@@ -19,18 +19,13 @@ _WRAPPERS = ("state_dict", "model_state_dict", "model")
 
 
 def read_state_dict(path: str | os.PathLike) -> dict[str, Tensor]:
-    """Read the tensors of a checkpoint file, never running code from it.
+    """Read the tensors of a checkpoint file by name, on the CPU, never running code from it.
 
     Parameters
     ----------
     path : path
-        ``.safetensors``, or a file written by `torch.save` (any other suffix). What training scripts wrap
-        around the weights is taken off: ``{"state_dict": ...}`` and the prefix ``module.``.
-
-    Returns
-    -------
-    dict of str to torch.Tensor
-        Tensors by name, on the CPU.
+        ``.safetensors``, or a file written by `torch.save` (any other suffix). What training scripts wrap around the
+        weights is taken off: ``{"state_dict": ...}`` and the prefix ``module.``.
 
     Raises
     ------
@@ -64,10 +59,10 @@ def read_state_dict(path: str | os.PathLike) -> dict[str, Tensor]:
 def load_weights(model: nn.Module, path: str | os.PathLike, architecture: str) -> None:
     """Copy the weights of a checkpoint file into an open_clip model; all of them, or none.
 
-    The names used by open_clip (with the text tower as a module of its own or not), SuperCLIP and the SLIP
-    family (SLIP, A-CLIP, DetailCLIP) are understood. Tensors that the model has no use for, such as the heads
-    of an auxiliary training loss, are left out with a warning. Position embeddings are never interpolated to
-    another grid: what is at stake here is position.
+    The names used by open_clip (with the text tower as a module of its own or not), SuperCLIP and the SLIP family
+    (SLIP, A-CLIP, DetailCLIP) are understood. Tensors that the model has no use for, such as the heads of an auxiliary
+    training loss, are left out with a warning. Position embeddings are never interpolated to another grid, because
+    position is what the study measures.
 
     Parameters
     ----------
@@ -81,8 +76,8 @@ def load_weights(model: nn.Module, path: str | os.PathLike, architecture: str) -
     Raises
     ------
     CheckpointError
-        The file cannot be read (see `read_state_dict`), or its tensors do not fit the model: the message
-        names them, with the shapes expected and found.
+        The file cannot be read (see `read_state_dict`), or its tensors do not fit the model: the message names them,
+        with the shapes expected and found.
     """
     state = _named_as_in(model, read_state_dict(path))
     expected = model.state_dict()
@@ -166,8 +161,8 @@ def _named_as_in(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor
 def _from_slip(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Rename the tensors of the SLIP family to those of an open_clip model with timm's ViT as image tower.
 
-    SLIP (Mu et al., arXiv 2112.12750) keeps timm's names in the image tower. A-CLIP and DetailCLIP (Monsefi
-    et al., arXiv 2409.06809) add an averaged teacher, with which their authors evaluate: it is preferred.
+    SLIP (Mu et al., arXiv 2112.12750) keeps timm's names in the image tower. A-CLIP and DetailCLIP (Monsefi et al.,
+    arXiv 2409.06809) add an averaged teacher, with which their authors evaluate: it is preferred.
     """
     names = {"visual.": "visual.trunk.", "transformer.": "transformer.", "text_projection": "text_projection"}
     projection = "image_projection"

@@ -20,18 +20,13 @@ from crosseyed.models.scorer import Encoder, UnreadableImagesWarning
 from crosseyed.models.towers.description import Tower
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-
 RESIZES = {"crop": "shortest", "squash": "squash", "letterbox": "longest"}
-
 """How an image becomes the square that a model sees, and open_clip's word for it. Crop: the short side is
 resized to fit, the border cut away; squash: both sides are; letterbox: the long side is, the rest black."""
 
 _IMAGES_AT_ONCE = {"cpu": 32, "mps": 64, "cuda": 256}  # more gain nothing; out of memory, the batch is halved
-
 _TEXTS_AT_ONCE = 256
-
 _WORKERS_AT_MOST = 16
-
 _NAMED_AT_MOST = 20
 
 
@@ -46,8 +41,8 @@ class ClipModel(Encoder):
     model : str
         Architecture, folder or repository.
     pretrained : str
-        Where the weights come from: open_clip's tag, the checkpoint's file name without suffix,
-        ``"local-dir"``, ``"hf-hub"``, ``"crosseyed"`` for what the repository ships, or `RANDOM`.
+        Where the weights come from: open_clip's tag, the checkpoint's file name without suffix, ``"local-dir"``,
+        ``"hf-hub"``, ``"crosseyed"`` for what the repository ships, or `RANDOM`.
     clip : torch.nn.Module
         The open_clip model.
     preprocess : callable
@@ -86,8 +81,7 @@ class ClipModel(Encoder):
 
         Such a model takes ``sigmoid(logit_scale · cosine + logit_bias)`` for the probability that image and caption
         belong together, each pair by itself. The summand is the same for all captions, so it changes nothing where
-        captions are compared: neither the choice, nor margins, ranks and average precision, nor the softmax over
-        captions that measures how confident a choice is.
+        captions are compared: neither choice, margin, rank and average precision, nor the softmax over captions.
         """
         bias = getattr(self.clip, "logit_bias", None)
         return None if bias is None else bias.item()
@@ -100,29 +94,8 @@ class ClipModel(Encoder):
     def encode_images(self, images: Iterable[ImageSource], *, progress: bool = True) -> np.ndarray:
         """Return the embeddings of any number of images, in constant memory beyond them.
 
-        Images are read and resized in background threads while the model computes.
-
-        Parameters
-        ----------
-        images : iterable of ImageSource
-            The images; may be a generator.
-        progress : bool
-            Show a progress bar if the standard error is a terminal.
-
-        Returns
-        -------
-        numpy.ndarray, shape (n_images, embed_dim)
-            float32 rows of length 1; a row of NaN for an image that cannot be read.
-
-        Raises
-        ------
-        InputError
-            `images` is a single image, or contains what is not an `ImageSource`.
-
-        Warns
-        -----
-        UnreadableImagesWarning
-            Once, at the end, if images could not be read: how many and which.
+        Images are read and resized in background threads while the model computes. Parameters, NaN rows and warnings
+        as of `Scorer.similarities`; a single image, or what is not an `ImageSource`, raises InputError.
         """
         rows = [np.empty((0, self.tower.embed_dim), np.float32)]
         for pixels, readable in self.read_batches(images, progress=progress):
@@ -136,14 +109,8 @@ class ClipModel(Encoder):
     ) -> Iterator[tuple[list[np.ndarray], np.ndarray]]:
         """Read any number of images, resized to the model's input, some batches ahead of their use.
 
-        Parameters
-        ----------
-        images : iterable of ImageSource
-            The images; may be a generator.
-        batch_size : int, optional
-            Images in a batch; by default as many as `encode_images` takes at once.
-        progress : bool
-            Show a progress bar if the standard error is a terminal.
+        Parameters, errors and warnings as of `encode_images`, and `batch_size`, by default as many as `encode_images`
+        takes.
 
         Yields
         ------
@@ -151,16 +118,6 @@ class ClipModel(Encoder):
             uint8 pixels of those images of the batch that can be read, for `to_input`.
         readable : numpy.ndarray of bool, shape (n_batch,)
             Which images of the batch these are.
-
-        Raises
-        ------
-        InputError
-            `images` is a single image, or contains what is not an `ImageSource`.
-
-        Warns
-        -----
-        UnreadableImagesWarning
-            Once, at the end, if images could not be read: how many and which.
         """
         check_several(images)
         size = batch_size or _IMAGES_AT_ONCE.get(self.device.type, _IMAGES_AT_ONCE["cpu"])
@@ -198,22 +155,10 @@ class ClipModel(Encoder):
         return normalize(batch).to(PRECISIONS[self.precision])
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Return the embeddings of the texts, each distinct text computed once.
+        """Return the embeddings (n_texts, embed_dim) of the texts, float32 rows of length 1.
 
-        Parameters
-        ----------
-        texts : sequence of str
-            Captions; what exceeds the model's context length is cut off.
-
-        Returns
-        -------
-        numpy.ndarray, shape (n_texts, embed_dim)
-            float32 rows of length 1.
-
-        Raises
-        ------
-        InputError
-            `texts` is a single text, or contains what is not a text.
+        Each distinct text is computed once. What exceeds the model's context length is cut off; a single text, or what
+        is not a text, raises InputError.
         """
         if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
             raise InputError(f"encode_texts takes a list of texts, not {texts!r}.")
@@ -228,8 +173,8 @@ class ClipModel(Encoder):
     def _encode_tokens(self, tokens: Tensor) -> Tensor:
         """Encode texts (n, context_length) without the padding that follows the longest of them.
 
-        Where each position sees only those before it and the text's embedding is read at its last token, that
-        padding has no influence; but captions are short, and it is nearly all of the work.
+        Where each position sees only those before it and the text's embedding is read at its last token, that padding
+        has no influence; but captions are short, and it is nearly all of the work.
         """
         clip = self.clip
         if not isinstance(clip, CLIP) or clip.attn_mask is None or clip.text_pool_type != "argmax":
@@ -263,20 +208,7 @@ def _unit(embeddings: Tensor) -> Tensor:
 
 
 def report_unreadable(unreadable: Sequence[UnreadableImage], total: int) -> str:
-    """Say how many images could not be read and which; the message of `UnreadableImagesWarning`.
-
-    Parameters
-    ----------
-    unreadable : sequence of UnreadableImage
-        Those that could not be read; the first twenty are named.
-    total : int
-        Number of all images.
-
-    Returns
-    -------
-    str
-        The message.
-    """
+    """Say how many of `total` images could not be read, and name the first twenty."""
     names = [f"{image.name} ({image.reason})" for image in unreadable[:_NAMED_AT_MOST]]
     if len(unreadable) > _NAMED_AT_MOST:
         names.append(f"{len(unreadable) - _NAMED_AT_MOST} more")

@@ -34,21 +34,19 @@ def load(
         - ``"NegCLIP"``, ``"DetailCLIP"`` or ``"SuperCLIP"``, with the file that its authors publish in
           ``data/checkpoints`` or as `checkpoint` (`crosseyed.models.sources.NAMED`).
     pretrained : str, optional
-        open_clip's tag of the published weights, e.g. ``"openai"``. The activation function that goes with
-        them (QuickGELU for OpenAI's) is set, also where open_clip would only warn of the mismatch.
-        ``"random"`` (`crosseyed.models.scorer.RANDOM`): random weights, for any model.
+        open_clip's tag of the published weights, e.g. ``"openai"``; the activation function that goes with them
+        (QuickGELU for OpenAI's) is set. `RANDOM` (``"random"``): random weights, for any model.
     checkpoint : path, optional
-        File to read the weights from, ``.safetensors`` or written by torch.save. A tag in `pretrained` then
-        says which published model's activation function and preprocessing they need: a file fine-tuned from
-        OpenAI's weights is ``load("ViT-B-32", "openai", checkpoint="mine.pt")``, one trained from scratch
-        ``load("ViT-B-32", checkpoint="mine.pt")``.
+        File with the weights, ``.safetensors`` or written by torch.save. A tag in `pretrained` then says which
+        published model's activation function and preprocessing they need: a file fine-tuned from OpenAI's weights is
+        ``load("ViT-B-32", "openai", checkpoint="mine.pt")``, one from scratch ``load("ViT-B-32",
+        checkpoint="mine.pt")``.
     device : str
-        ``"auto"`` (CUDA, else Apple's MPS, else CPU), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+        As for `choose_device`.
     precision : {"fp32", "fp16", "bf16"}
         Type of weights and activations.
     resize : {"crop", "squash", "letterbox"}, optional
-        How an image is made square (see `RESIZES`); by default as the model was meant to be used, which for
-        most is ``"crop"``.
+        How an image is made square (see `RESIZES`); by default as the model was meant to be used, mostly ``"crop"``.
     seed : int
         Seed of the random weights. The global random state is left as it was.
 
@@ -62,7 +60,7 @@ def load(
     InputError
         An unknown or contradictory argument; the message offers the valid choices.
     DownloadError
-        Weights are neither in the local cache nor to be had from the network.
+        Weights are neither in the local cache nor available from the network.
     CheckpointError
         A checkpoint is damaged, unsafe or of another architecture.
     """
@@ -96,17 +94,7 @@ def load(
 
 
 def choose_device(name: str) -> torch.device:
-    """Find the device of a name on this machine.
-
-    Parameters
-    ----------
-    name : str
-        ``"auto"`` (CUDA, else Apple's MPS, else CPU), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
-
-    Returns
-    -------
-    torch.device
-        A device that answers.
+    """Return a device: ``"auto"`` (CUDA, else Apple's MPS, else CPU), ``"cpu"``, ``"cuda:1"`` or ``"mps"``.
 
     Raises
     ------

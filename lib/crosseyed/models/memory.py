@@ -1,4 +1,4 @@
-"""What to do where memory is short."""
+"""Smaller batches where memory is short."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
@@ -24,12 +24,7 @@ def by_halves(run: Callable[[Batch, int], Result], batch: Batch, first: int = 0)
     Yields
     ------
     object
-        What `run` returns, part by part in order.
-
-    Raises
-    ------
-    torch.OutOfMemoryError
-        There is too little memory for a single image.
+        What `run` returns, part by part in order; torch.OutOfMemoryError is raised where one image is too much.
     """
     try:
         result = run(batch, first)

@@ -1,8 +1,8 @@
 """The interface that carries the study: a scorer compares images with captions, an encoder by one vector each.
 
-A loaded model is an encoder, and so is a model with another pooling or with changed attention. Where several views
-of an image are combined, or where tokens are weighted by the caption, an image has no single vector: such a model is
-a scorer, and a scorer is all that the protocols ask for.
+A loaded model is an encoder, and so is a model with another pooling or with changed attention. Where several views of
+an image are combined, or where tokens are weighted by the caption, an image has no single vector: such a model is a
+scorer, and the protocols need no more than a scorer.
 """
 
 from abc import abstractmethod
@@ -16,12 +16,10 @@ from crosseyed.data.images import ImageSource
 from crosseyed.data.scenes import scene_of
 
 RANDOM = "random"
-
 """What stands for random weights in place of a tag, and in the column `pretrained` of every table."""
 
 
 IMAGES_TOGETHER = 256
-
 """Images that models are shown together: a multiple of every batch size, and few enough to keep drawn."""
 
 
@@ -31,7 +29,7 @@ class UnreadableImagesWarning(UserWarning):
 
 @runtime_checkable
 class Scorer(Protocol):
-    """What every protocol asks of a model.
+    """What every protocol needs of a model.
 
     Attributes
     ----------
@@ -62,7 +60,7 @@ class Scorer(Protocol):
         texts : sequence of str
             Captions.
         progress : bool
-            Whether to show a progress bar.
+            Whether to show a progress bar if the standard error is a terminal.
 
         Returns
         -------
@@ -78,26 +76,26 @@ class Scorer(Protocol):
 
 
 class ScorerWrapper(Scorer):
-    """A scorer around another one: the same architecture, weights and scale, asked in another way."""
+    """A scorer around another one: the same architecture, weights and scale, scored in another way."""
 
     @property
     @abstractmethod
     def inner(self) -> Scorer:
-        """What this one is around."""
+        """The scorer inside."""
 
     @property
     def model(self) -> str:
-        """The architecture or repository, of the model inside."""
+        """The architecture or repository."""
         return self.inner.model
 
     @property
     def pretrained(self) -> str:
-        """Where the weights come from, of the model inside."""
+        """Where the weights come from."""
         return self.inner.pretrained
 
     @property
     def logit_scale(self) -> float:
-        """Factor from similarity to logit that the model inside has learned."""
+        """Factor from similarity to logit."""
         return self.inner.logit_scale
 
 
@@ -106,10 +104,9 @@ class Encoder(Scorer, Protocol):
     """A scorer that turns images and texts into unit vectors, and compares these; subclass it to inherit that."""
 
     def encode_images(self, images: Iterable[ImageSource], *, progress: bool = True) -> np.ndarray:
-        """Return the embeddings of the images.
+        """Return the embeddings (n_images, embed_dim) of the images, float32 rows of length 1.
 
-        `images` and `progress` as for `Scorer.similarities`, which also says what it warns of. The result is float32
-        of shape (n_images, embed_dim), rows of length 1; a row of NaN for an image that cannot be read.
+        Parameters, NaN rows and warnings as of `Scorer.similarities`.
         """
         ...
 
@@ -120,10 +117,7 @@ class Encoder(Scorer, Protocol):
     def similarities(
         self, images: Iterable[ImageSource], texts: Sequence[str], *, progress: bool = True
     ) -> np.ndarray:
-        """Return the cosine of every image's vector with every text's, in double precision.
-
-        As for `Scorer`; in double precision, so that no rounding turns one choice into another.
-        """
+        """Return every cosine in double precision, so that no rounding turns one choice into another; see `Scorer`."""
         return _cosines(self, self.encode_images(images, progress=progress), texts)
 
 
@@ -133,7 +127,7 @@ def similarities_of_each(
     """Compare the same images with the same texts in several models, drawing each composed scene at most once.
 
     Scenes are drawn when the first model needs them, and `IMAGES_TOGETHER` are kept at a time. Other images, and those
-    of a model that is no mere encoder, are read for each model.
+    of scorers that are not encoders, are read for each model.
 
     Parameters
     ----------

@@ -36,14 +36,12 @@ class NamedModel:
     architecture : str
         What the checkpoint fits: an architecture of open_clip, or a folder of ``data/models``.
     tag : str, optional
-        open_clip's tag of the weights that it was fine-tuned from, whose activation function and preprocessing
-        it needs.
+        open_clip's tag of the weights that it was fine-tuned from, whose activation function and preprocessing it
+        needs.
     file : str
         Name of the file in ``data/checkpoints``.
-    page : str
-        Where its authors publish it.
-    paper : str
-        Their paper.
+    page, paper : str
+        Where its authors publish it, and their paper.
     """
 
     architecture: str
@@ -54,7 +52,7 @@ class NamedModel:
 
     @property
     def path(self) -> Path:
-        """Where the file is looked for."""
+        """The place of the file."""
         return DATA / "checkpoints" / self.file
 
 
@@ -82,11 +80,9 @@ NAMED = {
         "Zhao et al., NeurIPS 2025, arXiv 2512.14480",
     ),
 }
-
 """Models by the names under which their authors published them."""
 
 _HUB, _FOLDER = "hf-hub:", "local-dir:"  # open_clip's prefixes
-
 _COPY_TO_CACHE = "Without network, copy it from elsewhere into the Hub's local cache (see HF_HOME)."
 
 
@@ -130,16 +126,8 @@ class _Source:
 class Built:
     """A model with its weights, and what belongs to it.
 
-    Attributes
-    ----------
-    name, model, pretrained : str
-        As `crosseyed.models.clip.ClipModel` has them.
-    clip : torch.nn.Module
-        The open_clip model.
-    tokenizer : callable
-        From a list of texts to token numbers (n_texts, context_length).
-    config : dict
-        open_clip's configuration: `embed_dim`, `vision_cfg`, `text_cfg`.
+    `name`, `model`, `pretrained`, `clip` and `tokenizer` are as in `crosseyed.models.clip.ClipModel`; `config` is
+    open_clip's configuration: `embed_dim`, `vision_cfg`, `text_cfg`.
     """
 
     name: str
@@ -159,21 +147,10 @@ def build(
     resize_mode: str | None = None,
     **options: object,
 ) -> Built:
-    """Build the model that is meant.
+    """Build a model; `resize_mode` is open_clip's word for how an image is made square, by default the model's own.
 
-    Parameters
-    ----------
-    model, pretrained, checkpoint, seed
-        As for `crosseyed.models.loading.load`.
-    resize_mode : str, optional
-        open_clip's word for how an image is made square; by default the model's own.
-    **options
-        For `open_clip.create_model`: `device`, `precision`.
-
-    Raises
-    ------
-    InputError, DownloadError, CheckpointError
-        As for `crosseyed.models.loading.load`.
+    `options` go to `open_clip.create_model` (`device`, `precision`); the rest is as for
+    `crosseyed.models.loading.load`.
     """
     random = pretrained == RANDOM
     if random and checkpoint:
@@ -210,7 +187,7 @@ def build(
 
 
 def _find(model: str, pretrained: str | None) -> _Source:
-    """Find the model that is meant; of an architecture without `pretrained`, one without weights."""
+    """Find the model of a name; of an architecture without `pretrained`, one without weights."""
     if model in NAMED:
         named = NAMED[model]
         if pretrained:
