@@ -891,7 +891,7 @@ def test_groups_show_each_model_and_means_with_intervals():
     ((middle, ends),) = points(ax).values()
     assert middle[~np.isnan(middle).any(1)].tolist() == [[30, 0.86]]  # the other mean has no interval
     assert ends.tolist() == [[-35, 95]]
-    with pytest.raises(InputError, match="needs the columns 'data'"):
+    with pytest.raises(InputError, match=r"columns \['data'\] are missing"):
         intervals.by_group(table.drop(columns="data"), means, "data", xlabel="gap")
 
 
