@@ -1,0 +1,158 @@
+import numpy as np
+import pytest
+
+from crosseyed.data.cutouts import (
+    read_catalogue,
+    sample_objects,
+)
+from crosseyed.data.layouts import RELATIONS, grid, pair, slide, three_places
+from crosseyed.data.scenes import scene_table
+from crosseyed.errors import InputError
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        lambda cutouts, seed: grid(cutouts, 3, seed=seed),
+        lambda cutouts, seed: slide(cutouts, 0.3, seed=seed),
+        lambda cutouts, seed: pair(cutouts, "on", seed=seed),
+    ],
+)
+def test_a_layout_is_decided_by_its_seed(few, layout):
+    assert layout(few, 1) == layout(few, 1)
+    assert layout(few, 1) != layout(few, 2)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [grid, slide, lambda cutouts: [scene for relation in RELATIONS for scene in pair(cutouts, relation)]],
+)
+def test_names_of_scenes_are_unique(few, layout):
+    names = [scene.name for scene in layout(few)]
+    assert len(set(names)) == len(names)
+
+
+def test_grid_of_three_by_hand(few):
+    table = scene_table(grid(few[:1], 3, size=0.3))
+    assert table["row"].tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert table["col"].tolist() == [0, 1, 2, 0, 1, 2, 0, 1, 2]
+    assert table["x"].to_numpy() == pytest.approx(np.tile([1 / 6, 1 / 2, 5 / 6], 3))
+    assert table["y"].to_numpy() == pytest.approx(np.repeat([1 / 6, 1 / 2, 5 / 6], 3))
+    edge, corner = np.sqrt(2) / 3, 2 / 3
+    assert table["eccentricity"].to_numpy() == pytest.approx(
+        [corner, edge, corner, edge, 0, edge, corner, edge, corner]
+    )
+    assert table["center"].tolist() == [False] * 4 + [True] + [False] * 4
+
+
+def test_grid_moves_large_objects_inward_just_enough(few):
+    table = scene_table(grid(few[:1], 5, size=0.4))
+    assert sorted(table["x"].unique()) == pytest.approx([0.2, 0.35, 0.5, 0.65, 0.8])
+    wide = scene_table(grid(few[:1], 3, size=0.8, height=100, width=200))
+    assert sorted(wide["x"].unique()) == pytest.approx([0.2, 0.5, 0.8])
+    assert sorted(wide["y"].unique()) == pytest.approx([0.4, 0.5, 0.6])
+
+
+def test_grid_compares_cells_on_the_same_background_and_deals_kinds_in_turn(few):
+    table = scene_table(grid(few, 3, backgrounds=("plain", "noise")))
+    per_cutout = table.groupby(["object", "style"], sort=False)[["background", "seed", "size"]].nunique()
+    assert (per_cutout == 1).all(axis=None)
+    assert table["background"][::9].tolist() == (["plain", "noise"] * len(few))[: len(few)]
+    assert table["seed"].nunique() == len(few)
+
+
+def test_slide_by_hand(few):
+    scenes = slide(few[:2], 0.25, size=0.4)
+    table = scene_table(scenes)
+    assert table["eccentricity"].to_numpy() == pytest.approx([0, 0.25, 0.5] * 2)  # 0.75 would be cut off
+    assert table["center"].tolist() == [True, True, False] * 2
+    assert (table["x"] - 0.5).abs().to_numpy() == pytest.approx([0, 0.125, 0.25] * 2)
+    assert (table["y"] - 0.5).abs().to_numpy() == pytest.approx([0, 0.125, 0.25] * 2)
+    assert table["row"].isna().all()
+    for three in (scenes[:3], scenes[3:]):
+        assert len({scene.background for scene in three}) == 1
+        offsets = np.array(
+            [(scene.placements[0].x - 0.5, scene.placements[0].y - 0.5) for scene in three[1:]]
+        )
+        assert (np.sign(offsets[0]) == np.sign(offsets[1])).all()
+
+
+def test_slide_reaches_all_four_corners(catalogue):
+    last = [scene.placements[0] for scene in slide(catalogue[:40], 0.6)[1::2]]
+    assert len({(place.x > 0.5, place.y > 0.5) for place in last}) == 4
+
+
+def test_slide_ends_where_the_object_touches_the_border(shapes):
+    last = slide([shapes["disc"]], 0.1, size=0.3)[-1]
+    place = last.placements[0]
+    assert abs(place.x - 0.5) + 0.15 == pytest.approx(0.5)
+    assert last.masks()[0].sum() == pytest.approx(np.pi / 4 * (0.3 * 224) ** 2, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("relation", "first", "second"),
+    [
+        ("on", (0.5, 0.36), (0.5, 0.64)),
+        ("under", (0.5, 0.84), (0.5, 0.5)),
+        ("left_of", (0.16, 0.5), (0.5, 0.5)),
+        ("right_of", (0.84, 0.5), (0.5, 0.5)),
+    ],
+)
+def test_pair_places_the_first_object_as_the_relation_says(few, relation, first, second):
+    scenes = pair(few, relation)
+    for scene, cutout in zip(scenes, few, strict=True):
+        one, other = scene.placements
+        assert one.cutout == cutout
+        assert ((one.x, one.y), (other.x, other.y)) == (first, second)
+        assert scene.relation == relation
+        assert scene.center == (relation == "on")
+        assert not (scene.masks().sum(axis=(1, 2)) == 0).any()
+
+
+def test_partners_are_other_objects_of_the_same_style_each_once_and_the_same_in_all_relations(few):
+    expected = [scene.placements[1].cutout for scene in pair(few, "on", seed=3)]
+    for cutout, partner in zip(few, expected, strict=True):
+        assert partner.style == cutout.style
+        assert partner.object != cutout.object
+    assert sorted(expected, key=lambda cutout: cutout.path) == sorted(few, key=lambda cutout: cutout.path)
+    for relation in RELATIONS:
+        scenes = pair(few, relation, backgrounds=("plain",), seed=3)
+        assert [scene.placements[1].cutout for scene in scenes] == expected
+
+
+def test_three_places_are_corner_edge_and_center_of_each_object():
+    cutouts = sample_objects(read_catalogue(["fluent"]), 2, seed=0)
+    scenes, places = three_places(cutouts, size=0.3, seed=1)
+    assert places == ["corner", "edge", "center"] * 2
+    objects = [scene.placements[0].cutout.object for scene in scenes]
+    assert objects == [cutout.object for cutout in cutouts for _ in range(3)]
+    distances = scene_table(scenes)["eccentricity"].to_numpy().reshape(2, 3)
+    assert (distances[:, 0] > distances[:, 1]).all()
+    assert (distances[:, 1] > 0).all()
+    assert (distances[:, 2] == 0).all()
+    kept = {scene.name: scene for scene in grid(cutouts, 3, size=0.3, seed=1)}
+    assert all(scene == kept[scene.name] for scene in scenes)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda few: grid(few, 4), "k = 4"),
+        (lambda few: grid(few, 1), "k = 1"),
+        (lambda few: grid(few, -3), "k = -3"),
+        (lambda few: grid(few, size=1.1), r"size is 1\.1"),
+        (lambda few: grid([]), "at least one cut-out"),
+        (lambda few: grid(few, backgrounds=()), "at least one background"),
+        (lambda few: grid(few, backgrounds=("photos",)), "'photos' does not exist"),
+        (lambda few: slide(few, 0), "step of 0"),
+        (lambda few: slide(few, 1.5), r"step of 1\.5"),
+        (lambda few: slide(few, size=-0.3), r"size is -0\.3"),
+        (lambda few: pair(few, "leftof"), "did you mean 'left_of'"),
+        (lambda few: pair(few[:1], "on"), "a pair needs two"),
+    ],
+)
+def test_bad_input_is_named(few, tmp_path, monkeypatch, call, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=message):
+        call(few)
+    assert not list(tmp_path.iterdir())
