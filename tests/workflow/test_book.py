@@ -218,6 +218,26 @@ def test_the_table_of_modules_has_their_first_sentences(tmp_path):
     assert module_table(tmp_path).splitlines()[2:] == [r"| {doc}`one </api/one>` | Do one thing \| well. |"]
 
 
+def test_the_table_of_modules_names_each_package_above_its_modules(tmp_path):
+    for name, text in {
+        "b": "B.",
+        "a/__init__": "All of a.",
+        "a/two": "Two.",
+        "a/c/__init__": "C.",
+        "a/c/x": "X.",
+    }.items():
+        file = tmp_path / f"{name}.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f'"""{text}"""\n')
+    assert module_table(tmp_path).splitlines()[2:] == [
+        "| {doc}`b </api/b>` | B. |",
+        "| **a** | *All of a.* |",
+        "| {doc}`a.two </api/a.two>` | Two. |",
+        "| **a.c** | *C.* |",
+        "| {doc}`a.c.x </api/a.c.x>` | X. |",
+    ]
+
+
 def test_the_table_of_families_has_a_row_for_each_kind_of_tower_and_its_reasons():
     table = pd.DataFrame(
         {

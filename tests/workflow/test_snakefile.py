@@ -11,26 +11,15 @@ import sys
 import time
 from pathlib import Path
 
-import nbformat
 import pandas as pd
 import pytest
+from small_notebooks import write_notebook
 
-from crosseyed.editions import Description, Edition, edition_name
-from crosseyed.errors import InputError
-from crosseyed.workflow.execution import NotebookError, execute, reads
+from crosseyed.editions import Description, Edition
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = Path("_build/editions/pocketclip-centered/notebooks")
 RESULTS = Path("_build/editions/pocketclip-centered/results")
-
-
-def write_notebook(path, *cells):
-    defaults = 'model = "none"\npretrained = "none"\nseed = 0\noutput = "none"'
-    parameters = nbformat.v4.new_code_cell(defaults)
-    parameters.metadata["tags"] = ["parameters"]
-    notebook = nbformat.v4.new_notebook(cells=[parameters, *map(nbformat.v4.new_code_cell, cells)])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(notebook, path)
 
 
 MODULES = (
@@ -382,59 +371,3 @@ def test_says_that_it_is_not_in_the_repository(tmp_path):
     code, output = run(tmp_path, "-m", "crosseyed.cli", "book")
     assert (code, "has no Snakefile" in output) == (1, True)
     assert not list(tmp_path.iterdir())
-
-
-def test_names_the_cell_in_which_the_kernel_died(tmp_path):
-    write_notebook(tmp_path / "01.ipynb", "x = 1", "import os\nos._exit(1)", "y = 1")
-    with pytest.raises(NotebookError, match=r"01\.ipynb failed in cell \[4\], which begins with `import os`"):
-        execute(tmp_path / "01.ipynb", tmp_path / "edition", {"model": "m"})
-    assert [path.name for path in (tmp_path / "edition").rglob("*.ipynb")] == ["01.ipynb"]
-
-
-def test_says_that_a_file_is_no_notebook(tmp_path):
-    (tmp_path / "01.ipynb").write_text("<<<<<<< HEAD")
-    with pytest.raises(NotebookError, match=r"01\.ipynb is not a notebook"):
-        execute(tmp_path / "01.ipynb", tmp_path / "edition", {"model": "m"})
-
-
-@pytest.mark.parametrize(
-    ("arguments", "name"),
-    [
-        (("pocketclip-centered",), "pocketclip-centered"),
-        (("ViT-B-32", "openai"), "ViT-B-32--openai"),
-        (("ViT-B-32", "openai", "weights/negclip.pth"), "ViT-B-32--negclip"),
-        (("hf-hub:timm/ViT-B-16-SigLIP",), "timm--ViT-B-16-SigLIP"),
-        (("local-dir:some/where/my model/",), "my-model"),
-        (("../../etc", "a/b"), "etc--a-b"),
-    ],
-)
-def test_names_editions(arguments, name):
-    assert edition_name(*arguments) == name
-
-
-@pytest.mark.parametrize("model", ["", "..", "hf-hub:"])
-def test_refuses_a_model_without_a_name(model):
-    with pytest.raises(InputError, match="names no model"):
-        edition_name(model)
-
-
-def test_reads_an_edition_from_a_configuration(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "w.pt").touch()
-    assert Edition.from_mapping({"model": "ViT-B-32", "pretrained": "", "checkpoint": "w.pt"}) == Edition(
-        "ViT-B-32", None, str(tmp_path / "w.pt")
-    )
-    assert Edition.from_mapping({}).name == "pocketclip-centered"
-    assert Edition.from_mapping({"model": "local-dir:m"}).model == f"local-dir:{tmp_path / 'm'}"
-    with pytest.raises(InputError, match=r"v\.pt does not exist"):
-        Edition.from_mapping({"model": "ViT-B-32", "checkpoint": "v.pt"})
-    with pytest.raises(InputError, match="no 'weights'"):
-        Edition.from_mapping({"model": "ViT-B-32", "weights": "v.pt"})
-
-
-def test_a_notebook_states_in_its_metadata_what_it_reads(tmp_path):
-    write_notebook(tmp_path / "plain.ipynb")
-    assert reads(tmp_path / "plain.ipynb") == []
-    notebook = nbformat.v4.new_notebook(metadata={"crosseyed": {"reads": ["data/results/models"]}})
-    nbformat.write(notebook, tmp_path / "reader.ipynb")
-    assert reads(tmp_path / "reader.ipynb") == ["data/results/models"]
