@@ -22,18 +22,10 @@ def edition_name(
 ) -> str:
     """Return the name of the edition of a model, fit for a folder.
 
-    Parameters
-    ----------
-    model, pretrained, checkpoint, seed
-        As in `Edition`.
-
-    Returns
-    -------
-    str
-        The model (``hf-hub:`` left out and ``/`` written as ``--``; of ``local-dir:`` the folder's own name),
-        the origin of its weights (the checkpoint's file name without suffix, else the tag, if there is
-        one) and, unless it is 0, the seed, joined by ``--``; each character other than letters, digits,
-        ``_``, ``.`` and ``-`` becomes ``-``.
+    It joins by ``--`` the model (``hf-hub:`` left out and ``/`` written as ``--``; of ``local-dir:`` the folder's own
+    name), the origin of its weights (the checkpoint's file name without suffix, else the tag, if there is one) and,
+    unless it is 0, the seed; each character other than letters, digits, ``_``, ``.`` and ``-`` becomes ``-``. The
+    arguments are as in `Edition`.
 
     Raises
     ------
@@ -62,24 +54,16 @@ def edition_name(
 
 @dataclass(frozen=True)
 class Edition:
-    """The model that a book is executed for.
-
-    Attributes
-    ----------
-    model : str
-        Name of the model as `crosseyed.models.loading.load` takes it.
-    pretrained : str or None
-        Its pretrained tag.
-    checkpoint : str or None
-        A checkpoint file that the weights come from.
-    seed : int
-        Seed of the notebooks.
-    """
+    """The model that a book is executed for."""
 
     model: str = DEFAULT_MODEL
+    """Name of the model as `crosseyed.models.loading.load` takes it."""
     pretrained: str | None = None
+    """Its pretrained tag."""
     checkpoint: str | None = None
+    """A checkpoint file that the weights come from."""
     seed: int = 0
+    """Seed of the notebooks."""
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object]) -> "Edition":
@@ -133,28 +117,18 @@ class Edition:
 
 @dataclass(frozen=True)
 class Description:
-    """An edition and its model as it was loaded: the file that every later step of the workflow reads.
-
-    Attributes
-    ----------
-    edition : Edition
-        The edition.
-    model, pretrained : str
-        The model as the tables of the edition spell it.
-    parameters : int
-        Number of the model's parameters.
-    tower : dict
-        What its image tower is made of: the fields of `crosseyed.models.towers.description.Tower`.
-    device : str
-        Kind of device that it was loaded on: ``"cpu"``, ``"cuda"`` or ``"mps"``.
-    """
+    """An edition and its model as it was loaded: the file that every later step of the workflow reads."""
 
     edition: Edition
     model: str
+    """As the tables of the edition spell it, like `pretrained`."""
     pretrained: str
     parameters: int
+    """Number of the model's parameters."""
     tower: dict[str, object]
+    """What its image tower is made of: the fields of `crosseyed.models.towers.description.Tower`."""
     device: str
+    """Kind of device that it was loaded on: ``"cpu"``, ``"cuda"`` or ``"mps"``."""
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> "Description":

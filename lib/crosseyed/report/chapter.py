@@ -18,24 +18,16 @@ from crosseyed.settings import Settings, settings
 
 @dataclass
 class Chapter:
-    """One execution of a notebook.
-
-    Attributes
-    ----------
-    name : str
-        Name of the notebook without suffix.
-    output : pathlib.Path
-        Folder for its tables.
-    encoder : ClipModel or None
-        The model of the edition; None where the chapter is not about one model.
-    references : list of ClipModel
-        Models shown beside it.
-    """
+    """One execution of a notebook."""
 
     name: str
+    """Name of the notebook without suffix."""
     output: Path
+    """Folder for its tables."""
     encoder: ClipModel | None = None
+    """The model of the edition; None where the chapter is not about one model."""
     references: list[ClipModel] = field(default_factory=list)
+    """Models shown beside it."""
 
     @property
     def settings(self) -> Settings:
@@ -67,14 +59,10 @@ class Chapter:
             self.unavailable(reason, name)
 
     def unavailable(self, reason: str, *names: str) -> None:
-        """Register tables that the chapter cannot make for the model of the edition.
+        """Register declared tables that the chapter cannot make for the model of the edition.
 
-        Parameters
-        ----------
-        reason : str
-            Why, as a clause that a reader understands: ``"its tower has no class token"``.
-        *names : str
-            The tables, all of them declared for the chapter. They may be written for other models.
+        The reason is a clause that a reader understands: ``"its tower has no class token"``. The tables may be
+        written for other models.
         """
         for name in names:
             check_declared(self.name, name)

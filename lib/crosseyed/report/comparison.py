@@ -24,11 +24,9 @@ PROPERTIES = {
 """What models are compared by: column and name for readers."""
 
 LEAST_MODELS = 8
-
 """A property is compared from this many models on: with fewer, even a rank correlation of 0.7 may be chance."""
 
 LEAST_IN_GROUP = 3
-
 """A group's mean has an interval from this many models on."""
 
 _OWN = "pocketclip"
@@ -98,7 +96,7 @@ def awaiting(results: pd.DataFrame, models: Sequence[Mapping[str, str]]) -> pd.D
 
 
 def one_row_each(results: pd.DataFrame, protocol: str = "grid") -> pd.DataFrame:
-    """Take one row for each published model, so that none counts twice.
+    """Take the row of the lowest seed of each published model, sorted by `name`, so that none counts twice.
 
     Parameters
     ----------
@@ -106,30 +104,15 @@ def one_row_each(results: pd.DataFrame, protocol: str = "grid") -> pd.DataFrame:
         From `describe`.
     protocol : str
         The protocol whose rows are taken.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The row of each model's lowest seed, sorted by `name`.
     """
     rows = results[results["published"] & (results["protocol"] == protocol)]
     return rows.sort_values(["name", "seed"]).drop_duplicates("name").reset_index(drop=True)
 
 
 def can_compare(models: pd.DataFrame, column: str) -> bool:
-    """Say whether there are enough models, and enough variety, to compare a property.
+    """Say whether at least `LEAST_MODELS` have a property and at least two of its values occur more than once.
 
-    Parameters
-    ----------
-    models : pandas.DataFrame
-        From `one_row_each`.
-    column : str
-        The property; models without it (a convolutional tower has no patch) do not count.
-
-    Returns
-    -------
-    bool
-        Whether at least `LEAST_MODELS` have the property and at least two of its values occur more than once.
+    Models without the property (a convolutional tower has no patch) do not count.
     """
     values = models[column].dropna()
     return bool(len(values) >= LEAST_MODELS and (values.value_counts() > 1).sum() >= 2)

@@ -36,17 +36,14 @@ _NAMED_AT_MOST = 3
 
 
 def family_of(config: Mapping) -> type[TowerAdapter]:
-    """Find the family of an image tower from its configuration, without building it.
+    """Return the adapter for an image tower from its configuration, without building it.
+
+    The adapter may still reject a tower with parts that it does not know.
 
     Parameters
     ----------
     config : mapping
         open_clip's configuration of a model, as of `open_clip.get_model_config`, with `vision_cfg`.
-
-    Returns
-    -------
-    type
-        The adapter of the family. It may still reject a tower with parts that it does not know.
 
     Raises
     ------

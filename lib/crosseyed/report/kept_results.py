@@ -15,7 +15,6 @@ from crosseyed.files import DATA
 from crosseyed.models.scorer import RANDOM
 
 FOLDER = DATA / "results" / "models"
-
 """Where the repository keeps the results of models.
 
 :meta hide-value:
@@ -39,7 +38,6 @@ SCHEMA = {
     "notebook_parameters": _TEXT,
     **dict.fromkeys(provenance.COLUMNS, _TEXT),
 }
-
 """Columns of a table of results and their types. Accuracies are percent, the gap percentage points, each with the ends
 of its interval; image and patch size are pixels (the longer side; the patch of a convolutional tower is missing);
 `tokens` is the number of spatial tokens before pooling, `parameters` that of the whole model;

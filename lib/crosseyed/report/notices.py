@@ -35,7 +35,7 @@ def weights(encoder: Encoder) -> HTML:
 
 
 def unsupported(model: ClipModel, *needed: str, instead: ClipModel | None = None) -> HTML | None:
-    """Return a box that says what the tower of the edition's model does not support, and why.
+    """Return a box that says what the tower of a model does not support, and why; None if it supports everything.
 
     Parameters
     ----------
@@ -45,11 +45,6 @@ def unsupported(model: ClipModel, *needed: str, instead: ClipModel | None = None
         What the cells below need, of `crosseyed.models.towers.base.CAPABILITIES`.
     instead : ClipModel, optional
         The model that is shown in its place.
-
-    Returns
-    -------
-    IPython.display.HTML or None
-        None if the tower supports everything.
     """
     sentences = [f"{reason[0].upper()}{reason[1:]}." for reason in reasons(model, *needed)]
     if not sentences:

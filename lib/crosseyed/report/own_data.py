@@ -19,7 +19,7 @@ from crosseyed.report.figures import curves, intervals
 def measure(
     clip: ClipModel, data: str | os.PathLike, images: str | os.PathLike, output: str | os.PathLike
 ) -> str:
-    """Measure a model on annotated photographs.
+    """Measure a model on annotated photographs; return the finding in a few sentences.
 
     Parameters
     ----------
@@ -31,11 +31,6 @@ def measure(
         Folder with the images.
     output : path
         Folder for the tables and the figure; created if it is missing.
-
-    Returns
-    -------
-    str
-        The finding in a few sentences, and where the tables are.
 
     Raises
     ------

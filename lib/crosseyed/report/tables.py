@@ -74,11 +74,6 @@ def read(results: Path, chapter: str, name: str) -> pd.DataFrame:
     chapter, name : str
         As in `TABLES`.
 
-    Returns
-    -------
-    pandas.DataFrame
-        The table.
-
     Raises
     ------
     UnavailableTableError

@@ -52,8 +52,7 @@ def render_book(model: Description, families: str | os.PathLike, folder: str | o
     families : path
         The table of `crosseyed.report.family_table.what_works`, as a CSV file.
     folder : path
-        Folder of the edition, with executed notebooks in ``notebooks`` and their tables in ``results``. The
-        pages are put together in ``source``; the book goes to ``html``, Sphinx's report to ``book.log``.
+        Folder of the edition, with ``notebooks`` and ``results``; gets ``source``, ``html`` and ``book.log``.
 
     Raises
     ------
@@ -117,18 +116,7 @@ def stage_pages(model: Description, families: str | os.PathLike, folder: Path, s
 
 
 def origin(model: Description) -> str:
-    """Say in words which model the numbers of an edition come from.
-
-    Parameters
-    ----------
-    model : Description
-        The edition's model.
-
-    Returns
-    -------
-    str
-        A clause that fits after "computed with".
-    """
+    """Say in words which model the numbers of an edition come from: a clause that fits after "computed with"."""
     if model.model.startswith("pocketclip-"):
         return f"{model.model}, a small model of this project's own and not a published CLIP"
     if model.pretrained == RANDOM:
@@ -137,51 +125,28 @@ def origin(model: Description) -> str:
 
 
 def banner(model: Description) -> str:
-    """Return the HTML of the banner above each page.
-
-    Parameters
-    ----------
-    model : Description
-        The edition's model.
-
-    Returns
-    -------
-    str
-        HTML that names the edition and says which model its numbers come from.
-    """
+    """Return the HTML of the banner above each page, which says what model its numbers come from."""
     return f"Edition <b>{html.escape(model.edition.name)}</b>: computed with {html.escape(origin(model))}"
 
 
 def module_table(package: Path) -> str:
-    """Return a table of the modules of a package, each with the first sentence of its docstring and a link.
+    """Return a MyST table of the modules of a package with the first sentences of their docstrings.
 
-    Parameters
-    ----------
-    package : pathlib.Path
-        Folder of the package.
-
-    Returns
-    -------
-    str
-        A MyST table.
+    The modules of each package inside it stand below a row about that package.
     """
-    rows = [
-        f"| {{doc}}`{name} </api/{name}>` | {_first_sentence(text)} |"
-        for name, text in _modules(package).items()
-    ]
+    rows, heading = [], ""
+    for name, docstring in _modules(package).items():
+        folder = name.rpartition(".")[0]
+        if folder != heading:
+            heading = folder
+            about = _docstring(package.joinpath(*folder.split("."), "__init__.py"))
+            rows.append(f"| **{folder}** | *{_first_sentence(about)}* |")
+        rows.append(f"| {{doc}}`{name} </api/{name}>` | {_first_sentence(docstring)} |")
     return "\n".join(["| module | its one job |", "|---|---|", *rows])
 
 
 def write_api_pages(package: Path, folder: Path) -> None:
-    """Write a page for each module of a package that takes its content from the docstrings.
-
-    Parameters
-    ----------
-    package : pathlib.Path
-        Folder of the package.
-    folder : pathlib.Path
-        Where the pages go.
-    """
+    """Write a page for each module of a package, with a directive that takes its content from the docstrings."""
     folder.mkdir(parents=True)
     for name in _modules(package):
         title = f"{package.name}.{name}"
@@ -190,12 +155,16 @@ def write_api_pages(package: Path, folder: Path) -> None:
 
 
 def _modules(package: Path) -> dict[str, str]:
-    files = sorted(path for path in package.rglob("*.py") if not path.stem.startswith("_"))
-    names = {path: ".".join(path.relative_to(package).with_suffix("").parts) for path in files}
-    return {
-        name: ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-        for path, name in names.items()
-    }
+    """Return the docstrings of all public modules by name, those of the package itself first."""
+    files = [path for path in package.rglob("*.py") if not path.stem.startswith("_")]
+    parts = sorted(
+        (path.relative_to(package).with_suffix("").parts for path in files), key=lambda p: (p[:-1], p)
+    )
+    return {".".join(each): _docstring(package.joinpath(*each).with_suffix(".py")) for each in parts}
+
+
+def _docstring(file: Path) -> str:
+    return ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
 
 
 def _first_sentence(docstring: str) -> str:

@@ -18,7 +18,6 @@ from crosseyed.report import tables
 from crosseyed.workflow.results import own_rows
 
 VERDICTS = ("supported", "not supported", "contradicted", "not testable here")
-
 """The possible verdicts on a claim."""
 
 
@@ -27,26 +26,16 @@ _LEVEL = 0.05
 
 @dataclass(frozen=True)
 class Evidence:
-    """What an edition says about a claim.
-
-    Attributes
-    ----------
-    what : str
-        The quantity, in words.
-    value, low, high : float
-        The quantity and the ends of its interval; positive values support the claim.
-    unit : str
-        Such as ``"points"``; may be empty.
-    p : float, optional
-        Corrected p-value, where the quantity is the best of several.
-    """
+    """What an edition says about a claim: a quantity with its interval, of which positive values support it."""
 
     what: str
+    """The quantity, in words."""
     value: float
     low: float
     high: float
     unit: str = "points"
     p: float | None = None
+    """Corrected p-value, where the quantity is the best of several."""
 
     @property
     def verdict(self) -> str:
@@ -67,33 +56,19 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim and its test.
-
-    Attributes
-    ----------
-    statement : str
-        The claim, in our words.
-    source : str
-        Citation key of the paper.
-    chapter : str
-        Page with the figure that tests it.
-    figure : str
-        The figure, in words.
-    table : str
-        Table of the chapter, by its name in `crosseyed.report.tables.TABLES`.
-    test : callable
-        From that table to `Evidence`.
-    every_model : bool
-        Whether the test is about all models of the table, not only that of the edition.
-    """
+    """One claim, in our words, and its test."""
 
     statement: str
     source: str
+    """Citation key of the paper."""
     chapter: str
     figure: str
+    """The figure of the chapter that tests it, in words."""
     table: str
+    """Table of the chapter, by its name in `crosseyed.report.tables.TABLES`."""
     test: Callable[[pd.DataFrame], Evidence]
     every_model: bool = False
+    """Whether the test is about all models of the table, not only that of the edition."""
 
     def evidence(self, folder: Path, model: Description) -> Evidence:
         """Test the claim with the tables of an edition; raise UnavailableTableError where it cannot be tested."""
@@ -102,7 +77,7 @@ class Claim:
 
 
 def tabulate(folder: str | os.PathLike, model: Description) -> str:
-    """Write the table of all claims and what an edition found.
+    """Return a Markdown table of all claims, with the figure that tests each and what an edition found.
 
     Parameters
     ----------
@@ -110,11 +85,6 @@ def tabulate(folder: str | os.PathLike, model: Description) -> str:
         The edition's tables, one folder for each chapter.
     model : Description
         The edition and its model.
-
-    Returns
-    -------
-    str
-        A Markdown table: claim, source, figure that tests it, finding.
 
     Raises
     ------
@@ -265,5 +235,4 @@ CLAIMS = (
         every_model=True,
     ),
 )
-
 """The claims, in the order of the chapters that test them."""

@@ -75,13 +75,7 @@ def execute(notebook: str | os.PathLike, folder: str | os.PathLike, parameters: 
 
 
 def reads(notebook: str | os.PathLike) -> list[str]:
-    """Return the files and folders that a notebook reads beside data and models, as its metadata states.
-
-    Parameters
-    ----------
-    notebook : path
-        A notebook; the list is `crosseyed.reads` of its metadata, of paths relative to the repository.
-    """
+    """Return the paths in the repository that a notebook's metadata, under `crosseyed.reads`, state that it reads."""
     metadata = json.loads(Path(notebook).read_text(encoding="utf-8"))["metadata"]
     return metadata.get("crosseyed", {}).get("reads", [])
 

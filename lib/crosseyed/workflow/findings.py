@@ -9,17 +9,12 @@ from crosseyed.training.model_card import format_accuracy
 
 
 def describe_bias(bias: pd.Series) -> str:
-    """Say how much better a model recognises objects at the center.
+    """Say how much better a model recognises objects at the center: a verdict by the interval, and the figures.
 
     Parameters
     ----------
     bias : pandas.Series
         The row of the model in the table ``bias`` of the first chapter.
-
-    Returns
-    -------
-    str
-        Two sentences of MyST text: the verdict, which depends on the interval of the gap, and the figures.
     """
     if bias["gap_low"] > 0:
         verdict = "It is cross-eyed"
@@ -37,17 +32,12 @@ def describe_bias(bias: pd.Series) -> str:
 
 
 def tabulate_accuracy(files: Mapping[str, str | os.PathLike]) -> str:
-    """Tabulate the accuracies of several models side by side.
+    """Return a Markdown table of accuracies, with a row per rendering and position and a column per model.
 
     Parameters
     ----------
     files : mapping from str to path
         Name of each model and the ``accuracy.csv`` beside its model card (see `crosseyed.training.model_card`).
-
-    Returns
-    -------
-    str
-        A Markdown table: one row per rendering and position, one column per model, each number with its interval.
     """
     keys = ["rendering", "zone"]
     columns = {
@@ -65,18 +55,12 @@ def tabulate_accuracy(files: Mapping[str, str | os.PathLike]) -> str:
 
 
 def tabulate_families(table: pd.DataFrame) -> str:
-    """Write what each family of towers supports.
+    """Return a Markdown table of what each kind of tower supports, and a list of its poolings and what is missing.
 
     Parameters
     ----------
     table : pandas.DataFrame
         What `crosseyed.report.family_table.what_works` returned.
-
-    Returns
-    -------
-    str
-        A Markdown table with one row per kind of tower, and below it a list of its models, of the poolings that can
-        replace its own, and of what is missing and why.
     """
     examples = table["models"].str.split(",| and ", regex=True).str[0]
     kinds = table["family"] + ", pooling by " + table["pooling"] + ", as " + examples

@@ -12,17 +12,12 @@ from pathlib import Path
 
 
 def pins(lock: str) -> dict[str, str]:
-    """Return the packages that a lock requires for this Python on this platform.
+    """Return version by normalised package name, of the lines of a lock whose marker applies here.
 
     Parameters
     ----------
     lock : str
         The text of requirements.lock: ``name==version`` with an optional environment marker on each line.
-
-    Returns
-    -------
-    dict of str to str
-        Version by normalised package name, of the lines whose marker applies here.
 
     Raises
     ------
@@ -47,18 +42,7 @@ def pins(lock: str) -> dict[str, str]:
 
 
 def differences(lock: str) -> list[str]:
-    """Return how the installed packages differ from those of a lock.
-
-    Parameters
-    ----------
-    lock : str
-        The text of requirements.lock.
-
-    Returns
-    -------
-    list of str
-        One clause for each package that is missing or has another version; empty if nothing differs.
-    """
+    """Return a clause for each package of the text of a lock that is missing or has another version."""
     from packaging.version import Version
 
     found = []

@@ -31,7 +31,7 @@ def collect(results: str | os.PathLike, model: Description) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        The columns of `SCHEMA`, one row per protocol.
+        The columns of `crosseyed.report.kept_results.SCHEMA`, one row per protocol.
 
     Raises
     ------

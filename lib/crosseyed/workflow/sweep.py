@@ -19,21 +19,14 @@ RESULTS = "data/results/models"
 
 @dataclass(frozen=True)
 class Sweep:
-    """Models × seeds × notebooks.
-
-    Attributes
-    ----------
-    editions : tuple of Edition
-        One for each model and seed.
-    notebooks : tuple of str
-        Names of the notebooks that are executed for each.
-    missing : tuple of str
-        Models whose checkpoint file is not there, each with where it was expected.
-    """
+    """Models × seeds × notebooks."""
 
     editions: tuple[Edition, ...]
+    """One for each model and seed."""
     notebooks: tuple[str, ...]
+    """Names of the notebooks that are executed for each."""
     missing: tuple[str, ...]
+    """Models whose checkpoint file is not there, each with where it was expected."""
 
 
 def read_sweep(path: str | os.PathLike, notebooks: Sequence[str]) -> Sweep:
@@ -46,11 +39,6 @@ def read_sweep(path: str | os.PathLike, notebooks: Sequence[str]) -> Sweep:
         `notebooks` (by default all that are given here).
     notebooks : sequence of str
         Names of all notebooks.
-
-    Returns
-    -------
-    Sweep
-        The sweep.
 
     Raises
     ------
@@ -79,35 +67,14 @@ def read_sweep(path: str | os.PathLike, notebooks: Sequence[str]) -> Sweep:
 
 
 def measuring(folder: Path) -> list[str]:
-    """Name the notebooks that measure a model: all but those that compare the results that a sweep makes.
-
-    Parameters
-    ----------
-    folder : path
-        Folder of the notebooks.
-
-    Returns
-    -------
-    list of str
-        In the order of the chapters.
-    """
+    """Name the notebooks of a folder that measure a model: all but those that compare the results of a sweep."""
     return [path.stem for path in sorted(folder.glob("*.ipynb")) if RESULTS not in reads(path)]
 
 
 def publish(sweep: Sweep, folder: Path) -> list[str]:
-    """Copy the results of finished editions to the folder where results are kept.
+    """Copy the results of finished editions to the folder where results are kept, and return their names.
 
-    Parameters
-    ----------
-    sweep : Sweep
-        The sweep.
-    folder : path
-        The folder of results; files of other models stay.
-
-    Returns
-    -------
-    list of str
-        Names of the editions with results. Those of random weights are computed and not kept.
+    Results of random weights are computed and not kept; files of other models stay.
     """
     done = [edition for edition in sweep.editions if (edition.folder / "result.csv").exists()]
     for edition in done:
@@ -119,20 +86,7 @@ def publish(sweep: Sweep, folder: Path) -> list[str]:
 
 
 def summarize(sweep: Sweep, resume: str) -> str:
-    """Say what is done, what failed and where, and how to continue.
-
-    Parameters
-    ----------
-    sweep : Sweep
-        The sweep, after its run.
-    resume : str
-        The command that continues it.
-
-    Returns
-    -------
-    str
-        A few lines for a terminal.
-    """
+    """Say for a terminal what is done after a run, what failed and where, and which command continues it."""
     lines, failed = [], 0
     for edition in sweep.editions:
         state = _state(edition, sweep.notebooks)
