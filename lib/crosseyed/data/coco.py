@@ -26,7 +26,7 @@ from crosseyed.files import atomic_write
 from crosseyed.settings import settings
 
 BORDER_TOLERANCE = 0.005
-"""Part of the picture's side within which a box counts as touching its border, and by which it may exceed it."""
+"""Part of the image's side within which a box counts as touching its border, and by which it may exceed it."""
 
 CROWD = "crowd of objects"
 """The `reason` of an annotation with ``iscrowd``: no fault, but its box is not that of an object."""
@@ -119,7 +119,7 @@ def read_coco(annotations: str | os.PathLike, folder: str | os.PathLike) -> Coco
     file, folder = Path(annotations), Path(folder)
     document = _load(file)
     if not folder.is_dir():
-        raise InputError(f"There is no folder {str(folder)!r}; give the folder that has the pictures.")
+        raise InputError(f"There is no folder {str(folder)!r}; give the folder that has the images.")
     names = {key: _category(entry) for key, entry in _by_id(document["categories"]).items()}
     pictures = _pictures(_by_id(document["images"]), folder)
     rows, pairs, left_out = _objects(document["annotations"], pictures, names)
@@ -131,7 +131,7 @@ def read_coco(annotations: str | os.PathLike, folder: str | os.PathLike) -> Coco
         raise InputError(
             f"None of the {len(document['annotations'])} annotations in {str(file)!r} can be used"
             f"{': ' if len(table) else ''}{_summary(table)}. Give a COCO-format file of objects with boxes, and the "
-            "folder that has its pictures."
+            "folder that has its images."
         )
     faulty = table[table["reason"] != CROWD]
     if len(faulty):
@@ -417,9 +417,5 @@ def _summary(left_out: pd.DataFrame) -> str:
 def _box_of(mask: np.ndarray) -> list[int]:
     """Give left, top, width and height of the pixels of a mask (height, width)."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return [
-        int(columns[0]),
-        int(rows[0]),
-        int(columns[-1] - columns[0] + 1),
-        int(rows[-1] - rows[0] + 1),
-    ]
+    (left, right), (top, bottom) = columns[[0, -1]].tolist(), rows[[0, -1]].tolist()
+    return [left, top, right - left + 1, bottom - top + 1]

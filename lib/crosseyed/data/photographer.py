@@ -90,7 +90,7 @@ class Dose:
         if not 0 <= probability <= 1:
             raise InputError(f"central_naming_probability is {probability}; give a probability, from 0 to 1.")
         if self.n_objects < 1:
-            raise InputError(f"n_objects is {self.n_objects}; a picture shows at least 1 object.")
+            raise InputError(f"n_objects is {self.n_objects}; an image shows at least 1 object.")
 
 
 def mention_probability(distance: float) -> float:
