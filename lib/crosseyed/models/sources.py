@@ -22,6 +22,7 @@ from crosseyed.errors import InputError, suggest
 from crosseyed.files import DATA
 from crosseyed.hub import from_hub, offline
 from crosseyed.models.checkpoints import load_weights
+from crosseyed.models.remote_code import refuse_remote_code, without_remote_code
 from crosseyed.models.scorer import RANDOM
 
 POCKETCLIPS = ("pocketclip-centered", "pocketclip-uniform")
@@ -302,11 +303,13 @@ def _config(source: _Source) -> dict:
 
 def _tokenizer(source: _Source, config: dict) -> Callable[[list[str]], Tensor]:
     """Return a model's tokenizer, downloaded if need be; of a folder, the one that lies in it."""
+    refuse_remote_code(config, source.address)
     name = config["text_cfg"].get("hf_tokenizer_name")
     if name and not source.folder:
         what = f"the tokenizer {name!r} (less than 50 MB)"
-        return from_hub(lambda: open_clip.get_tokenizer(source.address), what, _COPY_TO_CACHE)
-    with offline():
+        with without_remote_code(source.address):
+            return from_hub(lambda: open_clip.get_tokenizer(source.address), what, _COPY_TO_CACHE)
+    with offline(), without_remote_code(source.address):
         return open_clip.get_tokenizer(source.address)
 
 
@@ -321,7 +324,8 @@ def _create(address: str, config: dict, seed: int, **options: object) -> torch.n
     text_tower = config["text_cfg"].get("hf_model_name")
     if text_tower:
         what = f"the text tower's configuration {text_tower!r} (less than 1 MB)"
-        return from_hub(make, what, _COPY_TO_CACHE)
+        with without_remote_code(address):
+            return from_hub(make, what, _COPY_TO_CACHE)
     with offline():  # a repository's files are in the cache by now
         return make()
 
