@@ -1,55 +1,15 @@
-"""Every family of towers: assigned by configuration, traced and taken apart against the model's own numbers."""
+"""Which family a configuration belongs to, and the table of what each supports."""
 
 import re
 
-import numpy as np
 import open_clip
 import pytest
-from small_models import (
-    TIMM_SUMS,
-    TIMM_TOWERS,
-    TIMM_TRANSFORMERS,
-    build_timm,
-    sample_images,
-)
+from small_models import build_timm
 
-from crosseyed.internals import attention as looking
 from crosseyed.internals import explain
-from crosseyed.internals.trace import WANTS, run
 from crosseyed.models.towers.base import CAPABILITIES, UnsupportedTower
 from crosseyed.models.towers.registry import able, adapter_of
 from crosseyed.report import family_table
-
-
-@pytest.fixture(scope="module")
-def model_of(tiny_clip):
-    built = {}
-    return lambda kind: built.setdefault(kind, build_timm(tiny_clip, kind))
-
-
-@pytest.fixture(params=TIMM_TOWERS)
-def model(request, model_of):
-    return model_of(request.param)
-
-
-@pytest.fixture(params=TIMM_TRANSFORMERS)
-def transformer(request, model_of):
-    return model_of(request.param)
-
-
-@pytest.fixture(params=TIMM_SUMS)
-def summed(request, model_of):
-    return model_of(request.param)
-
-
-def traced(model, **options):
-    offers = adapter_of(model).capabilities
-    want = WANTS if "tokens" in offers else ("tokens",)
-    (result,) = run(model, sample_images(), want, **options)
-    return result
-
-
-# --- which family -----------------------------------------------------------------------------------------
 
 BY_NAME = {
     r"RN\d+": "ModifiedResNetAdapter",
@@ -106,8 +66,8 @@ def test_the_table_of_what_works_names_every_configuration_once_and_gives_reason
         assert row["attention change"] == row["attention"]
 
 
-def test_models_are_chosen_and_refused_by_what_their_towers_offer(model_of):
-    models = [model_of(kind) for kind in ("ViT", "SigLIP", "Swin")]
+def test_models_are_chosen_and_refused_by_what_their_towers_offer(tiny_clip):
+    models = [build_timm(tiny_clip, kind) for kind in ("ViT", "SigLIP", "Swin")]
     assert able(models, "attention") == models[:2]
     assert able(models, "decomposition") == [models[0], models[2]]
     assert able(models, "decomposition", "heads") == models[:1]
@@ -115,15 +75,3 @@ def test_models_are_chosen_and_refused_by_what_their_towers_offer(model_of):
     left_out = set(explain.methods(captions)) - set(explain.methods(captions, models[1]))
     assert left_out == {"ITSM after pooling"}
     assert explain.methods(captions, models[2]).keys() == explain.methods(captions).keys()
-
-
-def test_maps_of_attention_have_the_towers_grid_and_sum_to_the_attention_on_the_image(transformer):
-    maps = looking.maps(transformer, sample_images())
-    every, adapter = traced(transformer), adapter_of(transformer)
-    assert list(maps)[:2] == ["layer 1", "layer 2"]
-    assert ("layer 3" in maps) == (adapter.native_pooling == "attention")
-    for place, layer in enumerate(every.blocks):
-        expected = every.attention[place].mean(1)[:, adapter.prefix :].reshape(3, *adapter.grid)
-        np.testing.assert_allclose(maps[f"layer {layer}"], expected, rtol=1e-4, atol=1e-6)
-    assert maps["rollout"].shape == (3, *adapter.grid)
-    assert (maps["rollout"].sum((1, 2)) <= 1 + 1e-5).all()

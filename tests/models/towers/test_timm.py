@@ -20,7 +20,7 @@ from timm.models import vision_transformer
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from crosseyed.internals import decompose, explain
+from crosseyed.internals import attention, decompose, explain
 from crosseyed.internals import trace as tracing
 from crosseyed.internals.trace import WANTS, hooked, run
 from crosseyed.mitigations import pooling
@@ -349,3 +349,15 @@ def test_half_precision(model_of, kind):
     if result.readout is not None:
         assert distance(result.readout(result.tokens[-1]) + result.readout.bias, result.embedding) < 3e-2
     assert adapter.project(result.tokens[-1]).dtype == torch.float32
+
+
+def test_maps_of_attention_have_the_towers_grid_and_sum_to_the_attention_on_the_image(transformer):
+    maps = attention.maps(transformer, sample_images())
+    every, adapter = traced(transformer), adapter_of(transformer)
+    assert list(maps)[:2] == ["layer 1", "layer 2"]
+    assert ("layer 3" in maps) == (adapter.native_pooling == "attention")
+    for place, layer in enumerate(every.blocks):
+        expected = every.attention[place].mean(1)[:, adapter.prefix :].reshape(3, *adapter.grid)
+        np.testing.assert_allclose(maps[f"layer {layer}"], expected, rtol=1e-4, atol=1e-6)
+    assert maps["rollout"].shape == (3, *adapter.grid)
+    assert (maps["rollout"].sum((1, 2)) <= 1 + 1e-5).all()
