@@ -1,32 +1,34 @@
-r"""Replace the pooling of a frozen tower: another step from its tokens to one vector, without training.
+"""Replace the pooling of a frozen tower with another step from its tokens to one vector, without training.
 
-The tower runs as it is; what a method needs of it is read with `crosseyed.internals.trace`. So changes that a context
-manager makes to the model, of positions or of attention, take effect here too. Only the methods that replace the
-attention of the last block, or of attention pooling, or take a mask from it, compute it from its weights and its
-input: they do not see a change of that very attention.
+The tower itself runs unchanged; `crosseyed.internals.trace` reads what a method needs. Changes that a context manager
+makes to the model, of positions or of attention, therefore take effect here too. The exception: methods that replace
+the attention of the last block or of attention pooling, or take a mask from it, compute that attention from its
+weights and its input, and do not see a change of it.
+
+Throughout, `model` is a loaded `ClipModel`, which is left as it is; `images`, `texts` and `progress` are those of
+`crosseyed.models.scorer.Scorer.similarities`. `UnsupportedTower` is raised for towers that tracing does not know.
 
 Notation
 --------
 v_t is what the tower's own pooling would take from spatial token t = 1 … T, the `candidates` of
 `crosseyed.internals.trace.TowerAdapter`:
 
-- class-token and average pooling: the token after the final norm, before the projection. (Where a tower has its
-  final norm after pooling, the token itself; the norm then follows this pooling too.)
-- attention pooling, in a ViT or a ResNet: what the attention would write if it read that token alone, that is its
-  values and its output applied to the token (as ECLIP does for ResNets).
+- class-token and average pooling: the token after the final norm, before the projection. (If the tower has its final
+  norm after pooling, the token itself; the norm then follows this pooling too.)
+- attention pooling, in a ViT or a ResNet: what the attention would write if it read that token alone, that is, its
+  values and output applied to the token (as ECLIP does for ResNets).
 
-Pooled vectors then go through what follows pooling in the tower, `embed`: the projection, for instance. Hence
-"max" equals a tower that was trained with a maximum in the place of its `_global_pool`.
+Pooled vectors then go through what follows pooling in the tower, `embed`, for instance the projection. So "max" equals
+a tower trained with a maximum in place of its `_global_pool`.
 
-Methods of the last block run it again on its own input x_t, with other attention; the residual connection and
-the MLP stay. Two kinds:
+Methods of the last block run it again on its own input x_t with other attention; residual connection and MLP stay:
 
-- *uniform*, *sharpened* and *flattened attention* change the probabilities A with which the pooled vector is
-  formed: in the last block the class token's row, or, where the tower averages, the rows of all spatial tokens; in
-  a tower with attention pooling, that attention instead of the last block's. The tower's own pooling follows.
-- *value only*, *query-query*, *key-key* and *value-value* concern the spatial tokens: their outputs of the last
-  block are computed anew, become v_t as above, and are averaged. The class token is read like any other token but
-  not pooled. The papers read spatial tokens one by one, for segmentation; averaging them is this module's choice.
+- *uniform*, *sharpened* and *flattened attention* change the probabilities A that form the pooled vector: the class
+  token's row in the last block or, where the tower averages, the rows of all spatial tokens; in a tower with attention
+  pooling, that attention instead. The tower's own pooling follows.
+- *value only*, *query-query*, *key-key* and *value-value* recompute the last block's output of the spatial tokens,
+  which become v_t as above and are averaged. The class token is read but not pooled. The papers read spatial tokens
+  one by one, for segmentation; averaging them is the choice of this module.
 """
 
 import math
@@ -50,19 +52,19 @@ from crosseyed.models.towers.registry import adapter_of
 
 @dataclass(frozen=True, eq=False)
 class Repooled(ScorerWrapper, Encoder):
-    """A model whose tower is pooled in another way; a subclass says how in `pooling` and `encode_images`.
+    """A model whose tower is pooled in another way; subclasses define `pooling` and `encode_images`.
 
     Attributes
     ----------
     clip_model : ClipModel
-        The model that computes; texts are embedded by it unchanged.
+        The model that computes; it embeds texts as before.
     """
 
     clip_model: ClipModel
 
     @property
     def pooling(self) -> str:
-        """Name of the pooling: column `pooling` of the tables."""
+        """Name of the pooling, in column `pooling` of the tables."""
         raise NotImplementedError
 
     @property
@@ -76,7 +78,7 @@ class Repooled(ScorerWrapper, Encoder):
         return self.clip_model
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Return the embeddings of the texts, which are the model's."""
+        """Return the model's own embeddings of the texts."""
         return self.clip_model.encode_texts(texts)
 
 
@@ -89,7 +91,7 @@ class PooledModel(Repooled):
     method : PoolingMethod
         The pooling.
     parameters : mapping of str to float
-        The value of each of the method's parameters.
+        Value of each parameter of the method.
     """
 
     method: PoolingMethod
@@ -97,7 +99,7 @@ class PooledModel(Repooled):
 
     @property
     def pooling(self) -> str:
-        """The method and its parameters, e.g. ``"top-k (k=4)"``: column `pooling` of the tables."""
+        """The method and its parameters, e.g. ``"top-k (k=4)"``."""
         values = ", ".join(f"{name}={value:g}" for name, value in self.parameters.items())
         return f"{self.method.name} ({values})" if values else self.method.name
 
@@ -114,13 +116,13 @@ class PooledModel(Repooled):
     def similarities(
         self, images: Iterable[ImageSource], texts: Sequence[str], *, progress: bool = True
     ) -> np.ndarray:
-        """Return the cosine of every image's vector with every text's; see `crosseyed.models.scorer.Scorer`."""
+        """Return the cosine of every image's vector with every text's."""
         (cosines,) = pool_together([self], images, texts, progress=progress)
         return cosines
 
 
 def supported(model: ClipModel) -> list[str]:
-    """List the poolings that a model's tower supports, in the order of `POOLINGS`, its own (`native`) among them."""
+    """List the poolings that the model's tower supports, its own included, in the order of `POOLINGS`."""
     adapter = adapter_of(model)
     return [name for name, method in POOLINGS.items() if not _missing(method, adapter)]
 
@@ -132,7 +134,7 @@ def unsupported(model: ClipModel) -> dict[str, tuple[str, ...]]:
 
 
 def native(model: ClipModel) -> str:
-    """Return the name of the pooling that the tower was trained with: "class token", "average" or "attention"."""
+    """Return the pooling that the tower was trained with: "class token", "average" or "attention"."""
     return adapter_of(model).native_pooling
 
 
@@ -142,23 +144,21 @@ def pool(model: ClipModel, name: str, **parameters: float) -> PooledModel:
     Parameters
     ----------
     model : ClipModel
-        A loaded model; it is left as it is.
+        See the module.
     name : str
         One of `supported`; `POOLINGS` has formula, source and parameters.
     **parameters : float
-        Parameters of the method, in their ranges; each has a default.
+        Parameters of the method; each has a range and a default.
 
     Returns
     -------
     PooledModel
-        An `Encoder`; with a pooling that depends on the caption, a `Scorer` only.
+        An `Encoder`, or only a `Scorer` if the pooling depends on the caption.
 
     Raises
     ------
     InputError
-        There is no such pooling, or the tower does not support it; a parameter is unknown or out of range.
-    UnsupportedTower
-        The tower is of a family that tracing does not know.
+        The pooling is unknown or not supported by the tower; a parameter is unknown or out of range.
     """
     adapter, able = adapter_of(model), supported(model)
     if name not in POOLINGS:
@@ -186,7 +186,7 @@ def pool(model: ClipModel, name: str, **parameters: float) -> PooledModel:
 
 
 def candidates(model: ClipModel) -> list[PooledModel]:
-    """Return the settings of every supported pooling, but the tower's own, that chapter 4 tries."""
+    """Return all settings that chapter 4 tries of every supported pooling except the tower's own."""
     return [
         pool(model, name, **setting)
         for name in supported(model)
@@ -203,24 +203,24 @@ def pool_together(
     *,
     progress: bool = True,
 ) -> list[np.ndarray]:
-    """Compare images and texts under several poolings of one model, whose tower runs once on each image.
+    """Compare images and texts under several poolings of one model, running its tower once on each image.
 
     Parameters
     ----------
     models : sequence of PooledModel
         Poolings of one and the same `ClipModel`.
     images, texts, progress
-        As for `crosseyed.models.scorer.Scorer.similarities`; images are not kept.
+        See the module; images are not kept.
 
     Returns
     -------
     list of numpy.ndarray, shape (n_images, n_texts)
-        For each of the models, what its own `similarities` gives.
+        The `similarities` of each model.
 
     Raises
     ------
     InputError
-        There are no models, or they pool different ones; as for `ClipModel.encode_images` and `encode_texts`.
+        There are no models or they pool different ones; as for `ClipModel.encode_images` and `encode_texts`.
     """
     if len({id(model.clip_model) for model in models}) != 1:
         raise InputError(
@@ -259,7 +259,7 @@ def gathered(
     widths: Sequence[int],
     progress: bool,
 ) -> list[np.ndarray]:
-    """Return several outputs (n_images, width) of one run over batches of images, each in one array."""
+    """Run over batches of images and return each of several outputs as one array (n_images, width)."""
     results = [[np.empty((0, width), np.float32)] for width in widths]
     for batch in stream(model, images, run, progress=progress):
         for parts, part in zip(results, batch, strict=True):
