@@ -26,25 +26,23 @@ NEEDS: dict[str, Callable[[TowerAdapter], bool]] = {
 
 @dataclass(frozen=True)
 class PoolingMethod:
-    """A step from tokens to one vector; the docstring of `crosseyed.mitigations.pooling` explains the symbols.
+    """A step from tokens to one vector; `crosseyed.mitigations.pooling` explains the symbols.
 
     Attributes
     ----------
     name : str
         Its name in `POOLINGS`.
-    formula : str
-        In LaTeX.
-    source : str
-        Where it comes from.
+    formula, source : str
+        The formula in LaTeX, and where it comes from.
     needs : tuple of str
         What it needs of a tower besides spatial tokens: keys of `NEEDS`.
     step : callable
-        From a batch that went through the tower, and the parameters, to embeddings (batch, embed_dim), not
-        normalised; of a method that needs the caption, from batch and captions to cosines (batch, n_texts).
+        From `Batch` and parameters to embeddings (batch, embed_dim), not normalised; if `by_caption`, from `Batch`,
+        captions and parameters to cosines (batch, n_texts).
     parameters : mapping of str to Parameter
         Its hyper-parameters, with the values that chapters 4 and 5 try.
     by_caption : bool
-        Whether the vector depends on the caption, so that an image has none of its own.
+        Whether the vector depends on the caption, so that an image has no vector of its own.
     """
 
     name: str
@@ -56,23 +54,23 @@ class PoolingMethod:
     by_caption: bool = False
 
     def settings(self, grid: Literal["grid", "coarse"]) -> list[dict[str, float]]:
-        """Return the settings of a grid of its parameter; of a method without parameters, the only one."""
+        """Return the settings in a grid of its parameter, or one empty setting without parameters."""
         tried = [{key: value} for key, each in self.parameters.items() for value in getattr(each, grid)]
         return tried or [{}]
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """A batch that went through the tower; what the methods share is computed once, when first needed.
+    """A batch that went through the tower; what several methods need is computed once, on first use.
 
     Attributes
     ----------
     adapter : TowerAdapter
-        Of the tower.
+        The adapter of the tower.
     calls : mapping
-        What the tower's modules took and gave.
+        Inputs and outputs of the tower's modules.
     embedding : torch.Tensor, shape (batch, embed_dim)
-        The tower's own, not normalised.
+        The tower's own embeddings, not normalised.
     """
 
     adapter: TowerAdapter
@@ -88,7 +86,7 @@ class Batch:
         return cls(adapter, calls, embedding)
 
     def tokens_at(self, layer: int) -> Tensor:
-        """Return the v_t that are made of the spatial tokens of a depth, (batch, T, pooled_width)."""
+        """Return the v_t of the spatial tokens at a depth, (batch, T, pooled_width)."""
         tokens = self.adapter.tokens(self.calls, layer)[:, self.adapter.prefix :]
         return self.adapter.candidates(tokens.float())
 
@@ -104,7 +102,7 @@ class Batch:
 
     @cached_property
     def entering(self) -> Tensor:
-        """What enters the last block, x_t, (batch, tokens, width)."""
+        """Input of the last block, x_t, (batch, tokens, width)."""
         return self.adapter.tokens(self.calls, self.adapter.blocks[-1] - 1).float()
 
     @cached_property
@@ -132,7 +130,7 @@ class Batch:
 
     @cached_property
     def attention(self) -> Tensor:
-        """Attention of the tower's own pooling to the spatial tokens, mean of heads, (batch, T)."""
+        """Attention of the tower's own pooling to the spatial tokens, averaged over heads, (batch, T)."""
         return self.logits.softmax(-1).mean((1, 2))[:, self.adapter.prefix :]
 
     @property
@@ -142,7 +140,7 @@ class Batch:
         return slice(self.adapter.prefix, None) if token is None else slice(token, token + 1)
 
     def finish(self, written: Tensor, tokens: slice) -> Tensor:
-        """Go on from the last block's attention: add it to the tokens that read, and average what they become."""
+        """Add the last block's attention to the tokens that read, finish the block, average and embed."""
         after = self.adapter.after_attention(self.adapter.blocks[-1], self.entering[:, tokens] + written)
         return self.adapter.embed(self.adapter.candidates(after).mean(1))
 
@@ -216,7 +214,7 @@ def _value_only(batch: Batch) -> Tensor:
 
 
 def _self_attention(batch: Batch, part: str) -> Tensor:
-    """Let both queries and keys of the last block be what `part` names: "query", "key" or "value"."""
+    """Use the `part` ("query", "key" or "value") as both queries and keys of the last block."""
     spatial, matrix = slice(batch.adapter.prefix, None), getattr(batch.weights, part)
     bias = getattr(batch.weights, f"{part}_bias")
     alike = replace(batch.weights.at(spatial), query=matrix, key=matrix, query_bias=bias, key_bias=bias)
