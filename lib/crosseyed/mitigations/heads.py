@@ -1,30 +1,29 @@
-"""Train another step from tokens to the embedding, and leave the tower and the text tower as they are.
+"""Train a new step from tokens to the embedding; the image tower and the text tower stay as they are.
 
-A training-free pooling (`crosseyed.mitigations.pooling`) hands the rest of the tower a vector that it was never
-trained for. A
-*trained head* has the chance to adapt: it pools the tokens v_t of the frozen tower (the notation is that of
-`crosseyed.mitigations.pooling`) and maps what the tower makes of the pooled vector linearly::
+A training-free pooling (`crosseyed.mitigations.pooling`, which also explains the notation) hands the rest of the tower
+a vector that it was never trained for. A *trained head* can adapt: it pools the tokens v_t of the frozen tower and maps
+what the tower makes of the pooled vector linearly::
 
     z = embed(pooled) + D embed(pooled),        embedding = z / |z|
 
-D starts at zero, so an untrained head is the training-free pooling, and what is learned is the change. Three poolings,
-with as many numbers to learn but for the query:
+D starts at zero, so an untrained head is the training-free pooling. The poolings differ, apart from D, as follows:
 
 - *average*: the mean of the v_t;
-- *attention*: a learned query q_h for each of `N_HEADS` heads, ``A_ht = softmax_t(q_h · v_t)``; head h averages its own
-  slice of the channels with these weights. (The matrix that would make keys of tokens is absorbed in the query.) The
-  queries start at zero, where this is the average;
-- *masked max*: the maximum of each channel over the tokens to which the tower's own pooling attends most, as
-  Li et al. (ECLIP, arXiv 2209.07046) train it, with a mask that the tower itself provides.
+- *attention*: head h of `N_HEADS` averages its own slice of the channels with weights ``A_ht = softmax_t(q_h · v_t)``.
+  The learned queries q_h absorb the key matrix and start at zero, which gives the average;
+- *masked max*: the maximum of each channel over the tokens to which the tower's own pooling attends most, as Li et al.
+  (ECLIP, arXiv 2209.07046) train it, with a mask from the tower itself.
 
-The v_t are made of the last tokens, or of those of an earlier depth. Where a class token is pooled, only that token of
-the last block's output was ever trained, and the tokens that it reads are those one block earlier.
+The v_t come from the last tokens or from an earlier depth. Where a class token is pooled, only that token of the last
+block's output was trained; the tokens that it reads are one block earlier.
 
 Heads are trained as the tower was: images against captions, with the contrastive loss (Radford et al., arXiv
-2103.00020, figure 3). The images show one object each, anywhere (`crosseyed.data.photographer.snapshot`);
-captions are
-embedded by the model's own text tower. Learning rate and number of epochs are chosen on images of other objects, so
-that a head is not rewarded for learning the training objects by heart.
+2103.00020, figure 3). Images show one object anywhere (`crosseyed.data.photographer.snapshot`). Learning rate and
+number of epochs are chosen on images of other objects, so that memorising the training objects is not rewarded.
+
+Throughout, `model` is left as it is; `layer` is numbered as in `crosseyed.internals.trace` (negative: from the last);
+`pixels` is the model's input (batch, 3, height, width) and `texts` has one caption per image. `UnsupportedTower` is
+raised for towers that tracing does not know.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -44,8 +43,7 @@ from crosseyed.models.clip import ClipModel
 from crosseyed.models.towers.registry import adapter_of
 
 N_HEADS = 4
-
-"""Heads of the attention head; the widths of all towers are multiples of it."""
+"""Heads of the attention head; the width of every tower is a multiple."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,10 +53,10 @@ class HeadedModel(Repooled):
     Attributes
     ----------
     head : Head
-        What takes the place of the tower's pooling.
+        What replaces the tower's pooling.
     history : pandas.DataFrame
-        One row per learning rate and epoch, epoch 0 before training: `learning_rate`, `epoch`, `loss` (mean over the
-        epoch; NaN for epoch 0), `accuracy` (percent, on the validation images) and `chosen`. Empty if untrained.
+        One row per learning rate and epoch (0: before training); empty if untrained. Columns: `learning_rate`, `epoch`,
+        `loss` (mean of the epoch; NaN for epoch 0), `accuracy` (percent, on validation images), `chosen`.
     """
 
     head: "Head"
@@ -66,50 +64,44 @@ class HeadedModel(Repooled):
 
     @property
     def pooling(self) -> str:
-        """What kind of head it is, e.g. ``"trained average"``: column `pooling` of the tables."""
+        """Kind of head, e.g. ``"trained average"``, in column `pooling` of the tables."""
         kind = f"{'untrained' if self.history.empty else 'trained'} {self.head.pooling.name}"
         last = adapter_of(self.clip_model).layers[-1]
         return kind if self.head.layer == last else f"{kind} (layer {self.head.layer})"
 
     def encode_images(self, images: Iterable[ImageSource], *, progress: bool = True) -> np.ndarray:
-        """Return the embeddings of any number of images, as `ClipModel.encode_images` does."""
+        """Return the embeddings of images, as `ClipModel.encode_images` does."""
         (vectors,) = encode_together([self], images, progress=progress)
         return vectors
 
 
 def supported_heads(model: ClipModel) -> list[str]:
-    """List the heads that a tower supports: those of `HEADS` whose training-free pooling it supports."""
+    """List the heads in `HEADS` whose training-free pooling the tower supports."""
     able = supported(model)
     return [name for name, pooling in HEADS.items() if pooling.starts_as in able]
 
 
 def untrained(model: ClipModel, name: str, *, fraction: float | None = None, layer: int = -1) -> HeadedModel:
-    """Put a head on a model that changes nothing but the pooling.
+    """Put an untrained head on a model, which changes only the pooling.
 
     Parameters
     ----------
-    model : ClipModel
-        A loaded model; left as it is.
+    model, layer
+        See the module.
     name : str
         One of `supported_heads`.
     fraction : float, optional
-        For the masked maximum: share of the spatial tokens inside the mask, in (0, 1]; by default that of the
-        training-free pooling.
-    layer : int
-        Depth of the tokens that are pooled, as `crosseyed.internals.trace` numbers them; negative numbers count
-        from the last.
+        For masked max: share of spatial tokens in the mask, in (0, 1]; by default that of the training-free pooling.
 
     Returns
     -------
     HeadedModel
-        Gives, with the last layer, the embeddings of the training-free pooling *average* or *masked max*.
+        At the last layer, it embeds like the training-free pooling *average* or *masked max*.
 
     Raises
     ------
     InputError
-        There is no such head, or the tower does not support it or has no such layer; `fraction` is out of range.
-    UnsupportedTower
-        The tower is of a family that tracing does not know.
+        The head is unknown or not supported, the tower has no such layer, or `fraction` is out of range.
     """
     able = supported_heads(model)
     if name not in able:
@@ -130,24 +122,19 @@ def untrained(model: ClipModel, name: str, *, fraction: float | None = None, lay
 def encode_together(
     models: Sequence[HeadedModel], images: Iterable[ImageSource], *, progress: bool = True
 ) -> list[np.ndarray]:
-    """Encode images with several heads of one model, whose tower runs once on each image.
+    """Encode images with several heads of one model, running its tower once on each image.
 
     Parameters
     ----------
     models : sequence of HeadedModel
-        Heads on one and the same `ClipModel`.
+        Heads on one and the same `ClipModel`; else InputError.
     images, progress
         As for `ClipModel.encode_images`; images are not kept.
 
     Returns
     -------
     list of numpy.ndarray, shape (n_images, embed_dim)
-        For each of the models, what its own `encode_images` gives.
-
-    Raises
-    ------
-    InputError
-        There are no models, or they are heads on different ones; as for `ClipModel.encode_images`.
+        The `encode_images` of each model.
     """
     if len({id(model.clip_model) for model in models}) != 1:
         raise InputError(
@@ -165,23 +152,19 @@ def encode_together(
 
 
 def itsm(model: HeadedModel, pixels: Tensor, texts: Sequence[str]) -> np.ndarray:
-    """Compare each token, mapped by the head as if it were the pooled vector, with the caption.
+    """Compare each token with the caption, mapped by the head as if it were the pooled vector.
 
-    Of an untrained head it is `crosseyed.internals.explain.itsm`; after training, the map with which ECLIP is judged.
+    For an untrained head this is `crosseyed.internals.explain.itsm`; ECLIP is judged by this map after training.
 
     Parameters
     ----------
-    model : HeadedModel
-        A model with a head.
-    pixels : torch.Tensor, shape (batch, 3, height, width)
-        The model's input, as of `ClipModel.to_input`.
-    texts : sequence of str
-        One caption an image; else InputError.
+    model, pixels, texts
+        See the module; InputError unless there is one caption per image.
 
     Returns
     -------
     numpy.ndarray, shape (batch, height, width)
-        float32 cosines in [-1, 1], interpolated between the middles of the tokens' cells.
+        float32 cosines in [-1, 1], interpolated between the centers of the tokens' cells.
     """
     text = _one_each(model, pixels, texts)
     with torch.no_grad():
@@ -191,21 +174,16 @@ def itsm(model: HeadedModel, pixels: Tensor, texts: Sequence[str]) -> np.ndarray
 
 
 def itsm_after_pooling(model: HeadedModel, pixels: Tensor, texts: Sequence[str]) -> np.ndarray:
-    """Say what each token adds to the similarity of image and caption when the head pools it.
+    """Return how much each token adds to the similarity of image and caption when the head pools it.
 
-    As `crosseyed.internals.explain.itsm_after_pooling`, for the pooling of the head: each channel of the maximum
-    is credited to the token that has it; of attention, the weights are held fixed. Credit is input times gradient of
-    the similarity, its norm held fixed, which sums to the similarity exactly where only a projection follows pooling.
-
-    Parameters
-    ----------
-    model, pixels, texts
-        As for `itsm`.
+    Like `crosseyed.internals.explain.itsm_after_pooling`: a maximum credits each channel to the token that has it;
+    attention weights are held fixed. Credit is input times gradient of the similarity with its norm held fixed, which
+    sums to the similarity exactly if only a projection follows pooling. Parameters are those of `itsm`.
 
     Returns
     -------
     numpy.ndarray, shape (batch, height, width)
-        float32 summands of the cosine similarity, interpolated as for `itsm`.
+        float32 summands of the cosine, interpolated as for `itsm`.
     """
     text, head = _one_each(model, pixels, texts), model.head
     with torch.no_grad():
@@ -222,7 +200,7 @@ def itsm_after_pooling(model: HeadedModel, pixels: Tensor, texts: Sequence[str])
 def as_method(
     method: Callable[[HeadedModel, Tensor, Sequence[str]], np.ndarray], model: HeadedModel
 ) -> Callable[[ClipModel, Tensor, Sequence[str]], np.ndarray]:
-    """Make a map of a headed model a method of `crosseyed.internals.map_scores.compare`."""
+    """Turn a map of a headed model into a method for `crosseyed.internals.map_scores.compare`."""
     return lambda _, pixels, texts: method(model, pixels, texts)
 
 
@@ -231,10 +209,8 @@ class HeadPooling(nn.Module):
 
     Attributes
     ----------
-    name : str
-        Its name in `HEADS`.
-    starts_as : str
-        The training-free pooling that it is before training.
+    name, starts_as : str
+        Its name in `HEADS`, and the training-free pooling that it is before training.
     reads_attention : bool
         Whether it needs the tower's own attention.
     """
@@ -247,10 +223,7 @@ class HeadPooling(nn.Module):
         super().__init__()
 
     def weights(self, tokens: Tensor, attention: Tensor | None) -> Tensor:
-        """Return weights, broadcasting to (batch, T, width), that sum to 1 over the tokens (batch, T, width).
-
-        `attention`, (batch, T), is that of the tower's own pooling, for a head that reads it.
-        """
+        """Return weights that sum to 1 over tokens (batch, T, width); `attention` is (batch, T)."""
         raise NotImplementedError
 
     def forward(self, tokens: Tensor, attention: Tensor | None) -> Tensor:
@@ -264,7 +237,7 @@ class AverageHead(HeadPooling):
     name = starts_as = "average"
 
     def weights(self, tokens: Tensor, attention: Tensor | None) -> Tensor:
-        """Give all tokens the same."""
+        """Return the same weight for all tokens."""
         return tokens.new_full((1, 1, 1), 1 / tokens.shape[1])
 
 
@@ -278,11 +251,11 @@ class AttentionHead(HeadPooling):
         self.query = nn.Parameter(torch.zeros(N_HEADS, width))
 
     def weights(self, tokens: Tensor, attention: Tensor | None) -> Tensor:
-        """Give each head's probabilities to the channels that it reads."""
+        """Return each head's probabilities for the channels that it reads."""
         return self._probabilities(tokens).repeat_interleave(tokens.shape[-1] // N_HEADS, -1)
 
     def forward(self, tokens: Tensor, attention: Tensor | None) -> Tensor:
-        """Return the weighted means, without writing out a weight for each channel."""
+        """Return the weighted means without expanding the weights to all channels."""
         slices = tokens.unflatten(-1, (N_HEADS, -1))
         return torch.einsum("bth,bthc->bhc", self._probabilities(tokens), slices).flatten(1)
 
@@ -291,7 +264,7 @@ class AttentionHead(HeadPooling):
 
 
 class MaskedMaxHead(HeadPooling):
-    """The maximum over the tokens that the tower's own pooling attends to most."""
+    """The maximum over the tokens to which the tower's own pooling attends most."""
 
     name = starts_as = "masked max"
     reads_attention = True
@@ -301,7 +274,7 @@ class MaskedMaxHead(HeadPooling):
         self.fraction = fraction
 
     def weights(self, tokens: Tensor, attention: Tensor) -> Tensor:
-        """Give all to the token inside the mask that has the largest value."""
+        """Return 1 for the token in the mask with the largest value, 0 for the others."""
         winner = self._masked(tokens, attention).argmax(1, keepdim=True)
         return torch.zeros_like(tokens).scatter(1, winner, 1.0)
 
@@ -333,41 +306,40 @@ class Head(nn.Module):
         return F.normalize(self.map(self.pooling(tokens, attention)), dim=-1)
 
     def map(self, pooled: Tensor) -> Tensor:
-        """Return z of the module's docstring, (..., embed_dim), for pooled vectors (..., width)."""
+        """Return z (see the module), (..., embed_dim), for pooled vectors (..., width)."""
         embedded = self.embed(pooled)
         return embedded + self.change(embedded)
 
     def project(self, tokens: Tensor) -> Tensor:
-        """Return the unit vectors that the head would give if it saw one token only, for each of the tokens."""
+        """Return the unit vector that the head would give for each token if it saw only that token."""
         return F.normalize(self.map(tokens), dim=-1)
 
 
 HEADS: dict[str, type[HeadPooling]] = {
     head.name: head for head in (AverageHead, AttentionHead, MaskedMaxHead)
 }
-
 """The heads by name."""
 
 
 def _taken(batch: Batch, head: Head) -> tuple[Tensor, Tensor | None]:
-    """Return what the head takes: tokens (batch, T, pooled_width) and, if it reads it, attention (batch, T)."""
+    """Return the tokens (batch, T, pooled_width) and, if the head reads it, the attention (batch, T)."""
     return batch.tokens_at(head.layer), batch.attention if head.pooling.reads_attention else None
 
 
 def embed_texts(model: ClipModel, texts: Sequence[str]) -> Tensor:
-    """Return the unit vectors of texts on the device of the model, (n_texts, embed_dim)."""
+    """Return the unit vectors of texts, (n_texts, embed_dim), on the model's device."""
     return torch.from_numpy(model.encode_texts(texts)).to(model.device)
 
 
 def _spread(model: HeadedModel, values: Tensor, pixels: Tensor) -> np.ndarray:
-    """Spread values of the spatial tokens (batch, T) over the pixels."""
+    """Interpolate values of the spatial tokens (batch, T) to the pixels."""
     cells = values.float().unflatten(1, adapter_of(model.clip_model).grid)[:, None]
     spread = F.interpolate(cells, size=pixels.shape[-2:], mode="bilinear", align_corners=False)
     return spread[:, 0].cpu().numpy()
 
 
 def depth_of(model: ClipModel, layer: int) -> int:
-    """Return the depth of a layer, counted from the last if it is negative."""
+    """Return the depth of a layer; negative numbers count from the last."""
     layers = adapter_of(model).layers
     depth = layer + layers[-1] + 1 if layer < 0 else layer
     if depth not in layers:
