@@ -1,4 +1,4 @@
-"""Train pooling heads on frozen tokens."""
+"""Train pooling heads on the tokens of a frozen tower."""
 
 import copy
 import math
@@ -57,33 +57,28 @@ def train_heads(
     seed: int = 0,
     progress: bool = True,
 ) -> dict[str, HeadedModel]:
-    """Train heads on the tokens of a frozen tower; the tower runs once on each image, for all heads.
+    """Train heads on the tokens of a frozen tower, which runs once on each image for all heads.
 
-    The tokens are kept in memory, in half precision: ``2 · n_scenes · T · pooled_width`` bytes.
+    Tokens are kept in memory in half precision: ``2 · n_scenes · T · pooled_width`` bytes.
 
     Parameters
     ----------
-    model : ClipModel
-        The model; it is left as it is.
-    cutouts : sequence of Cutout
-        What the training images show, at uniform positions; at least two objects.
-    validation : sequence of Cutout
-        What the images show on which learning rate and number of epochs are chosen; none of the objects of
-        `cutouts`. Half as many images of each.
+    model, fraction, layer
+        As for `crosseyed.mitigations.heads.untrained`, whose errors also apply.
+    cutouts, validation : sequence of Cutout
+        Objects (at least two) to train on, and others (half as many images each) to choose rate and epochs by.
     labels : sequence of str
-        What the model chooses among on the validation images; give those among which it will choose in the test.
+        What the model chooses among on validation images; use the labels of the test.
     names : sequence of str, optional
         The heads; by default all that the tower supports.
     scenes_per_object : int
-        Training images of each object, at least 1. Each batch of the training shows every object once.
+        Training images of each object, at uniform positions, at least 1; every batch shows each object once.
     epochs : int
-        How often each image is seen at most, at least 1.
+        Maximum number of times that each image is seen, at least 1.
     learning_rates : sequence of float
-        Peak learning rates to choose among; AdamW, falling by a cosine to zero.
-    fraction, layer
-        As for `crosseyed.mitigations.heads.untrained`.
+        Peak learning rates to choose among, for AdamW with cosine decay to zero.
     seed : int
-        Decides the images and the order in which they are seen.
+        Determines the images and their order.
     progress : bool
         Show a progress bar if the standard error is a terminal.
 
@@ -95,10 +90,7 @@ def train_heads(
     Raises
     ------
     InputError
-        As for `untrained`; fewer than two training objects, objects in both sets or not among the labels; a number out
-        of range.
-    UnsupportedTower
-        The tower is of a family that tracing does not know.
+        Too few objects, an object in both sets or not in `labels`, or a number out of range.
     """
     _check(cutouts, validation, labels, scenes_per_object, epochs, learning_rates)
     names = supported_heads(model) if names is None else names
@@ -133,22 +125,19 @@ def train_heads(
 def score_heads(
     model: ClipModel, headed: Sequence[HeadedModel], asked: Sequence[tuple[str, Task, Sequence[str]]]
 ) -> pd.DataFrame:
-    """Compare what a model and its heads answer.
+    """Score a model and its heads on the same images; the images of a task are encoded once.
 
     Parameters
     ----------
-    model : ClipModel
-        The model with its own pooling; candidate ``"none"``.
-    headed : sequence of HeadedModel
-        The same tower with other heads.
+    model, headed : ClipModel, sequence of HeadedModel
+        The model with its own pooling (candidate ``"none"``), and the same tower with other heads.
     asked : sequence of (str, Task, sequence of str)
         Name of each comparison, its images, and the names to choose among.
 
     Returns
     -------
     pandas.DataFrame
-        The columns of `crosseyed.mitigations.scoring.score_all`, with the name of the comparison as `protocol`. The
-        images of a task are encoded once.
+        Columns as of `crosseyed.mitigations.scoring.score_all`; `protocol` is the name of the comparison.
     """
     tables, encoded = [], {}
     for protocol, task, names in asked:
@@ -166,7 +155,7 @@ def score_heads(
 
 @dataclass(frozen=True, eq=False)
 class _Frozen:
-    """Images as the frozen tower leaves them: those of each object in turn, round after round."""
+    """Output of the frozen tower: one image of each object in turn, round after round."""
 
     tokens: Tensor  # (n_scenes, T, pooled_width), float16
     attention: Tensor | None  # (n_scenes, T)
@@ -187,7 +176,7 @@ def _freeze(
     seed: list[int],
     progress: bool,
 ) -> _Frozen:
-    """Take images of all objects, one after another, and run the tower on them."""
+    """Take images of all objects in turn and run the tower on them."""
     names = objects_of(cutouts)
     shots: list[tuple[Scene, str]] = [
         snapshot(cutouts, name, Dose(), np.random.default_rng([*seed, turn, number]), max(model.image_size))
@@ -223,7 +212,7 @@ def _epochs(
     rng, loss_of = np.random.default_rng([seed, 2]), ClipLoss()
     for _ in range(epochs):
         losses = []
-        # every object once a batch, so that no caption of another row is true of the image
+        # each object once per batch, so that no other caption in it is true of the image
         for rows in torch.from_numpy(rng.permuted(rounds, axis=0)):
             loss = loss_of(head(*data.at(rows)), captions[rows], torch.tensor(scale, device=captions.device))
             optimizer.zero_grad()
@@ -236,7 +225,7 @@ def _epochs(
 
 @torch.no_grad()
 def _accuracy(head: Head, data: _Frozen, texts: Tensor, truth: Tensor) -> float:
-    """Return how often the right one of the texts is nearest, in percent."""
+    """Return how often the right text is nearest, in percent."""
     places = [slice(start, start + _AT_ONCE) for start in range(0, len(truth), _AT_ONCE)]
     right = [((head(*data.at(rows)) @ texts.T).argmax(1) == truth[rows]).float() for rows in places]
     return 100 * torch.cat(right).mean().item()
