@@ -1,24 +1,22 @@
 """Replace the pooling of a frozen tower with another step from its tokens to one vector, without training.
 
-The tower itself runs unchanged; `crosseyed.internals.trace` reads what a method needs. Changes that a context manager
-makes to the model, of positions or of attention, therefore take effect here too. The exception: methods that replace
-the attention of the last block or of attention pooling, or take a mask from it, compute that attention from its
-weights and its input, and do not see a change of it.
+The tower itself runs unchanged, read by `crosseyed.internals.trace`, so changes that a context manager makes to the
+model take effect here too. Exception: methods that replace the attention of the last block or of attention pooling, or
+take a mask from it, compute that attention from its weights and its input, and do not see a change of it.
 
-Throughout, `model` is a loaded `ClipModel`, which is left as it is; `images`, `texts` and `progress` are those of
+Throughout, `model` is left as it is; `images`, `texts` and `progress` are those of
 `crosseyed.models.scorer.Scorer.similarities`. `UnsupportedTower` is raised for towers that tracing does not know.
 
 Notation
 --------
-v_t is what the tower's own pooling would take from spatial token t = 1 … T, the `candidates` of
-`crosseyed.internals.trace.TowerAdapter`:
+v_t is what the tower's own pooling would take from spatial token t = 1 … T (`TowerAdapter.candidates`):
 
 - class-token and average pooling: the token after the final norm, before the projection. (If the tower has its final
   norm after pooling, the token itself; the norm then follows this pooling too.)
 - attention pooling, in a ViT or a ResNet: what the attention would write if it read that token alone, that is, its
   values and output applied to the token (as ECLIP does for ResNets).
 
-Pooled vectors then go through what follows pooling in the tower, `embed`, for instance the projection. So "max" equals
+Pooled vectors then go through what follows pooling in the tower (`embed`), for instance the projection. So "max" equals
 a tower trained with a maximum in place of its `_global_pool`.
 
 Methods of the last block run it again on its own input x_t with other attention; residual connection and MLP stay:
@@ -27,8 +25,8 @@ Methods of the last block run it again on its own input x_t with other attention
   token's row in the last block or, where the tower averages, the rows of all spatial tokens; in a tower with attention
   pooling, that attention instead. The tower's own pooling follows.
 - *value only*, *query-query*, *key-key* and *value-value* recompute the last block's output of the spatial tokens,
-  which become v_t as above and are averaged. The class token is read but not pooled. The papers read spatial tokens
-  one by one, for segmentation; averaging them is the choice of this module.
+  which become v_t as above and are averaged. The class token is read but not pooled. (The papers segment: they read
+  tokens one by one, without averaging.)
 """
 
 import math
@@ -88,10 +86,8 @@ class PooledModel(Repooled):
 
     Attributes
     ----------
-    method : PoolingMethod
-        The pooling.
-    parameters : mapping of str to float
-        Value of each parameter of the method.
+    method, parameters : PoolingMethod, mapping of str to float
+        The pooling and the values of its parameters.
     """
 
     method: PoolingMethod
@@ -208,7 +204,7 @@ def pool_together(
     Parameters
     ----------
     models : sequence of PooledModel
-        Poolings of one and the same `ClipModel`.
+        Poolings of one and the same `ClipModel`; else InputError.
     images, texts, progress
         See the module; images are not kept.
 
@@ -216,11 +212,6 @@ def pool_together(
     -------
     list of numpy.ndarray, shape (n_images, n_texts)
         The `similarities` of each model.
-
-    Raises
-    ------
-    InputError
-        There are no models or they pool different ones; as for `ClipModel.encode_images` and `encode_texts`.
     """
     if len({id(model.clip_model) for model in models}) != 1:
         raise InputError(
