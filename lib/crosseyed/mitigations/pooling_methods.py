@@ -65,10 +65,8 @@ class Batch:
 
     Attributes
     ----------
-    adapter : TowerAdapter
-        The adapter of the tower.
-    calls : mapping
-        Inputs and outputs of the tower's modules.
+    adapter, calls : TowerAdapter, mapping
+        The adapter of the tower, and inputs and outputs of its modules.
     embedding : torch.Tensor, shape (batch, embed_dim)
         The tower's own embeddings, not normalised.
     """
