@@ -1,4 +1,9 @@
-"""Score every candidate on the same images, sharing runs of the tower."""
+"""Score every candidate on the same images, sharing runs of the tower.
+
+Throughout, `model` is left as it is; `candidates` are mitigations, models from `crosseyed.mitigations.pooling.pool`, or
+names of poolings with their defaults. InputError is raised for a candidate that is something else, occurs twice, or
+cannot be applied to the tower.
+"""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -34,37 +39,25 @@ def score_all(
 ) -> pd.DataFrame:
     """Score the plain model and every candidate on every image.
 
-    Candidates share what they can. Poolings that differ only after the tower share its run; settings of a mitigation
-    that show the same views and combine them in different ways share these, so that three ways to combine nine views
-    cost nine passes, not twenty-seven. The passes that are *counted* are those that a candidate would make alone.
+    Poolings share the run of the tower; settings of a mitigation that combine the same views differently share these
+    views. The passes reported are those that a candidate would make alone.
 
     Parameters
     ----------
-    model : ClipModel
-        The model; left as it was.
-    candidates : sequence of Mitigation, PooledModel or str
-        Mitigations, re-pooled models (`crosseyed.mitigations.pooling.pool`), or names of poolings with their defaults.
+    model, candidates
+        See the module.
     data : sequence of Task
-        From `crosseyed.mitigations.tasks`.
+        From `crosseyed.mitigations.tasks`; oracles are left out of tasks without locations.
     progress : bool
         Show a progress bar of the candidates if the standard error is a terminal.
 
     Returns
     -------
     pandas.DataFrame
-        One row for each candidate and image, the plain model (`BASELINE`) first: the columns of the protocols and
-
-        - `candidate`: its name; `family`: what it is a setting of; `kind`: ``"mitigation"``, ``"pooling"`` or
-          `BASELINE`; `oracle`: whether it is told where the object is;
-        - `passes`: passes of the image tower for an image, averaged over the images of the protocol: adaptive
-          candidates make more for some images than for others.
-
-        An oracle is left out of tasks without locations.
-
-    Raises
-    ------
-    InputError
-        A candidate is something else, occurs twice, or cannot be done to this tower.
+        One row per candidate and image, the plain model (`BASELINE`) first, with the columns of the protocols and
+        `candidate` (name), `family` (what it is a setting of), `kind` (``"mitigation"``, ``"pooling"`` or `BASELINE`),
+        `oracle` (whether it is told where the object is) and `passes` (of the image tower per image, averaged over the
+        protocol, as adaptive candidates vary).
     """
     entries = _entries(model, candidates)
     pooled = [entry.pooled for entry in entries if entry.pooled is not None]
@@ -98,29 +91,24 @@ def measure_cost(
     n_images: int = 8,
     rounds: int = 2,
 ) -> pd.DataFrame:
-    """Measure how long each candidate takes, alone, over the time of the plain model.
+    """Measure the time of each candidate, run alone, relative to the plain model.
 
     Parameters
     ----------
     model, candidates
-        As for `score_all`.
+        See the module.
     task : Task
-        Images to take the time on, with locations if there are oracles among the candidates.
+        Images to time, with locations if there are oracles among the candidates.
     n_images : int
         Number of images, spread over the task.
     rounds : int
-        In each round every candidate has its turn beside the plain model, so that a busy machine slows both.
+        Each round times every candidate beside the plain model, so that a busy machine slows both.
 
     Returns
     -------
     pandas.DataFrame
-        One row for the plain model and each candidate: `candidate`, `cost` (the median over rounds of the time over
-        that of the plain model on the same images, 1 for the plain model itself) and `seconds` (an image, median).
-
-    Raises
-    ------
-    InputError
-        As for `score_all`.
+        One row each, plain model included: `candidate`, `cost` (median over rounds of the time relative to the plain
+        model, which has 1) and `seconds` (per image, median).
     """
     entries = _entries(model, candidates)
     shown = np.linspace(0, len(task.images) - 1, min(n_images, len(task.images))).astype(int)
@@ -151,10 +139,9 @@ def name_of(candidate: Mitigation | PooledModel) -> str:
 
 
 def family_of(mitigation: Mitigation) -> str:
-    """Return what a mitigation is a setting of.
+    """Return the family of a mitigation, e.g. ``"visual prompt: circle"``.
 
-    It is the label, with the kind of a visual prompt, as in ``"visual prompt: circle"``; of a gated or composed one
-    the families of what it consists of, as in ``"gated cyclic shifts"``.
+    It is the label, with the kind of a visual prompt; gated or composed ones name the families of their parts.
     """
     if isinstance(mitigation, Composed):
         return " + ".join(family_of(part) for part in mitigation.parts)
@@ -167,7 +154,7 @@ def family_of(mitigation: Mitigation) -> str:
 
 @dataclass(frozen=True, eq=False)
 class _Entry:
-    """A candidate as the tables know it: a mitigation, a re-pooled model, or neither for the plain model."""
+    """A candidate in the tables: a mitigation, a re-pooled model, or neither for the plain model."""
 
     name: str
     family: str
@@ -217,13 +204,13 @@ def _entries(model: ClipModel, candidates: Sequence[Mitigation | PooledModel | s
 
 
 def is_told(candidate: object) -> bool:
-    """Whether a candidate is an oracle."""
+    """Return whether a candidate is an oracle."""
     return isinstance(candidate, Mitigation) and candidate.needs_location
 
 
 @dataclass(frozen=True, eq=False)
 class _Counting(ScorerWrapper, Encoder):
-    """A model that counts its passes, and reads every text once, as no candidate changes the text tower."""
+    """A model that counts its passes and reads each text once, as no candidate changes the text tower."""
 
     clip_model: ClipModel
     read: dict[str, np.ndarray] = field(repr=False)
@@ -250,7 +237,7 @@ class _Counting(ScorerWrapper, Encoder):
 
 @dataclass(frozen=True, eq=False)
 class _Views(Mitigation):
-    """The views of a mitigation, not combined: their similarities one behind the other."""
+    """The views of a mitigation, not combined: their similarities side by side."""
 
     label: ClassVar[str] = "views"
     of: Mitigation
@@ -272,7 +259,7 @@ class _Views(Mitigation):
 
 @dataclass(frozen=True, eq=False)
 class _Shown(ScorerWrapper):
-    """A mitigation that changes only the image: the first of those with the same views has them encoded."""
+    """A mitigation that changes only the image; mitigations with the same views encode them once."""
 
     encoder: Encoder
     mitigation: Mitigation
@@ -299,7 +286,7 @@ class _Shown(ScorerWrapper):
 
 
 def _maker_of_views(mitigation: Mitigation) -> Mitigation:
-    """Return one and the same mitigation for all that show the same views and combine them in different ways."""
+    """Return the same mitigation for all that show the same views and combine them differently."""
     if isinstance(mitigation, Gated) and mitigation.n_views == mitigation.ensemble.n_views:
         return _maker_of_views(mitigation.ensemble)
     if isinstance(mitigation, Ensemble):
@@ -309,7 +296,7 @@ def _maker_of_views(mitigation: Mitigation) -> Mitigation:
 
 @dataclass(frozen=True, eq=False)
 class _Together(ScorerWrapper):
-    """One of several re-pooled models of the same tower: the first that scores does so for all of them."""
+    """One of several re-pooled models of the same tower; the first to be scored scores all."""
 
     pooled: PooledModel
     group: Sequence[PooledModel]
