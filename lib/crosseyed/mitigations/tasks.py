@@ -1,4 +1,7 @@
-"""The images and questions on which mitigations are evaluated."""
+"""The images and questions on which mitigations are evaluated.
+
+Throughout, `cutouts` are the objects, `labels` what the model chooses among, and `seed` determines the random choices.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -29,11 +32,11 @@ class Task:
     images : sequence of ImageSource
         Drawn once, used many times.
     table : pandas.DataFrame
-        One row for each image, with `image`, `object`, `center` and what the protocol needs.
+        One row per image, with `image`, `object`, `center` and what the protocol needs.
     labels : sequence of str or None
         What the model chooses among; None for the four captions of What'sUp.
     locations : sequence of Location or None
-        Where the object in question is; None if that is unknown.
+        Where the object in question is; None if unknown.
     """
 
     protocol: str
@@ -43,7 +46,7 @@ class Task:
     locations: Sequence[Location] | None = field(default=None, repr=False)
 
     def score(self, scorer: Scorer) -> pd.DataFrame:
-        """Return what `crosseyed.measure.protocols.zero_shot` or `four_captions` returns for a model."""
+        """Return what `protocols.zero_shot` or `protocols.four_captions` returns for a model."""
         if self.labels is None:
             return protocols.four_captions(scorer, self.images, self.table, self.protocol)
         return protocols.zero_shot(scorer, self.images, self.table, self.labels, protocol=self.protocol)
@@ -54,22 +57,15 @@ def split_objects(cutouts: Sequence[Cutout], sizes: Sequence[int], seed: int = 0
 
     Parameters
     ----------
-    cutouts : sequence of Cutout
-        What to draw from; all renderings of an object stay together.
+    cutouts, seed
+        See the module; all renderings of an object stay together.
     sizes : sequence of int
-        Number of objects in each set, each at least 2.
-    seed : int
-        Decides which.
+        Number of objects in each set; InputError if below 2, or if there are too few objects.
 
     Returns
     -------
     list of list of Cutout
         One set for each size, in the order of `cutouts`.
-
-    Raises
-    ------
-    InputError
-        A size is below 2, or there are too few objects.
     """
     objects = objects_of(cutouts)
     if min(sizes) < 2 or sum(sizes) > len(objects):
@@ -85,18 +81,9 @@ def split_objects(cutouts: Sequence[Cutout], sizes: Sequence[int], seed: int = 0
 def grid_task(
     cutouts: Sequence[Cutout], labels: Sequence[str], cells: int, *, size: float = 0.3, seed: int = 0
 ) -> Task:
-    """Draw each cut-out in every cell of a grid, to be told from all labels.
+    """Draw each cut-out in every cell of a grid with `cells` cells along each side, to be told from all labels.
 
-    Parameters
-    ----------
-    cutouts : sequence of Cutout
-        The objects.
-    labels : sequence of str
-        What the model chooses among.
-    cells : int
-        Cells along each side.
-    size, seed
-        As for `crosseyed.data.layouts.grid`.
+    `size` and `seed` are those of `crosseyed.data.layouts.grid`.
     """
     scenes = layouts.grid(cutouts, cells, size=size, seed=seed)
     return Task("grid", [scene.render() for scene in scenes], scene_table(scenes), labels)
@@ -115,30 +102,24 @@ def make_split(
 ) -> list[Task]:
     """Draw the images of a split.
 
-    - ``"grid"``: each cut-out at the center of a grid and in some of the other cells, drawn at random for each
-      cut-out; which of all labels is it?
-    - ``"pair"``: each object, in one of its renderings, with another one in each of What'sUp's four relations; which
-      of four captions fits? The object in question is the first one, which all but ``"on"`` put at the border.
-    - ``"control"``: each object, in one of its renderings, alone, at the center and larger than in the grid, as a
-      photographer would show it: a mitigation should do no harm here.
+    - ``"grid"``: each cut-out at the center of a grid and in some other cells, drawn at random; which label is it?
+    - ``"pair"``: each object, in one rendering, with another in each of What'sUp's four relations; which of four
+      captions fits? The object in question is the first, which all relations but ``"on"`` put at the border.
+    - ``"control"``: each object, in one rendering, alone, centered and larger than in the grid, as a photographer would
+      show it; a mitigation should do no harm here.
 
     Parameters
     ----------
-    cutouts : sequence of Cutout
-        The objects of the split; at least two of each rendering.
-    labels : sequence of str
-        What the model chooses among in grid and control.
+    cutouts, labels, seed
+        See the module; at least two objects of each rendering.
     protocols : sequence of str
         Which of the three.
     cells : int
-        Cells beside the center in which a cut-out is shown, at least 1. More objects say more than more cells of the
-        same objects.
+        Number of cells besides the center per cut-out, at least 1; more objects say more than more cells.
     size, control_size : float
         Longer side of the objects of grid and control, as a fraction of the side of the image.
     side : int
         Height and width of the images in pixels.
-    seed : int
-        Decides backgrounds, cells, partners and renderings.
 
     Returns
     -------
@@ -180,7 +161,7 @@ def make_split(
 
 
 def whatsup_task(table: pd.DataFrame) -> Task:
-    """Make a task, without locations, of rows of what `crosseyed.data.whatsup.read_whatsup` returns."""
+    """Make a task, without locations, from rows of the table of `crosseyed.data.whatsup.read_whatsup`."""
     return Task("whatsup", list(table["path"]), table.drop(columns="path"))
 
 
@@ -197,7 +178,7 @@ def _task(protocol: str, scenes: Sequence[Scene], labels: Sequence[str] | None) 
 
 
 def _one_rendering(cutouts: Sequence[Cutout], rng: np.random.Generator) -> list[Cutout]:
-    """Keep one cut-out of each object, of so many renderings in turn that each has two objects to pair."""
+    """Keep one cut-out of each object, such that each rendering kept has two objects to pair."""
     objects = objects_of(cutouts)
     n_renderings = max(1, min(len({cutout.style for cutout in cutouts}), len(objects) // 2))
     turn = dict(zip(rng.permutation(objects), range(len(objects)), strict=True))
@@ -209,7 +190,7 @@ def _one_rendering(cutouts: Sequence[Cutout], rng: np.random.Generator) -> list[
 
 
 def _some_cells(scenes: Sequence[Scene], cells: int, rng: np.random.Generator) -> list[Scene]:
-    """Keep the center and some other cells of each cut-out; scenes come cut-out by cut-out."""
+    """Keep the center and some other cells of each cut-out; scenes are ordered by cut-out."""
     kept, center = [], settings.grid_size**2 // 2
     others = np.delete(np.arange(settings.grid_size**2), center)
     for start in range(0, len(scenes), settings.grid_size**2):
