@@ -1,13 +1,15 @@
-"""Compare mitigations and poolings on the same images: what helps, at what price, and with what certainty.
+"""Compare mitigations and poolings on the same images: what helps, at what cost, and with what certainty.
 
-The study has two steps, on images of different objects. On the *validation* split every candidate is scored, and
-of each family, such as cyclic shifts with any number of steps, the best setting is chosen. On the *test* split
-only the chosen ones are scored, and what they change is reported: paired with the plain model image by image, with
-intervals that resample objects, and with p-values that are corrected for the number of candidates.
+The study has two steps, on images of different objects. On the *validation* split every candidate is scored and the
+best setting of each family, such as cyclic shifts with any number of steps, is chosen. On the *test* split only the
+chosen ones are scored. Changes are paired with the plain model image by image, with intervals that resample objects
+and p-values corrected for the number of candidates::
 
-    data = make_split(cutouts, labels, seed=1)
-    table = evaluate(model, candidates, data)
+    table = evaluate(model, candidates, make_split(cutouts, labels, seed=1))
     chosen = choose(table)
+
+Throughout, `answers` are those of `crosseyed.mitigations.scoring.score_all`, and `sampling` is `confidence`,
+`resamples` and `seed` of `crosseyed.measure.bootstrap.accuracy`.
 """
 
 from collections.abc import Sequence
@@ -43,24 +45,19 @@ def evaluate(
     progress: bool = True,
     **sampling: float,
 ) -> pd.DataFrame:
-    """Compare mitigations and poolings with the plain model, on the same images.
+    """Score candidates with `crosseyed.mitigations.scoring.score_all`, then `compare` them with the plain model.
 
     Parameters
     ----------
     model, candidates, data, progress
-        As for `crosseyed.mitigations.scoring.score_all`.
+        As for `score_all`, whose errors apply.
     **sampling
-        As for `compare`.
+        See the module.
 
     Returns
     -------
     pandas.DataFrame
-        What `compare` returns for the answers of `crosseyed.mitigations.scoring.score_all`.
-
-    Raises
-    ------
-    InputError
-        As for `crosseyed.mitigations.scoring.score_all`.
+        As of `compare`.
     """
     return compare(score_all(model, candidates, data, progress=progress), **sampling)
 
@@ -70,24 +67,22 @@ def compare(answers: pd.DataFrame, **sampling: float) -> pd.DataFrame:
 
     Parameters
     ----------
-    answers : pandas.DataFrame
-        From `crosseyed.mitigations.scoring.score_all`.
-    **sampling
-        `confidence`, `resamples` and `seed` of `crosseyed.measure.bootstrap.accuracy`.
+    answers, **sampling
+        See the module.
 
     Returns
     -------
     pandas.DataFrame
-        One row for each protocol and candidate, in the order of the answers:
+        One row per protocol and candidate, in the order of the answers:
 
         - `protocol, candidate, family, kind, oracle, passes` as in the answers;
-        - `center, off_center, gap`: accuracies in percent and their difference in percentage points, each with the
-          ends of its interval in columns ending in ``_low`` and ``_high``;
-        - `center_change, off_center_change, gap_change`: the same minus that of the plain model, in percentage
-          points, with intervals, paired by image and resampled by object;
+        - `center, off_center, gap`: accuracies in percent and their difference in percentage points, with intervals in
+          columns ending in ``_low`` and ``_high``;
+        - `center_change, off_center_change, gap_change`: the same minus the plain model's, in percentage points, with
+          intervals, paired by image and resampled by object;
         - `center_p, off_center_p, gap_p`: two-sided p-values of these changes
-          (`crosseyed.measure.permutation.sign_flip_test`), corrected by Holm's method (*Scandinavian Journal of
-          Statistics* 6, 1979) for the number of candidates that the protocol compares; NaN for the plain model;
+          (`crosseyed.measure.permutation.sign_flip_test`), corrected for the number of candidates in the protocol by
+          Holm's method (*Scandinavian Journal of Statistics* 6, 1979); NaN for the plain model;
         - `n_center, n_off_center, n_objects, unreadable, confidence`.
 
         Columns about off-center and gap are NaN in a protocol without off-center images (the control).
@@ -117,38 +112,26 @@ def contrast(
     ----------
     answers : pandas.DataFrame
         One row per image and model, with `correct`, `center` and `object`.
-    column : str
-        What the models differ in.
-    baseline : str
-        Its value that the others are compared with.
+    column, baseline : str
+        The column in which the models differ, and its value to compare with.
     panel : str
-        Column whose values are compared apart.
+        Column whose values are compared separately.
     **sampling
-        `confidence`, `resamples`, `seed`, as for `compare`.
+        See the module.
 
     Returns
     -------
     pandas.DataFrame
-        As of `compare`, with the values of `column` as `candidate` and those of `panel` as `protocol`.
+        As of `compare`, with `column` as `candidate` and `panel` as `protocol`.
     """
     named = answers.assign(candidate=answers[column].replace(baseline, BASELINE), protocol=answers[panel])
     return compare(named.assign(family="", kind="", oracle=False, passes=1.0), **sampling)
 
 
 def ranking(compared: pd.DataFrame, families: Sequence[str]) -> pd.DataFrame:
-    """Sort families by their gain off-center in the grid, within each protocol.
+    """Sort the given families of `compare`'s table by their off-center gain in the grid, within each protocol.
 
-    Parameters
-    ----------
-    compared : pandas.DataFrame
-        From `compare`, with one candidate of each family.
-    families : sequence of str
-        The families to keep.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Their rows that have something off-center, protocols in the order of `compared`.
+    Rows without off-center images are dropped; `compared` should have one candidate per family.
     """
     part = compared[compared["off_center_change"].notna() & compared["family"].isin(list(families))]
     on_grid = part[part["protocol"] == "grid"].sort_values("off_center_change", ascending=False)
@@ -160,9 +143,8 @@ def ranking(compared: pd.DataFrame, families: Sequence[str]) -> pd.DataFrame:
 def choose(table: pd.DataFrame, most_loss: float = 2.0, protocol: str = "grid") -> pd.DataFrame:
     """Choose the best setting of each family.
 
-    Among the settings that cost the center at most `most_loss` points it is the one with the highest accuracy
-    off-center; if all cost more, the one that costs least. Of equally good settings it is the one with fewer passes,
-    then the first.
+    Among settings that cost the center at most `most_loss` points, it has the highest off-center accuracy; if all cost
+    more, it costs least. Ties go to fewer passes, then to the first.
 
     Parameters
     ----------
@@ -171,18 +153,13 @@ def choose(table: pd.DataFrame, most_loss: float = 2.0, protocol: str = "grid") 
     most_loss : float
         Percentage points that the center may lose.
     protocol : str
-        The protocol to choose by.
+        The protocol to choose by; InputError if the table has no candidate for it.
 
     Returns
     -------
     pandas.DataFrame
-        The chosen rows, one for each family but the plain model, and the columns `settings` (how many there were to
-        choose from) and `harmless` (whether the loss is within `most_loss`).
-
-    Raises
-    ------
-    InputError
-        The table has no candidate for the protocol.
+        One row per family except the plain model, plus `settings` (number of settings to choose from) and `harmless`
+        (whether the loss is within `most_loss`).
     """
     rows = table[(table["protocol"] == protocol) & (table["candidate"] != BASELINE)]
     if rows.empty:
@@ -242,7 +219,7 @@ def _changes(paired: pd.DataFrame, sampling: dict[str, float]) -> pd.DataFrame:
 
 
 def _contrasts(paired: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Give rows whose mean `change` is that of the center, off-center and of the gap."""
+    """Return rows whose mean `change` is that of the center, of off-center and of the gap."""
     center = paired["center"].astype(bool)
     contrasts = {"center": paired[center]}
     if not center.all():
@@ -254,7 +231,7 @@ def _contrasts(paired: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def _corrected(contrast: pd.DataFrame, sampling: dict[str, float]) -> pd.Series:
-    """Test each candidate's mean change against zero; by candidate, corrected for their number."""
+    """Return p-values of each candidate's mean change, by candidate, corrected for their number."""
     flips = {name: value for name, value in sampling.items() if name != "confidence"}
     tested = permutation.sign_flip_test(contrast, "change", "candidate", **flips)
     p_values = tested.set_index("candidate")["p_value"].drop(BASELINE).dropna()
