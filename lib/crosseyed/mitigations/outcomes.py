@@ -24,7 +24,7 @@ OUTCOMES = (
     "in the object's tokens, yet lost",
     "not found in the tokens",
 )
-"""What can become of an object, in the order of `outcomes`."""
+"""What can become of an object, in the order of the rows of `outcomes`."""
 
 
 def outcomes(
@@ -34,32 +34,28 @@ def outcomes(
     protocol: str = "grid",
     **sampling: float,
 ) -> pd.DataFrame:
-    """Say what became of each object: recognised, repaired, or lost, and whether its tokens still tell it.
+    """Classify each object as recognised, repaired or lost, and whether its tokens still reveal it.
 
-    An object that a candidate does not recognise can be lost for two reasons. If a probe finds it in the tokens under
-    it (`crosseyed.internals.probes.probe_layers`), it was lost on the way from there to the embedding, so another
-    way might keep it; if not, this probe could read nothing from the tokens, and no pooling helps. The probe was told
-    where the object is and chooses among fewer names, so what it finds is a ceiling, and not a mitigation.
+    If a probe (`crosseyed.internals.probes.probe_layers`) finds an unrecognised object in the tokens under it, it
+    was lost between there and the embedding, and another way might keep it; if not, the probe could read nothing from
+    the tokens, and no pooling helps. The probe is told the place and chooses among fewer names, so it is a ceiling.
 
     Parameters
     ----------
     answers : pandas.DataFrame
         From `crosseyed.mitigations.scoring.score_all`.
-    candidate : str
-        The candidate in question.
+    candidate, protocol : str
+        The candidate and the protocol in question.
     found : pandas.DataFrame
-        With `image` and `correct`, whether the probe found the object, for every image of the protocol at least.
-    protocol : str
-        The protocol in question.
+        With `image` and `correct` (whether the probe found the object), for at least every image of the protocol.
     **sampling
         `confidence`, `resamples` and `seed` of `crosseyed.measure.bootstrap.accuracy`.
 
     Returns
     -------
     pandas.DataFrame
-        For the center (`center` is True) and then off-center one row for each of `OUTCOMES`: `center`, `outcome`,
-        `share` of the images in percent with `low` and `high`, `n` images and `confidence`. The shares of a place add
-        up to 100. Images that cannot be read are left out.
+        One row for each of `OUTCOMES` at the center, then off-center: `center`, `outcome`, `share` of the readable
+        images in percent (summing to 100 per place) with `low` and `high`, `n` images and `confidence`.
 
     Raises
     ------
@@ -96,7 +92,7 @@ def found_in_tokens(
 ) -> pd.DataFrame:
     """Probe the tokens of each object for its name, where the last attention reads them.
 
-    The probe is trained on one rendering and tested on another, and chooses among the objects given.
+    The probe is trained on one rendering, tested on another, and chooses among the objects given.
 
     Parameters
     ----------
@@ -110,7 +106,7 @@ def found_in_tokens(
     Returns
     -------
     pandas.DataFrame
-        As of `crosseyed.internals.probes.probe_layers`, one row for each object and cell of the grid.
+        As of `crosseyed.internals.probes.probe_layers`, one row per object and cell of the grid.
     """
     scenes, adapter = layouts.grid(cutouts, size=size, seed=seed), adapter_of(model)
     covered = coverage(np.stack([scene.masks()[0] for scene in scenes]), adapter.grid)
