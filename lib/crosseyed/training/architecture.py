@@ -30,7 +30,7 @@ _END_TOKEN = "<end>"
 
 
 def pool_by_maximum(visual: VisionTransformer) -> None:
-    """Let a tower with average pooling take the largest value of each channel over the spatial tokens instead."""
+    """Replace the average pooling of an image tower by the maximum over spatial tokens, channel by channel."""
 
     def largest(tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return tokens[:, 1:].amax(1), tokens[:, 1:]
@@ -39,7 +39,7 @@ def pool_by_maximum(visual: VisionTransformer) -> None:
 
 
 def build_tokenizer(objects: Sequence[str]) -> PreTrainedTokenizerFast:
-    """Make a word tokenizer for the captions of some objects.
+    """Build a word tokenizer for captions that name these objects.
 
     Parameters
     ----------
@@ -49,8 +49,7 @@ def build_tokenizer(objects: Sequence[str]) -> PreTrainedTokenizerFast:
     Returns
     -------
     transformers.PreTrainedTokenizerFast
-        One token for each word, in lower case; the end token has the highest number, as open_clip's text pooling
-        expects.
+        One token per lower-case word; the end token has the highest number, as open_clip's pooling expects.
     """
     texts = [*(template.format("and") for template in TEMPLATES), *objects]
     words = sorted({word for text in texts for word in text.lower().split()})
@@ -92,14 +91,12 @@ def config_of(recipe: Recipe, vocab_size: int) -> dict:
 def export(
     model: open_clip.model.CLIP, tokenizer: PreTrainedTokenizerFast, config: dict, folder: Path
 ) -> None:
-    """Write a model as open_clip's ``local-dir:`` schema reads it: float16 safetensors, configuration, tokenizer.
+    """Write a model for open_clip's ``local-dir:`` schema: float16 safetensors, configuration, tokenizer.
 
     Parameters
     ----------
-    model : open_clip.model.CLIP
-        The trained model.
-    tokenizer : transformers.PreTrainedTokenizerFast
-        Its tokenizer.
+    model, tokenizer : open_clip.model.CLIP, transformers.PreTrainedTokenizerFast
+        The trained model and its tokenizer.
     config : dict
         From `config_of`.
     folder : path
