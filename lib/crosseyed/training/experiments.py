@@ -1,19 +1,14 @@
-"""Train many small models to find out which pooling, and which habit of photographers, makes the bias.
+"""Train many small models to find out which pooling, and which habit of photographers, causes the bias.
 
-An experiment is a list of trials; a trial is a recipe, trained from scratch and then scored on every object of its
-world, alone in every cell of the grid and beside another object that stands at the center. Trials differ in what the
-experiment is about and share everything else: objects, number of steps, initial weights (by the seed) and, as far as
-the recipe allows, images.
+A trial trains a recipe from scratch and scores it on every object of its world: alone in every cell of the grid, and
+beside another object at the center. The trials of an experiment share objects, number of steps, initial weights (by
+the seed) and, as far as possible, images. Finished trials are not repeated; interrupted ones continue.
 
-- ``pooling``: class-token, average, attention and maximum pooling, each trained on the centered and on the uniform
-  recipe of PocketCLIP, with a second seed for the class token. It separates the data from the architecture.
-- ``origins``: the spread of positions from narrow to uniform, in images of one object, which the caption names; and
-  the probability that captions name the most central object, from 0 to 1, at uniform positions, in images of up to
-  three objects of which the caption names one. Finally images of the centered recipe, in which clutter stands at the
-  border, with captions that name everything and with captions that leave clutter out, as photographers do. Both ends of
-  each series have a second seed.
-
-A finished trial is not run again; an interrupted one continues from its last save.
+- ``pooling``: class-token, average, attention and maximum pooling, each on the centered and the uniform recipe; a
+  second seed for the class token. It separates the data from the architecture.
+- ``origins``: three series, with a second seed at both ends. *Spread*: narrow to uniform, one object, named by the
+  caption. *Naming*: the probability that the caption names the most central of up to three objects, at uniform
+  positions. *Clutter*: the centered recipe, with captions that name everything or leave clutter out.
 """
 
 import json
@@ -127,7 +122,7 @@ def find_trials(experiment: str) -> list[Trial]:
 
 
 def results_of(experiment: str) -> Path:
-    """Return the path of the table with the answers of an experiment that the repository keeps."""
+    """Return the path of the repository's table of answers of an experiment."""
     return DATA / "results" / f"{experiment}.csv.gz"
 
 
@@ -140,10 +135,8 @@ def read_answers(
     ----------
     experiment : str
         Its name.
-    path : str, optional
-        The table; by default the one that the repository keeps.
-    protocol : str, optional
-        Keeps only the answers in this protocol.
+    path, protocol : str, optional
+        The table, by default the repository's; the only protocol to keep, by default all.
 
     Returns
     -------
@@ -173,8 +166,7 @@ def run(trials: Sequence[Trial], folder: Path, *, device: str = "cpu", progress:
     Returns
     -------
     pandas.DataFrame
-        The answers of all trials to the protocols ``grid`` and ``pair``, with the columns of `Trial.about` and of
-        `crosseyed.provenance.stamp`.
+        Answers to ``grid`` and ``pair``; also the columns of `Trial.about` and `crosseyed.provenance.stamp`.
 
     Raises
     ------
