@@ -36,22 +36,17 @@ class Recipe:
     Attributes
     ----------
     positions : {"centered", "uniform", "centered, all named"} or Dose
-        Where the photographer's objects stand; see `crosseyed.data.photographer`.
-    architecture : {"pocketclip", "small"}
-        Size of the model; see `ARCHITECTURES`.
-    pooling : {"class token", "average", "attention", "max"}
-        Step from tokens to one vector; see `POOLINGS`.
+        Where objects stand; see `crosseyed.data.photographer`.
+    architecture, pooling : str
+        Keys of `ARCHITECTURES` and `POOLINGS`.
     n_objects : int, optional
-        How many objects of the catalogue to train on, drawn at random but the same for every recipe; all by
-        default.
+        Number of objects, drawn at random but the same for every recipe; all by default.
     styles : tuple of str
         Renderings to train on; the others are held out.
-    steps : int
-        Optimizer steps; each shows every class once as the subject.
+    steps, warmup : int
+        Optimizer steps in total, each with every class once as the subject, and steps of the warm-up.
     learning_rate : float
         Peak of the schedule: linear warm-up, then a cosine to zero.
-    warmup : int
-        Steps of the warm-up.
     weight_decay : float
         Decoupled weight decay of AdamW, on matrices only.
     color_jitter : float
