@@ -1,9 +1,8 @@
 """Train PocketCLIP, a CLIP small enough for a laptop, on images taken by the photographer.
 
-Every step shows each class once as the subject, so that the captions of a batch are distinct and the contrastive
-loss has no false negatives among first subjects. Images depend only on the seed, the step and their place in
-the batch; together with the saved state of the optimizer this makes a resumed run the same as one that was
-never interrupted (on the same device with the same number of threads).
+Every step shows each class once as the subject, so the contrastive loss has no false negatives among first subjects.
+Images depend only on seed, step and place in the batch. A resumed run therefore equals an uninterrupted one (on the
+same device with the same number of threads).
 """
 
 import csv
@@ -37,14 +36,10 @@ def photograph_batch(
 
     Parameters
     ----------
-    recipe : Recipe
-        What to train.
-    cutouts : sequence of Cutout
-        The cut-outs to train on.
-    step : int
-        Number of the step, from 0.
-    side : int
-        Height and width of the images in pixels.
+    recipe, cutouts : Recipe, sequence of Cutout
+        What to train, and on which cut-outs.
+    step, side : int
+        Number of the step, from 0; height and width of the images in pixels.
 
     Returns
     -------
@@ -83,22 +78,21 @@ def train(
     progress: bool = True,
     cutouts: Sequence[Cutout] | None = None,
 ) -> Path:
-    """Train one PocketCLIP, or continue a training that was interrupted.
+    """Train one PocketCLIP, or continue an interrupted training.
 
     Parameters
     ----------
     recipe : Recipe
         What to train.
     folder : path
-        Where the model goes; open_clip loads it as ``local-dir:<folder>``. The state to resume from
-        (``training_state.pt``) lies there too until the training ends.
+        Where to write the model (``local-dir:<folder>``) and, until it is done, ``training_state.pt``.
     device : {"cpu", "cuda", "mps"}
     save_every : int
         Steps between two saves.
     progress : bool
         Show a progress bar with the loss.
     cutouts : sequence of Cutout, optional
-        What to train on; by default the recipe's own (`world_of`).
+        Training cut-outs; by default those of `world_of`.
 
     Returns
     -------
