@@ -3,29 +3,17 @@
 Every function takes the table of a protocol (one row per image, see `crosseyed.measure.protocols`) and returns a
 labelled table. Accuracies are in percent, gaps in percentage points.
 
-Images of the same object are not independent trials: a model that does not know an object is wrong everywhere. Every
-interval is therefore a percentile bootstrap that draws whole objects with replacement, each with all its rows (the
-cluster bootstrap; Davison and Hinkley, *Bootstrap Methods and their Application*, 1997, section 3.8). All groups of one
-call are computed on the same draws, so that a difference between two groups is paired. A draw without any row of a
-group is left out of the interval of that group.
+Images of one object are not independent, so every interval is a percentile bootstrap over whole objects (the cluster
+bootstrap; Davison and Hinkley, *Bootstrap Methods and their Application*, 1997, section 3.8). All groups of a call
+share the same draws, so differences between groups are paired; draws without rows of a group are left out for it.
+Unreadable rows (`correct` is ``<NA>``) are left out and counted. With fewer than two readable objects the interval of a
+group is NaN, with an `EstimateWarning`.
 
-Rows of unreadable images (`correct` is ``<NA>``) are left out of every accuracy and counted in a column of their own.
-An interval that cannot be computed is NaN, and an `EstimateWarning` says why: a group has readable rows of fewer than
-two objects.
-
-Parameters shared by all functions:
-
-- `by` (str, sequence of str or None): columns whose combinations of values make the groups; None makes one group.
-- `cluster`, `confidence`, `resamples`, `seed`: see `crosseyed.measure.resampling.Resampling`.
-
-Columns shared by all results:
-
-- `low`, `high`: ends of the interval; of several quantities each has its own (``gap_low``, ``gap_high``).
-- `n`, `n_objects`, `unreadable`: rows that a number is taken over, values of `cluster` among them, rows left out.
-- `confidence`: coverage of the intervals.
-
-Every function raises `InputError` if the table is empty, wholly unreadable or lacks a column, or if a value or an
-argument is out of range.
+Throughout, `by` (str, sequence of str or None) names the columns that define the groups (None: one group), and
+`cluster`, `confidence`, `resamples`, `seed` are those of `crosseyed.measure.resampling.Resampling`. In results, `low`
+and `high` (or ``gap_low`` and so on) are the ends of an interval and `confidence` its coverage; `n`, `n_objects`,
+`unreadable` count the rows used, their objects and the rows left out. Every function raises `InputError` if the table
+is empty, wholly unreadable or lacks a column, or if a value or an argument is out of range.
 """
 
 from collections.abc import Callable, Sequence
@@ -75,9 +63,8 @@ def accuracy(
     Returns
     -------
     pandas.DataFrame
-        One row per group, sorted by the columns of `by`, which come first; then `accuracy`, `low`, `high` (percent),
-        `n`, `n_objects`, `unreadable`, `confidence`. In a group whose rows are all right or all wrong every draw is
-        the same, so its interval has no width.
+        Sorted by group: `by`, `accuracy`, `low`, `high` (percent), `n`, `n_objects`, `unreadable`, `confidence`. A
+        group that is all right or all wrong has an interval of zero width.
 
     Examples
     --------
@@ -137,16 +124,15 @@ def accuracy_by_eccentricity(
     table : pandas.DataFrame
         As for `accuracy`, with a column `eccentricity` (in [0, 1]).
     bins : int or sequence of float
-        Number of rings of equal width from 0 to 1, or their increasing edges; see `crosseyed.data.geometry.rings`.
-        Six rings (the default) put an edge at 1/3, where the center ends.
+        Number of equal rings or their edges; see `crosseyed.data.geometry.rings`. Six put an edge at 1/3.
     by, cluster, confidence, resamples, seed
         See the module.
 
     Returns
     -------
     pandas.DataFrame
-        As of `accuracy`, one row per group and ring that has rows, from the inside outwards. After the columns of `by`
-        come `eccentricity` (the mean over the ring's rows), `eccentricity_low` and `eccentricity_high` (its edges).
+        As of `accuracy`, one row per group and ring with rows, from the inside out; after `by` come `eccentricity`
+        (mean of the rows), `eccentricity_low` and `eccentricity_high` (edges of the ring).
     """
     by = as_columns(by)
     require_rows(table, [*by, "eccentricity"])
@@ -185,32 +171,14 @@ def center_bias(
     Returns
     -------
     pandas.DataFrame
-        One row per group: the columns of `by`; four quantities, each with the ends of its interval:
-
-        - `center_accuracy`, `off_center_accuracy`: percent;
-        - `gap`: `center_accuracy` minus `off_center_accuracy`, percentage points, paired by object;
-        - `bias_index`: `gap` divided by `center_accuracy`: the share of the center's accuracy that is lost
-          off-center, 1 at most; NaN where nothing is right at the center (such draws are left out);
-
-        then `n_center`, `n_off_center` (rows behind the accuracies), `n_objects`, `unreadable`, `confidence`.
+        One row per group. With intervals: `center_accuracy`, `off_center_accuracy` (percent), `gap`, their difference
+        (percentage points), and `bias_index`, `gap` divided by `center_accuracy` (at most 1; NaN where nothing is right
+        at the center). Then `n_center`, `n_off_center`, `n_objects`, `unreadable`, `confidence`.
 
     Raises
     ------
     InputError
         Also if a group has no center or no off-center rows.
-
-    Examples
-    --------
-    >>> table = pd.DataFrame(
-    ...     {
-    ...         "object": ["cup", "cup", "dog", "dog"],
-    ...         "center": [True, False, True, False],
-    ...         "correct": [True, False, True, True],
-    ...     }
-    ... )
-    >>> center_bias(table)[["center_accuracy", "off_center_accuracy", "gap", "bias_index"]]
-       center_accuracy  off_center_accuracy   gap  bias_index
-    0            100.0                 50.0  50.0         0.5
     """
     by, sampling = as_columns(by), Resampling(cluster, confidence, resamples, seed)
     correct = correct_of(table, [*by, cluster])
@@ -250,8 +218,7 @@ def center_difference(
     Returns
     -------
     pandas.DataFrame
-        One row per group: the columns of `by`; `center_mean`, `off_center_mean` and `difference` (paired by object),
-        in the unit of `value` and each with the ends of its interval; `confidence`.
+        Per group `center_mean`, `off_center_mean`, `difference` in the unit of `value`, with intervals; `confidence`.
 
     Raises
     ------
@@ -280,45 +247,29 @@ def paired_difference(
     Parameters
     ----------
     table : pandas.DataFrame
-        As for `accuracy`, with columns `column` and `on`, and for the gap `center` or `eccentricity`. Rows of
-        other levels are ignored.
+        As for `accuracy`, with `column`, `on` and, for the gap, `center` or `eccentricity`.
     column : str
         Column that tells the two apart, e.g. ``"model"`` or ``"resize"``.
     levels : tuple of two values of `column`
-        ``(first, second)``; the difference is first minus second.
+        ``(first, second)``; the difference is first minus second. Other levels are ignored.
     quantity : {"accuracy", "gap"}
-        What is compared: the accuracy, or the center-bias gap (see `center_bias`).
+        The accuracy, or the center-bias gap (see `center_bias`).
     on : str or sequence of str
-        Columns that identify an image within a level, which has exactly one row for each of their values. Give for
-        instance ``["object", "row", "col"]`` where the image names differ between the conditions.
+        Columns that identify an image within a level, such as ``["object", "row", "col"]``.
     cluster, confidence, resamples, seed
         See the module. Both rows of a pair belong to the same cluster.
 
     Returns
     -------
     pandas.DataFrame
-        One row: `column`, `quantity`, `first`, `second` (the levels), `first_value`, `second_value` (percent,
-        or percentage points for the gap), `difference`, `low`, `high` (percentage points), `n` (pairs),
-        `n_objects`, `unreadable` (pairs left out because either row is unreadable) and `confidence`.
+        One row: `column`, `quantity`, `first`, `second` (levels), `first_value`, `second_value` (percent or points),
+        `difference`, `low`, `high` (points), `n` (pairs), `n_objects`, `unreadable` (pairs) and `confidence`.
 
     Raises
     ------
     InputError
-        Also if a level does not exist, an image lacks its partner or occurs twice in a level, the rows of a pair
-        disagree about `cluster` or center, or (for the gap) there are no center or no off-center rows.
-
-    Examples
-    --------
-    >>> table = pd.DataFrame(
-    ...     {
-    ...         "model": ["a", "a", "b", "b"],
-    ...         "image": ["cup.png", "dog.png", "cup.png", "dog.png"],
-    ...         "object": ["cup", "dog", "cup", "dog"],
-    ...         "correct": [True, True, True, False],
-    ...     }
-    ... )
-    >>> paired_difference(table, "model", ("a", "b"))["difference"].item()
-    50.0
+        Also if a level is missing, images do not pair one to one, a pair disagrees about `cluster` or center, or (for
+        the gap) there are no center or no off-center rows.
     """
     if quantity not in ("accuracy", "gap"):
         raise InputError(f"quantity is {quantity!r}; expected 'accuracy' or 'gap'")
@@ -384,10 +335,8 @@ def choices(
     Returns
     -------
     pandas.DataFrame
-        One row per group, value of `center` (center first) and choice (in the order of `CHOICES`, also where
-        its count is zero): the columns of `by`, `center`, `choice`; `count`; `share`, `low`, `high` (percent
-        of the readable images, so that the share of ``"both"`` is the accuracy; NaN for ``"unreadable"``);
-        `n` (readable images), `n_objects` and `confidence`.
+        One row per group, `center` (center first) and `choice` (all of `CHOICES`): `count`; `share`, `low`, `high`
+        (percent of readable images; NaN for ``"unreadable"``); `n` (readable images), `n_objects`, `confidence`.
     """
     by, sampling = as_columns(by), Resampling(cluster, confidence, resamples, seed)
     require_rows(table, [*by, cluster, "choice"])
