@@ -1,10 +1,9 @@
 """How the odds of recognition change with eccentricity in one's own photographs, where nothing is held constant.
 
 In photographs, objects at the border are also smaller, more often cut off and among more others, and categories differ
-in all of this and in how well a model knows them. A mixed logistic regression takes each of these into account:
+in all of this. A mixed logistic regression accounts for it:
 ``logit P(correct) = intercept of the category + slope of the category * eccentricity + effects of the covariates``,
-in which intercepts and slopes of the categories are normal around their means. The mean slope is the bias; the
-categories' own slopes tell which are worst affected.
+with normal intercepts and slopes of the categories. The mean slope is the bias.
 """
 
 import warnings
@@ -67,19 +66,15 @@ class MixedSlope:
         One row per covariate that varies, eccentricity first:
 
         - `effect`, `unit`: the covariate and the change that the odds ratio is for;
-        - `odds_ratio`, `low`, `high`: factor on the odds of a right answer (below 1: worse), with its interval, for a
-          category of average slope;
+        - `odds_ratio`, `low`, `high`: factor on the odds for a category of average slope (below 1: worse);
         - `p_value`: two-sided, of the hypothesis that the factor is 1;
-        - `between_sd`: of eccentricity alone, how much categories differ: the standard deviation of the logarithms of
-          their odds ratios;
+        - `between_sd`: of eccentricity alone, the standard deviation of the categories' log odds ratios;
         - `n`, `n_images`, `n_categories`: rows, images and categories in the regression;
-        - `shared`: rows left out because the image shows their category more than once; `unanswered`: further rows
-          left out because `correct` is ``<NA>``;
+        - `shared`, `unanswered`: rows left out because the image repeats their category, or `correct` is ``<NA>``;
         - `note`: why there is no estimate, otherwise empty; `confidence`: as given.
     categories : pandas.DataFrame
-        One row per category, worst affected first: `object`, `n`, `accuracy` (percent), and `odds_ratio`, `low`,
-        `high` for 0.1 of eccentricity, drawn towards the mean the more the fewer rows there are. Empty if there is no
-        estimate.
+        Worst affected category first: `object`, `n`, `accuracy` (percent), `odds_ratio`, `low`, `high` for 0.1 of
+        eccentricity, shrunk towards the mean. Empty without an estimate.
     """
 
     effects: pd.DataFrame
@@ -94,12 +89,10 @@ def mixed_slope(
     Parameters
     ----------
     table : pandas.DataFrame
-        The objects that `crosseyed.measure.recognition.recognise` returned for one model: one row per object with
-        the columns `image`, `object` (its category), `instances`, `correct` and the covariates. Where an image
-        shows a category more than once, nobody knows which of the objects was recognised: those rows are left out.
+        Objects that `crosseyed.measure.recognition.recognise` returned for one model: `image`, `object` (category),
+        `instances`, `correct` and the covariates. Rows whose category the image repeats are left out.
     covariates : iterable of str
-        Columns out of `COVARIATES`; eccentricity is always taken into account. Leave out ``"in_crop"`` for a model
-        that sees whole images.
+        Of `COVARIATES`, besides eccentricity; omit ``"in_crop"`` for a model that sees whole images.
     confidence : float, optional
         Coverage of the intervals, in (0, 1); by default that of the settings.
 
@@ -122,13 +115,10 @@ def mixed_slope(
     Clayton, *Journal of the American Statistical Association* 88, 1993). A wide normal prior (standard deviation 5 for
     one standard deviation of a covariate) keeps an effect finite that separates right from wrong rows.
 
-    statsmodels has this model with a variational posterior (``BinomialBayesMixedGLM.fit_vb``), in which the mean slope
-    and the categories' slopes are independent. That leaves out what the differences between categories contribute to
-    the uncertainty of the mean, so that its intervals are too narrow wherever categories differ; here they come from
-    the joint covariance matrix. Rows of one image share what makes it easy or hard, so the part of this matrix that
-    the data contribute is summed by image (sandwich estimator; Liang and Zeger, *Biometrika* 73, 1986), and the
-    intervals of the effects use Student's t with one degree of freedom less than there are categories. Intervals of
-    single categories are those of the normal approximation to their posterior.
+    Intervals come from the joint covariance matrix; the variational posterior of statsmodels
+    (``BinomialBayesMixedGLM.fit_vb``) makes them too narrow where categories differ. The data's part of the matrix is
+    summed by image (sandwich estimator; Liang and Zeger, *Biometrika* 73, 1986). Effects use Student's t with one
+    degree of freedom less than there are categories; single categories use the normal approximation.
     """
     covariates = list(dict.fromkeys(["eccentricity", *covariates]))
     confidence, _ = resolve(confidence)
