@@ -1,12 +1,10 @@
 """Permutation and sign-flip tests.
 
-Parameters shared by both: `by` (columns whose combinations of values are tested separately; None tests the whole
-table), `cluster` (column of the objects), `resamples` (random shuffles or flips; by default those of the settings)
-and `seed` (of the shuffles or flips).
+Throughout, `by` names the columns that define groups tested separately (None: the whole table), `cluster` the column of
+the objects; `resamples` is the number of shuffles or flips (by default that of the settings) and `seed` their seed.
 
-A p-value is ``(1 + far) / (1 + resamples)``, where ``far`` counts the shuffles whose statistic is at least as far from
-its expected value as that of the table; it is never zero (Phipson and Smyth, *Statistical Applications in Genetics and
-Molecular Biology* 9, 2010).
+A p-value is ``(1 + far) / (1 + resamples)``, where ``far`` counts the shuffles at least as far from the expected value
+as the table (Phipson and Smyth, *Statistical Applications in Genetics and Molecular Biology* 9, 2010).
 """
 
 import warnings
@@ -45,8 +43,7 @@ def permutation_test(
 ) -> pd.DataFrame:
     """Test whether being right is associated with position within objects.
 
-    Under the null hypothesis the positions of an object are exchangeable: they are shuffled among the rows of each
-    object, which keeps how often the object is right and where it stood.
+    Under the null hypothesis the positions of an object are exchangeable, so they are shuffled among its rows.
 
     Parameters
     ----------
@@ -55,27 +52,24 @@ def permutation_test(
     by, cluster, resamples, seed
         See the module.
     position : {"center", "eccentricity"}
-        The statistic: the center-bias gap (see `crosseyed.measure.bootstrap.center_bias`), or the mean eccentricity
-        of the wrong rows minus that of the right rows. Both are positive where the center is better.
+        Statistic: the center-bias gap, or the mean eccentricity of wrong minus right rows; positive if the center is
+        better.
 
     Returns
     -------
     pandas.DataFrame
-        One row per group: the columns of `by`; `position`; `statistic` (percentage points for the gap,
-        eccentricity otherwise); `expected`, its mean under the null hypothesis; `p_value`, two-sided; `n`,
-        `n_objects`, `unreadable`, `resamples`. Where all rows of a group are right, or all wrong, or all at one
-        position, its test is NaN and an `EstimateWarning` says so.
+        Per group `position`, `statistic` (percentage points or eccentricity), `expected` (its mean under the null
+        hypothesis), `p_value` (two-sided), `n`, `n_objects`, `unreadable`, `resamples`. A group without variation in
+        `correct` or position gets NaN and an `EstimateWarning`.
 
     Raises
     ------
     InputError
-        The table is empty or lacks a column, an argument is out of range, or a group has no center or no off-center
-        rows.
+        Bad table or argument, or a group without center or off-center rows.
 
     Notes
     -----
-    Given its number of right rows and of center rows, the number of right center rows of a shuffled object has the
-    hypergeometric distribution, from which it is drawn directly.
+    The number of right center rows of a shuffled object is drawn from its hypergeometric distribution.
     """
     if position not in ("center", "eccentricity"):
         raise InputError(f"position is {position!r}; expected 'center' or 'eccentricity'")
@@ -130,9 +124,8 @@ def sign_flip_test(
 ) -> pd.DataFrame:
     """Test whether paired differences have a mean other than zero.
 
-    Under the null hypothesis the two sides of a pair are exchangeable, so a difference is as likely with the other
-    sign (Fisher, *The Design of Experiments*, 1935, section 21). Rows of the same object are not independent, so the
-    signs of all differences of an object are flipped together.
+    Under the null hypothesis either sign of a difference is equally likely (Fisher, *The Design of Experiments*, 1935,
+    section 21). The signs of all differences of an object are flipped together.
 
     Parameters
     ----------
@@ -146,8 +139,8 @@ def sign_flip_test(
     Returns
     -------
     pandas.DataFrame
-        One row per group: the columns of `by`; `mean`, in the unit of `value`; `p_value`, two-sided and not corrected
-        for the number of groups (NaN in a group without a value); `n`, `n_objects`, `unreadable`, `resamples`.
+        Per group `mean` (unit of `value`), `p_value` (two-sided, uncorrected; NaN without values), `n`, `n_objects`,
+        `unreadable`, `resamples`.
 
     Raises
     ------
