@@ -37,15 +37,13 @@ def eccentricity_slope(
 ) -> pd.DataFrame:
     """Estimate how the odds of a right answer change with eccentricity, for a given object.
 
-    A logistic regression of `correct` on eccentricity with an effect of its own for each object, so that easy
-    and hard objects cannot pass for an effect of position:
+    A logistic regression of `correct` on eccentricity with one effect per object:
     ``logit P(correct) = object effect + slope * eccentricity + size slope * log(size)``.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        With columns `correct`, `eccentricity` (in [0, 1]) and `cluster`. A column `size` (positive, any unit)
-        enters as its logarithm if it varies within an object; otherwise the object effects contain it.
+        With `correct`, `eccentricity` (in [0, 1]) and `cluster`; log `size` enters if it varies within an object.
     by : str, sequence of str or None
         Columns whose combinations of values are fitted separately.
     cluster : str
@@ -58,14 +56,12 @@ def eccentricity_slope(
     pandas.DataFrame
         One row per group: the columns of `by`;
 
-        - `odds_ratio`, `low`, `high`: factor on the odds of a right answer for each 0.1 of eccentricity
-          (below 1: worse towards the border), with its interval;
+        - `odds_ratio`, `low`, `high`: factor on the odds for each 0.1 of eccentricity (below 1: worse at the border);
         - `p_value`: two-sided, of the hypothesis that the factor is 1;
-        - `n`, `n_objects`: readable rows and objects;
-        - `n_informative`: objects among them that are neither always right nor always wrong;
-        - `unreadable`: rows left out because `correct` is ``<NA>``;
+        - `n`, `n_objects`, `unreadable`: readable rows, their objects, rows whose `correct` is ``<NA>``;
+        - `n_informative`: objects neither always right nor always wrong;
         - `size_covariate`: whether log size is in the regression;
-        - `note`: why there is no estimate (the numbers are NaN and an `EstimateWarning` says so too), otherwise empty;
+        - `note`: why there is no estimate (NaN, with an `EstimateWarning`), otherwise empty;
         - `confidence`: as given.
 
     Raises
@@ -75,17 +71,12 @@ def eccentricity_slope(
 
     Notes
     -----
-    An object that is always right or always wrong has an infinite effect and says nothing about
-    the slope; under the conditional likelihood, and equally in the limit of the full one, it drops out. The
-    rest is fitted by the conditional logistic regression of statsmodels (Chamberlain, *Review of Economic
-    Studies* 47, 1980), which is free of the bias of estimating one effect an object. Its cost grows with the
-    square of the rows an object; where an object has more than 30 rows on average, object effects are
-    estimated instead (statsmodels `Logit` with one dummy an object), which overstates the slope by about one
-    part in the number of rows an object.
+    Objects that are always right or always wrong drop out. The rest is fitted by statsmodels' conditional logistic
+    regression (Chamberlain, *Review of Economic Studies* 47, 1980) or, above 30 rows per object on average, by `Logit`
+    with one dummy per object, which overstates the slope by about one part in the number of rows per object.
 
-    Objects differ in how fast they are lost, so standard errors are clustered by object (sandwich estimator;
-    Liang and Zeger, *Biometrika* 73, 1986) and the interval and p-value use Student's t with one degree of
-    freedom less than there are informative objects.
+    Standard errors are clustered by object (sandwich estimator; Liang and Zeger, *Biometrika* 73, 1986); interval and
+    p-value use Student's t with one degree of freedom less than there are informative objects.
     """
     by = as_columns(by)
     confidence, _ = resolve(confidence)
