@@ -173,7 +173,8 @@ def center_bias(
     pandas.DataFrame
         One row per group. With intervals: `center_accuracy`, `off_center_accuracy` (percent), `gap`, their difference
         (percentage points), and `bias_index`, `gap` divided by `center_accuracy` (at most 1; NaN where nothing is right
-        at the center). Then `n_center`, `n_off_center`, `n_objects`, `unreadable`, `confidence`.
+        at the center, and such draws are left out). Then `n_center`, `n_off_center`, `n_objects`, `unreadable`,
+        `confidence`.
 
     Raises
     ------
