@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from crosseyed.editions import BUILD, Edition
-from crosseyed.workflow.execution import reads
+from crosseyed.workflow.notebooks import reads
 
 NOTEBOOKS = sorted(path.stem for path in Path("notebooks").glob("*.ipynb"))
 CHOSEN = config.get("notebooks") or NOTEBOOKS

@@ -278,3 +278,13 @@ def test_asks_to_update_the_conda_environment_of_the_project(machine, tmp_path):
     assert "torch 2 is missing" in messages
     assert "conda env update --file environment.yml --prune" in messages
     assert not (machine.project / ".venv").exists()
+
+
+def test_the_command_line_and_the_workflow_start_without_the_heavy_libraries():
+    imports = "import sys, crosseyed.cli, crosseyed.workflow.notebooks"
+    heavy = "print([name for name in ('numpy', 'pandas', 'torch', 'papermill') if name in sys.modules])"
+    run = [sys.executable, "-c", f"{imports}; {heavy}"]
+    found = subprocess.run(
+        run, env={"PYTHONPATH": str(ROOT / "lib")}, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == "[]"

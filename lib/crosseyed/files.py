@@ -5,11 +5,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import pandas as pd
-
 from crosseyed.errors import InputError
+
+if TYPE_CHECKING:  # the command line imports this module before it knows whether it needs pandas
+    import pandas as pd
 
 DATA = Path(os.environ.get("CROSSEYED_DATA", Path(__file__).parents[2] / "data"))
 """The repository's `data` folder; the environment variable CROSSEYED_DATA names another.
@@ -54,7 +56,7 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_table(table: pd.DataFrame, path: str | os.PathLike) -> None:
+def write_table(table: "pd.DataFrame", path: str | os.PathLike) -> None:
     """Write a table as CSV (UTF-8, no index column) by `atomic_write`; missing values become empty fields."""
     with atomic_write(path) as temporary:
         table.to_csv(temporary, index=False)

@@ -1,8 +1,7 @@
-import nbformat
 import pytest
 from small_notebooks import write_notebook
 
-from crosseyed.workflow.execution import NotebookError, execute, reads
+from crosseyed.workflow.execution import NotebookError, execute
 
 
 def test_names_the_cell_in_which_the_kernel_died(tmp_path):
@@ -16,11 +15,3 @@ def test_says_that_a_file_is_no_notebook(tmp_path):
     (tmp_path / "01.ipynb").write_text("<<<<<<< HEAD")
     with pytest.raises(NotebookError, match=r"01\.ipynb is not a notebook"):
         execute(tmp_path / "01.ipynb", tmp_path / "edition", {"model": "m"})
-
-
-def test_a_notebook_states_in_its_metadata_what_it_reads(tmp_path):
-    write_notebook(tmp_path / "plain.ipynb")
-    assert reads(tmp_path / "plain.ipynb") == []
-    notebook = nbformat.v4.new_notebook(metadata={"crosseyed": {"reads": ["data/results/models"]}})
-    nbformat.write(notebook, tmp_path / "reader.ipynb")
-    assert reads(tmp_path / "reader.ipynb") == ["data/results/models"]

@@ -1,6 +1,5 @@
 """Execute one notebook for one edition with papermill, whole or not at all."""
 
-import json
 import os
 import shutil
 import sys
@@ -72,12 +71,6 @@ def execute(notebook: str | os.PathLike, folder: str | os.PathLike, parameters: 
         for parent in (running.parent, failed.parent):
             with suppress(OSError):  # another notebook uses the folder
                 parent.rmdir()
-
-
-def reads(notebook: str | os.PathLike) -> list[str]:
-    """Return the paths in the repository that a notebook's metadata, under `crosseyed.reads`, state that it reads."""
-    metadata = json.loads(Path(notebook).read_text(encoding="utf-8"))["metadata"]
-    return metadata.get("crosseyed", {}).get("reads", [])
 
 
 def _run(notebook: Path, executed: Path, parameters: dict[str, object]) -> None:

@@ -11,7 +11,7 @@ from crosseyed.errors import InputError, suggest
 from crosseyed.files import atomic_write
 from crosseyed.models.scorer import RANDOM
 from crosseyed.report.model_list import read_list
-from crosseyed.workflow.execution import reads
+from crosseyed.workflow.notebooks import reads
 
 RESULTS = "data/results/models"
 """What a notebook that compares the results of many models states that it reads."""
