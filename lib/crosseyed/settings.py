@@ -10,6 +10,9 @@ from dataclasses import asdict, dataclass, field, fields, replace
 
 from crosseyed.errors import InputError, suggest
 
+SIGNIFICANCE = 0.05
+"""A difference counts as certain below this p-value, corrected for the number of comparisons."""
+
 
 @dataclass(frozen=True)
 class Captions:

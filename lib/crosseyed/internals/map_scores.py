@@ -177,19 +177,26 @@ def compare(
     images = [scene.render for scene in scenes]
     for batch, _ in model.read_batches(images, batch_size=IMAGES_AT_ONCE, progress=progress):
         shown, captions = zip(*islice(left, len(batch)), strict=True)
-        pixels, similarity = model.to_input(batch), similarity_to(model, captions)
+        pixels = model.to_input(batch)
+        similarity = similarity_to(model, captions) if steps else None
         masks = fit_masks(model, np.stack([scene.masks()[0] for scene in shown]))
         about = scene_table(shown).drop_duplicates("image", ignore_index=True)
         about = about.assign(model=model.model, pretrained=model.pretrained)
         for name, method in methods.items():
             maps = method(model, pixels, captions)
-            curves = removal_curves(similarity, pixels, maps, steps=steps) if steps else ()
-            areas = {
-                way: np.trapezoid(curve, axis=1) / steps
-                for way, curve in zip(("deletion", "insertion"), curves, strict=False)
-            }
+            areas = _removal_areas(similarity, pixels, maps, steps) if similarity else {}
             tables.append(about.assign(method=name).join(score_maps(maps, masks)).assign(**areas))
     return pd.concat(tables, ignore_index=True)
+
+
+def _removal_areas(
+    similarity: Callable[[Tensor], Tensor], pixels: Tensor, maps: np.ndarray, steps: int
+) -> dict[str, np.ndarray]:
+    curves = removal_curves(similarity, pixels, maps, steps=steps)
+    return {
+        way: np.trapezoid(curve, axis=1) / steps
+        for way, curve in zip(("deletion", "insertion"), curves, strict=True)
+    }
 
 
 def pooling_contrasts(scores: pd.DataFrame) -> pd.DataFrame:

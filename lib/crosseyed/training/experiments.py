@@ -12,6 +12,7 @@ the seed) and, as far as possible, images. Finished trials are not repeated; int
 """
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from math import inf
@@ -127,7 +128,7 @@ def results_of(experiment: str) -> Path:
 
 
 def read_answers(
-    experiment: str, path: str | None = None, *, protocol: str | None = None
+    experiment: str, path: str | os.PathLike | None = None, *, protocol: str | None = None
 ) -> pd.DataFrame | None:
     """Read the answers of the models of an experiment; None if there is no such file.
 
@@ -144,7 +145,7 @@ def read_answers(
         As `run` returned it.
     """
     file = Path(path or results_of(experiment))
-    if not file.exists():
+    if not file.is_file():
         return None
     table = pd.read_csv(file, dtype={"correct": "boolean"})
     return table if protocol is None else table[table["protocol"] == protocol]

@@ -16,7 +16,6 @@ third series takes the images of the centered recipe and varies only whether cap
 import itertools
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -25,7 +24,7 @@ from crosseyed.data.cutouts import objects_of
 from crosseyed.data.photographer import named_in, take
 from crosseyed.errors import InputError
 from crosseyed.measure import bootstrap
-from crosseyed.training.experiments import Trial
+from crosseyed.training.experiments import Trial, read_answers
 from crosseyed.training.recipes import world_of
 
 HABITS = {"spread": "placement", "naming": "selective naming", "clutter": "unnamed clutter"}
@@ -116,9 +115,10 @@ def read(path: str | os.PathLike) -> pd.DataFrame:
     InputError
         There is no such file, or it is the table of another experiment.
     """
-    if not Path(path).is_file():
+    answers = read_answers("origins", path)
+    if answers is None:
         raise InputError(f"{path} is missing; `crosseyed experiment origins` makes it.")
-    return doses(pd.read_csv(path, dtype={"correct": "boolean"}))
+    return doses(answers)
 
 
 def doses(answers: pd.DataFrame) -> pd.DataFrame:

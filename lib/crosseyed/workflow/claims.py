@@ -15,13 +15,11 @@ import pandas as pd
 
 from crosseyed.editions import Description
 from crosseyed.report import tables
+from crosseyed.settings import SIGNIFICANCE
 from crosseyed.workflow.results import own_rows
 
 VERDICTS = ("supported", "not supported", "contradicted", "not testable here")
 """The possible verdicts on a claim."""
-
-
-_LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Evidence:
     @property
     def verdict(self) -> str:
         """One of `VERDICTS`."""
-        if self.p is not None and not self.p < _LEVEL:
+        if self.p is not None and not self.p < SIGNIFICANCE:
             return VERDICTS[1]
         if self.low > 0:
             return VERDICTS[0]

@@ -31,6 +31,7 @@ from crosseyed.report.figures.style import (
     require_rows,
     styled,
 )
+from crosseyed.settings import SIGNIFICANCE
 
 
 @styled
@@ -141,7 +142,7 @@ def changes(
     panel: str = "protocol",
     baseline: str = "none",
     against: str = "the plain model",
-    level: float = 0.05,
+    level: float = SIGNIFICANCE,
     title: str | None = None,
 ) -> Figure:
     """Show what candidates change at the center and off-center, on the same images.

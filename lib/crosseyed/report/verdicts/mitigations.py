@@ -10,9 +10,7 @@ import pandas as pd
 from crosseyed.mitigations.outcomes import OUTCOMES
 from crosseyed.mitigations.scoring import BASELINE
 from crosseyed.report.verdicts.words import span
-
-LEVEL = 0.05
-"""Harm counts as certain below this corrected p-value."""
+from crosseyed.settings import SIGNIFICANCE
 
 _CLAIMS = {
     "visual_prompts": ("visual prompt",),
@@ -59,15 +57,15 @@ def summary(
     """
     on_grid = settled[settled["protocol"] == "grid"].set_index("family", drop=False)
     plain, family = on_grid.loc[BASELINE], winner["family"]
-    told, oracle = on_grid["oracle"].astype(bool), on_grid[on_grid["oracle"].astype(bool)]
-    cheap = on_grid[(on_grid["kind"] == "mitigation") & ~told & (on_grid["passes"] <= 2)]
+    oracle = on_grid["oracle"].astype(bool)
+    cheap = on_grid[(on_grid["kind"] == "mitigation") & ~oracle & (on_grid["passes"] <= 2)]
     cheap = cheap[cheap["center_change"] >= -most_loss]
     paired = settled[(settled["family"] == family) & (settled["protocol"] == "pair")].iloc[0]
     lines = [
         _chosen(on_grid.loc[family], most_loss),
-        *(f"{_largest(row, gates, most_loss)}" for row in _certain(table, most_loss)),
+        *(_largest(row, gates, most_loss) for row in _certain(table, most_loss)),
         *(f"With at most two passes: {row['family']}, {change(row)}." for row in _first(cheap)),
-        *(f"Told where the object is: {row['family']}, {change(row)}." for row in _first(oracle)),
+        *(f"Told where the object is: {row['family']}, {change(row)}." for row in _first(on_grid[oracle])),
         f"In pairs, {family}: {change(paired)}.",
         *([] if became is None else [_remaining(family, became)]),
         f"What certainly harms large objects at the center: {_harmful(settled)}.",
@@ -127,5 +125,5 @@ def _remaining(family: str, became: pd.DataFrame) -> str:
 
 def _harmful(settled: pd.DataFrame) -> str:
     control = settled[settled["protocol"] == "control"].sort_values("center_change")
-    harm = control[(control["center_p"] < LEVEL) & (control["center_change"] < 0)]
+    harm = control[(control["center_p"] < SIGNIFICANCE) & (control["center_change"] < 0)]
     return ", ".join(harm["family"]) or "none"

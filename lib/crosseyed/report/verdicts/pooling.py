@@ -10,9 +10,7 @@ import pandas as pd
 
 from crosseyed.mitigations.scoring import BASELINE
 from crosseyed.report.verdicts.words import span
-
-LEVEL = 0.05
-"""A change counts as certain below this corrected p-value."""
+from crosseyed.settings import SIGNIFICANCE
 
 
 def left_out(unsupported: Mapping[str, Sequence[str]]) -> str:
@@ -38,12 +36,12 @@ def alone(name: str, own: str, free: pd.DataFrame) -> str:
     )
     if others.empty:
         return f"{with_own} Its tower supports no other pooling without training."
-    sure = others.loc[others["off_center_p"] < LEVEL, "off_center_change"]
+    sure = others.loc[others["off_center_p"] < SIGNIFICANCE, "off_center_change"]
     best = others.loc[others["off_center"].idxmax()]
     return (
         f"{with_own} Other poolings without training: {len(others)}; **better off-center: {(sure > 0).sum()}**, worse: "
-        f"{(sure < 0).sum()} (corrected p < {LEVEL}). The best off-center, {best['candidate']}, changes the accuracy "
-        f"there by {_change(best)}."
+        f"{(sure < 0).sum()} (corrected p < {SIGNIFICANCE}). The best off-center, {best['candidate']}, changes the "
+        f"accuracy there by {_change(best)}."
     )
 
 
