@@ -1,9 +1,8 @@
 """Changed attention computed by hand, token by token, for every kind of tower."""
 
 import numpy as np
-import pytest
 import torch
-from small_models import OPEN_CLIP_TOWERS, build_open_clip, model_input
+from small_models import model_input
 
 from crosseyed.data.scenes import eccentricity
 from crosseyed.mitigations.redistribution import (
@@ -25,17 +24,6 @@ POOLERS = [
     "pooler, average of queries",
     "pooler, as wide as the tokens",
 ]
-
-
-@pytest.fixture(scope="module")
-def model_of(tiny_clip):
-    built = {}
-    return lambda kind: built.setdefault(kind, build_open_clip(tiny_clip, kind))
-
-
-@pytest.fixture(params=OPEN_CLIP_TOWERS)
-def model(request, model_of):
-    return model_of(request.param)
 
 
 def embedded(model):

@@ -1,27 +1,17 @@
 """Fixtures that several test modules share."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import open_clip
 import pytest
 import torch
 from safetensors.torch import save_file
+from small_models import OPEN_CLIP_TOWERS, TINY_CONFIG, TINY_PREPROCESS, build_open_clip
 
 from crosseyed.models.clip import ClipModel
 from crosseyed.models.loading import load
-
-TINY_CONFIG = {
-    "embed_dim": 32,
-    "vision_cfg": {"image_size": 32, "patch_size": 8, "width": 64, "layers": 2, "head_width": 32},
-    "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
-}
-TINY_PREPROCESS = {
-    "mean": [0.4, 0.5, 0.6],
-    "std": [0.2, 0.25, 0.3],
-    "interpolation": "bicubic",
-    "resize_mode": "shortest",
-}
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +32,16 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_clip(tiny_folder: Path) -> ClipModel:
     """The tiny CLIP, loaded."""
     return load(f"local-dir:{tiny_folder}")
+
+
+@pytest.fixture(scope="module")
+def model_of(tiny_clip: ClipModel) -> Callable[[str], ClipModel]:
+    """A random model by the kind of its open_clip tower, built once for each module."""
+    built = {}
+    return lambda kind: built.setdefault(kind, build_open_clip(tiny_clip, kind))
+
+
+@pytest.fixture(params=OPEN_CLIP_TOWERS)
+def model(request: pytest.FixtureRequest, model_of: Callable[[str], ClipModel]) -> ClipModel:
+    """A random model of every kind of open_clip tower."""
+    return model_of(request.param)

@@ -8,13 +8,24 @@ import open_clip
 import pytest
 import timm
 import torch
-from conftest import TINY_CONFIG
 from timm.models import convnext, eva, fastvit, swin_transformer, vision_transformer, vitamin
 from timm.models import vision_transformer_relpos as relpos
 
 from crosseyed.internals.trace import WANTS, run
 from crosseyed.models.towers.description import describe_tower
 from crosseyed.models.towers.registry import adapter_of
+
+TINY_CONFIG = {
+    "embed_dim": 32,
+    "vision_cfg": {"image_size": 32, "patch_size": 8, "width": 64, "layers": 2, "head_width": 32},
+    "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+}
+TINY_PREPROCESS = {
+    "mean": [0.4, 0.5, 0.6],
+    "std": [0.2, 0.25, 0.3],
+    "interpolation": "bicubic",
+    "resize_mode": "shortest",
+}
 
 POOLER = {"attentional_pool": True, "attn_pooler_queries": 5, "attn_pooler_heads": 4}
 OPEN_CLIP_TRANSFORMERS = {

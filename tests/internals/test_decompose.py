@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from small_models import OPEN_CLIP_TOWERS, build_open_clip, distance, listeners, model_input, sample_images
+from small_models import distance, listeners, model_input, sample_images
 from torch.nn import functional as F  # noqa: N812
 
 from crosseyed.errors import InputError
@@ -32,17 +32,6 @@ from crosseyed.measure.checks import EstimateWarning
 from crosseyed.models.loading import load
 from crosseyed.models.scorer import UnreadableImagesWarning
 from crosseyed.models.towers.registry import adapter_of
-
-
-@pytest.fixture(scope="module")
-def model_of(tiny_clip):
-    built = {}
-    return lambda kind: built.setdefault(kind, build_open_clip(tiny_clip, kind))
-
-
-@pytest.fixture(params=OPEN_CLIP_TOWERS)
-def model(request, model_of):
-    return model_of(request.param)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
-from small_models import OPEN_CLIP_TOWERS, build_open_clip, listeners, model_input, traced
+from small_models import OPEN_CLIP_TOWERS, listeners, model_input, traced
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -23,12 +23,6 @@ METHODS = explain.methods(CAPTIONS)
 FEW = ["class token", "average", "pooler", "ResNet"]
 
 every_method = pytest.mark.parametrize("method", METHODS.values(), ids=list(METHODS))
-
-
-@pytest.fixture(scope="module")
-def model_of(tiny_clip):
-    built = {}
-    return lambda kind: built.setdefault(kind, build_open_clip(tiny_clip, kind))
 
 
 def upsampled(values, model):

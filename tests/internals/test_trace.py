@@ -11,11 +11,9 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from conftest import TINY_CONFIG
 from small_models import (
-    OPEN_CLIP_TOWERS,
     OPEN_CLIP_TRANSFORMERS,
-    build_open_clip,
+    TINY_CONFIG,
     distance,
     listeners,
     model_input,
@@ -32,17 +30,6 @@ from crosseyed.models.scorer import UnreadableImagesWarning
 from crosseyed.models.towers import registry, vision_transformer
 from crosseyed.models.towers.base import UnsupportedTower
 from crosseyed.models.towers.registry import ADAPTERS, adapter_of
-
-
-@pytest.fixture(scope="module")
-def model_of(tiny_clip):
-    built = {}
-    return lambda kind: built.setdefault(kind, build_open_clip(tiny_clip, kind))
-
-
-@pytest.fixture(params=OPEN_CLIP_TOWERS)
-def model(request, model_of):
-    return model_of(request.param)
 
 
 @pytest.fixture(params=list(OPEN_CLIP_TRANSFORMERS))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from attention_by_hand import CHANGES, embedded, transformer_by_hand, under
-from small_models import OPEN_CLIP_TOWERS, build_open_clip, build_timm, distance, sample_images
+from small_models import build_timm, distance, sample_images
 
 from crosseyed.data import layouts
 from crosseyed.data.cutouts import objects_of, read_catalogue, sample_objects
@@ -19,17 +19,6 @@ from crosseyed.mitigations import head_suppression
 from crosseyed.mitigations.composition import compose
 from crosseyed.mitigations.head_suppression import HeadSuppression, center_biased_heads, heads_if_any
 from crosseyed.models.towers.registry import adapter_of
-
-
-@pytest.fixture(scope="module")
-def model_of(tiny_clip):
-    built = {}
-    return lambda kind: built.setdefault(kind, build_open_clip(tiny_clip, kind))
-
-
-@pytest.fixture(params=OPEN_CLIP_TOWERS)
-def model(request, model_of):
-    return model_of(request.param)
 
 
 @pytest.mark.parametrize("kind", ["class token", "average", "layer scale"])

@@ -2,33 +2,12 @@ import numpy as np
 import pytest
 import torch
 from small_mitigations import encoded, train
-from small_models import build_open_clip
 
-from crosseyed.data.cutouts import objects_of, read_catalogue
+from crosseyed.data.cutouts import objects_of
 from crosseyed.data.photographer import Dose, snapshot
 from crosseyed.errors import InputError
 from crosseyed.mitigations import head_training, heads, tasks
 from crosseyed.mitigations.scoring import BASELINE, score_all
-
-
-@pytest.fixture(scope="module")
-def model_of(tiny_clip):
-    built = {}
-    return lambda kind: built.setdefault(kind, build_open_clip(tiny_clip, kind))
-
-
-@pytest.fixture(scope="module")
-def world():
-    catalogue = read_catalogue(("fluent",))
-    names = objects_of(catalogue)
-    return [
-        [cutout for cutout in catalogue if cutout.object in kept] for kept in (names[:6], names[6:9])
-    ], names[:12]
-
-
-@pytest.fixture(scope="module")
-def trained(tiny_clip, world):
-    return train(tiny_clip, world)
 
 
 def test_training_lowers_the_loss_and_leaves_the_model_alone(tiny_clip, world):

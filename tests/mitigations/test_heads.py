@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from small_mitigations import encoded, train
-from small_models import build_open_clip, model_input, sample_images
+from small_mitigations import encoded
+from small_models import model_input, sample_images
 from torch.nn import functional as F  # noqa: N812
 
-from crosseyed.data.cutouts import objects_of, read_catalogue
 from crosseyed.errors import InputError
 from crosseyed.internals import explain
 from crosseyed.internals.trace import run
@@ -21,29 +20,9 @@ KINDS = ["class token", "pooler, average of queries", "ResNet"]
 CAPTIONS = ["a photo of a cup", "a photo of a dog"]
 
 
-@pytest.fixture(scope="module")
-def model_of(tiny_clip):
-    built = {}
-    return lambda kind: built.setdefault(kind, build_open_clip(tiny_clip, kind))
-
-
 @pytest.fixture(params=KINDS)
 def model(request, model_of):
     return model_of(request.param)
-
-
-@pytest.fixture(scope="module")
-def world():
-    catalogue = read_catalogue(("fluent",))
-    names = objects_of(catalogue)
-    return [
-        [cutout for cutout in catalogue if cutout.object in kept] for kept in (names[:6], names[6:9])
-    ], names[:12]
-
-
-@pytest.fixture(scope="module")
-def trained(tiny_clip, world):
-    return train(tiny_clip, world)
 
 
 def randomised(head, seed=0):

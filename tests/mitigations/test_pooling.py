@@ -11,7 +11,6 @@ import torch
 from small_models import (
     OPEN_CLIP_TOWERS,
     OPEN_CLIP_TRANSFORMERS,
-    build_open_clip,
     listeners,
     model_input,
     sample_images,
@@ -40,12 +39,6 @@ OTHER = {
 
 FEW = ["class token", "average, then norm", "pooler, average of queries", "ResNet"]
 of_transformers = pytest.mark.parametrize("kind", ["layer scale", *FEW[:3]])
-
-
-@pytest.fixture(scope="module")
-def model_of(tiny_clip):
-    built = {}
-    return lambda kind: built.setdefault(kind, build_open_clip(tiny_clip, kind))
 
 
 @pytest.fixture(params=FEW)

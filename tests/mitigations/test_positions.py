@@ -10,8 +10,8 @@ import open_clip
 import pytest
 import timm
 import torch
-from conftest import TINY_CONFIG
 from open_clip.timm_model import TimmModel
+from small_models import TINY_CONFIG
 from torch import nn
 
 from crosseyed.errors import InputError

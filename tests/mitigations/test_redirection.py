@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 from attention_by_hand import embedded, mix_by_hand, radial_by_hand, transformer_by_hand, under
-from small_models import OPEN_CLIP_TOWERS, build_open_clip, distance, listeners, sample_images
+from small_models import distance, listeners, sample_images
 
 from crosseyed.errors import InputError
 from crosseyed.internals.trace import run
@@ -19,17 +19,6 @@ from crosseyed.mitigations.redistribution import (
 from crosseyed.models.towers.base import TowerAdapter, UnsupportedTower
 from crosseyed.models.towers.registry import adapter_of
 from crosseyed.models.towers.resnet import ModifiedResNetAdapter
-
-
-@pytest.fixture(scope="module")
-def model_of(tiny_clip):
-    built = {}
-    return lambda kind: built.setdefault(kind, build_open_clip(tiny_clip, kind))
-
-
-@pytest.fixture(params=OPEN_CLIP_TOWERS)
-def model(request, model_of):
-    return model_of(request.param)
 
 
 def test_an_unchanged_attention_gives_the_plain_model(model):

@@ -19,7 +19,7 @@ from attention_by_hand import (
     transformer_by_hand,
     under,
 )
-from small_models import OPEN_CLIP_TOWERS, build_open_clip, distance, listeners, sample_images
+from small_models import distance, listeners, sample_images
 
 from crosseyed.errors import InputError
 from crosseyed.mitigations import redistribution
@@ -33,17 +33,6 @@ from crosseyed.mitigations.redistribution import (
     SinkRedistribution,
     UniformMix,
 )
-
-
-@pytest.fixture(scope="module")
-def model_of(tiny_clip):
-    built = {}
-    return lambda kind: built.setdefault(kind, build_open_clip(tiny_clip, kind))
-
-
-@pytest.fixture(params=OPEN_CLIP_TOWERS)
-def model(request, model_of):
-    return model_of(request.param)
 
 
 @pytest.mark.parametrize("kind", BLOCKS)

@@ -4,8 +4,8 @@ import json
 import numpy as np
 import open_clip
 import pytest
-from conftest import TINY_CONFIG, TINY_PREPROCESS
 from safetensors.torch import save_file
+from small_models import TINY_CONFIG, TINY_PREPROCESS
 
 from crosseyed.data import layouts
 from crosseyed.data.cutouts import objects_of, read_catalogue, sample_objects

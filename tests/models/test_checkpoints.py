@@ -9,8 +9,8 @@ import open_clip
 import pytest
 import timm
 import torch
-from conftest import TINY_CONFIG, TINY_PREPROCESS
 from safetensors.torch import load_file, save_file
+from small_models import TINY_CONFIG, TINY_PREPROCESS
 from torch import nn
 
 from crosseyed.errors import CheckpointError

@@ -6,10 +6,10 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from conftest import TINY_CONFIG, TINY_PREPROCESS
 from huggingface_hub import constants as hub_constants
 from open_clip.transformer import QuickGELU
 from safetensors.torch import load_file, save_file
+from small_models import TINY_CONFIG, TINY_PREPROCESS
 
 from crosseyed import hub
 from crosseyed.errors import CheckpointError, DownloadError, InputError
