@@ -1,13 +1,24 @@
-"""Errors and files: suggestions, and files that are written whole or not at all."""
+"""Errors and files: suggestions, paths that users give, and files that are written whole or not at all."""
 
 import errno
 import os
+import socket
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from crosseyed.errors import CheckpointError, CrosseyedError, DownloadError, InputError, suggest
-from crosseyed.files import atomic_write, write_table
+from crosseyed import files
+from crosseyed.errors import CheckpointError, CrosseyedError, DownloadError, InputError, shorten, suggest
+from crosseyed.files import (
+    atomic_write,
+    claim_folder,
+    exchange,
+    require_file,
+    require_folder,
+    visible_files,
+    write_table,
+)
 
 
 def test_suggest_names_the_nearest_choices_whatever_their_case():
@@ -15,6 +26,12 @@ def test_suggest_names_the_nearest_choices_whatever_their_case():
     assert suggest("openia", ["openai", "open", "laion"]).startswith("; did you mean 'openai'")
     assert suggest("zebra", ["RN50", "ViT-B-32"]) == ""
     assert suggest("a", []) == ""
+
+
+@pytest.mark.parametrize("value", ["x" * 10**6, list(range(10**6)), {"a": [["b"] * 10**5] * 10**3}, 10**4000])
+def test_what_a_message_quotes_is_short_whatever_its_size(value):
+    assert len(shorten(value)) <= 80
+    assert shorten("short") == "'short'"
 
 
 def test_errors_are_also_the_built_in_error_a_caller_expects():
@@ -94,3 +111,148 @@ def test_write_table_round_trips_values_and_missing_ones(tmp_path):
     write_table(table, tmp_path / "out" / "table.csv")
     again = pd.read_csv(tmp_path / "out" / "table.csv", dtype={"correct": "boolean"})
     pd.testing.assert_frame_equal(again, table, check_dtype=False)
+
+
+def test_a_full_disk_is_recognised_from_writers_that_only_quote_the_system(tmp_path):
+    with pytest.raises(InputError, match=r"Cannot write 'table.csv'"), atomic_write(tmp_path / "table.csv"):
+        raise RuntimeError(f"I/O error: {os.strerror(errno.ENOSPC)} (os error 28)")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(("name", "words"), [("x" * 300, "shorter name"), ("a\0b", "null byte")])
+def test_a_name_that_no_file_can_have_is_an_input_error(tmp_path, name, words):
+    with pytest.raises(InputError, match=words), atomic_write(tmp_path / name):
+        pytest.fail("the block must not run")
+    with pytest.raises(InputError):
+        require_file(tmp_path / name, "a table")
+    with pytest.raises(InputError):
+        claim_folder(tmp_path / name, "own-data")
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    """A folder with one of everything that a path may lead to; it is the home, too."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "table.csv").write_text("x")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("nowhere")
+    with socket.socket(socket.AF_UNIX) as listening:
+        monkeypatch.chdir(tmp_path)  # the address of a socket may not be long
+        listening.bind("socket")
+        yield tmp_path
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("folder", "is a folder and not a file; give a table"),
+        ("pipe", "is a pipe and not a regular file"),
+        ("socket", "is a socket"),
+        ("/dev/zero", "is a device"),
+        ("link", "There is no 'link'"),
+        ("tables.csv", "There is no 'tables.csv'; did you mean 'table.csv'"),
+        ("table.csv/more", "Not a directory"),
+        ("", "is a folder"),
+    ],
+)
+def test_what_is_no_file_is_refused_without_reading_it(places, path, words):
+    with pytest.raises(InputError, match=words):
+        require_file(path, "a table")
+
+
+def test_a_file_and_a_folder_are_found_from_home(places):
+    assert require_file("~/table.csv", "a table") == places / "table.csv"
+    assert require_folder("~/folder", "a folder of images") == places / "folder"
+    for path, words in [("~/table.csv", "is a file"), ("~/pipe", "is a pipe"), ("~/none", "There is no")]:
+        with pytest.raises(InputError, match=words):
+            require_folder(path, "a folder of images")
+    assert files.expand("~nobody-of-this-name/x") == Path("~nobody-of-this-name/x")
+
+
+def test_hidden_files_and_what_is_no_file_are_not_listed(places):
+    for name in ["b.PNG", "a.png", "._a.png", ".DS_Store", "c.txt"]:
+        (places / name).touch()
+    (places / "folder.png").mkdir()
+    os.mkfifo(places / "pipe.png")
+    assert [path.name for path in visible_files(places, ".png")] == ["a.png", "b.PNG"]
+    assert [path.name for path in visible_files(places)] == ["a.png", "b.PNG", "c.txt", "table.csv"]
+
+
+def test_an_output_folder_belongs_to_the_command_that_made_it(tmp_path):
+    folder = claim_folder(tmp_path / "new" / "out", "own-data")
+    (folder / "table.csv").touch()
+    assert claim_folder(folder, "own-data") == folder
+    with pytest.raises(InputError, match=r"'crosseyed train' did not make.*out-train"):
+        claim_folder(folder, "train")
+
+
+@pytest.mark.parametrize("mark", [None, "", "[]", "{}", "not JSON"])
+def test_a_folder_with_files_of_the_user_is_left_as_it_is(tmp_path, mark):
+    (tmp_path / "photograph.jpg").touch()
+    if mark is not None:
+        (tmp_path / files.MARK).write_text(mark)
+    before = sorted(os.listdir(tmp_path))
+    with pytest.raises(InputError, match="left as they are"):
+        claim_folder(tmp_path, "own-data")
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_a_folder_in_which_a_killed_run_left_only_a_temporary_file_is_empty(tmp_path):
+    (tmp_path / ".0123.json").touch()
+    assert claim_folder(tmp_path, "own-data") == tmp_path
+
+
+def test_an_output_folder_that_is_a_file_is_named(tmp_path):
+    (tmp_path / "out").touch()
+    with pytest.raises(InputError, match=r"out.*Choose a folder"):
+        claim_folder(tmp_path / "out", "own-data")
+
+
+def make(path, content):
+    """Make a file, or a folder with one."""
+    if path.suffix:
+        path.write_text(content)
+    else:
+        path.mkdir()
+        (path / "file").write_text(content)
+
+
+def content_of(path):
+    return (path if path.suffix else path / "file").read_text()
+
+
+@pytest.mark.parametrize(("new", "old"), [("new", "old"), ("new.txt", "old.txt")])
+def test_exchange_puts_the_new_in_the_place_of_the_old(tmp_path, new, old):
+    new, old = tmp_path / new, tmp_path / "below" / old
+    for content in ("first", "second"):
+        make(new, content)
+        exchange(new, old)
+        assert content_of(old) == content
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_dir() or path.suffix) == sorted(
+        {"below", old.name}
+    )
+
+
+def test_exchange_takes_a_file_for_a_folder_and_clears_what_a_killed_run_left(tmp_path):
+    make(tmp_path / "new.txt", "new")
+    make(tmp_path / "place", "old")
+    make(tmp_path / ".place.former", "older")
+    exchange(tmp_path / "new.txt", tmp_path / "place")
+    assert (tmp_path / "place").read_text() == "new"
+    assert os.listdir(tmp_path) == ["place"]
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()])
+def test_the_old_lives_on_if_the_new_cannot_take_its_place(tmp_path, monkeypatch, error):
+    make(tmp_path / "new", "new")
+    make(tmp_path / "old", "old")
+
+    def refuse(*_):
+        raise error
+
+    monkeypatch.setattr(files.os, "replace", refuse)
+    with pytest.raises((InputError, KeyboardInterrupt)):
+        exchange(tmp_path / "new", tmp_path / "old")
+    assert content_of(tmp_path / "old") == "old"
+    assert content_of(tmp_path / "new") == "new"

@@ -6,6 +6,7 @@ and keeps its traceback. Each class is also the built-in error that a caller wou
 """
 
 import difflib
+import reprlib
 from collections.abc import Iterable
 
 
@@ -37,3 +38,11 @@ def check_choice(argument: str, value: str, choices: Iterable[str]) -> None:
     if value not in choices:
         near = suggest(value, choices) or "."
         raise InputError(f"Unknown {argument} {value!r}{near} Choose from {', '.join(choices)}.")
+
+
+def shorten(value: object, limit: int = 80) -> str:
+    """Return the `repr` of a value for a message, cut to about `limit` characters, whatever the value's size."""
+    short = reprlib.Repr()
+    short.maxlevel, short.maxstring, short.maxother, short.maxlong = 3, limit, limit, limit
+    text = short.repr(value)  # looks at the first entries only, so that a huge value costs nothing
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."

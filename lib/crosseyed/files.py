@@ -1,14 +1,18 @@
-"""Where the project's data is, and writing files so that a reader finds either the whole file or none."""
+"""Paths that a user gives, output folders and their marks, and files that are written whole or not at all."""
 
 import errno
+import json
 import os
+import shutil
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from crosseyed.errors import InputError
+from crosseyed.errors import InputError, shorten, suggest
 
 if TYPE_CHECKING:  # the command line imports this module before it knows whether it needs pandas
     import pandas as pd
@@ -22,7 +26,133 @@ DATA = Path(os.environ.get("CROSSEYED_DATA", Path(__file__).parents[2] / "data")
 CACHE_VARIABLE = "CROSSEYED_CACHE"
 """Environment variable that names the folder in which embeddings are kept; without it nothing is kept."""
 
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+MARK = ".crosseyed.json"
+"""File in an output folder that says which command made the folder."""
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def require_file(path: str | os.PathLike, what: str) -> Path:
+    """Return the path of a regular file that can be read, with ``~`` expanded; nothing is read.
+
+    Parameters
+    ----------
+    path : path
+        What a user gave.
+    what : str
+        What is expected there, with its article, such as ``"a CSV file with captions"``.
+
+    Raises
+    ------
+    InputError
+        There is nothing, or a folder, a pipe, a socket or a device (reading one may never end), or it cannot be read.
+    """
+    found, mode = _look(path, what)
+    if stat.S_ISDIR(mode):
+        raise InputError(f"{os.fspath(path)!r} is a folder and not a file; give {what}.")
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{os.fspath(path)!r} is {_kind(mode)} and not a regular file; give {what}.")
+    if not os.access(found, os.R_OK):
+        raise InputError(f"You may not read {os.fspath(path)!r}; change its permissions or give {what}.")
+    return found
+
+
+def require_folder(path: str | os.PathLike, what: str) -> Path:
+    """Return the path of a folder that can be read, with ``~`` expanded; raise InputError as `require_file`."""
+    found, mode = _look(path, what)
+    if not stat.S_ISDIR(mode):
+        kind = "a file" if stat.S_ISREG(mode) else _kind(mode)
+        raise InputError(f"{os.fspath(path)!r} is {kind} and not a folder; give {what}.")
+    if not os.access(found, os.R_OK | os.X_OK):
+        raise InputError(
+            f"You may not read the folder {os.fspath(path)!r}; change its permissions or give {what}."
+        )
+    return found
+
+
+def expand(path: str | os.PathLike) -> Path:
+    """Return a path with ``~`` expanded, unless there is no such home."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
+def visible_files(folder: str | os.PathLike, *suffixes: str) -> list[Path]:
+    """List the regular files of a folder, sorted by name, without hidden ones (macOS adds ``._name`` to each).
+
+    With suffixes, such as ``".png"``, only files that end so, whatever the case.
+    """
+    return sorted(
+        path
+        for path in Path(folder).iterdir()
+        if not path.name.startswith(".")
+        and (not suffixes or path.suffix.lower() in suffixes)
+        and path.is_file()
+    )
+
+
+def claim_folder(folder: str | os.PathLike, maker: str) -> Path:
+    """Create an output folder if it is missing, try to write to it, and mark whose it is; return its path.
+
+    Parameters
+    ----------
+    folder : path
+        Where results go; ``~`` is expanded.
+    maker : str
+        The command that makes them, such as ``"own-data"``.
+
+    Raises
+    ------
+    InputError
+        It holds something and no mark of `maker`: nothing there is overwritten. Or it cannot be written to.
+    """
+    path = expand(folder)
+    mark = path / MARK
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        occupied = mark.exists() or any(not entry.name.startswith(".") for entry in path.iterdir())
+    except (OSError, ValueError) as error:
+        raise _unwritable(mark, error) from error
+    if occupied and _marked(mark) != maker:
+        other = path.resolve()
+        other = other.with_name(f"{other.name or 'results'}-{maker}")
+        raise InputError(
+            f"The folder {str(path)!r} holds files that 'crosseyed {maker}' did not make; they are left as they are. "
+            f"Give a new or empty folder, such as {str(other)!r}."
+        )
+    with atomic_write(mark) as temporary:
+        temporary.write_text(json.dumps({"made_by": maker}), encoding="utf-8")
+    return path
+
+
+def exchange(new: str | os.PathLike, old: str | os.PathLike) -> None:
+    """Put a new file or folder into the place of an old one, if there is one, which lives until the new is there.
+
+    Both must be on one file system. An interruption leaves the old or the new in its place.
+
+    Raises
+    ------
+    InputError
+        The place cannot be written to; the old is as it was.
+    """
+    new, old = Path(new), Path(old)
+    former = old.with_name(f".{old.name}.former")  # one name, so that what a killed run left is found
+    try:
+        old.parent.mkdir(parents=True, exist_ok=True)
+        if new.is_dir() or old.is_dir():
+            _remove(former)
+            if os.path.lexists(old):
+                os.rename(old, former)
+        try:
+            os.replace(new, old)
+        except BaseException:
+            if os.path.lexists(former) and not os.path.lexists(old):
+                os.rename(former, old)
+            raise
+    except OSError as error:
+        raise _unwritable(old, error) from error
+    _remove(former)
 
 
 @contextmanager
@@ -37,23 +167,26 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     InputError
         The folder cannot be created or written to, or the disk is full.
     """
-    path = Path(path)
+    path = expand(path)
     temporary = path.with_name(f".{uuid4().hex}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            path.lstat()  # before anything is computed for a name that no file can have
         temporary.touch(exist_ok=False)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise _unwritable(path, error) from error
     try:
         yield temporary
         os.replace(temporary, path)
-    except OSError as error:
-        # the block may also fail because of a file that it reads: that error is passed on
-        if error.errno in _DISK_FULL or error.filename == str(temporary):
+    except Exception as error:
+        # the block may also fail because of what it reads or computes: that error is passed on
+        if _is_disk_full(error) or getattr(error, "filename", None) == str(temporary):
             raise _unwritable(path, error) from error
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_table(table: "pd.DataFrame", path: str | os.PathLike) -> None:
@@ -62,8 +195,58 @@ def write_table(table: "pd.DataFrame", path: str | os.PathLike) -> None:
         table.to_csv(temporary, index=False)
 
 
-def _unwritable(path: Path, error: OSError) -> InputError:
+def _look(path: str | os.PathLike, what: str) -> tuple[Path, int]:
+    """Return an expanded path and the mode of what is there."""
+    found = expand(path)
+    try:
+        return found, found.stat().st_mode
+    except FileNotFoundError:
+        near = suggest(found.name, _names_beside(found)) or "."
+        raise InputError(f"There is no {os.fspath(path)!r}{near} Give {what}.") from None
+    except (OSError, ValueError) as error:  # a name with NUL is a ValueError
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{shorten(os.fspath(path))} cannot be read ({reason}); give {what}.") from error
+
+
+def _names_beside(path: Path) -> list[str]:
+    with suppress(OSError), os.scandir(path.parent) as entries:
+        return [entry.name for entry in islice(entries, 1000)]
+    return []
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISFIFO(mode):
+        return "a pipe"
+    return "a socket" if stat.S_ISSOCK(mode) else "a device"
+
+
+def _marked(mark: Path) -> str | None:
+    """Return who made a folder by its mark; None if that is missing or damaged."""
+    try:
+        return json.loads(require_file(mark, "a mark").read_text(encoding="utf-8"))["made_by"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _is_disk_full(error: BaseException) -> bool:
+    # writers in C or Rust raise errors of their own, which only quote the system's words
+    return any(
+        getattr(error, "errno", None) == number or os.strerror(number) in str(error) for number in _DISK_FULL
+    )
+
+
+def _unwritable(path: Path, error: Exception) -> InputError:
+    reason = getattr(error, "strerror", None) or error
+    if getattr(error, "errno", None) == errno.ENAMETOOLONG:
+        return InputError(f"Cannot write {shorten(str(path))}: {reason}. Choose a shorter name.")
     return InputError(
-        f"Cannot write {path.name!r} in the folder {str(path.parent)!r}: {error.strerror or error}. "
+        f"Cannot write {path.name!r} in the folder {str(path.parent)!r}: {reason}. "
         "Choose a folder that you may write to, on a disk with free space."
     )
