@@ -3,7 +3,7 @@ import pytest
 
 from crosseyed.errors import InputError
 from crosseyed.files import DATA
-from crosseyed.report.model_list import read_models
+from crosseyed.report.model_list import ModelList, read_list
 
 
 @pytest.mark.parametrize(
@@ -14,27 +14,51 @@ from crosseyed.report.model_list import read_models
         ("models: []", "names no models"),
         ("seeds: [1]", "names no models"),
         ("just a text", "names no models"),
+        ("", "names no models"),
+        ("- {model: a}", "names no models"),
         ("models: [a]", "entry 'a'"),
         ("models: [{pretrained: openai}]", "entry .*each is a mapping with `model`"),
         ("models: [{model: a}]\nseeds: [one]", "seed 'one'"),
-        ("models: [{model: a}]\nseeds: [-1]", "seed -1"),
+        ("models: [{model: a}]\nseeds: [-1]", "seed '-1'"),
+        ("models: [{model: a}]\nseeds: 4294967296", "seed '4294967296'"),
+        ("models: [{model: a}]\nseeds: [0.5]", "seed '0.5'"),
+        ("models: [{model: a}]\nseeds: {a: b}", "seed {'a': 'b'}"),
+        ("models: [{model: a}]\nnotebooks: [[a]]", r"notebook \['a'\]"),
+        ("models: [{model: a}]\n[x]: y", "models.yml"),
+        ("models: [{model: a, pretrained: [b, c]}]", r"\['b', 'c'\] for 'pretrained'"),
+        ("models: [{model: a}]\nmodels: [{model: b}]", "'models' comes twice"),
         ("models: [{model: a", "is not YAML"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(tmp_path, text, message):
     path = tmp_path / "models.yml"
     path.write_text(text)
-    with pytest.raises(InputError, match=message):
-        read_models(path)
+    with pytest.raises(InputError, match=message) as caught:
+        read_list(path)
+    assert "models.yml" in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_one_entry_may_stand_alone_in_any_encoding(tmp_path, encoding):
+    path = tmp_path / "models.yml"
+    path.write_text("models: {model: ViT-B-32}\nseeds: 3\nnotebooks: 01_center_bias\n", encoding=encoding)
+    assert read_list(path) == ModelList(({"model": "ViT-B-32"},), (3,), ("01_center_bias",))
+
+
+@pytest.mark.parametrize("name", ["400m_e31", "1e5", "007", "null", "yes", "True", "1_000", "2024-01-01"])
+def test_names_are_the_text_that_is_written(tmp_path, name):
+    path = tmp_path / "models.yml"
+    path.write_text(f"models:\n- model: {name}\n  pretrained: {name}\n  checkpoint:\nseeds:\n")
+    assert read_list(path) == ModelList(({"model": name, "pretrained": name},))
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"nothing\.yml cannot be read"):
-        read_models(tmp_path / "nothing.yml")
+    with pytest.raises(InputError, match=r"There is no .*nothing\.yml"):
+        read_list(tmp_path / "nothing.yml")
 
 
 def test_every_published_model_of_the_list_is_known_to_open_clip():
-    entries = read_models(DATA.parent / "models.yml")
+    entries = read_list(DATA.parent / "models.yml").models
     known = set(open_clip.list_pretrained())
     published = [entry for entry in entries if "pretrained" in entry and "checkpoint" not in entry]
     assert len(published) >= 30

@@ -42,7 +42,7 @@ def describe(results: pd.DataFrame, models: Sequence[Mapping[str, str]]) -> pd.D
     results : pandas.DataFrame
         From `crosseyed.report.kept_results.read`.
     models : sequence of mapping
-        From `crosseyed.report.model_list.read_models`.
+        `models` of `crosseyed.report.model_list.read_list`.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def awaiting(results: pd.DataFrame, models: Sequence[Mapping[str, str]]) -> pd.D
     results : pandas.DataFrame
         From `describe`.
     models : sequence of mapping
-        From `crosseyed.report.model_list.read_models`.
+        `models` of `crosseyed.report.model_list.read_list`.
 
     Returns
     -------

@@ -2,80 +2,94 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 
-import yaml
-
-from crosseyed.errors import InputError, suggest
+from crosseyed.documents import read_yaml
+from crosseyed.errors import InputError, shorten, suggest
 
 KEYS = ("models", "seeds", "notebooks")
 MODEL_KEYS = ("model", "pretrained", "checkpoint", "download", "data")
+LARGEST_SEED = 2**32 - 1
 
 
-def read_models(path: str | os.PathLike) -> list[dict[str, str]]:
-    """Read the list of models of a file such as the repository's ``models.yml``.
+@dataclass(frozen=True)
+class ModelList:
+    """What a file such as ``models.yml`` says."""
+
+    models: tuple[dict[str, str], ...]
+    """Each with `model` and perhaps `pretrained`, `checkpoint` (a file), `download` (size, for the reader) and `data`
+    (what it was trained on, for the reader): the text as it stands in the file."""
+    seeds: tuple[int, ...] = (0,)
+    notebooks: tuple[str, ...] = ()
+    """Names of notebooks; none, if the file does not choose."""
+
+
+def read_list(path: str | os.PathLike) -> ModelList:
+    """Read and check a list of models.
 
     Parameters
     ----------
     path : path
-        A YAML file with the list `models`.
-
-    Returns
-    -------
-    list of dict
-        Each with `model` and perhaps `pretrained`, `checkpoint` (a file), `download` (size, for the reader) and
-        `data` (what it was trained on, for the reader).
+        A YAML file with the list `models` and perhaps the lists `seeds` and `notebooks`. One entry may stand alone, as
+        in ``seeds: 3``. Names are the text that is written, also ``007`` or ``null``.
 
     Raises
     ------
     InputError
-        The file is missing, is not YAML, names no model, has an unknown key or names a model twice.
+        The file is missing, is not YAML, names no model, or has an unknown key or a value of another kind.
     """
-    return read_list(path)["models"]
-
-
-def read_list(path: str | os.PathLike) -> Mapping[str, object]:
-    """Read and check a whole list: `models` and perhaps `seeds` and `notebooks`; raises as `read_models`."""
-    return _checked(_load(path), path)
-
-
-def _load(path: str | os.PathLike) -> Mapping[str, object]:
+    content = read_yaml(path, "a YAML file such as models.yml")
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
+        return _checked(content)
+    except InputError as error:
+        raise InputError(f"{os.fspath(path)} {error}") from None
+
+
+def _checked(content: object) -> ModelList:
+    if not isinstance(content, Mapping):
+        raise InputError("names no models; it needs a list `models:` of entries such as {model: ViT-B-32}.")
+    _check_keys(content, KEYS)
+    models = tuple(_entry(each) for each in _listed(content.get("models")))
+    if not models:
+        raise InputError("names no models; it needs a list `models:` of entries such as {model: ViT-B-32}.")
+    seeds = tuple(_seed(each) for each in _listed(content.get("seeds")))
+    notebooks = _listed(content.get("notebooks"))
+    for name in notebooks:
+        if not isinstance(name, str) or not name:
+            raise InputError(f"names the notebook {shorten(name)}; write a name such as 01_center_bias.")
+    return ModelList(models, seeds or (0,), tuple(notebooks))
+
+
+def _entry(content: object) -> dict[str, str]:
+    if not isinstance(content, Mapping) or not content.get("model"):
         raise InputError(
-            f"{path} cannot be read ({error.strerror}); give a file such as models.yml."
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not YAML: {error}") from error
-    if (
-        not isinstance(content, Mapping)
-        or not isinstance(content.get("models"), list)
-        or not content["models"]
-    ):
-        raise InputError(
-            f"{path} names no models; it needs a list `models:` of entries such as {{model: ViT-B-32}}."
+            f"has the entry {shorten(content)}; each is a mapping with `model` and perhaps `pretrained`, "
+            "such as {model: ViT-B-32, pretrained: openai}."
         )
-    return content
-
-
-def _checked(content: Mapping[str, object], path: str | os.PathLike) -> Mapping[str, object]:
-    _check_keys(content, KEYS, path)
-    for entry in content["models"]:
-        if not isinstance(entry, Mapping) or not entry.get("model"):
+    _check_keys(content, MODEL_KEYS)
+    for key, value in content.items():
+        if not isinstance(value, str | None):
             raise InputError(
-                f"{path} has the entry {entry!r}; each is a mapping with `model` and perhaps `pretrained`."
+                f"has {shorten(value)} for {key!r} of a model; write one name, without brackets."
             )
-        _check_keys(entry, MODEL_KEYS, path)
-    for seed in content.get("seeds") or []:
-        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-            raise InputError(f"{path} has the seed {seed!r}; seeds are whole numbers from 0.")
-    return content
+    return {key: value for key, value in content.items() if value}
 
 
-def _check_keys(mapping: Mapping[str, object], known: Sequence[str], path: str | os.PathLike) -> None:
+def _seed(value: object) -> int:
+    if not isinstance(value, str) or not (value.isascii() and value.isdigit()) or int(value) > LARGEST_SEED:
+        raise InputError(f"has the seed {shorten(value)}; seeds are whole numbers from 0 to {LARGEST_SEED}.")
+    return int(value)
+
+
+def _listed(value: object) -> Sequence[object]:
+    """Take one entry for a list of one, and nothing for an empty list."""
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def _check_keys(mapping: Mapping[object, object], known: Sequence[str]) -> None:
     for key in mapping:
         if key not in known:
-            raise InputError(
-                f"{path} has the unknown key {key!r}{suggest(str(key), known)} Known: {', '.join(known)}."
-            )
+            near = suggest(str(key), known) or "."
+            raise InputError(f"has the unknown key {shorten(key)}{near} Known: {', '.join(known)}.")

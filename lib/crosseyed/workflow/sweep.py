@@ -43,22 +43,22 @@ def read_sweep(path: str | os.PathLike, notebooks: Sequence[str]) -> Sweep:
     Raises
     ------
     InputError
-        As `crosseyed.report.model_list.read_models`; and if a seed is not a whole number or a notebook does not exist.
+        As `crosseyed.report.model_list.read_list`; and if a notebook does not exist.
     """
-    content = read_list(path)
-    chosen = content.get("notebooks") or list(notebooks)
+    listed = read_list(path)
+    chosen = listed.notebooks or notebooks
     for name in chosen:
         if name not in notebooks:
             raise InputError(
-                f"{path} names the notebook {name!r}, which does not exist{suggest(str(name), notebooks)}"
+                f"{path} names the notebook {name!r}, which does not exist{suggest(name, notebooks)}"
             )
     editions, missing = [], []
-    for entry in content["models"]:
+    for entry in listed.models:
         given = {key: entry[key] for key in ("model", "pretrained", "checkpoint") if entry.get(key)}
         if "checkpoint" in given and not Path(given["checkpoint"]).is_file():
             missing.append(f"{given['model']} needs its weights in {given['checkpoint']}")
             continue
-        editions += [Edition.from_mapping({**given, "seed": seed}) for seed in content.get("seeds") or [0]]
+        editions += [Edition.from_mapping({**given, "seed": seed}) for seed in listed.seeds]
     names = [edition.name for edition in editions]
     for name in names:
         if names.count(name) > 1:
