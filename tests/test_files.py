@@ -5,7 +5,6 @@ import os
 import socket
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from crosseyed import files
@@ -17,7 +16,6 @@ from crosseyed.files import (
     require_file,
     require_folder,
     visible_files,
-    write_table,
 )
 
 
@@ -102,15 +100,6 @@ def test_a_full_disk_is_reported_and_leaves_nothing(tmp_path):
 def test_an_error_over_another_file_keeps_its_own_message(tmp_path):
     with pytest.raises(FileNotFoundError, match="elsewhere"), atomic_write(tmp_path / "table.csv"):
         (tmp_path / "elsewhere").read_text()
-
-
-def test_write_table_round_trips_values_and_missing_ones(tmp_path):
-    table = pd.DataFrame(
-        {"image": ["a, b.jpg", "ü.jpg"], "correct": pd.array([True, pd.NA], dtype="boolean")}
-    )
-    write_table(table, tmp_path / "out" / "table.csv")
-    again = pd.read_csv(tmp_path / "out" / "table.csv", dtype={"correct": "boolean"})
-    pd.testing.assert_frame_equal(again, table, check_dtype=False)
 
 
 def test_a_full_disk_is_recognised_from_writers_that_only_quote_the_system(tmp_path):

@@ -189,8 +189,8 @@ def experiment(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Train and measure the models of an experiment, or continue it; update its table in data/results."""
-    from crosseyed.files import write_table
     from crosseyed.models.loading import choose_device
+    from crosseyed.tables import write_table
     from crosseyed.training import experiments
 
     trials, results = experiments.find_trials(name), experiments.results_of(name)
@@ -230,7 +230,7 @@ def execute(model: ModelFile, notebook: Path, folder: Path) -> None:
 @app.command(hidden=True)
 def result(model: ModelFile, tables: Path, output: Path) -> None:
     """Collect the result of an edition from the tables of its first chapter."""
-    from crosseyed.files import write_table
+    from crosseyed.tables import write_table
     from crosseyed.workflow.results import collect
 
     write_table(collect(tables, Description.read(model)), output)
@@ -239,8 +239,8 @@ def result(model: ModelFile, tables: Path, output: Path) -> None:
 @app.command(hidden=True)
 def families(output: Path) -> None:
     """Write which analyses and mitigations each family of towers supports."""
-    from crosseyed.files import write_table
     from crosseyed.report.family_table import what_works
+    from crosseyed.tables import write_table
 
     write_table(what_works(), output)
 

@@ -9,13 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from crosseyed.errors import InputError, shorten, suggest
-
-if TYPE_CHECKING:  # the command line imports this module before it knows whether it needs pandas
-    import pandas as pd
 
 DATA = Path(os.environ.get("CROSSEYED_DATA", Path(__file__).parents[2] / "data"))
 """The repository's `data` folder; the environment variable CROSSEYED_DATA names another.
@@ -187,12 +183,6 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-
-
-def write_table(table: "pd.DataFrame", path: str | os.PathLike) -> None:
-    """Write a table as CSV (UTF-8, no index column) by `atomic_write`; missing values become empty fields."""
-    with atomic_write(path) as temporary:
-        table.to_csv(temporary, index=False)
 
 
 def _look(path: str | os.PathLike, what: str) -> tuple[Path, int]:

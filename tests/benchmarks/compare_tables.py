@@ -19,7 +19,7 @@ import pandas as pd
 import yaml
 from pandas.testing import assert_frame_equal
 
-from crosseyed.files import write_table
+from crosseyed.tables import write_table
 
 RENAMES = Path(__file__).with_name("renames.yml")
 

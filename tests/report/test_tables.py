@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 from crosseyed.errors import InputError
-from crosseyed.files import write_table
 from crosseyed.report import tables
 from crosseyed.report.tables import (
     RECORD,
@@ -19,6 +18,7 @@ from crosseyed.report.tables import (
     check_declared,
     read,
 )
+from crosseyed.tables import write_table
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import pandas as pd
 from IPython.display import HTML
 
-from crosseyed.files import atomic_write, write_table
+from crosseyed.files import atomic_write
 from crosseyed.models import loading
 from crosseyed.models.clip import ClipModel
 from crosseyed.report import notices
 from crosseyed.report.tables import RECORD, check_declared, read_record
 from crosseyed.settings import Settings, settings
+from crosseyed.tables import write_table
 
 
 @dataclass

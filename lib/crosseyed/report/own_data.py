@@ -8,12 +8,13 @@ from matplotlib.figure import Figure
 
 from crosseyed.data.coco import read_coco
 from crosseyed.data.whatsup import read_captions
-from crosseyed.files import atomic_write, write_table
+from crosseyed.files import atomic_write
 from crosseyed.measure import bootstrap, protocols
 from crosseyed.measure.mixed_logit import COVARIATES, mixed_slope
 from crosseyed.measure.recognition import recognise
 from crosseyed.models.clip import ClipModel
 from crosseyed.report.figures import curves, intervals
+from crosseyed.tables import write_table
 
 
 def measure(

@@ -24,11 +24,12 @@ from crosseyed.data.cutouts import objects_of
 from crosseyed.data.layouts import RELATIONS, grid, pair
 from crosseyed.data.photographer import SUBJECT_SPREAD, Dose, Positions
 from crosseyed.errors import InputError, check_choice
-from crosseyed.files import DATA, atomic_write, write_table
+from crosseyed.files import DATA, atomic_write
 from crosseyed.measure import protocols
 from crosseyed.models.loading import load
 from crosseyed.provenance import stamp
 from crosseyed.settings import settings
+from crosseyed.tables import write_table
 from crosseyed.training import train
 from crosseyed.training.architecture import WEIGHTS, pool_by_maximum
 from crosseyed.training.recipes import POOLINGS, RECIPES, Recipe, world_of

@@ -1,0 +1,26 @@
+"""Names are text: how to write one where its characters would mean something.
+
+Matplotlib has no place here: figures draw every text as it is (`crosseyed.report.figures.style`). In HTML the standard
+library's `html.escape` does it, and in shell commands Snakemake's ``{name:q}``.
+"""
+
+import re
+
+# the first character too, unless it is a letter or a digit: it may begin a list, a rule or a heading
+_MEANS_SOMETHING = re.compile(r"[\\`*_{}\[\]<>#|$~^@&]|^[^\w\s]|^\d+[.)]")
+
+
+def markdown(text: object) -> str:
+    """Return MyST Markdown that shows a text as it is, also in a cell of a table and in a substitution."""
+    line = " ".join(printable(str(text)).split())
+    return _MEANS_SOMETHING.sub(lambda found: "".join(f"&#{ord(each)};" for each in found[0]), line)
+
+
+def wildcard(text: str) -> str:
+    """Return a text in which Snakemake finds no wildcard: braces are doubled."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def printable(text: str) -> str:
+    r"""Return a text that every file in UTF-8 can hold: halves of characters become ``\udc80``."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
