@@ -1,19 +1,165 @@
-"""Fetching from the Hub: the cache first, and no long wait for a network that is not there."""
+"""Fetching from the Hub: the cache first, and no wait for a network or a server that does not answer."""
 
+import logging
+import os
 import socket
 import time
+from pathlib import Path
 
 import pytest
 from huggingface_hub import constants as hub_constants
+from huggingface_hub import file_download
+from tiny_hub import serve
 
 from crosseyed import hub
-from crosseyed.errors import DownloadError
-from crosseyed.hub import from_hub
+from crosseyed.errors import DownloadError, InputError
+from crosseyed.hub import download_first, from_hub
+
+WEIGHTS = bytes(range(256)) * 40
+SOURCE = {"repository": "somebody/tiny", "file": "weights"}
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    """A hub with one file, an empty cache, and short time limits."""
+    with serve() as (server, address):
+        server.files["weights"] = WEIGHTS
+        monkeypatch.setattr(hub_constants, "ENDPOINT", address)
+        monkeypatch.setattr(
+            hub_constants,
+            "HUGGINGFACE_CO_URL_TEMPLATE",
+            address + "/{repo_id}/resolve/{revision}/{filename}",
+        )
+        monkeypatch.setattr(hub_constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+        for limit in ("HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT"):
+            monkeypatch.setattr(hub_constants, limit, 0.2)
+        monkeypatch.setattr(hub_constants, "DOWNLOAD_CHUNK_SIZE", 100)
+        monkeypatch.setattr(file_download.time, "sleep", lambda seconds: None)
+        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+        yield server
+
+
+def fetch(*names):
+    return Path(
+        from_hub(
+            lambda: download_first("somebody/tiny", *(names or ("weights",))), "it", "Do this.", **SOURCE
+        )
+    )
+
+
+def left_over(tmp_path):
+    return [path for path in tmp_path.rglob("*") if path.name.endswith((".incomplete", ".tmp"))]
+
+
+def test_a_file_is_downloaded_once_and_then_read_from_the_cache(served):
+    assert fetch().read_bytes() == WEIGHTS
+    asked = len(served.asked)
+    assert fetch().read_bytes() == WEIGHTS
+    assert len(served.asked) == asked
+
+
+def test_a_mirror_is_asked_for_the_file_and_not_for_its_front_page(served):
+    served.front_page = 503
+    assert fetch().read_bytes() == WEIGHTS
+    assert not any(line.endswith(" /") for line in served.asked)
+
+
+def test_the_first_file_that_is_there_is_taken(served):
+    assert fetch("better", "weights").read_bytes() == WEIGHTS
+
+
+@pytest.mark.parametrize("stall_after", [0, 1000])
+def test_a_hub_that_falls_silent_is_given_up(served, tmp_path, stall_after):
+    served.stall_after = stall_after
+    served.ranges = False  # so that each attempt begins anew, and would count as progress
+    begin = time.monotonic()
+    with pytest.raises(DownloadError, match=r"it stopped answering.*/weights\. Do this\."):
+        fetch("weights", "weights.bin")
+    assert time.monotonic() - begin < 5
+    assert left_over(tmp_path) == []
+
+
+def test_a_hub_that_does_not_answer_after_the_first_time_is_given_up(served):
+    served.silent = True
+    begin = time.monotonic()
+    with pytest.raises(DownloadError, match="it stopped answering"):
+        fetch()
+    assert time.monotonic() - begin < 5
+
+
+def test_a_connection_that_breaks_is_taken_up_again(served):
+    served.cut_after = 4000
+    assert fetch().read_bytes() == WEIGHTS
+
+
+def test_what_does_not_fit_the_announced_digest_is_removed(served, tmp_path):
+    served.digest = "f" * 64
+    with pytest.raises(DownloadError, match="does not fit the digest"):
+        fetch()
+    assert not list((tmp_path / "hub").rglob("f" * 64))
+    served.digest = None
+    assert fetch().read_bytes() == WEIGHTS
+
+
+@pytest.mark.parametrize("body", [WEIGHTS[:100], b"<html>blocked</html>"])
+def test_a_body_of_another_length_than_announced_is_refused(served, tmp_path, body):
+    served.body = body
+    with pytest.raises(DownloadError, match="should be of size"):
+        fetch()
+    assert left_over(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        (401, "", "status 401: the repository does not exist or is private"),
+        (401, "GatedRepo", "accept their terms"),
+        (403, "", "status 403.*with this login"),
+        (403, "GatedRepo", "accept their terms"),
+        (404, "RepoNotFound", "no repository 'somebody/tiny'"),
+        (404, "EntryNotFound", "no such file"),
+        (404, "", "status 404"),
+        (429, "", "status 429: too many downloads"),
+        (500, "", "status 500: it is out of order"),
+        (503, "", "status 503: it is out of order"),
+    ],
+)
+def test_a_refusal_is_one_sentence_at_once(served, status, code, words):
+    served.status = status
+    served.headers = {"X-Error-Code": code, "Retry-After": "3600"} if code else {"Retry-After": "3600"}
+    with pytest.raises(DownloadError, match=words) as caught:
+        fetch("weights", "weights.bin")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 350
+    assert len(served.asked) < 5
+
+
+def test_a_proxy_that_answers_with_a_web_page_is_told_from_a_hub(served):
+    served.web_page = True
+    with pytest.raises(DownloadError, match=r"no hub .a proxy or a login page"):
+        fetch()
+
+
+def test_a_cache_that_cannot_be_written_is_named(served, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(hub_constants, "HF_HUB_CACHE", str(tmp_path / "file" / "hub"))
+    with pytest.raises(DownloadError, match=r"file.*cannot be written .*HF_HOME"):
+        fetch()
+
+
+def test_a_name_that_no_repository_can_have_is_said(served):
+    source = {"repository": "some body/../x", "file": "weights"}
+    with pytest.raises(DownloadError, match="some body"):
+        from_hub(lambda: download_first("some body/../x", "weights"), "it", "Do this.", **source)
+
+
+def reachable(monkeypatch):
+    monkeypatch.setattr(hub, "_network_problem", lambda url: None)
 
 
 def test_from_hub_asks_the_cache_before_the_network(monkeypatch):
-    monkeypatch.setattr(hub, "_network_problem", lambda: pytest.fail("no need for the network"))
-    assert from_hub(lambda: hub_constants.HF_HUB_OFFLINE, "a thing", "Do this.") is True
+    monkeypatch.setattr(hub, "_network_problem", lambda url: pytest.fail("no need for the network"))
+    assert from_hub(lambda: hub_constants.HF_HUB_OFFLINE, "a thing", "Do this.", **SOURCE) is True
     assert hub_constants.HF_HUB_OFFLINE is False
 
 
@@ -24,31 +170,54 @@ def only_online():
 
 
 def test_from_hub_downloads_what_the_cache_lacks(monkeypatch):
-    monkeypatch.setattr(hub, "_network_problem", lambda: None)
-    assert from_hub(only_online, "a thing", "Do this.") == "downloaded"
+    reachable(monkeypatch)
+    assert from_hub(only_online, "a thing", "Do this.", **SOURCE) == "downloaded"
 
 
 def test_from_hub_reports_what_the_hub_answers(monkeypatch):
     def refuse():
         raise OSError("404 repository not found.")
 
-    monkeypatch.setattr(hub, "_network_problem", lambda: None)
-    with pytest.raises(
-        DownloadError, match=r"Cannot download a thing .*404 repository not found\. Do this\."
-    ):
-        from_hub(refuse, "a thing", "Do this.")
+    reachable(monkeypatch)
+    words = r"Cannot download a thing .*404 repository not found\. Do this\."
+    with pytest.raises(DownloadError, match=words):
+        from_hub(refuse, "a thing", "Do this.", **SOURCE)
+
+
+@pytest.mark.parametrize("online", [False, True])
+def test_what_is_refused_for_its_content_is_no_failed_download(monkeypatch, online):
+    def refuse():
+        if online:
+            only_online()
+        raise InputError("this runs code")
+
+    reachable(monkeypatch)
+    with pytest.raises(InputError, match="this runs code"):
+        from_hub(refuse, "a thing", "Do this.", **SOURCE)
 
 
 def test_without_network_from_hub_gives_up_at_once(monkeypatch):
     with socket.socket() as unused:  # bound but not listening: connections are refused
         unused.bind(("127.0.0.1", 0))
-        monkeypatch.setattr(hub_constants, "ENDPOINT", f"http://127.0.0.1:{unused.getsockname()[1]}")
+        address = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        monkeypatch.setattr(hub_constants, "ENDPOINT", address)
+        monkeypatch.setattr(
+            hub_constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/{revision}/{filename}"
+        )
         with pytest.raises(DownloadError, match=r"Cannot download a thing .*refused.* Do this\."):
-            from_hub(only_online, "a thing", "Do this.")
+            from_hub(only_online, "a thing", "Do this.", **SOURCE)
 
 
 def test_a_network_that_never_answers_is_not_waited_for(monkeypatch):
     monkeypatch.setattr(hub, "get_session", lambda: time.sleep(60))  # as looking up a name can hang
     monkeypatch.setattr(hub, "PROBE_SECONDS", 0.1)
     with pytest.raises(DownloadError, match="no answer within"):
-        from_hub(only_online, "a thing", "Do this.")
+        from_hub(only_online, "a thing", "Do this.", **SOURCE)
+
+
+def test_the_way_of_downloading_is_as_it_was_afterwards(monkeypatch):
+    reachable(monkeypatch)
+    before = hub_constants.HF_HUB_DISABLE_XET
+    assert from_hub(lambda: only_online() and hub_constants.HF_HUB_DISABLE_XET, "it", "Do.", **SOURCE) is True
+    assert before == hub_constants.HF_HUB_DISABLE_XET
+    assert os.environ.get("HF_HUB_DISABLE_XET") is None or before

@@ -1,27 +1,56 @@
-"""Fetch from the Hugging Face Hub: from the local cache if possible, without a long wait if it is out of reach."""
+"""Fetch from the Hugging Face Hub or a mirror: from the local cache if possible, and without waiting in vain."""
 
+import hashlib
+import re
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from huggingface_hub import constants as hub_constants
-from huggingface_hub.utils import get_session
+from huggingface_hub import hf_hub_download, hf_hub_url, set_client_factory
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    FileMetadataError,
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+)
+from huggingface_hub.utils import get_session, hf_raise_for_status
+from huggingface_hub.utils._http import default_client_factory
 
-from crosseyed.errors import DownloadError
+from crosseyed.errors import CrosseyedError, DownloadError, shorten
 
 PROBE_SECONDS = 6.0
 """How long the Hub may take to answer before it counts as unreachable."""
 
+ATTEMPTS = 3
+"""How often the same bytes are asked for; each attempt waits for the Hub's own time limits, 10 seconds by default."""
+
+_LOGIN = "check the name, or log in with 'hf auth login'"
+
 _Fetched = TypeVar("_Fetched")
 
 
-def from_hub(fetch: Callable[[], _Fetched], what: str, instead: str) -> _Fetched:
-    """Fetch from the local cache of the Hugging Face Hub, or else from the Hub.
+def from_hub(
+    fetch: Callable[[], _Fetched],
+    what: str,
+    instead: str,
+    *,
+    repository: str,
+    file: str,
+    kind: str = "model",
+    cache: Path | None = None,
+) -> _Fetched:
+    """Fetch from the local cache of the Hugging Face Hub, or else from the Hub or the mirror that HF_ENDPOINT names.
 
-    Without a network, the Hub's own client keeps trying for minutes. Here the cache is searched first; then the Hub
-    has `PROBE_SECONDS` to answer before anything is downloaded.
+    Left to itself, the Hub's client keeps trying for minutes without a network, and for as long as a server tells it.
+    Here the cache is searched first; then the Hub has `PROBE_SECONDS` to answer for a file before anything is
+    downloaded; and what falls silent is asked for `ATTEMPTS` times. What came is compared with its announced digest.
 
     Parameters
     ----------
@@ -31,6 +60,12 @@ def from_hub(fetch: Callable[[], _Fetched], what: str, instead: str) -> _Fetched
         What is fetched, with its size if known, for the messages.
     instead : str
         A sentence that says what to do without network.
+    repository, file : str
+        Where, and one file there that is asked for first; it need not exist.
+    kind : str
+        ``"model"`` or ``"dataset"``.
+    cache : path, optional
+        Where `fetch` downloads to; by default the Hub's own cache.
 
     Returns
     -------
@@ -40,19 +75,36 @@ def from_hub(fetch: Callable[[], _Fetched], what: str, instead: str) -> _Fetched
     Raises
     ------
     DownloadError
-        It is not in the cache, and the Hub cannot be reached or does not have it.
+        It is not in the cache, and the Hub cannot be reached, does not have it, stops answering, or sends something
+        else than it announced.
     """
     try:
         with offline():
             return fetch()
+    except CrosseyedError:  # what is there is refused
+        raise
     except Exception:  # each library has its own error for what is not in the cache
-        problem = _network_problem()
+        problem = _network_problem(lambda: hf_hub_url(repository, file, repo_type=kind))
     if problem is None:
+        watch = _Watch()
         try:
-            return fetch()
+            with _watching(watch):
+                fetched = fetch()
+                watch.verify(cache or Path(hub_constants.HF_HUB_CACHE))
+                return fetched
         except Exception as error:
-            problem = str(error).rstrip(".")
+            if isinstance(error, CrosseyedError) and not watch.problem:
+                raise
+            problem = watch.problem or _reason(error, repository)
     raise DownloadError(f"Cannot download {what} from {hub_constants.ENDPOINT}: {problem}. {instead}")
+
+
+def download_first(repository: str, *names: str) -> str:
+    """Return the path of the first of some files that a repository has; for use within `from_hub`."""
+    for name in names[:-1]:
+        with suppress(EntryNotFoundError):
+            return hf_hub_download(repository, name)
+    return hf_hub_download(repository, names[-1])
 
 
 @contextmanager
@@ -66,16 +118,95 @@ def offline() -> Iterator[None]:
         hub_constants.HF_HUB_OFFLINE = before
 
 
-def _network_problem() -> str | None:
-    """Say why the Hugging Face Hub cannot be reached; None if it can."""
-    answer = SimpleQueue()
+class _Watch:
+    """Sees every request and answer of one download, and ends it where it would go on in vain."""
+
+    def __init__(self) -> None:
+        self.problem: str | None = None
+        self._unanswered: Counter[tuple] = Counter()
+        self._digests: set[str] = set()
+
+    def asks(self, request: Any) -> None:
+        """Give a request a time limit, and refuse one that has been made in vain."""
+        most = max(hub_constants.HF_HUB_DOWNLOAD_TIMEOUT, hub_constants.HF_HUB_ETAG_TIMEOUT)
+        limits = request.extensions.get("timeout", {})
+        request.extensions["timeout"] = {
+            part: min(limits.get(part) or most, most) for part in ("connect", "read", "write", "pool")
+        }
+        key = _key(request)
+        self._unanswered[key] += 1
+        if self._unanswered[key] > ATTEMPTS:
+            self.problem = f"it stopped answering, {ATTEMPTS} times for the same part of {request.url.path}"
+        if self.problem:
+            raise DownloadError(self.problem)
+
+    def answers(self, response: Any) -> None:
+        """Note a digest that is announced, and fail at once where the client would wait and ask again."""
+        if response.status_code in (408, 429) or response.status_code >= 500:
+            self.problem = self.problem or _status(response.status_code)
+            hf_raise_for_status(response)
+        if response.request.method == "HEAD" or "/api/" in response.request.url.path:
+            del self._unanswered[_key(response.request)]  # a file's body may still fail to come
+            etag = response.headers.get("X-Linked-Etag") or response.headers.get("ETag") or ""
+            self._digests.update(re.findall(r"\b[0-9a-f]{64}\b", etag))
+
+    def verify(self, cache: Path) -> None:
+        """Compare files with the SHA-256 digests that were announced, their names in a cache; remove wrong ones."""
+        for digest in self._digests:
+            for blob in cache.glob(f"*/blobs/{digest}"):
+                with blob.open("rb") as file:
+                    found = hashlib.file_digest(file, "sha256").hexdigest()
+                if found != digest:
+                    blob.unlink()
+                    self.problem = (
+                        "what came does not fit the digest that was announced, and was removed; try again, and "
+                        "elsewhere if it stays so"
+                    )
+                    raise DownloadError(self.problem)
+
+
+_watch: _Watch | None = None
+
+
+@contextmanager
+def _watching(watch: _Watch) -> Iterator[None]:
+    """Let a watch see all that is asked of the Hub, by plain HTTP: its other protocol has time limits of its own."""
+    global _watch
+    before = hub_constants.HF_HUB_DISABLE_XET
+    hub_constants.HF_HUB_DISABLE_XET, _watch = True, watch
+    try:
+        yield
+    finally:
+        hub_constants.HF_HUB_DISABLE_XET, _watch = before, None
+
+
+def _watched_client() -> Any:
+    client = default_client_factory()
+    hooks = client.event_hooks
+    client.event_hooks = {
+        "request": [*hooks["request"], lambda request: _watch.asks(request) if _watch else None],
+        "response": [*hooks["response"], lambda response: _watch.answers(response) if _watch else None],
+    }
+    return client
+
+
+set_client_factory(_watched_client)
+
+
+def _key(request: Any) -> tuple:
+    return request.method, str(request.url), request.headers.get("Range")
+
+
+def _network_problem(url: Callable[[], str]) -> str | None:
+    """Say why the Hugging Face Hub cannot be reached; None if it can, whatever it answers."""
+    answer: SimpleQueue[str | None] = SimpleQueue()
 
     def ask() -> None:
         try:
-            status = get_session().head(hub_constants.ENDPOINT, timeout=PROBE_SECONDS).status_code
-            answer.put(f"it answers with status {status}" if status >= 500 else None)
+            get_session().head(url(), timeout=PROBE_SECONDS)
+            answer.put(None)
         except Exception as error:
-            answer.put(str(error))
+            answer.put(str(error) or type(error).__name__)
 
     # in a thread, because looking up a host name has no time limit
     threading.Thread(target=ask, daemon=True).start()
@@ -83,3 +214,45 @@ def _network_problem() -> str | None:
         return answer.get(timeout=PROBE_SECONDS)
     except Empty:
         return f"no answer within {PROBE_SECONDS:.0f} seconds"
+
+
+def _reason(error: BaseException, repository: str) -> str:
+    """Say in one clause why a download failed, by the first error of a chain that tells."""
+    links, each = [], error
+    while each is not None and each not in links:
+        links.append(each)
+        each = each.__cause__ or each.__context__
+    page = f"{hub_constants.ENDPOINT}/{repository}"
+    for each in links:
+        if isinstance(each, GatedRepoError):
+            return (
+                f"its authors want to be asked; accept their terms on {page} and log in with 'hf auth login'"
+            )
+        if isinstance(each, RepositoryNotFoundError):
+            return f"there is no repository {repository!r}, or it is private; {_LOGIN}"
+        if isinstance(each, EntryNotFoundError) and not isinstance(each, LocalEntryNotFoundError):
+            return f"the repository has no such file ({_line(each)})"
+        if isinstance(each, HfHubHTTPError):
+            return _status(each.response.status_code)
+        if isinstance(each, FileMetadataError):
+            return (
+                "what answers is no hub (a proxy or a login page may stand between, or HF_ENDPOINT is wrong)"
+            )
+        if isinstance(each, OSError) and each.errno and each.filename:
+            return f"{str(each.filename)!r} cannot be written ({each.strerror}); HF_HOME names another folder for it"
+    return _line(error)
+
+
+def _line(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return (text if len(text) <= 200 else shorten(text, 200)).rstrip(".")
+
+
+def _status(status: int) -> str:
+    known = {
+        401: f"the repository does not exist or is private; {_LOGIN}",
+        403: f"it may not be downloaded with this login; {_LOGIN}",
+        404: "it does not have this; check the name",
+        429: "too many downloads; wait some minutes, or log in with 'hf auth login'",
+    }
+    return f"it answers with status {status}: {known.get(status, 'it is out of order; try again later')}"

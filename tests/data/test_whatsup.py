@@ -230,19 +230,20 @@ def fake_hub(monkeypatch, names, fail_after=None):
     """Stand in for the Hub with a data set of the given files; fail in the middle if told to."""
     asked = []
 
-    def snapshot_download(repository, *, repo_type, allow_patterns, local_dir):
+    def snapshot_download(repository, *, repo_type, allow_patterns, cache_dir):
         if hub.hub_constants.HF_HUB_OFFLINE:
             raise huggingface_hub.errors.LocalEntryNotFoundError("not in the cache")
         asked.append((repository, repo_type, allow_patterns))
         for number, name in enumerate(names):
             if number == fail_after:
                 raise ConnectionError("the line went dead")
-            file = whatsup.Path(local_dir) / name
-            file.parent.mkdir(exist_ok=True)
+            file = cache_dir / "snapshot" / name
+            file.parent.mkdir(exist_ok=True, parents=True)
             file.write_text(name)
+        return str(cache_dir / "snapshot")
 
     monkeypatch.setattr(whatsup, "snapshot_download", snapshot_download)
-    monkeypatch.setattr(hub, "_network_problem", lambda: None)
+    monkeypatch.setattr(hub, "_network_problem", lambda url: None)
     return asked
 
 

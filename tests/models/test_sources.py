@@ -26,7 +26,7 @@ def known_tiny(monkeypatch, tiny_folder, tmp_path):
     monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "Tiny", TINY_CONFIG)
     monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "Tiny", {"published": tag})
     monkeypatch.setattr(hub_constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(hub, "_network_problem", lambda: "there is no network here")
+    monkeypatch.setattr(hub, "_network_problem", lambda url: "there is no network here")
     return tiny_folder / "open_clip_model.safetensors"
 
 

@@ -3,6 +3,7 @@
 import math
 import os
 import re
+import shutil
 import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +14,7 @@ from huggingface_hub import snapshot_download
 from crosseyed.data.images import UnreadableImage, read_size
 from crosseyed.data.scenes import eccentricity
 from crosseyed.errors import DownloadError, InputError, suggest
-from crosseyed.files import DATA
+from crosseyed.files import DATA, expand, visible_files
 from crosseyed.hub import from_hub
 from crosseyed.settings import settings
 
@@ -171,20 +172,20 @@ def download_whatsup(folder: str | os.PathLike = DATA / "whatsup") -> Path:
     InputError
         The folder cannot be written.
     """
-    folder = Path(folder)
+    folder = expand(folder)
     try:
-        if folder.is_dir() and any(folder.iterdir()):
+        if folder.is_dir() and visible_files(folder):
             return folder
         folder.parent.mkdir(parents=True, exist_ok=True)
         # beside the folder, so that the last step is a rename
         with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
-            _fetch_whatsup(temporary, folder).replace(folder)
+            _fetch_whatsup(Path(temporary), folder).replace(folder)
     except DownloadError:
         raise
     except OSError as error:
         raise InputError(
             f"Cannot write the folder {str(folder)!r}: {error.strerror or error}. "
-            "Choose a folder that you may write to, on a disk with free space."
+            "Choose a new or empty folder that you may write to, on a disk with free space."
         ) from error
     return folder
 
@@ -244,22 +245,24 @@ def _fraction(text: str) -> float:
     return value
 
 
-def _fetch_whatsup(temporary: str, folder: Path) -> Path:
+def _fetch_whatsup(temporary: Path, folder: Path) -> Path:
     """Download the data set below a temporary folder and give the folder with the images."""
     what = f"the images of What'sUp (folder {_FOLDER_IN_REPOSITORY!r} of the data set {WHATSUP_REPOSITORY})"
     instead = (
         f"Without network, get that folder elsewhere and put its files into {str(folder)!r}, "
         "or give the folder where they are."
     )
+    images = temporary / "images"
 
     def fetch() -> Path:
         patterns = f"{_FOLDER_IN_REPOSITORY}/*"
-        snapshot_download(
-            WHATSUP_REPOSITORY, repo_type="dataset", allow_patterns=patterns, local_dir=temporary
+        found = snapshot_download(
+            WHATSUP_REPOSITORY, repo_type="dataset", allow_patterns=patterns, cache_dir=temporary
         )
-        images = Path(temporary) / _FOLDER_IN_REPOSITORY
-        if not images.is_dir():
+        if not Path(found, _FOLDER_IN_REPOSITORY).is_dir():
             raise FileNotFoundError(f"there is no folder {_FOLDER_IN_REPOSITORY!r} in the data set")
+        shutil.copytree(Path(found, _FOLDER_IN_REPOSITORY), images)  # a cache has links in place of files
         return images
 
-    return from_hub(fetch, what, instead)
+    source = {"repository": WHATSUP_REPOSITORY, "kind": "dataset", "file": "README.md", "cache": temporary}
+    return from_hub(fetch, what, instead, **source)

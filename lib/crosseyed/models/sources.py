@@ -13,14 +13,15 @@ from pathlib import Path
 
 import open_clip
 import torch
+from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 from open_clip.factory import _find_checkpoint_in_dir
 from open_clip.model import _build_vision_tower
-from open_clip.pretrained import download_pretrained, download_pretrained_from_hf, get_pretrained_cfg
+from open_clip.pretrained import get_pretrained_cfg
 from torch import Tensor
 
 from crosseyed.errors import InputError, suggest
 from crosseyed.files import DATA
-from crosseyed.hub import from_hub, offline
+from crosseyed.hub import download_first, from_hub, offline
 from crosseyed.models.checkpoints import load_weights
 from crosseyed.models.remote_code import refuse_remote_code, without_remote_code
 from crosseyed.models.scorer import RANDOM
@@ -256,14 +257,22 @@ def _weights(source: _Source) -> str | os.PathLike:
         what, size = f"the weights {source.tag!r} of {source.address!r}", _size(source.address)
         instead += f"load({source.address!r}, {source.tag!r}, checkpoint='path/to/file')."
         what = f"{what} ({source.repository}, {size})"
-        return from_hub(
-            lambda: download_pretrained(get_pretrained_cfg(source.address, source.tag)), what, instead
-        )
+        file = get_pretrained_cfg(source.address, source.tag)["hf_hub"].rpartition("/")[2]
+        return _weights_from_hub(source.repository, file or HF_WEIGHTS_NAME, what, instead)
     same = [name for name, tag in open_clip.list_pretrained() if _repository(name, tag) == source.repository]
     size = _size(same[0]) if same else "of unknown size"
     instead += "put it into a folder with the repository's other files and load('local-dir:path/to/folder')."
     what = f"{source.repository!r} ({size})"
-    return from_hub(lambda: download_pretrained_from_hf(source.repository), what, instead)
+    return _weights_from_hub(source.repository, HF_WEIGHTS_NAME, what, instead)
+
+
+def _weights_from_hub(repository: str, file: str, what: str, instead: str) -> str:
+    """Download weights under the name that open_clip knows, or preferably as the safetensors file beside it."""
+    safe = HF_SAFE_WEIGHTS_NAME if file == HF_WEIGHTS_NAME else f"{file.removesuffix('.bin')}.safetensors"
+    names = (safe, file)
+    return from_hub(
+        lambda: download_first(repository, *names), what, instead, repository=repository, file=safe
+    )
 
 
 def _checkpoint_of(name: str, named: NamedModel) -> Path:
@@ -292,7 +301,13 @@ def _config(source: _Source) -> dict:
     if source.address.startswith(_HUB):
         instead = "Without network, get its files elsewhere, then load('local-dir:path/to/folder')."
         what = f"the configuration of {source.repository!r}"
-        return from_hub(lambda: open_clip.get_model_config(source.address), what, instead)
+        return from_hub(
+            lambda: open_clip.get_model_config(source.address),
+            what,
+            instead,
+            repository=source.repository,
+            file="open_clip_config.json",
+        )
     try:
         config = open_clip.get_model_config(source.address)
         return {part: config[part] for part in ("embed_dim", "vision_cfg", "text_cfg")}
@@ -308,7 +323,13 @@ def _tokenizer(source: _Source, config: dict) -> Callable[[list[str]], Tensor]:
     if name and not source.folder:
         what = f"the tokenizer {name!r} (less than 50 MB)"
         with without_remote_code(source.address):
-            return from_hub(lambda: open_clip.get_tokenizer(source.address), what, _COPY_TO_CACHE)
+            return from_hub(
+                lambda: open_clip.get_tokenizer(source.address),
+                what,
+                _COPY_TO_CACHE,
+                repository=name,
+                file="tokenizer_config.json",
+            )
     with offline(), without_remote_code(source.address):
         return open_clip.get_tokenizer(source.address)
 
@@ -325,7 +346,7 @@ def _create(address: str, config: dict, seed: int, **options: object) -> torch.n
     if text_tower:
         what = f"the text tower's configuration {text_tower!r} (less than 1 MB)"
         with without_remote_code(address):
-            return from_hub(make, what, _COPY_TO_CACHE)
+            return from_hub(make, what, _COPY_TO_CACHE, repository=text_tower, file="config.json")
     with offline():  # a repository's files are in the cache by now
         return make()
 
