@@ -16,9 +16,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from crosseyed.editions import BUILD, Edition
+from crosseyed.files import visible_files
 from crosseyed.workflow.notebooks import reads
 
-NOTEBOOKS = sorted(path.stem for path in Path("notebooks").glob("*.ipynb"))
+NOTEBOOKS = [path.stem for path in visible_files("notebooks", ".ipynb")]
 CHOSEN = config.get("notebooks") or NOTEBOOKS
 HEADLINE = "01_center_bias"  # the notebook whose tables are the result of an edition
 EDITIONS = {
@@ -31,14 +32,22 @@ EDITIONS = {
 }
 
 def files_below(*folders):
-    return sorted(str(path) for folder in folders for path in Path(folder).rglob("*") if path.is_file())
+    """Files at any depth, without hidden ones and those in hidden folders."""
+    found = ((folder, path) for folder in folders for path in Path(folder).rglob("*") if path.is_file())
+    return sorted(
+        str(path)
+        for folder, path in found
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
 
 
 def modules(*parts):
     """Modules of the library by part: `root` or the name of a package, with the packages inside it."""
     library = Path("lib/crosseyed")
     found = [library.glob("*.py") if part == "root" else (library / part).rglob("*.py") for part in parts]
-    return sorted(str(path) for paths in found for path in paths if path.stem != "cli")
+    return sorted(
+        str(path) for paths in found for path in paths if path.stem != "cli" and not path.stem.startswith(".")
+    )
 
 
 # Imports point one way: nothing that a chapter computes can depend on the workflow or the command line.

@@ -165,6 +165,7 @@ def test_hidden_files_and_what_is_no_file_are_not_listed(places):
     (places / "folder.png").mkdir()
     os.mkfifo(places / "pipe.png")
     assert [path.name for path in visible_files(places, ".png")] == ["a.png", "b.PNG"]
+    assert visible_files(places / "none") == []
     assert [path.name for path in visible_files(places)] == ["a.png", "b.PNG", "c.txt", "table.csv"]
 
 

@@ -288,3 +288,23 @@ def test_the_command_line_and_the_workflow_start_without_the_heavy_libraries():
         run, env={"PYTHONPATH": str(ROOT / "lib")}, capture_output=True, text=True, check=True
     )
     assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a clone")
+def test_a_clone_that_converts_line_ends_gets_the_same_bytes(tmp_path):
+    def git(*command):
+        return subprocess.run(
+            ["git", *command], cwd=tmp_path, check=True, capture_output=True, text=True
+        ).stdout
+
+    names = [".gitattributes", "environment.sh", "Makefile", "Snakefile", "data/objects/fluent/cat.webp"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    git("init", "-q")
+    git("config", "core.autocrlf", "true")
+    git("add", ".")
+    for name in names[1:]:
+        (tmp_path / name).unlink()
+    git("checkout", "--", ".")
+    assert all((tmp_path / name).read_bytes() == (ROOT / name).read_bytes() for name in names)

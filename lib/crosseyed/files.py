@@ -77,14 +77,11 @@ def expand(path: str | os.PathLike) -> Path:
 def visible_files(folder: str | os.PathLike, *suffixes: str) -> list[Path]:
     """List the regular files of a folder, sorted by name, without hidden ones (macOS adds ``._name`` to each).
 
-    With suffixes, such as ``".png"``, only files that end so, whatever the case.
+    With suffixes, such as ``".png"``, only files that end so, whatever the case. A missing folder has none.
     """
+    found = Path(folder).glob("[!.]*")
     return sorted(
-        path
-        for path in Path(folder).iterdir()
-        if not path.name.startswith(".")
-        and (not suffixes or path.suffix.lower() in suffixes)
-        and path.is_file()
+        path for path in found if (not suffixes or path.suffix.lower() in suffixes) and path.is_file()
     )
 
 

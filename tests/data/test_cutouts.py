@@ -100,6 +100,13 @@ def test_two_files_of_the_same_object_are_refused(tmp_path):
         read_cutout_folder(tmp_path)
 
 
+def test_what_a_system_lays_beside_the_cutouts_is_skipped(tmp_path):
+    write_cutout(tmp_path / "cat.webp", disc)
+    (tmp_path / "._cat.webp").write_bytes(b"\0\5\x16\7")
+    (tmp_path / "folder.png").mkdir()
+    assert [cutout.object for cutout in read_cutout_folder(tmp_path)] == ["cat"]
+
+
 def test_an_empty_folder_of_cutouts_is_refused(tmp_path):
     with pytest.raises(InputError, match="has no PNG or WebP file"):
         read_cutout_folder(tmp_path)
@@ -113,7 +120,7 @@ def test_an_empty_folder_of_cutouts_is_refused(tmp_path):
         (lambda few: sample_objects(few, 6, seed=0), "between 1 and 5"),
         (lambda few: read_catalogue(["flunet"]), "did you mean 'fluent'"),
         (lambda few: read_catalogue(folder="nowhere"), "nowhere.*is missing"),
-        (lambda few: read_cutout_folder("nowhere"), "nowhere is not a folder"),
+        (lambda few: read_cutout_folder("nowhere"), "There is no .nowhere.*Give a folder of transparent"),
     ],
 )
 def test_bad_input_is_named(few, tmp_path, monkeypatch, call, message):

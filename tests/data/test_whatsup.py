@@ -99,7 +99,7 @@ def test_a_folder_without_any_fitting_name_is_refused(tmp_path):
 def test_a_folder_that_is_empty_or_missing_says_how_to_fill_it(tmp_path):
     with pytest.raises(InputError, match=r"no file in it.*crosseyed download whatsup"):
         read_whatsup(tmp_path)
-    with pytest.raises(InputError, match=r"no folder .*missing.*crosseyed download whatsup"):
+    with pytest.raises(InputError, match=r"There is no .*missing.*crosseyed download whatsup"):
         read_whatsup(tmp_path / "missing")
 
 

@@ -16,6 +16,7 @@ def test_what_is_kept_reads_back_the_same(results, tmp_path):
     kept = tmp_path / "kept"
     kept.mkdir()
     table.to_csv(kept / "ViT-B-32--openai.csv", index=False)
+    (kept / "._ViT-B-32--openai.csv").write_bytes(b"\0\5")
     read = kept_results.read(kept)
     pd.testing.assert_frame_equal(read, table)
     assert read.dtypes.to_dict() == table.dtypes.to_dict()

@@ -11,7 +11,7 @@ import pandas as pd
 from PIL import Image
 
 from crosseyed.errors import InputError, suggest
-from crosseyed.files import DATA
+from crosseyed.files import DATA, require_folder, visible_files
 
 STYLES = ("fluent", "noto", "twemoji")
 _CUTOUT_SUFFIXES = {".png", ".webp"}
@@ -85,10 +85,8 @@ def read_cutout_folder(folder: str | os.PathLike) -> list[Cutout]:
         The folder does not exist or has no such file; a file cannot be read or has nothing transparent, or two files
         show the same object.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder; give a folder of transparent PNG or WebP files.")
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in _CUTOUT_SUFFIXES)
+    folder = require_folder(folder, "a folder of transparent PNG or WebP files")
+    files = visible_files(folder, *_CUTOUT_SUFFIXES)
     if not files:
         raise InputError(f"{folder} has no PNG or WebP file; put one transparent file per object there.")
     cutouts = [Cutout(file.stem.replace("-", " ").replace("_", " "), "own", "own", file) for file in files]

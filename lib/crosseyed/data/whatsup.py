@@ -14,7 +14,7 @@ from huggingface_hub import snapshot_download
 from crosseyed.data.images import UnreadableImage, read_size
 from crosseyed.data.scenes import eccentricity
 from crosseyed.errors import DownloadError, InputError, suggest
-from crosseyed.files import DATA, expand, visible_files
+from crosseyed.files import DATA, expand, require_folder, visible_files
 from crosseyed.hub import from_hub
 from crosseyed.settings import settings
 
@@ -71,11 +71,9 @@ def read_whatsup(folder: str | os.PathLike) -> pd.DataFrame:
     SkippedFilesWarning
         Once, at the end, with the number and the names of the files that are left out.
     """
-    folder = Path(folder)
     advice = "Fetch the data set with 'crosseyed download whatsup', or give the folder that has the images."
-    if not folder.is_dir():
-        raise InputError(f"There is no folder {str(folder)!r}. {advice}")
-    files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+    folder = require_folder(folder, "the folder of What'sUp, which 'crosseyed download whatsup' fetches")
+    files = visible_files(folder)
     if not files:
         raise InputError(f"The folder {str(folder)!r} has no file in it. {advice}")
     found = {file: _parse(file) for file in files}

@@ -11,7 +11,7 @@ import pandas as pd
 
 from crosseyed import provenance
 from crosseyed.errors import InputError
-from crosseyed.files import DATA
+from crosseyed.files import DATA, visible_files
 from crosseyed.models.scorer import RANDOM
 
 FOLDER = DATA / "results" / "models"
@@ -62,7 +62,7 @@ def read(folder: str | os.PathLike = FOLDER) -> pd.DataFrame:
     InputError
         A file has other columns, or a value that is not of its column's type; the message names the file.
     """
-    found = [_read(path) for path in sorted(Path(folder).glob("*.csv"))]
+    found = [_read(path) for path in visible_files(folder, ".csv")]
     empty = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in SCHEMA.items()})
     table = pd.concat([empty, *found], ignore_index=True)
     return table[table["pretrained"] != RANDOM].reset_index(drop=True)

@@ -89,7 +89,7 @@ def render_book(model: Description, families: str | os.PathLike, folder: str | o
 def stage_pages(model: Description, families: str | os.PathLike, folder: Path, source: Path) -> None:
     """Put the pages, the executed notebooks and the configuration of an edition into one new folder for Sphinx."""
     shutil.rmtree(source, ignore_errors=True)
-    shutil.copytree(PAGES, source)
+    shutil.copytree(PAGES, source, ignore=shutil.ignore_patterns(".*"))
     shutil.copytree(folder / "notebooks", source / "notebooks")
     write_api_pages(PACKAGE, source / "api")
     results = folder / "results"
@@ -156,7 +156,7 @@ def write_api_pages(package: Path, folder: Path) -> None:
 
 def _modules(package: Path) -> dict[str, str]:
     """Return the docstrings of all public modules by name, those of the package itself first."""
-    files = [path for path in package.rglob("*.py") if not path.stem.startswith("_")]
+    files = [path for path in package.rglob("*.py") if not path.stem.startswith(("_", "."))]
     parts = sorted(
         (path.relative_to(package).with_suffix("").parts for path in files), key=lambda p: (p[:-1], p)
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from crosseyed.editions import BUILD, Edition
 from crosseyed.errors import InputError, suggest
-from crosseyed.files import atomic_write
+from crosseyed.files import atomic_write, visible_files
 from crosseyed.models.scorer import RANDOM
 from crosseyed.report.model_list import read_list
 from crosseyed.workflow.notebooks import reads
@@ -68,7 +68,7 @@ def read_sweep(path: str | os.PathLike, notebooks: Sequence[str]) -> Sweep:
 
 def measuring(folder: Path) -> list[str]:
     """Name the notebooks of a folder that measure a model: all but those that compare the results of a sweep."""
-    return [path.stem for path in sorted(folder.glob("*.ipynb")) if RESULTS not in reads(path)]
+    return [path.stem for path in visible_files(folder, ".ipynb") if RESULTS not in reads(path)]
 
 
 def publish(sweep: Sweep, folder: Path) -> list[str]:
