@@ -13,6 +13,7 @@ from crosseyed.files import (
     atomic_write,
     claim_folder,
     exchange,
+    keep_caches,
     require_file,
     require_folder,
     visible_files,
@@ -246,3 +247,44 @@ def test_the_old_lives_on_if_the_new_cannot_take_its_place(tmp_path, monkeypatch
         exchange(tmp_path / "new", tmp_path / "old")
     assert content_of(tmp_path / "old") == "old"
     assert content_of(tmp_path / "new") == "new"
+
+
+@pytest.fixture
+def no_caches(tmp_path, monkeypatch):
+    """No variable for a cache set, and a home that does not exist; return a folder for caches."""
+    for variable in ("HF_HOME", *files._CACHES):
+        monkeypatch.setenv(variable, "")  # so that it is restored afterwards
+        monkeypatch.delenv(variable)
+    monkeypatch.setenv("HOME", "/proc/nowhere")
+    return tmp_path / "_build" / "caches"
+
+
+def test_without_a_home_every_tool_keeps_its_cache_below_the_folder(no_caches):
+    keep_caches(no_caches)
+    set_ = ("HF_HOME", *files._CACHES)
+    assert all(Path(os.environ[variable]).is_relative_to(no_caches) for variable in set_)
+    assert not no_caches.exists()
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_downloaded_models_stay_where_they_are(no_caches, tmp_path, monkeypatch, there):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    if there:
+        (tmp_path / "home" / ".cache" / "huggingface").mkdir(parents=True)
+    for _ in range(2):  # as in a command, and in one that it starts
+        keep_caches(no_caches)
+        assert os.environ["HF_HOME"] == str(tmp_path / "home" / ".cache" / "huggingface")
+        assert os.environ["XDG_CACHE_HOME"] == str(no_caches / "any")
+
+
+def test_a_cache_that_the_user_has_chosen_stays_if_it_can_be_written_to(no_caches, tmp_path, monkeypatch):
+    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path / "mine"))
+    monkeypatch.setenv("IPYTHONDIR", "/proc/mine")
+    keep_caches(no_caches)
+    assert os.environ["MPLCONFIGDIR"] == str(tmp_path / "mine")
+    assert os.environ["IPYTHONDIR"] == str(no_caches / "ipython")
+
+
+def test_without_a_place_for_caches_the_tools_do_as_they_would(no_caches):
+    keep_caches(Path("/proc/nowhere/caches"))
+    assert not any(variable in os.environ for variable in files._CACHES)

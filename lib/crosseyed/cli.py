@@ -20,6 +20,7 @@ import typer
 
 from crosseyed.editions import BUILD, DEFAULT_MODEL, Description, Edition
 from crosseyed.errors import CrosseyedError, InputError
+from crosseyed.files import keep_caches
 
 if TYPE_CHECKING:
     import filelock
@@ -37,6 +38,9 @@ ModelFile = Annotated[Path, typer.Argument(help="Description of the edition's mo
 
 def main() -> None:
     """Run the command line; of an error that is meant for the user, print only the message."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # a name may hold what the terminal's encoding lacks
+    keep_caches(BUILD / "caches")
     try:
         app(prog_name="crosseyed")
     except CrosseyedError as error:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryFile
 from uuid import uuid4
 
 from crosseyed.errors import InputError, shorten, suggest
@@ -24,6 +25,17 @@ CACHE_VARIABLE = "CROSSEYED_CACHE"
 
 MARK = ".crosseyed.json"
 """File in an output folder that says which command made the folder."""
+
+_CACHES = {
+    "XDG_CACHE_HOME": "any",  # Snakemake, fontconfig, scikit-image, and all that follow this convention
+    "IPYTHONDIR": "ipython",
+    "JUPYTER_CONFIG_DIR": "jupyter/config",
+    "JUPYTER_DATA_DIR": "jupyter/data",
+    "JUPYTER_RUNTIME_DIR": "jupyter/runtime",
+    "MPLCONFIGDIR": "matplotlib",
+    "TORCHINDUCTOR_CACHE_DIR": "torchinductor",
+    "TRITON_CACHE_DIR": "triton",
+}
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -119,6 +131,24 @@ def claim_folder(folder: str | os.PathLike, maker: str) -> Path:
     return path
 
 
+def keep_caches(folder: Path) -> None:
+    """Let the tools that are used here keep caches and settings below a folder: in this process and its children.
+
+    So a home that is missing or cannot be written to does not matter. A variable that the user has set to a folder
+    that can be written to stays, and downloaded models stay where the user has them.
+    """
+    if not _may_write(folder):
+        return
+    # downloaded models may lie where only reading is possible
+    usual = Path(os.environ.get("XDG_CACHE_HOME") or expand("~/.cache"), "huggingface")
+    models = Path(os.environ.get("HF_HOME") or usual)
+    readable = os.access(models, os.R_OK | os.X_OK) or _may_write(models)
+    os.environ["HF_HOME"] = str(models if readable else folder.absolute() / "huggingface")
+    for variable, name in _CACHES.items():
+        if not os.environ.get(variable) or not _may_write(Path(os.environ[variable])):
+            os.environ[variable] = str(folder.absolute() / name)
+
+
 def exchange(new: str | os.PathLike, old: str | os.PathLike) -> None:
     """Put a new file or folder into the place of an old one, if there is one, which lives until the new is there.
 
@@ -193,6 +223,16 @@ def _look(path: str | os.PathLike, what: str) -> tuple[Path, int]:
     except (OSError, ValueError) as error:  # a name with NUL is a ValueError
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{shorten(os.fspath(path))} cannot be read ({reason}); give {what}.") from error
+
+
+def _may_write(folder: Path) -> bool:
+    """Tell by trying whether a folder, or the nearest above it that exists, can be written to."""
+    try:
+        there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+        with TemporaryFile(dir=there):
+            return True
+    except OSError:
+        return False
 
 
 def _names_beside(path: Path) -> list[str]:
