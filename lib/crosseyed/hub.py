@@ -5,7 +5,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -102,8 +102,12 @@ def from_hub(
 def download_first(repository: str, *names: str) -> str:
     """Return the path of the first of some files that a repository has; for use within `from_hub`."""
     for name in names[:-1]:
-        with suppress(EntryNotFoundError):
+        try:
             return hf_hub_download(repository, name)
+        except EntryNotFoundError as error:
+            # not to be taken for a file that the repository lacks: the Hub may have refused it
+            if isinstance(error, LocalEntryNotFoundError) and not hub_constants.HF_HUB_OFFLINE:
+                raise
     return hf_hub_download(repository, names[-1])
 
 
@@ -136,7 +140,9 @@ class _Watch:
         key = _key(request)
         self._unanswered[key] += 1
         if self._unanswered[key] > ATTEMPTS:
-            self.problem = f"it stopped answering, {ATTEMPTS} times for the same part of {request.url.path}"
+            self.problem = (
+                f"it fell silent or broke off {ATTEMPTS} times at the same part of {request.url.path}"
+            )
         if self.problem:
             raise DownloadError(self.problem)
 
@@ -172,12 +178,17 @@ _watch: _Watch | None = None
 def _watching(watch: _Watch) -> Iterator[None]:
     """Let a watch see all that is asked of the Hub, by plain HTTP: its other protocol has time limits of its own."""
     global _watch
-    before = hub_constants.HF_HUB_DISABLE_XET
-    hub_constants.HF_HUB_DISABLE_XET, _watch = True, watch
+    before = hub_constants.HF_HUB_DISABLE_XET, hub_constants.DOWNLOAD_CHUNK_SIZE
+    _watch = watch
+    hub_constants.HF_HUB_DISABLE_XET = True
+    hub_constants.DOWNLOAD_CHUNK_SIZE = min(
+        2**16, before[1]
+    )  # what came of a chunk is lost if the line breaks
     try:
         yield
     finally:
-        hub_constants.HF_HUB_DISABLE_XET, _watch = before, None
+        hub_constants.HF_HUB_DISABLE_XET, hub_constants.DOWNLOAD_CHUNK_SIZE = before
+        _watch = None
 
 
 def _watched_client() -> Any:
@@ -206,7 +217,7 @@ def _network_problem(url: Callable[[], str]) -> str | None:
             get_session().head(url(), timeout=PROBE_SECONDS)
             answer.put(None)
         except Exception as error:
-            answer.put(str(error) or type(error).__name__)
+            answer.put(_line(error))
 
     # in a thread, because looking up a host name has no time limit
     threading.Thread(target=ask, daemon=True).start()

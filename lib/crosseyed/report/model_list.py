@@ -42,7 +42,7 @@ def read_list(path: str | os.PathLike) -> ModelList:
     try:
         return _checked(content)
     except InputError as error:
-        raise InputError(f"{os.fspath(path)} {error}") from None
+        raise InputError(f"{os.fspath(path)!r} {error}") from None
 
 
 def _checked(content: object) -> ModelList:
