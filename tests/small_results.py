@@ -3,7 +3,10 @@
 import pandas as pd
 
 from crosseyed.editions import Description, Edition
+from crosseyed.report import tables
 from crosseyed.workflow.results import collect
+
+WEIGHTS = "1a2b3c4d"
 
 TOWER = {
     "kind": "VisionTransformer",
@@ -38,12 +41,14 @@ def write_results(folder):
     chapter.mkdir(parents=True)
     for name, off_center in (("bias", 25), ("pair_bias", 50)):
         rows = [bias("another", 100, 90), bias("ViT-B-32", 100, off_center)]
-        pd.DataFrame(rows).to_csv(chapter / f"{name}.csv", index=False)
-    (chapter / "tables.json").write_text('{"whatsup_bias": "the photographs are not here"}')
+        tables.write(chapter, name, pd.DataFrame(rows))
+    record = tables.read_record(chapter)
+    record.weights, record.unavailable["whatsup_bias"] = WEIGHTS, "the photographs are not here"
+    tables.write_record(chapter, record)
     return folder
 
 
 def collected(results, tower=TOWER):
     """Return the result of the edition ViT-B-32--openai--seed2."""
     edition = Edition("ViT-B-32", "openai", seed=2)
-    return collect(results, Description(edition, "ViT-B-32", "openai", 151, tower, "cpu"))
+    return collect(results, Description(edition, "ViT-B-32", "openai", 151, tower, "cpu", WEIGHTS))

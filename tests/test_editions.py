@@ -1,7 +1,8 @@
 import pytest
 
-from crosseyed.editions import Edition, edition_name
+from crosseyed.editions import Description, Edition, edition_name, folder_digest
 from crosseyed.errors import InputError
+from crosseyed.files import DATA
 
 
 @pytest.mark.parametrize(
@@ -9,9 +10,13 @@ from crosseyed.errors import InputError
     [
         (("pocketclip-centered",), "pocketclip-centered"),
         (("ViT-B-32", "openai"), "ViT-B-32--openai"),
-        (("ViT-B-32", "openai", "weights/negclip.pth"), "ViT-B-32--negclip"),
-        (("hf-hub:timm/ViT-B-16-SigLIP",), "timm--ViT-B-16-SigLIP"),
-        (("local-dir:some/where/my model/",), "my-model"),
+        (("ViT-B-32", None, "weights/negclip.pth", 0, "1a2b3c4d"), "ViT-B-32--negclip-1a2b3c4d"),
+        (("ViT-B-32", "openai", "negclip.pth", 2, "1a2b3c4d"), "ViT-B-32--openai--negclip-1a2b3c4d--seed2"),
+        (("ViT-B-32", None, "...", 0, "1a2b3c4d"), "ViT-B-32--1a2b3c4d"),
+        (("hf-hub:timm/ViT-B-16-SigLIP",), "hf-hub--timm--ViT-B-16-SigLIP"),
+        (("local-dir:some/where/my model/", None, None, 0, "1a2b3c4d"), "my-model-1a2b3c4d"),
+        (("local-dir:some/where/m", None, "w.pt", 0, "1a2b3c4d"), "m--w-1a2b3c4d"),
+        (("local-dir:some/where/猫", None, None, 1, "1a2b3c4d"), "猫-1a2b3c4d--seed1"),
         (("../../etc", "a/b"), "etc--a-b"),
     ],
 )
@@ -19,21 +24,100 @@ def test_names_editions(arguments, name):
     assert edition_name(*arguments) == name
 
 
-@pytest.mark.parametrize("model", ["", "..", "hf-hub:"])
+@pytest.mark.parametrize("letter", ["a", "猫", "\N{CAT FACE}"])
+def test_a_name_fits_a_folder_however_long_its_parts(letter, tmp_path):
+    name = edition_name(f"a{300 * letter}", f"b{300 * letter}", f"c{300 * letter}.pt", 7, "1a2b3c4d")
+    (tmp_path / name).mkdir()
+    assert name.endswith("-1a2b3c4d--seed7")
+
+
+@pytest.mark.parametrize("model", ["", "..", "hf-hub:", "/"])
 def test_refuses_a_model_without_a_name(model):
     with pytest.raises(InputError, match="names no model"):
         edition_name(model)
 
 
+def test_checkpoints_of_one_file_name_are_different_editions_and_equal_ones_the_same(tmp_path):
+    editions = []
+    for run, content in (("a", b"1"), ("b", b"2"), ("c", b"1")):
+        file = tmp_path / run / "epoch_10.pt"
+        file.parent.mkdir()
+        file.write_bytes(content)
+        editions.append(Edition.from_mapping({"model": "ViT-B-32", "checkpoint": str(file)}))
+    first, second, third = (edition.name for edition in editions)
+    assert first != second and first == third
+    file.write_bytes(b"2")
+    assert Edition.from_mapping({"model": "ViT-B-32", "checkpoint": str(file)}).name == second
+
+
+@pytest.mark.parametrize("name", ["null", "random", "007", "True", "1e5"])
+def test_a_checkpoint_of_any_name_is_no_other_edition(tmp_path, name):
+    (tmp_path / f"{name}.safetensors").write_bytes(b"1")
+    edition = Edition.from_mapping({"model": "ViT-B-32", "checkpoint": str(tmp_path / f"{name}.safetensors")})
+    assert edition.name not in (f"ViT-B-32--{name}", "ViT-B-32")
+    assert edition.name.startswith(f"ViT-B-32--{name}-")
+
+
+def test_a_folder_that_is_called_like_a_shipped_model_is_another_edition(tmp_path):
+    folder = tmp_path / "pocketclip-centered"
+    folder.mkdir()
+    (folder / "open_clip_config.json").write_text("{}")
+    edition = Edition.from_mapping({"model": f"local-dir:{folder}"})
+    assert edition.name.startswith("pocketclip-centered-") and edition.digest == folder_digest(folder)
+    shipped = Edition.from_mapping({"model": f"local-dir:{DATA / 'models' / 'pocketclip-centered'}"})
+    assert shipped.name == "pocketclip-centered"
+
+
 def test_reads_an_edition_from_a_configuration(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "w.pt").touch()
-    assert Edition.from_mapping({"model": "ViT-B-32", "pretrained": "", "checkpoint": "w.pt"}) == Edition(
-        "ViT-B-32", None, str(tmp_path / "w.pt")
-    )
-    assert Edition.from_mapping({}).name == "pocketclip-centered"
+    (tmp_path / "m").mkdir()
+    edition = Edition.from_mapping({"model": " ViT-B-32", "pretrained": "", "checkpoint": "w.pt"})
+    assert (edition.model, edition.pretrained) == ("ViT-B-32", None)
+    assert edition.checkpoint == str(tmp_path / "w.pt")
+    assert edition.parameters == {
+        "model": "ViT-B-32",
+        "pretrained": None,
+        "checkpoint": str(tmp_path / "w.pt"),
+        "seed": 0,
+    }
+    assert Edition.from_mapping({}).name == Edition.from_mapping({"model": " "}).name == "pocketclip-centered"
     assert Edition.from_mapping({"model": "local-dir:m"}).model == f"local-dir:{tmp_path / 'm'}"
-    with pytest.raises(InputError, match=r"v\.pt does not exist"):
-        Edition.from_mapping({"model": "ViT-B-32", "checkpoint": "v.pt"})
-    with pytest.raises(InputError, match="no 'weights'"):
-        Edition.from_mapping({"model": "ViT-B-32", "weights": "v.pt"})
+
+
+@pytest.mark.parametrize(
+    ("mapping", "words"),
+    [
+        ({"checkpoint": "v.pt"}, r"There is no 'v\.pt'"),
+        ({"checkpoint": "."}, "is a folder and not a file"),
+        ({"weights": "v.pt"}, "no 'weights'.*It has model, pretrained, checkpoint, seed"),
+        ({"modell": "a"}, "did you mean 'model'"),
+        ({"model": "local-dir:nowhere"}, "There is no 'nowhere'"),
+        ({"pretrained": 7}, "pretrained of an edition is 7; it should be a valid string"),
+        ({"pretrained": True}, "pretrained"),
+        ({"seed": "one"}, "seed of an edition is 'one'"),
+        ({"seed": 1.5}, "seed"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 2**32}, "seed"),
+        ({"seed": True}, "seed"),
+        ({"checkpoint": "a\0b"}, "null"),
+    ],
+)
+def test_refuses_what_cannot_be_meant(mapping, words):
+    with pytest.raises(InputError, match=words):
+        Edition.from_mapping({"model": "ViT-B-32", **mapping})
+
+
+DESCRIBED = Description(Edition("ViT-B-32", "openai"), "ViT-B-32", "openai", 151, {}, "cpu", "1a2b3c4d")
+
+
+def test_a_description_reads_back_the_same(tmp_path):
+    DESCRIBED.write(tmp_path / "model.json")
+    assert Description.read(tmp_path / "model.json") == DESCRIBED
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", '{"edition": 7}', "7"])
+def test_a_damaged_description_is_refused(tmp_path, content):
+    (tmp_path / "model.json").write_text(content)
+    with pytest.raises(InputError, match="description of an edition"):
+        Description.read(tmp_path / "model.json")

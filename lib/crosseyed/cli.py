@@ -66,7 +66,7 @@ def book(
     _require_repository()
     with _only_one_at_work_on(edition):
         typer.echo(f"making the edition {edition.name}")
-        code = _run_snakemake([], {"editions": [asdict(edition)]}, cores or _available_cores())
+        code = _run_snakemake([], {"editions": [edition.parameters]}, cores or _available_cores())
     if code:
         failed = sorted((edition.folder / "failed").glob("*.ipynb"))
         names = f" ({', '.join(path.stem for path in failed)} failed)" if failed else ""
@@ -93,7 +93,7 @@ def sweep(
     options = ["--resources", f"gpu={gpus}"] if gpus else []
     options += ["--profile", profile] if profile else []
     configuration = {
-        "editions": [asdict(edition) for edition in plan.editions],
+        "editions": [edition.parameters for edition in plan.editions],
         "notebooks": list(plan.notebooks),
     }
     with ExitStack() as locks:
@@ -218,7 +218,7 @@ def describe(output: Path, edition: Annotated[str, typer.Option(help="The editio
     clip = load_edition({**asdict(wanted), "device": "auto"})
     parameters = sum(parameter.numel() for parameter in clip.clip.parameters())
     tower, device = asdict(clip.tower), clip.device.type
-    Description(wanted, clip.model, clip.pretrained, parameters, tower, device).write(output)
+    Description(wanted, clip.model, clip.pretrained, parameters, tower, device, clip.digest).write(output)
 
 
 @app.command(hidden=True)

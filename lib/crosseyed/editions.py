@@ -3,12 +3,15 @@
 import json
 import os
 import re
+import unicodedata
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from crosseyed.documents import read_json
 from crosseyed.errors import InputError
-from crosseyed.files import atomic_write
+from crosseyed.files import DATA, atomic_write, content_digest, require_file, require_folder, visible_files
+from crosseyed.validation import Checked, Seed, validated
 
 BUILD = Path("_build")
 """Folder of everything the workflow makes, relative to the repository."""
@@ -16,16 +19,26 @@ BUILD = Path("_build")
 DEFAULT_MODEL = "pocketclip-centered"
 """The model of the edition that is built when no model is named."""
 
+_FOLDER = "local-dir:"
+
+_MODEL_FILES = (".json", ".safetensors", ".bin", ".pt", ".pth", ".model", ".txt")
+
+_LONGEST_PART = 70  # bytes: a folder's name has at most 255, and an edition's has three parts
+
 
 def edition_name(
-    model: str, pretrained: str | None = None, checkpoint: str | None = None, seed: int = 0
+    model: str,
+    pretrained: str | None = None,
+    checkpoint: str | None = None,
+    seed: int = 0,
+    digest: str | None = None,
 ) -> str:
     """Return the name of the edition of a model, fit for a folder.
 
-    It joins by ``--`` the model (``hf-hub:`` left out and ``/`` written as ``--``; of ``local-dir:`` the folder's own
-    name), the origin of its weights (the checkpoint's file name without suffix, else the tag, if there is one) and,
-    unless it is 0, the seed; each character other than letters, digits, ``_``, ``.`` and ``-`` becomes ``-``. The
-    arguments are as in `Edition`.
+    It joins by ``--`` the model (of ``local-dir:`` the folder's own name), the tag, the checkpoint's file name without
+    suffix and, unless it is 0, the seed. What comes from a file or folder of the user ends with the digest of its
+    content, so that no two models share an edition. Each character other than letters, digits, ``_``, ``.`` and ``-``
+    becomes ``-``, but ``/`` and ``:`` become ``--``. The arguments are as in `Edition`.
 
     Raises
     ------
@@ -34,22 +47,44 @@ def edition_name(
 
     Examples
     --------
-    >>> edition_name("ViT-B-32", "openai")
-    'ViT-B-32--openai'
+    >>> edition_name("ViT-B-32", "openai", "runs/epoch_10.pt", digest="1a2b3c4d")
+    'ViT-B-32--openai--epoch_10-1a2b3c4d'
     >>> edition_name("hf-hub:timm/ViT-B-16-SigLIP", seed=1)
-    'timm--ViT-B-16-SigLIP--seed1'
+    'hf-hub--timm--ViT-B-16-SigLIP--seed1'
     """
-    if model.startswith("local-dir:"):
-        label = Path(model.removeprefix("local-dir:")).resolve().name
-    else:
-        label = model.removeprefix("hf-hub:").replace("/", "--")
-    origin = Path(checkpoint).stem if checkpoint else pretrained
-    label, origin = (
-        re.sub(r"[^\w.-]+", "-", part or "", flags=re.ASCII).strip(".-") for part in (label, origin)
-    )
-    if not label:
+    named = Path(model.removeprefix(_FOLDER)).resolve().name if model.startswith(_FOLDER) else None
+    label = _part(re.sub("[/:]", "--", model) if named is None else named)
+    if (not label and not digest) or model == "hf-hub:":
         raise InputError(f"{model!r} names no model; give one, for example MODEL={DEFAULT_MODEL}.")
-    return "--".join([label, *([origin] if origin else []), *([f"seed{seed}"] if seed else [])])
+    weights = _part(Path(checkpoint).stem) if checkpoint else ""
+    if digest and checkpoint:
+        weights = f"{weights}-{digest}".strip("-")
+    elif digest:
+        label = f"{label}-{digest}".strip("-")
+    parts = [label, _part(pretrained or ""), weights, f"seed{seed}" if seed else ""]
+    return "--".join(part for part in parts if part)
+
+
+def folder_digest(folder: str | os.PathLike) -> str | None:
+    """Return the digest of the model in a folder; None for the models of the repository, which go by their names."""
+    path = Path(os.path.abspath(folder))
+    shipped = path.parent == Path(os.path.abspath(DATA / "models"))
+    return None if shipped else content_digest(visible_files(path, *_MODEL_FILES))
+
+
+def _part(text: str) -> str:
+    """Return a text without what a folder's name cannot have."""
+    fit = re.sub(r"[^\w.-]+", "-", unicodedata.normalize("NFC", text)).strip(".-")
+    return fit.encode("utf-8", "ignore")[:_LONGEST_PART].decode("utf-8", "ignore").rstrip(".-")
+
+
+class _Given(Checked):
+    """What a configuration says of an edition."""
+
+    model: str = DEFAULT_MODEL
+    pretrained: str | None = None
+    checkpoint: str | None = None
+    seed: Seed = 0
 
 
 @dataclass(frozen=True)
@@ -64,6 +99,8 @@ class Edition:
     """A checkpoint file that the weights come from."""
     seed: int = 0
     """Seed of the notebooks."""
+    digest: str | None = None
+    """Digest of the content of the checkpoint, or of the user's own folder (`crosseyed.files.content_digest`)."""
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object]) -> "Edition":
@@ -72,34 +109,33 @@ class Edition:
         Parameters
         ----------
         mapping : mapping
-            May have the keys `model`, `pretrained`, `checkpoint` and `seed`; an empty value counts as not given. A
-            relative path (of `checkpoint`, or after ``local-dir:``) is made absolute, because notebooks are
+            May have the keys `model`, `pretrained`, `checkpoint` (texts) and `seed`; an empty value counts as not
+            given. A relative path (of `checkpoint`, or after ``local-dir:``) is made absolute, because notebooks are
             executed in a folder of their own.
 
         Raises
         ------
         InputError
-            Another key is given, or the checkpoint file does not exist.
+            Another key is given, a value has another type, or the checkpoint or folder does not exist.
         """
-        unknown = sorted(set(mapping) - {field.name for field in fields(cls)})
-        if unknown:
-            raise InputError(
-                f"An edition has no {unknown[0]!r}; it has model, pretrained, checkpoint and seed."
-            )
-        given = {key: str(value) for key, value in mapping.items() if value and key != "seed"}
-        if given.get("model", "").startswith("local-dir:"):
-            given["model"] = f"local-dir:{Path(given['model'].removeprefix('local-dir:')).resolve()}"
-        if "checkpoint" in given:
-            path = Path(given["checkpoint"]).resolve()
-            if not path.is_file():
-                raise InputError(f"The checkpoint {path} does not exist; give the path of a file.")
-            given["checkpoint"] = str(path)
-        return cls(**given, seed=int(mapping.get("seed") or 0))
+        stripped = {key: value.strip() if isinstance(value, str) else value for key, value in mapping.items()}
+        given = validated(
+            _Given, {key: each for key, each in stripped.items() if each not in ("", None)}, "an edition"
+        )
+        model, checkpoint, digest = given.model, given.checkpoint, None
+        if model.startswith(_FOLDER):
+            folder = require_folder(model.removeprefix(_FOLDER), "a model folder after local-dir:").resolve()
+            model = f"{_FOLDER}{folder}"
+            digest = folder_digest(folder)
+        if checkpoint:
+            file = require_file(checkpoint, "a checkpoint, a file with weights").resolve()
+            checkpoint, digest = str(file), content_digest([file])
+        return cls(model, given.pretrained, checkpoint, given.seed, digest)
 
     @property
     def name(self) -> str:
         """Name of the edition (see `edition_name`)."""
-        return edition_name(self.model, self.pretrained, self.checkpoint, self.seed)
+        return edition_name(self.model, self.pretrained, self.checkpoint, self.seed, self.digest)
 
     @property
     def folder(self) -> Path:
@@ -110,9 +146,8 @@ class Edition:
     def parameters(self) -> dict[str, str | int | None]:
         """The parameters that tell a notebook its model."""
         given = asdict(self)
-        if self.checkpoint is None:
-            del given["checkpoint"]
-        return given
+        left_out = {"digest"} if self.checkpoint else {"digest", "checkpoint"}
+        return {name: value for name, value in given.items() if name not in left_out}
 
 
 @dataclass(frozen=True)
@@ -129,12 +164,18 @@ class Description:
     """What its image tower is made of: the fields of `crosseyed.models.towers.description.Tower`."""
     device: str
     """Kind of device that it was loaded on: ``"cpu"``, ``"cuda"`` or ``"mps"``."""
+    weights: str
+    """Digest of its weights (`crosseyed.models.clip.ClipModel.digest`)."""
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> "Description":
-        """Read the description of an edition that `write` wrote."""
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-        return cls(**{**content, "edition": Edition(**content["edition"])})
+        """Read the description of an edition that `write` wrote; raise InputError if it is damaged."""
+        what = "the description of an edition, which make book writes"
+        content = read_json(path, what)
+        try:
+            return cls(**{**content, "edition": Edition(**content["edition"])})
+        except (TypeError, KeyError) as error:
+            raise InputError(f"{os.fspath(path)!r} is not {what}; delete it and start again.") from error
 
     def write(self, path: str | os.PathLike) -> None:
         """Write the description as JSON."""

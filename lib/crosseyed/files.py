@@ -1,11 +1,12 @@
 """Paths that a user gives, output folders and their marks, and files that are written whole or not at all."""
 
 import errno
+import hashlib
 import json
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -95,6 +96,19 @@ def visible_files(folder: str | os.PathLike, *suffixes: str) -> list[Path]:
     return sorted(
         path for path in found if (not suffixes or path.suffix.lower() in suffixes) and path.is_file()
     )
+
+
+def content_digest(files: Iterable[Path]) -> str:
+    """Return eight hexadecimal digits that stand for the content of files, and for their names if there are several."""
+    files = list(files)
+    digest = hashlib.sha256()
+    for path in files:
+        with open(path, "rb") as file:
+            whole = hashlib.file_digest(file, "sha256")
+        digest.update(
+            whole.digest() + (path.name.encode("utf-8", "surrogateescape") if len(files) > 1 else b"")
+        )
+    return digest.hexdigest()[:8]
 
 
 def claim_folder(folder: str | os.PathLike, maker: str) -> Path:

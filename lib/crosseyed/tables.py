@@ -32,7 +32,7 @@ def write_table(table: pd.DataFrame, path: str | os.PathLike) -> None:
     """
     texts = table.select_dtypes(exclude=["number", "bool"])
     # the standard library quotes no carriage return by itself
-    odd = bool(texts.map(lambda value: isinstance(value, str) and "\r" in value).any(axis=None))
+    odd = any(isinstance(value, str) and "\r" in value for column in texts for value in texts[column])
     quoting = csv.QUOTE_NONNUMERIC if odd else csv.QUOTE_MINIMAL
     with atomic_write(path) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n", errors="backslashreplace", quoting=quoting)

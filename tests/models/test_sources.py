@@ -11,11 +11,13 @@ from open_clip.transformer import QuickGELU
 from safetensors.torch import load_file, save_file
 from small_models import TINY_CONFIG, TINY_PREPROCESS
 
-from crosseyed import hub
+from crosseyed import editions, hub
+from crosseyed.editions import folder_digest
 from crosseyed.errors import CheckpointError, DownloadError, InputError
+from crosseyed.files import content_digest
 from crosseyed.models import sources
 from crosseyed.models.loading import load
-from crosseyed.models.scorer import RANDOM
+from crosseyed.models.scorer import RANDOM, SHIPPED
 from crosseyed.models.towers.description import describe_tower
 
 
@@ -45,12 +47,14 @@ def same_weights(clip, weights):
 
 
 def test_a_folder_is_named_after_itself(tiny_folder, tiny_clip):
-    assert (tiny_clip.name, tiny_clip.model, tiny_clip.pretrained) == ("tiny", "tiny", "local-dir")
+    name = f"tiny-{folder_digest(tiny_folder)}"
+    assert (tiny_clip.name, tiny_clip.model, tiny_clip.pretrained) == (name, name, "local-dir")
     assert same_weights(tiny_clip.clip, load_file(tiny_folder / "open_clip_model.safetensors"))
 
 
 def test_what_the_repository_ships_is_loaded_by_its_name(monkeypatch, tmp_path, tiny_folder):
-    monkeypatch.setattr(sources, "DATA", tmp_path)
+    for module in (sources, editions):
+        monkeypatch.setattr(module, "DATA", tmp_path)
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "pocketclip-centered").symlink_to(tiny_folder)
     encoder = load("pocketclip-centered")
@@ -96,7 +100,8 @@ def test_a_named_model_is_loaded_from_its_place_or_from_a_file(known_tiny, tmp_p
     assert (encoder.name, encoder.model, encoder.pretrained) == ("MineCLIP", "MineCLIP", "mine")
     assert same_weights(encoder.clip, load_file(known_tiny))
     given = load("MineCLIP", checkpoint=known_tiny)
-    assert (given.name, given.pretrained) == (f"MineCLIP--{known_tiny.stem}", known_tiny.stem)
+    origin = f"{known_tiny.stem}-{content_digest([known_tiny])}"
+    assert (given.name, given.pretrained) == (f"MineCLIP--{origin}", origin)
     save_file({"visual.conv1.weight": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(CheckpointError, match=r"architecture 'Tiny'.*visual\.conv1\.weight \(expected"):
         load("MineCLIP", checkpoint=tmp_path / "other.safetensors")
@@ -134,11 +139,12 @@ def test_a_repository_in_the_cache_is_loaded_without_network(known_tiny, tmp_pat
 def test_an_architecture_with_a_checkpoint_file_is_named_after_it(known_tiny, tmp_path):
     torch.save({"state_dict": load_file(known_tiny)}, tmp_path / "negclip.pth")
     plain = load("Tiny", checkpoint=tmp_path / "negclip.pth")
-    assert (plain.name, plain.pretrained) == ("Tiny--negclip", "negclip")
+    origin = f"negclip-{content_digest([tmp_path / 'negclip.pth'])}"
+    assert (plain.name, plain.pretrained) == (f"Tiny--{origin}", origin)
     assert same_weights(plain.clip, load_file(known_tiny))
     assert not any(isinstance(module, QuickGELU) for module in plain.clip.modules())
     tuned = load("Tiny", "published", checkpoint=tmp_path / "negclip.pth")
-    assert tuned.name == "Tiny--negclip"
+    assert tuned.name == f"Tiny--published--{origin}"
     assert any(isinstance(module, QuickGELU) for module in tuned.clip.modules())
     assert tuned.preprocess.transforms[-1].mean == [0.1, 0.2, 0.3]
 
@@ -185,3 +191,26 @@ def test_a_folder_with_a_broken_configuration_is_named(tmp_path, content):
     (tmp_path / "model.safetensors").touch()
     with pytest.raises(InputError, match=re.escape(str(tmp_path)) + ".*not a configuration of open_clip"):
         load(f"local-dir:{tmp_path}")
+
+
+@pytest.mark.parametrize("name", ["random", "null"])
+def test_a_checkpoint_that_is_called_like_a_word_of_ours_keeps_its_results(known_tiny, tmp_path, name):
+    (tmp_path / f"{name}.safetensors").symlink_to(known_tiny)
+    encoder = load("Tiny", checkpoint=tmp_path / f"{name}.safetensors")
+    assert encoder.pretrained.startswith(f"{name}-") and encoder.pretrained != RANDOM
+
+
+def test_a_folder_that_is_called_like_a_shipped_model_is_not_taken_for_it(tiny_folder, tmp_path):
+    (tmp_path / "pocketclip-centered").symlink_to(tiny_folder)
+    encoder = load(f"local-dir:{tmp_path / 'pocketclip-centered'}")
+    assert encoder.model != "pocketclip-centered" and encoder.pretrained != SHIPPED
+
+
+def test_the_digest_is_that_of_the_weights_whatever_their_file(known_tiny, tmp_path):
+    torch.save(load_file(known_tiny), tmp_path / "same.pt")
+    other = {name: value + 1 for name, value in load_file(known_tiny).items()}
+    save_file(other, tmp_path / "other.safetensors")
+    files = (known_tiny, tmp_path / "same.pt", tmp_path / "other.safetensors")
+    first, same, changed = (load("Tiny", checkpoint=file) for file in files)
+    assert first.digest == same.digest != changed.digest
+    assert len(first.digest) == 8

@@ -1,7 +1,6 @@
 """A chapter loads its models from its parameters, and keeps account of its tables."""
 
 import dataclasses
-import json
 
 import pandas as pd
 import pytest
@@ -51,9 +50,13 @@ def test_a_chapter_loads_the_model_of_the_edition_and_others_beside_it(parameter
 
 
 def test_random_weights_are_drawn_from_the_seed(parameters, monkeypatch):
-    monkeypatch.setattr(loading, "load", lambda name, **options: options)
-    encoder = begin("05_mitigations", parameters | {"references": [], "pretrained": "random"}).encoder
-    assert encoder == {"device": "cpu", "pretrained": "random", "checkpoint": None, "seed": 3}
+    given = {}
+    load = loading.load
+    monkeypatch.setattr(
+        loading, "load", lambda name, **options: given.update(options) or load("pocketclip-centered")
+    )
+    begin("05_mitigations", parameters | {"references": [], "pretrained": "random"})
+    assert given == {"device": "cpu", "pretrained": "random", "checkpoint": None, "seed": 3}
 
 
 def test_a_chapter_that_names_no_device_loads_no_model(parameters):
@@ -78,7 +81,18 @@ def test_a_declared_table_is_written_and_returned(parameters, tmp_path):
     table = pd.DataFrame({"gap": [1.5]})
     chapter = begin("01_center_bias", parameters)
     assert chapter.write("bias", table) is table
-    assert (tmp_path / "bias.csv").read_text() == "gap\n1.5\n"
+    digest = chapter.encoder.digest
+    assert (tmp_path / "bias.csv").read_text() == f"gap,weights\n1.5,{digest}\n"
+    assert read_record(tmp_path).weights == digest
+
+
+def test_a_table_says_with_which_weights_each_row_was_made(parameters, tmp_path):
+    chapter = begin("01_center_bias", parameters)
+    name, tag, digest = chapter.encoder.model, chapter.encoder.pretrained, chapter.encoder.digest
+    chapter.write("bias", pd.DataFrame({"model": [name, name, "other"], "pretrained": [tag, "x", tag]}))
+    chapter.write("grid", pd.DataFrame({"model": [name, "other"]}))
+    lines = [(tmp_path / f"{table}.csv").read_text().splitlines()[1:] for table in ("bias", "grid")]
+    assert [line.split(",")[-1] for each in lines for line in each] == [digest, "", "", digest, ""]
 
 
 def test_a_table_that_is_not_declared_is_refused(parameters, tmp_path):
@@ -89,7 +103,7 @@ def test_a_table_that_is_not_declared_is_refused(parameters, tmp_path):
     ):
         with pytest.raises(InputError, match="'bais'; did you mean 'bias'"):
             register()
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == [RECORD]
 
 
 def test_unavailable_tables_are_recorded_until_the_chapter_begins_again(parameters, tmp_path):
@@ -101,20 +115,20 @@ def test_unavailable_tables_are_recorded_until_the_chapter_begins_again(paramete
         "ablation": "the tower has no heads",
         "textspan": "no words",
     }
-    assert json.loads((tmp_path / RECORD).read_text()) == reasons
+    assert read_record(tmp_path).unavailable == reasons
     begin("02_embedding_decomposition", parameters)
-    assert read_record(tmp_path) == {}
+    assert read_record(tmp_path).unavailable == {}
 
 
 def test_what_a_tower_does_not_support_costs_tables(parameters, tmp_path, tiny_clip):
     chapter = begin("03_attention_maps", parameters)
     assert chapter.require("attention", tables=["found"]) is None
-    assert read_record(tmp_path) == {}
+    assert read_record(tmp_path).unavailable == {}
     chapter.encoder = dataclasses.replace(build_timm(tiny_clip, "Swin"), name="Swin")
     box = chapter.require("attention", tables=["found", "radial"], instead=tiny_clip).data
     assert "Its tower does not offer" in box
     assert f"{tiny_clip.name} is shown instead." in box
-    reasons = read_record(tmp_path)
+    reasons = read_record(tmp_path).unavailable
     assert reasons.keys() == {"found", "radial"}
     assert reasons["found"].startswith("its tower does not offer")
 
@@ -124,4 +138,4 @@ def test_a_table_without_rows_is_registered_as_unavailable(parameters, tmp_path)
     chapter.write_some("poolings", pd.DataFrame({"gap": [1.5]}), "there are none")
     chapter.write_some("masked_max", pd.DataFrame({"gap": []}), "the tower has no attention")
     assert [path.name for path in tmp_path.glob("*.csv")] == ["poolings.csv"]
-    assert read_record(tmp_path) == {"masked_max": "the tower has no attention"}
+    assert read_record(tmp_path).unavailable == {"masked_max": "the tower has no attention"}

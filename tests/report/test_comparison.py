@@ -4,6 +4,7 @@ import pytest
 from scipy import stats
 
 from crosseyed.report import comparison, kept_results
+from crosseyed.tables import write_table
 
 LISTED = [
     {"model": "pocketclip-centered", "data": "drawings"},
@@ -21,19 +22,26 @@ LISTED = [
 def kept(*rows):
     """Return a table of results with these columns filled, and the rest of the schema empty."""
     table = pd.DataFrame(rows).reindex(columns=list(kept_results.SCHEMA))
-    return table.astype(kept_results.SCHEMA)
+    return kept_results.typed(table)
 
 
-def row(edition, model="ViT-B-32", seed=0, protocol="grid", **numbers):
-    return {"edition": edition, "model": model, "seed": seed, "protocol": protocol, **numbers}
+def row(edition, model="ViT-B-32", seed=0, protocol="grid", pretrained="openai", **numbers):
+    return {
+        "edition": edition,
+        "model": model,
+        "pretrained": pretrained,
+        "seed": seed,
+        "protocol": protocol,
+        **numbers,
+    }
 
 
 TABLE = kept(
     row("ViT-B-32--openai--seed2", seed=2, gap=9.0),
     row("ViT-B-32--openai", gap=7.0),
     row("ViT-B-32--openai", protocol="pair", gap=1.0),
-    row("ViT-B-32--negclip", gap=5.0),
-    row("pocketclip-centered", model="pocketclip-centered", gap=60.0),
+    row("ViT-B-32--openai--negclip-1a2b3c4d", gap=5.0),
+    row("pocketclip-centered", model="pocketclip-centered", pretrained="crosseyed", gap=60.0),
     row("mine--seed1", model="mine", seed=1, gap=0.0),
 )
 
@@ -44,7 +52,7 @@ def test_the_list_says_what_a_model_was_trained_on_whatever_its_seed():
         "ViT-B-32--openai",
         "ViT-B-32--openai",
         "ViT-B-32--openai",
-        "ViT-B-32--negclip",
+        "ViT-B-32--openai--negclip-1a2b3c4d",
         "pocketclip-centered",
         "mine",
     ]
@@ -84,7 +92,7 @@ def test_when_all_is_done_nothing_awaits_its_run():
 
 def test_random_weights_do_not_count_as_a_result(tmp_path):
     random = kept(row("ViT-L-14--openai", model="ViT-L-14")).assign(pretrained="random")
-    random.to_csv(tmp_path / "random.csv", index=False)
+    write_table(random.assign(rows=1), tmp_path / "random.csv")
     table = comparison.describe(kept_results.read(tmp_path), LISTED)
     assert table.empty
     assert "ViT-L-14" in comparison.awaiting(table, LISTED)["model"].tolist()
@@ -93,7 +101,7 @@ def test_random_weights_do_not_count_as_a_result(tmp_path):
 def test_each_published_model_has_one_row_that_of_its_lowest_seed():
     table = comparison.one_row_each(comparison.describe(TABLE, LISTED))
     assert dict(zip(table["name"], table["gap"], strict=True)) == {
-        "ViT-B-32--negclip": 5.0,
+        "ViT-B-32--openai--negclip-1a2b3c4d": 5.0,
         "ViT-B-32--openai": 7.0,
         "mine": 0.0,
     }

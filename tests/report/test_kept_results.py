@@ -1,9 +1,11 @@
+import numpy as np
 import pandas as pd
 import pytest
 from small_results import TOWER, collected, write_results
 
 from crosseyed.errors import InputError
 from crosseyed.report import kept_results
+from crosseyed.tables import write_table
 
 
 @pytest.fixture
@@ -35,20 +37,42 @@ def test_random_weights_are_no_result(results, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda table: table.drop(columns="commit"), r"a\.csv is not a table of results.*commit"),
-        (lambda table: table.assign(extra=1), r"a\.csv is not a table of results.*extra"),
+        (lambda table: table.drop(columns="commit"), "lacks \\['commit'\\]"),
+        (lambda table: table.assign(extra=1), "should not have \\['extra'\\]"),
+        (lambda table: table.astype({"gap": object}).assign(gap="large"), "'gap' holds what is no number"),
+        (lambda table: table.iloc[:-1], "announces another number of rows than its 1"),
+        (lambda table: table.iloc[:0], "announces another number of rows than its 0"),
+        (lambda table: table.assign(gap_low=np.inf), "interval of gap that is infinite"),
         (
-            lambda table: table.astype({"gap": object}).assign(gap="large"),
-            r"a\.csv holds a value of another type",
+            lambda table: table.assign(gap_low=table["gap_high"] + 1),
+            "interval of gap that is infinite or upside down",
         ),
     ],
 )
-def test_a_table_of_another_schema_is_refused_by_name(results, tmp_path, change, message):
-    kept = tmp_path / "kept"
-    kept.mkdir()
-    change(collected(results)).to_csv(kept / "a.csv", index=False)
-    with pytest.raises(InputError, match=message):
-        kept_results.read(kept)
+def test_a_table_that_is_not_whole_is_refused_by_name(results, tmp_path, change, message):
+    write_table(change(collected(results)), tmp_path / "kept" / "a.csv")
+    with pytest.raises(InputError, match=rf"a\.csv.*{message}.*make sweep"):
+        kept_results.read(tmp_path / "kept")
+
+
+def test_a_table_cut_in_its_last_line_is_refused(results, tmp_path):
+    write_table(collected(results), tmp_path / "a.csv")
+    (tmp_path / "a.csv").write_bytes((tmp_path / "a.csv").read_bytes()[:-3])
+    with pytest.raises(InputError, match="cut off"):
+        kept_results.read(tmp_path)
+
+
+def test_two_tables_of_one_edition_are_refused(results, tmp_path):
+    for name in ("a", "b"):
+        write_table(collected(results), tmp_path / f"{name}.csv")
+    with pytest.raises(InputError, match="more than one table of the edition ViT-B-32--openai--seed2"):
+        kept_results.read(tmp_path)
+
+
+def test_files_that_macos_adds_are_no_results(results, tmp_path):
+    write_table(collected(results), tmp_path / "a.csv")
+    (tmp_path / "._a.csv").write_bytes(b"\0")
+    assert len(kept_results.read(tmp_path)) == 2
 
 
 def test_the_results_of_the_repository_fit_the_schema():

@@ -1,9 +1,9 @@
 """The declared tables of the chapters: read, missing, unavailable, complete."""
 
-import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -13,12 +13,12 @@ from crosseyed.report.tables import (
     RECORD,
     TABLES,
     MissingTableError,
+    Record,
     UnavailableTableError,
     check_complete,
     check_declared,
     read,
 )
-from crosseyed.tables import write_table
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
@@ -27,8 +27,8 @@ NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 def folder(tmp_path, monkeypatch):
     """The folder of a chapter that wrote `one`, could not make `two` and forgot `three`."""
     monkeypatch.setitem(tables.TABLES, "chapter", ("one", "two", "three"))
-    write_table(pd.DataFrame({"gap": [1.5]}), tmp_path / "chapter" / "one.csv")
-    (tmp_path / "chapter" / RECORD).write_text(json.dumps({"two": "the tower has no class token"}))
+    tables.write_record(tmp_path / "chapter", Record(unavailable={"two": "the tower has no class token"}))
+    tables.write(tmp_path / "chapter", "one", pd.DataFrame({"gap": [1.5]}))
     return tmp_path / "chapter"
 
 
@@ -54,7 +54,7 @@ def test_a_table_that_cannot_be_made_gives_the_reason(folder):
 
 
 def test_a_table_about_other_models_alone_gives_the_reason(folder):
-    write_table(pd.DataFrame({"gap": [1.5]}), folder / "two.csv")
+    tables.write(folder, "two", pd.DataFrame({"gap": [1.5]}))
     with pytest.raises(UnavailableTableError, match="class token"):
         read(folder.parent, "chapter", "two")
 
@@ -76,7 +76,7 @@ def test_unknown_chapters_and_tables_are_refused_with_a_suggestion(folder):
 def test_a_chapter_is_complete_when_each_table_is_there_or_explained(folder):
     with pytest.raises(MissingTableError, match=r"ended without its table\(s\) three\."):
         check_complete(folder, "chapter")
-    write_table(pd.DataFrame({"gap": [2.0]}), folder / "three.csv")
+    tables.write(folder, "three", pd.DataFrame({"gap": [2.0]}))
     check_complete(folder, "chapter")
 
 
@@ -95,3 +95,46 @@ def test_rows_are_put_in_a_given_order():
     table = pd.DataFrame({"model": ["b", "a", "b", "a"], "source": ["x", "x", "y", "y"], "n": range(4)})
     ordered = tables.in_order(table, model=["b", "a"], source=["y", "x"])
     assert list(ordered["n"]) == [2, 0, 3, 1]
+
+
+def test_names_in_a_table_of_a_chapter_stay_text(folder):
+    table = pd.DataFrame({"object": ["007", "null", "1e5"], "row": [0.0, np.nan, 1.0], "n": [1, 2, 3]})
+    tables.write(folder, "three", table)
+    pd.testing.assert_frame_equal(read(folder.parent, "chapter", "three"), table)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda text: text[: len(text) // 2], "cut off|rows instead of"),
+        (lambda text: text[: text.index("b,")], "1 rows instead of 3"),
+        (lambda text: text.replace("gap", "gaps"), "it lacks"),
+        (lambda text: text.replace("2.5", "much"), "no number"),
+    ],
+)
+def test_a_table_that_was_cut_or_altered_is_refused(folder, damage, words):
+    tables.write(folder, "three", pd.DataFrame({"model": ["a", "b", "c"], "gap": [1.5, 2.5, 3.5]}))
+    file = folder / "three.csv"
+    file.write_text(damage(file.read_text()))
+    with pytest.raises(InputError, match=f"three.csv.*({words}).*make book"):
+        read(folder.parent, "chapter", "three")
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"rows": 1}', "\0", '{"two": "the old form"}'])
+def test_a_damaged_record_is_refused(folder, content):
+    (folder / RECORD).write_text(content)
+    with pytest.raises(InputError, match=r"tables\.json.*damaged"):
+        read(folder.parent, "chapter", "one")
+
+
+def test_a_file_that_the_chapter_did_not_write_is_left(folder):
+    (folder / "three.csv").write_text("mine")
+    with pytest.raises(InputError, match=r"three\.csv.*left as it is"):
+        tables.write(folder, "three", pd.DataFrame({"gap": [1.0]}))
+    assert (folder / "three.csv").read_text() == "mine"
+
+
+def test_an_earlier_execution_is_cleared_but_not_what_is_not_its_own(folder):
+    (folder / "mine.csv").write_text("mine")
+    tables.clear(folder)
+    assert [path.name for path in folder.iterdir()] == ["mine.csv"]

@@ -1,7 +1,6 @@
 """The book as a reader gets it: rendered from the real pages, with a small notebook and made-up answers."""
 
 import ast
-import json
 import re
 import shutil
 from pathlib import Path
@@ -14,6 +13,7 @@ from crosseyed.data.scenes import eccentricity
 from crosseyed.editions import Description, Edition
 from crosseyed.errors import InputError
 from crosseyed.measure import bootstrap
+from crosseyed.report import tables
 from crosseyed.report.tables import MissingTableError
 from crosseyed.workflow.book import BookError, module_table, origin, render_book
 from crosseyed.workflow.claims import CLAIMS
@@ -24,7 +24,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def described(model, pretrained, **given):
-    return Description(Edition(model, **given), model, pretrained, 1_234_567, tower={}, device="cpu")
+    return Description(
+        Edition(model, **given), model, pretrained, 1_234_567, tower={}, device="cpu", weights="1a2b3c4d"
+    )
 
 
 MODEL = described("pocketclip-centered", "crosseyed")
@@ -64,11 +66,10 @@ def add_chapters(folder, table):
         chapter = folder / "results" / claim.chapter
         chapter.mkdir(parents=True, exist_ok=True)
         names = [each.table for each in CLAIMS if each.chapter == claim.chapter and each.table != "bias"]
-        (chapter / "tables.json").write_text(json.dumps(dict.fromkeys(names, "it is made up")))
+        tables.write_record(chapter, tables.Record(unavailable=dict.fromkeys(names, "it is made up")))
     first = folder / "results" / "01_center_bias"
-    bootstrap.center_bias(table, by=["model", "pretrained"]).to_csv(first / "bias.csv", index=False)
-    rings = bootstrap.accuracy_by_eccentricity(table, by="model")
-    rings.to_csv(first / "grid_by_eccentricity.csv", index=False)
+    tables.write(first, "bias", bootstrap.center_bias(table, by=["model", "pretrained"]))
+    tables.write(first, "grid_by_eccentricity", bootstrap.accuracy_by_eccentricity(table, by="model"))
 
 
 def families(folder):

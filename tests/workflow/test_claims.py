@@ -1,4 +1,3 @@
-import json
 import re
 
 import pandas as pd
@@ -6,11 +5,13 @@ import pytest
 
 from crosseyed.editions import Description, Edition
 from crosseyed.files import DATA
-from crosseyed.report.tables import TABLES, MissingTableError
+from crosseyed.report.tables import TABLES, MissingTableError, Record, write, write_record
 from crosseyed.workflow import claims
 from crosseyed.workflow.claims import CLAIMS, Evidence, tabulate
 
-MODEL = Description(Edition("ViT-B-32", "openai"), "ViT-B-32", "openai", 1, tower={}, device="cpu")
+MODEL = Description(
+    Edition("ViT-B-32", "openai"), "ViT-B-32", "openai", 1, tower={}, device="cpu", weights="1a2b3c4d"
+)
 BIAS, LOST, OVERLOOKED, BACKGROUND, MASKED, POOLED, PROMPTED, ATTENDED, FAMILY = (
     CLAIMS[number] for number in (0, 3, 4, 5, 6, 7, 8, 9, 10)
 )
@@ -18,12 +19,12 @@ BIAS, LOST, OVERLOOKED, BACKGROUND, MASKED, POOLED, PROMPTED, ATTENDED, FAMILY =
 
 @pytest.fixture
 def tables(tmp_path):
-    def write(chapter, name, rows, **columns):
+    def write_rows(chapter, name, rows, **columns):
         (tmp_path / chapter).mkdir(exist_ok=True)
-        pd.DataFrame(rows).assign(**columns).to_csv(tmp_path / chapter / f"{name}.csv", index=False)
+        write(tmp_path / chapter, name, pd.DataFrame(rows).assign(**columns))
         return tmp_path
 
-    return write
+    return write_rows
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def test_a_claim_is_not_testable_where_the_chapter_registered_why(tmp_path):
         folder = tmp_path / claim.chapter
         folder.mkdir(exist_ok=True)
         reasons = {each.table: f"no {each.table}" for each in CLAIMS if each.chapter == claim.chapter}
-        (folder / "tables.json").write_text(json.dumps(reasons))
+        write_record(folder, Record(unavailable=reasons))
     rows = tabulate(tmp_path, MODEL).splitlines()[2:]
     assert len(rows) == len(CLAIMS)
     for row, claim in zip(rows, CLAIMS, strict=True):

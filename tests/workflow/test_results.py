@@ -3,6 +3,7 @@ import pytest
 from small_results import bias, collected, write_results
 
 from crosseyed.errors import InputError
+from crosseyed.report import tables
 from crosseyed.report.tables import MissingTableError
 
 
@@ -29,9 +30,17 @@ def test_a_result_has_a_row_per_protocol_about_the_editions_own_model(results):
 
 def test_a_result_needs_the_tables_of_the_first_chapter(results):
     chapter = results / "01_center_bias"
-    pd.DataFrame([bias("another", 100, 90)]).to_csv(chapter / "pair_bias.csv", index=False)
+    tables.write(chapter, "pair_bias", pd.DataFrame([bias("another", 100, 90)]))
     with pytest.raises(InputError, match="no row of the model ViT-B-32"):
         collected(results)
     (chapter / "pair_bias.csv").unlink()
     with pytest.raises(MissingTableError, match="'pair_bias' of the chapter 01_center_bias"):
+        collected(results)
+
+
+def test_chapters_of_other_weights_are_not_taken_for_the_models(results):
+    record = tables.read_record(results / "01_center_bias")
+    record.weights = "00000000"
+    tables.write_record(results / "01_center_bias", record)
+    with pytest.raises(InputError, match=r"01_center_bias.*weights 00000000.*1a2b3c4d"):
         collected(results)

@@ -1,9 +1,11 @@
 """Load any CLIP that open_clip knows, a checkpoint file or a PocketCLIP behind one object that encodes."""
 
+import hashlib
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 
 import numpy as np
@@ -41,8 +43,9 @@ class ClipModel(Encoder):
     model : str
         Architecture, folder or repository.
     pretrained : str
-        Where the weights come from: open_clip's tag, the checkpoint's file name without suffix, ``"local-dir"``,
-        ``"hf-hub"``, ``"crosseyed"`` for what the repository ships, or `RANDOM`.
+        Where the weights come from: open_clip's tag, that of a checkpoint and its file name without suffix with the
+        digest of its content, ``"local-dir"``, ``"hf-hub"``, ``"crosseyed"`` for what the repository ships, or
+        `RANDOM`.
     clip : torch.nn.Module
         The open_clip model.
     preprocess : callable
@@ -85,6 +88,15 @@ class ClipModel(Encoder):
         """
         bias = getattr(self.clip, "logit_bias", None)
         return None if bias is None else bias.item()
+
+    @cached_property
+    def digest(self) -> str:
+        """Eight hexadecimal digits that stand for the weights: their names, shapes and values in float32."""
+        digest = hashlib.sha256()
+        for name, value in sorted(self.clip.state_dict().items()):
+            digest.update(f"{name} {tuple(value.shape)}".encode())
+            digest.update(value.detach().float().cpu().contiguous().numpy())
+        return digest.hexdigest()[:8]
 
     @property
     def image_size(self) -> tuple[int, int]:

@@ -18,6 +18,9 @@ from crosseyed.data.scenes import scene_of
 RANDOM = "random"
 """What stands for random weights in place of a tag, and in the column `pretrained` of every table."""
 
+SHIPPED = "crosseyed"
+"""What stands in the column `pretrained` for the models that the repository ships."""
+
 
 IMAGES_TOGETHER = 256
 """Images that models are shown together: a multiple of every batch size, and few enough to keep drawn."""

@@ -19,12 +19,13 @@ from open_clip.model import _build_vision_tower
 from open_clip.pretrained import get_pretrained_cfg
 from torch import Tensor
 
+from crosseyed.editions import folder_digest
 from crosseyed.errors import InputError, suggest
-from crosseyed.files import DATA
+from crosseyed.files import DATA, content_digest, require_file
 from crosseyed.hub import download_first, from_hub, offline
 from crosseyed.models.checkpoints import load_weights
 from crosseyed.models.remote_code import refuse_remote_code, without_remote_code
-from crosseyed.models.scorer import RANDOM
+from crosseyed.models.scorer import RANDOM, SHIPPED
 
 POCKETCLIPS = ("pocketclip-centered", "pocketclip-uniform")
 
@@ -120,7 +121,7 @@ class _Source:
         if self.named:
             return self.named.path.stem
         if self.folder:
-            return "crosseyed" if self.folder.parent == DATA / "models" else "local-dir"
+            return "local-dir" if folder_digest(self.folder) else SHIPPED
         return "hf-hub" if self.address.startswith(_HUB) else self.tag
 
 
@@ -161,7 +162,10 @@ def build(
     if random:
         origin, weights = RANDOM, None
     elif checkpoint:
-        origin, weights = Path(checkpoint).stem, checkpoint
+        file = require_file(checkpoint, "a checkpoint, a file with weights")
+        # the tag too, because it decides which activation function the weights go with
+        origin = "--".join([*([pretrained] if pretrained else []), f"{file.stem}-{content_digest([file])}"])
+        weights = file
     else:
         origin, weights = source.origin, _weights(source)
     given = random or checkpoint or (source.tag and not source.named)
@@ -215,7 +219,9 @@ def _find(model: str, pretrained: str | None) -> _Source:
         return _Source(model, label=model.removeprefix(_HUB).replace("/", "--"), tag=None)
     folder = Path(model.removeprefix(_FOLDER)) if model.startswith(_FOLDER) else DATA / "models" / model
     if (folder / "open_clip_config.json").is_file():
-        return _Source(f"{_FOLDER}{folder}", label=folder.absolute().name, tag=None)
+        digest = folder_digest(folder)
+        name = folder.absolute().name
+        return _Source(f"{_FOLDER}{folder}", label=f"{name}-{digest}" if digest else name, tag=None)
     if model.startswith(_FOLDER):
         raise InputError(f"{str(folder)!r} is not a model folder: it has no open_clip_config.json.")
     if model in POCKETCLIPS:

@@ -1,6 +1,5 @@
 """What every chapter does: load its models, write its tables, and say which tables are unavailable for its model."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,13 +7,11 @@ from pathlib import Path
 import pandas as pd
 from IPython.display import HTML
 
-from crosseyed.files import atomic_write
 from crosseyed.models import loading
 from crosseyed.models.clip import ClipModel
-from crosseyed.report import notices
-from crosseyed.report.tables import RECORD, check_declared, read_record
+from crosseyed.report import notices, tables
+from crosseyed.report.tables import Record, check_declared, read_record, write_record
 from crosseyed.settings import Settings, settings
-from crosseyed.tables import write_table
 
 
 @dataclass
@@ -49,8 +46,21 @@ class Chapter:
     def write(self, name: str, table: pd.DataFrame) -> pd.DataFrame:
         """Write a table that `crosseyed.report.tables.TABLES` declares for the chapter, and return it."""
         check_declared(self.name, name)
-        write_table(table, self.output / f"{name}.csv")
+        tables.write(self.output, name, self._with_weights(table))
         return table
+
+    def _with_weights(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Add the digest of the weights behind each row, where the chapter knows its model."""
+        if self.encoder is None or "weights" in table:
+            return table
+        if "model" not in table:
+            return table.assign(weights=self.encoder.digest)
+        digests = {each.model: each.digest for each in reversed(self.encoders)}
+        if "pretrained" not in table:
+            return table.assign(weights=table["model"].map(digests))
+        digests = {(each.model, each.pretrained): each.digest for each in self.encoders}
+        keys = [digests.get(key) for key in zip(table["model"], table["pretrained"], strict=True)]
+        return table.assign(weights=pd.Series(keys, index=table.index, dtype="str"))
 
     def write_some(self, name: str, table: pd.DataFrame, reason: str) -> None:
         """Write a table if it has rows; otherwise register it as unavailable with the reason."""
@@ -67,9 +77,9 @@ class Chapter:
         """
         for name in names:
             check_declared(self.name, name)
-        record = read_record(self.output) | dict.fromkeys(names, reason)
-        with atomic_write(self.output / RECORD) as part:
-            part.write_text(json.dumps(record, indent=1), encoding="utf-8")
+        record = read_record(self.output)
+        record.unavailable |= dict.fromkeys(names, reason)
+        write_record(self.output, record)
 
     def require(
         self, *needed: str, tables: Sequence[str] = (), instead: ClipModel | None = None
@@ -98,7 +108,7 @@ class Chapter:
 
 
 def begin(name: str, parameters: Mapping[str, object]) -> Chapter:
-    """Start a chapter: override the settings, load its models, delete the record of an earlier execution.
+    """Start a chapter: override the settings, load its models, delete the tables of an earlier execution.
 
     Parameters
     ----------
@@ -110,11 +120,12 @@ def begin(name: str, parameters: Mapping[str, object]) -> Chapter:
     """
     settings.override(parameters.get("settings", {}))
     chapter = Chapter(name, Path(parameters["output"]))
-    (chapter.output / RECORD).unlink(missing_ok=True)
     if "device" in parameters:
         chapter.encoder = load_edition(parameters)
         names = [each for each in parameters.get("references", []) if each != chapter.encoder.name]
         chapter.references = [loading.load(each, device=parameters["device"]) for each in names]
+    tables.clear(chapter.output)
+    write_record(chapter.output, Record(chapter.encoder.digest if chapter.encoder else None))
     return chapter
 
 

@@ -4,6 +4,7 @@ Models differ in many things at once, and only as many exist as were published. 
 models; it cannot say how one of them would change if one of its properties were changed.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy import stats
 from statsmodels.stats.weightstats import DescrStatsW
 
 from crosseyed.editions import edition_name
+from crosseyed.models.scorer import SHIPPED
 from crosseyed.settings import settings
 
 PROPERTIES = {
@@ -29,7 +31,7 @@ LEAST_MODELS = 8
 LEAST_IN_GROUP = 3
 """A group's mean has an interval from this many models on."""
 
-_OWN = "pocketclip"
+_DIGEST = re.compile("-[0-9a-f]{8}$")  # the list names files, and a result the content of one
 
 _NOT_STATED = "not stated"
 
@@ -58,8 +60,8 @@ def describe(results: pd.DataFrame, models: Sequence[Mapping[str, str]]) -> pd.D
     ]
     return results.assign(
         name=pd.array(names, dtype="string"),
-        data=pd.array([data.get(name) or _NOT_STATED for name in names], dtype="string"),
-        published=~results["model"].str.startswith(_OWN).astype(bool),
+        data=pd.array([data.get(_DIGEST.sub("", name)) or _NOT_STATED for name in names], dtype="string"),
+        published=(results["pretrained"] != SHIPPED).astype(bool),
     )
 
 
@@ -79,7 +81,7 @@ def awaiting(results: pd.DataFrame, models: Sequence[Mapping[str, str]]) -> pd.D
         In the order of the list: `model`; `weights`, the tag or the file that they come from; `data`; `download`,
         as the list states it; `gigabytes`, the same as a number, NaN where the list does not state it in GB.
     """
-    there = set(results["name"])
+    there = {_DIGEST.sub("", name) for name in results["name"]}
     rows = [
         {
             "model": entry["model"],

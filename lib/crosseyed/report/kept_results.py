@@ -7,12 +7,14 @@ of several machines, copy the files.
 import os
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from crosseyed import provenance
 from crosseyed.errors import InputError
 from crosseyed.files import DATA, visible_files
 from crosseyed.models.scorer import RANDOM
+from crosseyed.tables import read_table
 
 FOLDER = DATA / "results" / "models"
 """Where the repository keeps the results of models.
@@ -22,12 +24,13 @@ FOLDER = DATA / "results" / "models"
 
 _QUANTITIES = ("center_accuracy", "off_center_accuracy", "gap", "bias_index")
 
-_TEXT, _WHOLE, _NUMBER = "string", "Int64", "Float64"
+_TEXT, _WHOLE, _NUMBER = "text", "whole", "number"
 
 SCHEMA = {
     "edition": _TEXT,
     "model": _TEXT,
     "pretrained": _TEXT,
+    "weights": _TEXT,
     "seed": _WHOLE,
     "protocol": _TEXT,
     **{f"{name}{end}": _NUMBER for name in _QUANTITIES for end in ("", "_low", "_high")},
@@ -36,12 +39,18 @@ SCHEMA = {
     **dict.fromkeys(("tower", "pooling"), _TEXT),
     **dict.fromkeys(("image_size", "patch_size", "tokens", "layers", "parameters"), _WHOLE),
     "notebook_parameters": _TEXT,
+    "rows": _WHOLE,
     **dict.fromkeys(provenance.COLUMNS, _TEXT),
 }
-"""Columns of a table of results and their types. Accuracies are percent, the gap percentage points, each with the ends
-of its interval; image and patch size are pixels (the longer side; the patch of a convolutional tower is missing);
-`tokens` is the number of spatial tokens before pooling, `parameters` that of the whole model;
-`notebook_parameters` is JSON."""
+"""Columns of a table of results and their kinds, as of `crosseyed.tables.read_table`. Accuracies are percent, the gap
+percentage points, each with the ends of its interval; image and patch size are pixels (the longer side; the patch of a
+convolutional tower is missing); `tokens` is the number of spatial tokens before pooling, `parameters` that of the whole
+model; `notebook_parameters` is JSON; `weights` is the digest of the weights, and `rows` the number of rows of the
+table, by which one that is cut off is noticed."""
+
+_DTYPES = {"text": "string", "whole": "Int64", "number": "Float64"}
+
+_REMEDY = "Make it anew with `make sweep`, or remove it."
 
 
 def read(folder: str | os.PathLike = FOLDER) -> pd.DataFrame:
@@ -60,23 +69,29 @@ def read(folder: str | os.PathLike = FOLDER) -> pd.DataFrame:
     Raises
     ------
     InputError
-        A file has other columns, or a value that is not of its column's type; the message names the file.
+        A file is not whole, or two are of one edition; the message names it.
     """
     found = [_read(path) for path in visible_files(folder, ".csv")]
-    empty = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in SCHEMA.items()})
-    table = pd.concat([empty, *found], ignore_index=True)
+    table = pd.concat([typed(pd.DataFrame(columns=list(SCHEMA))), *found], ignore_index=True)
+    for edition, part in table.groupby("edition"):
+        if part.duplicated(["protocol"]).any():
+            raise InputError(f"{folder} has more than one table of the edition {edition}; keep one of them.")
     return table[table["pretrained"] != RANDOM].reset_index(drop=True)
 
 
+def typed(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns of `SCHEMA` in its order, each in the type of its kind."""
+    return table[list(SCHEMA)].astype({name: _DTYPES[kind] for name, kind in SCHEMA.items()})
+
+
 def _read(path: Path) -> pd.DataFrame:
-    table = pd.read_csv(path, dtype=object, keep_default_na=False, na_values=[""])
-    differing = sorted(set(SCHEMA) ^ set(table.columns))
-    if differing:
+    table = typed(read_table(path, SCHEMA, _REMEDY))
+    if not len(table) or not (table["rows"] == len(table)).all():
         raise InputError(
-            f"{path} is not a table of results of this version: it lacks or should not have "
-            f"{', '.join(differing)}. Make it anew with `make sweep`, or remove it."
+            f"{path} is cut off: it announces another number of rows than its {len(table)}. {_REMEDY}"
         )
-    try:
-        return table[list(SCHEMA)].astype(SCHEMA)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{path} holds a value of another type: {error}.") from error
+    for name in _QUANTITIES:
+        ends = [table[f"{name}{end}"].to_numpy(float, na_value=np.nan) for end in ("_low", "_high")]
+        if np.isinf(ends).any() or (ends[0] > ends[1]).any():  # a missing interval is none, and not wrong
+            raise InputError(f"{path} has an interval of {name} that is infinite or upside down. {_REMEDY}")
+    return table

@@ -5,7 +5,7 @@ from html import escape
 from IPython.display import HTML
 
 from crosseyed.models.clip import ClipModel
-from crosseyed.models.scorer import RANDOM, Encoder
+from crosseyed.models.scorer import RANDOM, SHIPPED, Encoder
 from crosseyed.models.towers.base import CAPABILITIES
 from crosseyed.models.towers.registry import adapter_of
 
@@ -20,7 +20,7 @@ def weights(encoder: Encoder) -> HTML:
             f"{name} was initialised at random and has learned nothing. The numbers on this page show that the code "
             "runs; they say nothing about any published model.",
         )
-    if encoder.model.startswith("pocketclip"):
+    if encoder.pretrained == SHIPPED:
         return _box(
             "note",
             f"Model of this edition: {name}",

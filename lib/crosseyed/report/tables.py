@@ -7,13 +7,22 @@ notebook without suffix, such as ``"01_center_bias"``, and `name` the name of a 
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
+from crosseyed.documents import read_json
 from crosseyed.errors import CrosseyedError, InputError, check_choice
+from crosseyed.files import atomic_write
+from crosseyed.tables import kinds_of, read_table, write_table
 
 RECORD = "tables.json"
+"""File beside the tables of a chapter that says what they hold: a `Record`."""
+
+_REMEDY = "Make it anew: execute the chapter again (make book)."
+
 TABLES: dict[str, tuple[str, ...]] = {
     "01_center_bias": (
         *("grid", "grid_by_eccentricity", "bias", "slope", "permutation", "slide"),
@@ -58,10 +67,59 @@ def check_declared(chapter: str, name: str) -> None:
     check_choice(f"table of the chapter {chapter}", name, TABLES[chapter])
 
 
-def read_record(folder: Path) -> dict[str, str]:
-    """Return the reason for each table that the chapter with this folder could not make."""
+@dataclass
+class Record:
+    """What a chapter wrote, by which a table that is cut off, altered or of another model is told from a whole one."""
+
+    weights: str | None = None
+    """Digest of the weights of the edition's model; None where the chapter is not about one model."""
+    tables: dict[str, dict] = field(default_factory=dict)
+    """For each table that it wrote: the number of its `rows`, and the kind of each of its columns, `kinds`."""
+    unavailable: dict[str, str] = field(default_factory=dict)
+    """For each table that it could not make: the reason."""
+
+
+def read_record(folder: Path) -> Record:
+    """Return the record of the chapter with this folder, an empty one if there is none; InputError if damaged."""
     path = folder / RECORD
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if not path.exists():
+        return Record()
+    try:
+        return Record(**read_json(path, "the record of a chapter"))
+    except (TypeError, InputError) as error:
+        raise InputError(f"{str(path)!r} is damaged ({error}). {_REMEDY}") from error
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """Write the record of the chapter with this folder."""
+    with atomic_write(folder / RECORD) as part:
+        part.write_text(json.dumps(asdict(record), indent=1), encoding="utf-8")
+
+
+def clear(folder: Path) -> None:
+    """Delete the tables of an earlier execution by its record, and the record."""
+    with suppress(InputError):  # what a damaged record does not name is not deleted, and `write` refuses it
+        for name in read_record(folder).tables:
+            (folder / f"{name}.csv").unlink(missing_ok=True)
+    (folder / RECORD).unlink(missing_ok=True)
+
+
+def write(folder: Path, name: str, table: pd.DataFrame) -> None:
+    """Write a table of the chapter with this folder, and what it holds into the record.
+
+    Raises
+    ------
+    InputError
+        A file of this name is there that the chapter did not write, or the folder cannot be written to.
+    """
+    record, path = read_record(folder), folder / f"{name}.csv"
+    if name not in record.tables and path.exists():
+        raise InputError(
+            f"{str(path)!r} was not made by this chapter and is left as it is; give another output folder."
+        )
+    write_table(table, path)
+    record.tables[name] = {"rows": len(table), "kinds": kinds_of(table)}
+    write_record(folder, record)
 
 
 def read(results: Path, chapter: str, name: str) -> pd.DataFrame:
@@ -81,23 +139,25 @@ def read(results: Path, chapter: str, name: str) -> pd.DataFrame:
     MissingTableError
         The table is not there, and the chapter did not say why.
     InputError
-        `TABLES` does not declare it.
+        `TABLES` does not declare it, or it is not whole.
     """
     check_declared(chapter, name)
     path = results / chapter / f"{name}.csv"
-    unavailable = read_record(path.parent)
-    if name in unavailable:
-        raise UnavailableTableError(unavailable[name])
-    if not path.exists():
+    record = read_record(path.parent)
+    if name in record.unavailable:
+        raise UnavailableTableError(record.unavailable[name])
+    if not path.exists() or name not in record.tables:
         raise MissingTableError(
             f"The table {name!r} of the chapter {chapter} is not at {path}. Execute the chapter again (make book)."
         )
-    return pd.read_csv(path)
+    announced = record.tables[name]
+    return read_table(path, announced["kinds"], _REMEDY, rows=announced["rows"])
 
 
 def check_complete(folder: Path, chapter: str) -> None:
     """Raise MissingTableError unless each table of the chapter is in its folder or registered as unavailable."""
-    known = {path.stem for path in folder.glob("*.csv")} | set(read_record(folder))
+    record = read_record(folder)
+    known = {*record.tables, *record.unavailable}
     missing = [name for name in TABLES[chapter] if name not in known]
     if missing:
         raise MissingTableError(

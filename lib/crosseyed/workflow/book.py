@@ -19,13 +19,13 @@ import yaml
 from crosseyed.editions import Description
 from crosseyed.errors import CrosseyedError
 from crosseyed.files import DATA, atomic_write
-from crosseyed.models.scorer import RANDOM
+from crosseyed.models.scorer import RANDOM, SHIPPED
 from crosseyed.report import tables
 from crosseyed.report.figures import curves
 from crosseyed.settings import settings
 from crosseyed.workflow.claims import tabulate
 from crosseyed.workflow.findings import describe_bias, tabulate_accuracy, tabulate_families
-from crosseyed.workflow.results import CHAPTER, own_rows
+from crosseyed.workflow.results import CHAPTER, check_weights, own_rows
 
 PAGES = Path("book")
 
@@ -60,8 +60,11 @@ def render_book(model: Description, families: str | os.PathLike, folder: str | o
         Sphinx warned of something; the message holds its warnings.
     MissingTableError
         A table that the introduction needs is not there.
+    InputError
+        A chapter was executed with other weights.
     """
     folder = Path(folder)
+    check_weights(folder / "results", model)
     source, output = folder / "source", folder / "html"
     stage_pages(model, families, folder, source)
     run = subprocess.run(
@@ -117,7 +120,7 @@ def stage_pages(model: Description, families: str | os.PathLike, folder: Path, s
 
 def origin(model: Description) -> str:
     """Say in words which model the numbers of an edition come from: a clause that fits after "computed with"."""
-    if model.model.startswith("pocketclip-"):
+    if model.pretrained == SHIPPED:
         return f"{model.model}, a small model of this project's own and not a published CLIP"
     if model.pretrained == RANDOM:
         return f"{model.model} with random weights, which has learned nothing"

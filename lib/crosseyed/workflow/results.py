@@ -9,8 +9,7 @@ import pandas as pd
 from crosseyed import provenance
 from crosseyed.editions import Description
 from crosseyed.errors import InputError
-from crosseyed.report import tables
-from crosseyed.report.kept_results import SCHEMA
+from crosseyed.report import kept_results, tables
 
 CHAPTER = "01_center_bias"
 """The chapter whose tables are the result of an edition."""
@@ -36,8 +35,9 @@ def collect(results: str | os.PathLike, model: Description) -> pd.DataFrame:
     Raises
     ------
     InputError
-        A table is missing, or has no row of the edition's model.
+        A table is missing, has no row of the edition's model, or was made with other weights.
     """
+    check_weights(results, model)
     rows = pd.concat([_bias(Path(results), each, model) for each in _TABLES], ignore_index=True)
     tower = model.tower
     rows = rows.assign(
@@ -51,8 +51,21 @@ def collect(results: str | os.PathLike, model: Description) -> pd.DataFrame:
         layers=tower["layers"],
         parameters=model.parameters,
         notebook_parameters=json.dumps(model.edition.parameters, sort_keys=True),
+        weights=model.weights,
+        rows=len(rows),
     )
-    return provenance.stamp(rows, model.device)[list(SCHEMA)].astype(SCHEMA)
+    return kept_results.typed(provenance.stamp(rows, model.device))
+
+
+def check_weights(results: str | os.PathLike, model: Description) -> None:
+    """Raise InputError if a chapter was executed with other weights than those that the description is about."""
+    for chapter in tables.TABLES:
+        weights = tables.read_record(Path(results) / chapter).weights
+        if weights not in (None, model.weights):
+            raise InputError(
+                f"The chapter {chapter} of {model.edition.name} was executed with the weights {weights}, and the model "
+                f"has the weights {model.weights} now. Delete {Path(results).parent} and start again."
+            )
 
 
 def own_rows(table: pd.DataFrame, model: Description) -> pd.DataFrame:
