@@ -1,5 +1,6 @@
 """Fetching from the Hub: the cache first, and no wait for a network or a server that does not answer."""
 
+import contextlib
 import logging
 import os
 import socket
@@ -7,8 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
+from huggingface_hub import HfApi, file_download
 from huggingface_hub import constants as hub_constants
-from huggingface_hub import file_download
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from tiny_hub import serve
 
 from crosseyed import hub
@@ -62,6 +64,19 @@ def test_a_mirror_is_asked_for_the_file_and_not_for_its_front_page(served):
     served.front_page = 503
     assert fetch().read_bytes() == WEIGHTS
     assert not any(line.endswith(" /") for line in served.asked)
+
+
+@pytest.mark.parametrize("status", [404, 429, 503])
+def test_a_mirror_may_have_nothing_but_the_files(served, status):
+    served.api = status
+
+    def fetch_after_asking():
+        with contextlib.suppress(HfHubHTTPError, OfflineModeIsEnabled):
+            HfApi(hub_constants.ENDPOINT).model_info("somebody/tiny")
+        return Path(download_first("somebody/tiny", "weights"))
+
+    assert from_hub(fetch_after_asking, "it", "Do this.", **SOURCE).read_bytes() == WEIGHTS
+    assert any("/api/" in line for line in served.asked)
 
 
 def test_the_first_file_that_is_there_is_taken(served):

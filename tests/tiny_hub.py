@@ -18,6 +18,7 @@ class TinyHub:
         self.status = 200
         """Answer to every request for a file."""
         self.front_page = 200
+        self.api = 200
         self.headers: dict[str, str] = {}
         """Sent with every answer, such as X-Error-Code."""
         self.digest: str | None = None
@@ -77,7 +78,7 @@ class _Handler(BaseHTTPRequestHandler):
                 for name, content in hub.files.items()
             ]
             about = {"id": "a/b", "sha": COMMIT, "siblings": siblings, "private": False, "tags": []}
-            return self.send(200, json.dumps(entries if "/tree/" in path else about).encode())
+            return self.send(hub.api, json.dumps(entries if "/tree/" in path else about).encode())
         if hub.silent and len(hub.asked) > 1:
             hub.closing.wait(30)
             self.close_connection = True

@@ -127,6 +127,7 @@ class _Watch:
 
     def __init__(self) -> None:
         self.problem: str | None = None
+        self._given_up = False
         self._unanswered: Counter[tuple] = Counter()
         self._digests: set[str] = set()
 
@@ -140,18 +141,21 @@ class _Watch:
         key = _key(request)
         self._unanswered[key] += 1
         if self._unanswered[key] > ATTEMPTS:
+            self._given_up = True
             self.problem = (
                 f"it fell silent or broke off {ATTEMPTS} times at the same part of {request.url.path}"
             )
-        if self.problem:
+        if self._given_up:
             raise DownloadError(self.problem)
 
     def answers(self, response: Any) -> None:
         """Note a digest that is announced, and fail at once where the client would wait and ask again."""
+        about = "/api/" in response.request.url.path  # not a file; a mirror may do without
         if response.status_code in (408, 429) or response.status_code >= 500:
-            self.problem = self.problem or _status(response.status_code)
+            if not about:
+                self.problem = self.problem or _status(response.status_code)
             hf_raise_for_status(response)
-        if response.request.method == "HEAD" or "/api/" in response.request.url.path:
+        if about or response.request.method == "HEAD":
             del self._unanswered[_key(response.request)]  # a file's body may still fail to come
             etag = response.headers.get("X-Linked-Etag") or response.headers.get("ETag") or ""
             self._digests.update(re.findall(r"\b[0-9a-f]{64}\b", etag))
