@@ -1,3 +1,5 @@
+import os
+
 import huggingface_hub
 import numpy as np
 import pytest
@@ -268,6 +270,18 @@ def test_a_data_set_without_the_images_is_an_error(tmp_path, monkeypatch):
     with pytest.raises(DownloadError, match="whatsup_images"):
         download_whatsup(tmp_path / "whatsup")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("place", "words"), [("pipe", "is a pipe"), ("file", "is a file"), ("x" * 300, "File name too long")]
+)
+def test_what_cannot_become_the_folder_is_said_before_a_download(tmp_path, monkeypatch, place, words):
+    asked = fake_hub(monkeypatch, ["whatsup_images/a_on_b.jpeg"])
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=words):
+        download_whatsup(tmp_path / place)
+    assert not asked
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):

@@ -172,7 +172,7 @@ def download_whatsup(folder: str | os.PathLike = DATA / "whatsup") -> Path:
     """
     folder = expand(folder)
     try:
-        if folder.is_dir() and visible_files(folder):
+        if folder.exists() and visible_files(require_folder(folder, "a folder for the images of What'sUp")):
             return folder
         folder.parent.mkdir(parents=True, exist_ok=True)
         # beside the folder, so that the last step is a rename

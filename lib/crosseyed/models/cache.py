@@ -19,9 +19,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from crosseyed.data.images import ImageSource, UnreadableImage, map_ahead, read_image
+from crosseyed.data.images import ImageSource, map_ahead, read_image
 from crosseyed.data.scenes import scene_of
-from crosseyed.files import CACHE_VARIABLE, atomic_write
+from crosseyed.errors import InputError
+from crosseyed.files import CACHE_VARIABLE, atomic_write, require_file
 from crosseyed.models.clip import ClipModel
 from crosseyed.models.scorer import IMAGES_TOGETHER, Encoder, Scorer, ScorerWrapper
 
@@ -124,12 +125,12 @@ def _digest_image(source: ImageSource) -> bytes | None:
     """Digest a file by its bytes, a scene by its recipe, another source by its pixels; None if it cannot be read."""
     try:
         if isinstance(source, str | os.PathLike):
-            with open(source, "rb") as file:
+            with require_file(source, "an image").open("rb") as file:
                 return hashlib.file_digest(file, "sha256").digest()
         if (scene := scene_of(source)) is not None:
             return scene.digest()
         pixels = np.ascontiguousarray(read_image(source))
-    except (UnreadableImage, OSError):
+    except (InputError, OSError):
         return None
     return hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).digest()
 
