@@ -103,9 +103,20 @@ def test_an_error_over_another_file_keeps_its_own_message(tmp_path):
         (tmp_path / "elsewhere").read_text()
 
 
-def test_a_full_disk_is_recognised_from_writers_that_only_quote_the_system(tmp_path):
-    with pytest.raises(InputError, match=r"Cannot write 'table.csv'"), atomic_write(tmp_path / "table.csv"):
-        raise RuntimeError(f"I/O error: {os.strerror(errno.ENOSPC)} (os error 28)")
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (f"I/O error: {os.strerror(errno.ENOSPC)} (os error 28)", "No space left on device. Choose"),
+        ("[enforce fail at inline_container.cc:720] . invalid file name: {file}", "the disk may be full"),
+        ("PytorchStreamWriter failed writing file data/2: file write failed", "the disk may be full"),
+    ],
+)
+def test_a_full_disk_is_recognised_from_writers_that_raise_errors_of_their_own(tmp_path, words, reason):
+    with (
+        pytest.raises(InputError, match=rf"Cannot write 'table.csv'.*{reason}"),
+        atomic_write(tmp_path / "table.csv") as temporary,
+    ):
+        raise RuntimeError(words.format(file=temporary))
     assert os.listdir(tmp_path) == []
 
 

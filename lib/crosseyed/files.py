@@ -218,8 +218,8 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(temporary, path)
     except Exception as error:
         # the block may also fail because of what it reads or computes: that error is passed on
-        if _is_disk_full(error) or getattr(error, "filename", None) == str(temporary):
-            raise _unwritable(path, error) from error
+        if reason := _why_not_written(error, temporary):
+            raise _unwritable(path, error, reason) from error
         raise
     finally:
         with suppress(OSError):
@@ -276,15 +276,23 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _is_disk_full(error: BaseException) -> bool:
-    # writers in C or Rust raise errors of their own, which only quote the system's words
-    return any(
-        getattr(error, "errno", None) == number or os.strerror(number) in str(error) for number in _DISK_FULL
-    )
+def _why_not_written(error: Exception, temporary: Path) -> str | None:
+    """Say why writing a temporary file failed; None if the error is about something else."""
+    number = getattr(error, "errno", None)
+    words = str(error)
+    for full in _DISK_FULL:
+        # writers in C++ or Rust raise errors of their own, which at best quote the system's words
+        if number == full or os.strerror(full) in words:
+            return os.strerror(full)
+    if getattr(error, "filename", None) == str(temporary):
+        return getattr(error, "strerror", None) or words
+    if str(temporary) in words or "PytorchStreamWriter" in words:
+        return "the disk may be full"
+    return None
 
 
-def _unwritable(path: Path, error: Exception) -> InputError:
-    reason = getattr(error, "strerror", None) or error
+def _unwritable(path: Path, error: Exception, reason: str | None = None) -> InputError:
+    reason = reason or getattr(error, "strerror", None) or error
     if getattr(error, "errno", None) == errno.ENAMETOOLONG:
         return InputError(f"Cannot write {shorten(str(path))}: {reason}. Choose a shorter name.")
     return InputError(
