@@ -25,6 +25,8 @@ from crosseyed.files import keep_caches
 if TYPE_CHECKING:
     import filelock
 
+    from crosseyed.models.clip import ClipModel
+
 app = typer.Typer(
     help="Measure center bias in CLIP models, find it, and repair it.",
     no_args_is_help=True,
@@ -123,11 +125,14 @@ def own_data(
     output: Annotated[Path, typer.Option(help="Folder for tables and figure.")] = BUILD / "own_data",
 ) -> None:
     """Measure the bias of a model on annotated photographs of your own."""
-    from crosseyed.models.loading import load
     from crosseyed.report.own_data import measure
 
-    clip = load(model, pretrained or None, checkpoint=checkpoint or None)
-    typer.echo(measure(clip, data, images, output))
+    def load() -> "ClipModel":
+        from crosseyed.models.loading import load
+
+        return load(model, pretrained or None, checkpoint=checkpoint or None)
+
+    typer.echo(measure(load, data, images, output))
 
 
 class Dataset(StrEnum):

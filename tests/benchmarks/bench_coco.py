@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from crosseyed.data.coco import write_coco
+from crosseyed.data.coco_writing import write_coco
 from crosseyed.data.cutouts import objects_of, read_catalogue
 from crosseyed.data.photographer import Dose, snapshot
 from crosseyed.models.loading import load

@@ -1,4 +1,5 @@
 import json
+import unicodedata
 
 import numpy as np
 import pandas as pd
@@ -6,7 +7,8 @@ import pytest
 from PIL import Image
 
 from crosseyed.data.backgrounds import Background
-from crosseyed.data.coco import CROWD, LeftOutWarning, read_coco, write_coco
+from crosseyed.data.coco import CROWD, LeftOutWarning, NothingUsableError, read_coco
+from crosseyed.data.coco_writing import write_coco
 from crosseyed.data.cutouts import read_catalogue
 from crosseyed.data.scenes import Placement, Scene
 from crosseyed.errors import InputError
@@ -91,7 +93,7 @@ def test_scenes_come_back_as_what_they_are(written, scenes):
         ({"bbox": [10, float("nan"), 20, 20]}, "box is not four finite numbers"),
         ({"bbox": [10, 10, float("inf"), 20]}, "box is not four finite numbers"),
         ({"bbox": [10, 10, 10**400, 20]}, "box is not four finite numbers"),
-        ({"bbox": [10, "10", 20, 20]}, "box is not four numbers"),
+        ({"bbox": [10, "ten", 20, 20]}, "box is not four numbers"),
         ({"bbox": [10, True, 20, 20]}, "box is not four numbers"),
         ({"bbox": [10, 10, 20]}, "box is not four numbers"),
         ({"bbox": None}, "box is not four numbers"),
@@ -100,9 +102,11 @@ def test_scenes_come_back_as_what_they_are(written, scenes):
         ({"category_id": [1]}, "unknown category"),
         ({"image_id": 99}, "image not in the list of images"),
         ({"image_id": {"id": 1}}, "image not in the list of images"),
-        ({"id": 2}, "annotation id given twice"),
-        ({"id": None}, "annotation without an id"),
+        ({"bbox": [0.5, 0.5, 0.2, 0.2]}, "box within one pixel"),
         ({"iscrowd": 1}, CROWD),
+        ({"iscrowd": "1"}, CROWD),
+        ({"iscrowd": True}, CROWD),
+        ({"iscrowd": "perhaps"}, "iscrowd is neither 0 nor 1"),
     ],
 )
 @pytest.mark.filterwarnings("ignore::crosseyed.data.coco.LeftOutWarning")
@@ -117,12 +121,190 @@ def test_an_annotation_that_cannot_be_used_is_left_out_with_its_reason(written, 
 
 
 @pytest.mark.filterwarnings("ignore::crosseyed.data.coco.LeftOutWarning")
-@pytest.mark.parametrize("change", [{"iscrowd": 1}, {"bbox": [10, 10, 0, 0]}])
-def test_a_crowd_or_a_faulty_box_still_says_what_is_in_the_picture(written, change):
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"iscrowd": 1},
+        {"iscrowd": "?"},
+        {"bbox": [10, 10, 0, 0]},
+        {"bbox": None},
+        {"bbox": [0.1, 0.1, 0.2, 0.2]},
+    ],
+)
+def test_an_annotation_with_one_fault_still_says_what_is_in_the_image(written, change):
     data = written(lambda document: document["annotations"][2].update(change))
+    assert len(data.left_out) == 1
     assert ("two.jpg", "key") in set(data.presence.itertuples(index=False, name=None))
     dog = data.objects[data.objects["image"] == "two.jpg"]
     assert dog["n_objects"].tolist() == [2]
+
+
+@pytest.mark.filterwarnings("error")
+def test_ids_that_restart_in_each_image_are_different_annotations(written):
+    def restart(document):
+        for number, entry in enumerate(document["annotations"]):
+            entry["id"] = number % 2
+
+    whole, again = written(no_change), written(restart)
+    pd.testing.assert_frame_equal(
+        whole.objects.drop(columns="annotation"), again.objects.drop(columns="annotation")
+    )
+    pd.testing.assert_frame_equal(whole.presence, again.presence)
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_annotation_needs_no_id(written):
+    whole, again = written(no_change), written(lambda document: document["annotations"][1].pop("id"))
+    assert len(whole.objects) == len(again.objects)
+
+
+@pytest.mark.filterwarnings("ignore::crosseyed.data.coco.LeftOutWarning")
+def test_an_annotation_that_comes_twice_counts_once(written):
+    whole = written(no_change)
+    again = written(lambda document: document["annotations"].append(dict(document["annotations"][0])))
+    pd.testing.assert_frame_equal(whole.objects, again.objects)
+    assert again.left_out["reason"].tolist() == ["annotation repeated"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_is_text_in_one_place_and_a_number_in_another_is_the_same(written):
+    def as_text(document):
+        for entry in document["annotations"]:
+            entry.update(category_id=str(entry["category_id"]), image_id=float(entry["image_id"]))
+            entry.update(iscrowd="0", bbox=[str(value) for value in entry["bbox"]])
+        for entry in document["images"]:
+            entry.update(id=str(entry["id"]), width=str(entry["width"]))
+
+    whole, again = written(no_change), written(as_text)
+    pd.testing.assert_frame_equal(whole.objects, again.objects)
+
+
+@pytest.mark.filterwarnings("ignore::crosseyed.data.coco.LeftOutWarning")
+def test_a_text_and_a_number_that_both_occur_are_different_ids(written):
+    def add(document):
+        document["categories"].append({"id": "1", "name": "cat"})
+        document["annotations"][0]["category_id"] = "1"
+
+    data = written(add)
+    assert data.objects["object"].tolist()[:2] == ["cat", "dog"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_categories_that_nobody_annotated_are_no_candidates(written):
+    def add(document):
+        document["categories"].insert(0, {"id": 0, "name": "_background_"})
+
+    data = written(add)
+    assert data.categories == ["dog", "key"] and data.unused == ["_background_"]
+    assert data.summary == "5 of 5 annotations are used. Categories without annotations: _background_."
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("unknown", [0, None, "", "0"])
+def test_a_size_that_is_not_known_is_taken_from_the_file(written, unknown):
+    whole = written(no_change)
+    again = written(
+        lambda document: [entry.update(width=unknown, height=unknown) for entry in document["images"]]
+    )
+    pd.testing.assert_frame_equal(whole.objects, again.objects)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "rename",
+    ["images\\{}", ".\\{}", "./{}", "images/{}", "data/images/{}", "C:\\work\\images\\{}", "/elsewhere/{}"],
+)
+def test_paths_of_other_systems_and_folders_are_found(written, rename):
+    def change(document):
+        for entry in document["images"]:
+            entry["file_name"] = rename.format(entry["file_name"])
+
+    whole, again = written(no_change), written(change)
+    assert again.images["path"].tolist() == whole.images["path"].tolist()
+    assert len(again.objects) == len(whole.objects)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("on_disk", "noted"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_names_are_found_in_either_unicode_form_and_case(written, tmp_path, on_disk, noted):
+    name = unicodedata.normalize(on_disk, "Schlüssel.JPG")
+    (tmp_path / "images" / "one.jpg").rename(tmp_path / "images" / name)
+    other = unicodedata.normalize(noted, "schlüssel.jpg")
+    data = written(lambda document: document["images"][0].update(file_name=other))
+    assert data.images["path"].tolist()[0] == str(tmp_path / "images" / name)
+
+
+@pytest.mark.filterwarnings("ignore::crosseyed.data.coco.LeftOutWarning")
+@pytest.mark.parametrize("name", ["../secret.jpg", "..\\secret.jpg", "a/../../secret.jpg", "/etc/passwd"])
+def test_no_image_outside_the_folder_is_opened(written, tmp_path, name):
+    Image.new("RGB", (80, 60)).save(tmp_path / "secret.jpg")
+    data = written(lambda document: document["images"][0].update(file_name=name))
+    assert data.left_out["reason"].tolist() == ["image file missing"]
+
+
+@pytest.mark.parametrize(
+    ("convert", "reason"),
+    [
+        (lambda x, y, w, h: [x / WIDTH, y / HEIGHT, w / WIDTH, h / HEIGHT], "fractions"),
+        (lambda x, y, w, h: [x, y, x + w, y + h], "corners"),
+    ],
+)
+def test_boxes_in_other_units_are_refused_with_the_likely_reason(written, convert, reason):
+    def change(document):
+        for entry in document["annotations"]:
+            entry["bbox"] = convert(*entry["bbox"])
+
+    with pytest.raises(InputError, match=reason):
+        written(change)
+
+
+def test_boxes_of_smaller_copies_are_refused_with_the_likely_reason(written):
+    def change(document):
+        entry = document["annotations"][0]
+        document["annotations"] = [
+            {**entry, "id": number, "bbox": [number / 4, number / 4, 8, 8]} for number in range(20)
+        ]
+
+    with pytest.raises(InputError, match="smaller copies"):
+        written(change)
+
+
+def test_when_nothing_can_be_used_the_first_faults_are_told(written):
+    def spoil(document):
+        for entry in document["annotations"]:
+            entry["bbox"] = [1, 2]
+
+    with pytest.raises(NothingUsableError) as caught:
+        written(spoil)
+    message = str(caught.value)
+    assert message.count("box is not four numbers (bbox [1, 2])") == 3 and "annotation 3" in message
+    assert caught.value.left_out["annotation"].tolist() == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_entry_may_stand_without_a_list(written):
+    def unwrap(document):
+        document["annotations"] = document["annotations"][0]
+        document["categories"] = document["categories"][0]
+
+    assert len(written(unwrap).objects) == 1
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_any_unicode_encoding_is_read(scenes, tmp_path, encoding):
+    file = write_coco(scenes, tmp_path)
+    file.write_bytes(file.read_text(encoding="utf-8").encode(encoding))
+    assert len(read_coco(file, tmp_path / "images").objects) == 5
+
+
+@pytest.mark.filterwarnings("error")
+def test_names_that_differ_in_case_and_blanks_alone_are_one_category(written):
+    def add(document):
+        document["categories"].append({"id": 9, "name": " KEY"})
+        document["annotations"][4]["category_id"] = 9
+
+    assert written(add).categories == ["dog", "key"]
 
 
 def test_a_box_that_exceeds_the_picture_by_rounding_is_cut(written):
@@ -167,7 +349,7 @@ def test_crowds_alone_are_no_reason_to_warn(written):
         ({"file_name": None}, "image without a file name"),
         ({"width": HEIGHT, "height": WIDTH}, "image size differs from the file"),
         ({"width": float("nan")}, "image size differs from the file"),
-        ({"width": "80"}, "image size differs from the file"),
+        ({"width": "eighty"}, "image size differs from the file"),
         ({"file_name": "one.jpg"}, "image file listed twice"),
     ],
 )
@@ -251,6 +433,7 @@ def test_outlines_do_not_change_what_is_read(written):
     ("content", "message"),
     [
         ("{", "is not JSON"),
+        ('{"images": [], "images": []}', "'images' twice"),
         ("[" * 100_000, "is not JSON"),
         ("[]", "no list 'images'"),
         ('{"images": [], "annotations": {}, "categories": []}', "no list 'annotations'"),
@@ -266,11 +449,11 @@ def test_a_file_of_another_format_is_refused(tmp_path, content, message):
 
 def test_bytes_that_are_no_text_and_missing_paths_are_refused(tmp_path, written):
     (tmp_path / "binary.json").write_bytes(b"\xff\xfe\x00\x01")
-    with pytest.raises(InputError, match="is not JSON"):
+    with pytest.raises(InputError, match="is not"):
         read_coco(tmp_path / "binary.json", tmp_path)
-    with pytest.raises(InputError, match="Cannot read"):
+    with pytest.raises(InputError, match="There is no"):
         read_coco(tmp_path / "missing.json", tmp_path)
-    with pytest.raises(InputError, match="no folder"):
+    with pytest.raises(InputError, match=r"There is no .*missing"):
         read_coco(tmp_path / "annotations.json", tmp_path / "missing")
 
 

@@ -13,9 +13,7 @@ from crosseyed.data.layouts import RELATIONS, pair
 from crosseyed.data.scenes import pair_table
 from crosseyed.data.whatsup import (
     SkippedFilesWarning,
-    SkippedRowsWarning,
     download_whatsup,
-    read_captions,
     read_whatsup,
 )
 from crosseyed.errors import DownloadError, InputError
@@ -120,87 +118,6 @@ def test_pair_scenes_written_to_a_folder_are_read_back(tmp_path):
             assert image.format == "JPEG"
             difference = np.abs(np.asarray(image).astype(int) - scene.render())
         assert difference.mean() < 8
-
-
-# --- captions ---
-
-
-@pytest.fixture
-def pictures(tmp_path):
-    """A folder with two pictures of 80 × 60 pixels, and a function that writes a table of captions there."""
-    for name in ("a.png", "b.png"):
-        Image.new("RGB", (80, 60)).save(tmp_path / name)
-
-    def write(*rows, header="image,caption,x,y"):
-        (tmp_path / "captions.csv").write_text("\n".join([header, *rows]), encoding="utf-8")
-        return tmp_path / "captions.csv"
-
-    return write
-
-
-def test_captions_take_the_place_of_objects_and_positions_give_eccentricity(pictures):
-    file = pictures('a.png,"a dog, asleep",1,0', "b.png,a Schlüssel,0.5,0.75")
-    table = read_captions(file)
-    assert table["object"].tolist() == ["a dog, asleep", "a Schlüssel"]
-    assert table["path"].tolist() == [str(file.parent / name) for name in ("a.png", "b.png")]
-    np.testing.assert_allclose(table["eccentricity"], [1, 15 / 50])  # half the diagonal is 50 pixels
-    assert table["center"].tolist() == [False, True]
-
-
-def test_further_columns_are_carried_along_and_the_pictures_may_lie_elsewhere(pictures, tmp_path):
-    file = pictures("1,0.5,a.png,a dog,0.5,wolf", header="seed,y,image,caption,x,object")
-    (tmp_path / "tables").mkdir()
-    table = read_captions(file.rename(tmp_path / "tables" / "captions.csv"), tmp_path)
-    assert table["seed"].tolist() == ["1"]
-    assert table["object"].tolist() == ["a dog"]
-    assert table["eccentricity"].tolist() == [0]
-
-
-@pytest.mark.parametrize(
-    ("row", "reason"),
-    [
-        ("b.png,a key,1.2,0.5", "'1.2' is not between 0 and 1"),
-        ("b.png,a key,nan,0.5", "'nan' is not between 0 and 1"),
-        ("b.png,a key,,0.5", "'' is not between 0 and 1"),
-        ("b.png,a key,left,0.5", "'left' is not between 0 and 1"),
-        ("b.png, ,0.5,0.5", "the caption is empty"),
-        (",a key,0.5,0.5", "the image is empty"),
-        ("c.png,a key,0.5,0.5", "No such file"),
-        ("captions.csv,a key,0.5,0.5", "not an image"),
-        ("a.png,a key,0.5,0.5", "'a.png' is listed above"),
-    ],
-)
-def test_a_row_that_cannot_be_used_is_named_and_counted(pictures, row, reason):
-    with pytest.warns(SkippedRowsWarning) as caught:
-        table = read_captions(pictures("a.png,a dog,0.5,0.5", row))
-    assert table["image"].tolist() == ["a.png"]
-    assert len(caught) == 1
-    message = str(caught[0].message)
-    assert message.startswith("1 of 2 rows")
-    assert "left out: 2 (" in message
-    assert reason in message
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"image,caption,x\na.png,a dog,0.5\n", "no column 'y'"),
-        (b"", "is no table"),
-        (b"image,caption,x,y\n\xff\xfe,a,0,0\n", "is no table"),
-        (b"image,caption,x,y\na.png,a dog,0.5,0.5,1,2\n,,,,,,,\n", "is no table"),
-        (b"image,caption,x,y\n", "None of the 0 rows"),
-        (b"image,caption,x,y\ngone.png,a dog,0.5,0.5\n", "None of the 1 rows.*gone.png"),
-    ],
-)
-def test_a_table_without_a_usable_row_is_refused(tmp_path, content, message):
-    (tmp_path / "captions.csv").write_bytes(content)
-    with pytest.raises(InputError, match=message):
-        read_captions(tmp_path / "captions.csv")
-
-
-def test_a_missing_table_of_captions_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"Cannot read .*captions\.csv"):
-        read_captions(tmp_path / "captions.csv")
 
 
 # --- download ---

@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crosseyed.data.coco import CocoSet, read_coco, write_coco
+from crosseyed.data.coco import CocoSet, read_coco
+from crosseyed.data.coco_writing import write_coco
 from crosseyed.data.cutouts import objects_of, read_catalogue, sample_objects
 from crosseyed.data.layouts import grid
 from crosseyed.data.scenes import scene_table
@@ -36,6 +37,7 @@ def annotated(pairs, categories, n_images):
         objects=objects,
         presence=objects.drop_duplicates(),
         categories=categories,
+        unused=[],
         left_out=pd.DataFrame(),
     )
 

@@ -1,3 +1,4 @@
+import json
 import re
 import shutil
 from dataclasses import replace
@@ -7,15 +8,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crosseyed.data.coco import LeftOutWarning, read_coco, write_coco
+from crosseyed.data.coco import LeftOutWarning, read_coco
+from crosseyed.data.coco_writing import write_coco
 from crosseyed.data.cutouts import objects_of, read_catalogue, sample_objects
 from crosseyed.data.layouts import grid
 from crosseyed.data.photographer import Dose, snapshot
 from crosseyed.data.scenes import scene_table
+from crosseyed.errors import InputError
 from crosseyed.measure import bootstrap
 from crosseyed.models import loading
 from crosseyed.models.loading import load
+from crosseyed.models.scorer import UnreadableImagesWarning
 from crosseyed.report import own_data
+from crosseyed.tables import write_table
 
 SIDE = 64
 
@@ -119,3 +124,77 @@ def test_the_code_and_the_tables_of_the_page_are_these(composed, tiny_clip, monk
     for name, text in described.items():
         columns = set(pd.read_csv(f"results/{name}.csv").columns)
         assert set(re.findall(r"`(\w+)`", text)) <= columns
+
+
+@pytest.mark.filterwarnings("ignore::crosseyed.measure.checks.EstimateWarning")
+def test_images_that_turn_out_to_be_damaged_are_left_out_and_counted(composed, tiny_clip, tmp_path):
+    shutil.copytree(composed.parent / "images", tmp_path / "images")
+    file = tmp_path / "images" / "scene0.jpg"
+    file.write_bytes(file.read_bytes()[:-500])
+    with pytest.warns(UnreadableImagesWarning):
+        finding = own_data.measure(tiny_clip, composed, tmp_path / "images", tmp_path / "out")
+    left_out = pd.read_csv(tmp_path / "out" / "left_out.csv")
+    assert set(left_out["image"]) == {"scene0.jpg"} and set(left_out["reason"]) == {"image file unreadable"}
+    assert "scene0.jpg" not in set(pd.read_csv(tmp_path / "out" / "objects.csv")["image"])
+    assert f"left out: {len(left_out)} × image file unreadable" in finding
+
+
+def never(*_):
+    raise AssertionError("the model is loaded")
+
+
+@pytest.mark.parametrize("missing", ["annotations.json", "captions.csv"])
+def test_no_model_is_loaded_for_data_that_are_not_there(tmp_path, missing):
+    with pytest.raises(InputError, match=f"There is no .*{missing}"):
+        own_data.measure(never, tmp_path / missing, tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_model_is_loaded_and_nothing_replaced_where_the_input_lies(composed, tmp_path):
+    shutil.copytree(composed.parent, tmp_path / "mine")
+    (tmp_path / "mine" / "objects.csv").write_text("mine")
+    with pytest.raises(InputError, match=r"holds files that 'crosseyed own-data' did not make"):
+        own_data.measure(
+            never, tmp_path / "mine/annotations.json", tmp_path / "mine/images", tmp_path / "mine"
+        )
+    assert (tmp_path / "mine" / "objects.csv").read_text() == "mine"
+
+
+def test_when_nothing_can_be_used_the_reasons_are_written_all_the_same(composed, tmp_path):
+    document = json.loads(composed.read_text())
+    for entry in document["annotations"]:
+        entry["bbox"] = None
+    (tmp_path / "annotations.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match="box is not four numbers"):
+        own_data.measure(never, tmp_path / "annotations.json", composed.parent / "images", tmp_path / "out")
+    assert len(pd.read_csv(tmp_path / "out" / "left_out.csv")) == len(document["annotations"])
+
+
+@pytest.mark.filterwarnings("ignore::crosseyed.measure.checks.EstimateWarning")
+def test_results_of_an_earlier_run_do_not_stay_beside_new_ones(composed, tiny_clip, tmp_path):
+    out = tmp_path / "out"
+    own_data.measure(tiny_clip, composed, composed.parent / "images", out)
+    assert (out / "bias.png").exists()
+    cutouts = sample_objects(read_catalogue(["fluent"]), 2, seed=0)
+    scenes = [scene for scene in grid(cutouts, 3, height=32, width=32) if scene.center]
+    own_data.measure(tiny_clip, write_coco(scenes, tmp_path), tmp_path / "images", out)
+    assert not (out / "bias.png").exists()  # two images are too few for an estimate
+    assert len(pd.read_csv(out / "objects.csv")) == 2
+    assert sorted(path.name for path in out.glob(".*")) == [".crosseyed.json"]
+
+
+@pytest.mark.filterwarnings("ignore::crosseyed.measure.checks.EstimateWarning")
+def test_an_earlier_run_stays_whole_when_a_new_one_fails(composed, tiny_clip, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    own_data.measure(tiny_clip, composed, composed.parent / "images", out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+
+    def full(table, path):
+        if path.name == "effects.csv":
+            raise InputError("Cannot write 'effects.csv'")
+        write_table(table, path)
+
+    monkeypatch.setattr(own_data, "write_table", full)
+    with pytest.raises(InputError, match="Cannot write"):
+        own_data.measure(tiny_clip, composed, composed.parent / "images", out)
+    assert {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} == before

@@ -121,7 +121,7 @@ def sample_objects(cutouts: Sequence[Cutout], n_objects: int, seed: int) -> list
 def premultiplied(path: Path) -> Image.Image:
     """Read a cut-out and trim it to what is drawn; colors are multiplied by alpha for resizing."""
     try:
-        with Image.open(path) as file:
+        with Image.open(path, formats=("PNG", "WEBP")) as file:
             image = file.convert("RGBA")
     except Exception as error:  # a damaged file can make Pillow's decoders fail in any way
         raise InputError(

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from crosseyed.errors import InputError
 
@@ -20,7 +20,20 @@ MAX_PIXELS = 2**28 // 3
 MAX_ASPECT = 100
 """Largest ratio of the sides: resizing the short side of a thinner strip to a model's input has no sense."""
 
-_TURNED = {5, 6, 7, 8}  # values of EXIF's orientation that swap width and height
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+"""The formats of files that are opened; others may start programs (EPS) or need ones."""
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes an image upright, by EXIF's orientation; 5 to 8 swap width and height."""
+
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -76,9 +89,10 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
     """Read the upright width and height (pixels) of an image file without decoding it; raise as `read_image`."""
 
     def upright_size() -> tuple[int, int]:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             width, height = image.size
-            turned = image.getexif().get(ExifTags.Base.Orientation) in _TURNED
+            # Pillow states the upright size of a TIFF file by itself
+            turned = image.format != "TIFF" and _orientation(image) >= 5
         return (height, width) if turned else (width, height)
 
     return _readable(os.fsdecode(path), upright_size)
@@ -139,8 +153,17 @@ def _readable(name: str, read: Callable[[], _Result]) -> _Result:
 
 
 def _open(path: str | os.PathLike) -> Image.Image:
-    with Image.open(path) as image:
+    with Image.open(path, formats=FORMATS) as image:
         return _to_rgb(image)
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return EXIF's orientation; 1, which is upright, where there is none or it cannot be read."""
+    try:
+        found = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # damaged EXIF data are no fault of the pixels
+        return 1
+    return found if found in _TURNS else 1
 
 
 def _from_array(array: np.ndarray) -> Image.Image:
@@ -157,7 +180,9 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         raise ValueError(f"its {width} x {height} pixels exceed the limit of {MAX_PIXELS:,}")
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise ValueError(f"one side of its {width} x {height} pixels exceeds {MAX_ASPECT} times the other")
-    image = ImageOps.exif_transpose(image)
+    image.load()  # a TIFF file is upright from then on
+    if (turn := _TURNS.get(_orientation(image))) is not None:
+        image = image.transpose(turn)  # the pixels alone: EXIF data may hold what cannot be written again
     if image.mode == "RGB" and not image.has_transparency_data:
         return image
     if image.mode == "F":

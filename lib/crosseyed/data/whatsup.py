@@ -1,6 +1,5 @@
 """Read published images, and one's own in the same naming, into the tables that protocols take."""
 
-import math
 import os
 import re
 import shutil
@@ -11,12 +10,9 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 from huggingface_hub import snapshot_download
 
-from crosseyed.data.images import UnreadableImage, read_size
-from crosseyed.data.scenes import eccentricity
-from crosseyed.errors import DownloadError, InputError, suggest
+from crosseyed.errors import DownloadError, InputError
 from crosseyed.files import DATA, expand, require_folder, visible_files
 from crosseyed.hub import from_hub
-from crosseyed.settings import settings
 
 WHATSUP_REPOSITORY = "oscarchew/clip-cross-eyed-data"
 """Data set on the Hugging Face Hub, by the authors of arXiv 2604.05971."""
@@ -24,7 +20,6 @@ WHATSUP_REPOSITORY = "oscarchew/clip-cross-eyed-data"
 RELATIONS = ("on", "under", "left_of", "right_of", "in-front_of", "behind")
 """The relations of What'sUp as its file names spell them; `on` counts as center, the others as off-center."""
 
-_CAPTION_COLUMNS = "image, caption, x, y"
 _FOLDER_IN_REPOSITORY = "whatsup_images"
 _IMAGE_SUFFIXES = {".jpeg", ".jpg", ".png"}
 _NAMING = "<object1>_<relation>_<object2>.jpeg"
@@ -36,10 +31,6 @@ _PART_OF_RELATION = re.compile(rf"_({'|'.join(RELATIONS)})_")
 
 class SkippedFilesWarning(UserWarning):
     """Some files of a folder are no images of the data set and were left out."""
-
-
-class SkippedRowsWarning(UserWarning):
-    """Some rows of a table of captions cannot be used and were left out."""
 
 
 def read_whatsup(folder: str | os.PathLike) -> pd.DataFrame:
@@ -93,71 +84,6 @@ def read_whatsup(folder: str | os.PathLike) -> pd.DataFrame:
     return pd.DataFrame([row for row in found.values() if row is not None])
 
 
-def read_captions(file: str | os.PathLike, folder: str | os.PathLike | None = None) -> pd.DataFrame:
-    """Read a table that says for each of one's own images what it shows and where.
-
-    With the captions as labels this is the question of `crosseyed.measure.protocols.zero_shot`, whose template is then
-    ``"{}"``: does the image's own caption fit it better than those of all the other images?
-
-    Parameters
-    ----------
-    file : path
-        CSV file (UTF-8) with the columns `image` (a path below `folder`), `caption`, and `x`, `y`: the place of what
-        the caption names, as fractions of width and height from the top left corner. Further columns are carried
-        along, unless named like one that is returned.
-    folder : path, optional
-        Where the images are; by default the folder of the file.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per image, in the order of the file: `image`, `path`, `object` (the caption), `x`, `y`, `eccentricity`
-        and `center` (whether that is at most `settings.center_limit`).
-
-    Raises
-    ------
-    InputError
-        The file is missing or not such a table, or none of its rows can be used.
-
-    Warns
-    -----
-    SkippedRowsWarning
-        Once, with the number of rows left out, and for each its number (1 for the first below the header) and fault.
-    """
-    file = Path(file)
-    folder = file.parent if folder is None else Path(folder)
-    try:
-        table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"Cannot read {str(file)!r}: {error.strerror or error}.") from error
-    except ValueError as error:  # not UTF-8, or no table
-        raise InputError(
-            f"{str(file)!r} is no table ({error}); save it as CSV in UTF-8 with the columns {_CAPTION_COLUMNS}."
-        ) from error
-    for column in ("image", "caption", "x", "y"):
-        if column not in table:
-            raise InputError(
-                f"{str(file)!r} has no column {column!r}; expected {_CAPTION_COLUMNS}"
-                f"{suggest(column, map(str, table.columns))}"
-            )
-    rows, skipped, seen = [], [], set()
-    for number, row in enumerate(table.to_dict("records"), start=1):
-        try:
-            rows.append(_captioned(row, folder, seen))
-        except InputError as error:
-            skipped.append(f"{number} ({error})")
-    if not rows:
-        first = f" Row {skipped[0]}" if skipped else ""
-        raise InputError(f"None of the {len(table)} rows of {str(file)!r} can be used.{first}")
-    if skipped:
-        warnings.warn(
-            f"{len(skipped)} of {len(table)} rows of {str(file)!r} were left out: {'; '.join(skipped)}.",
-            SkippedRowsWarning,
-            stacklevel=2,
-        )
-    return pd.DataFrame(rows)
-
-
 def download_whatsup(folder: str | os.PathLike = DATA / "whatsup") -> Path:
     """Fetch What'sUp as the authors of arXiv 2604.05971 publish it, unless it is on disk; return the folder.
 
@@ -204,43 +130,6 @@ def _parse(file: Path) -> dict | None:
         "relation": relation,
         "center": relation == "on",
     }
-
-
-def _captioned(row: dict[str, str], folder: Path, seen: set[str]) -> dict:
-    """Check a row of a table of captions, say where its object is, and remember its image."""
-    row = dict(row)
-    image, caption = row.pop("image").strip(), row.pop("caption").strip()
-    if not image or not caption:
-        raise InputError(f"the {'caption' if image else 'image'} is empty")
-    if image in seen:
-        raise InputError(f"{image!r} is listed above; give every picture one caption")
-    place = [_fraction(row.pop(axis)) for axis in ("x", "y")]
-    try:
-        width, height = read_size(folder / image)
-    except UnreadableImage as error:
-        raise InputError(str(error).removesuffix(".")) from error
-    seen.add(image)
-    distance = eccentricity(*place, height, width)
-    described = {
-        "image": image,
-        "path": str(folder / image),
-        "object": caption,
-        "x": place[0],
-        "y": place[1],
-        "eccentricity": distance,
-        "center": distance <= settings.center_limit,
-    }
-    return described | {column: text for column, text in row.items() if column not in described}
-
-
-def _fraction(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= 1:
-        raise InputError(f"{text!r} is not between 0 and 1; give x and y as fractions of width and height")
-    return value
 
 
 def _fetch_whatsup(temporary: Path, folder: Path) -> Path:

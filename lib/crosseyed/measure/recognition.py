@@ -16,6 +16,9 @@ from crosseyed.errors import InputError
 from crosseyed.measure.protocols import captions_of
 from crosseyed.models.scorer import Scorer
 
+UNREADABLE = "unreadable"
+"""What stands in the column `choice` where an image cannot be read."""
+
 
 @dataclass(frozen=True, eq=False)
 class Recognition:
@@ -54,7 +57,7 @@ def recognise(scorer: Scorer, data: CocoSet, template: str | None = None) -> Rec
 
         - `model`, `pretrained` (of the scorer); `protocol`, ``"own"``;
         - `choice`: which fits best of the object's category and those absent from the image (of equals the first in
-          ``data.categories``), ``"unreadable"`` where the image cannot be read;
+          ``data.categories``), `UNREADABLE` where the image cannot be read;
         - `correct`: whether that is the object's category (dtype ``boolean``; ``<NA>`` for an unreadable image, or one
           that no category is absent from);
         - `margin`: logit of the object's category minus that of the best absent one (NaN where `correct` is ``<NA>``);
@@ -105,7 +108,7 @@ def _answer(
     order = np.argsort(np.argsort(-logits, axis=1, kind="stable"), axis=1)
     without, unanswered = unreadable[images], np.isinf(best)
     choice = np.where(correct, names[own], names[rival])
-    choice[without] = "unreadable"
+    choice[without] = UNREADABLE
     return {
         "choice": choice,
         "correct": pd.Series(correct, dtype="boolean").mask(unanswered).array,

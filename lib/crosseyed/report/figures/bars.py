@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from crosseyed.report.figures.lettering import legend_label
 from crosseyed.report.figures.style import (
     CENTER,
     COLORS,
@@ -170,7 +171,16 @@ def shares(
     for number, name in enumerate(parts):
         width = values[name].to_numpy()
         color, hatch = COLORS[number % len(COLORS)], _HATCHES[number % len(_HATCHES)]
-        ax.barh(bars, width, left=left, color=color, hatch=hatch, edgecolor="white", linewidth=0, label=name)
+        ax.barh(
+            bars,
+            width,
+            left=left,
+            color=color,
+            hatch=hatch,
+            edgecolor="white",
+            linewidth=0,
+            label=legend_label(name),
+        )
         for place, (start, wide) in enumerate(zip(left, width, strict=True)):
             if wide >= 2.5:
                 box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
@@ -203,7 +213,7 @@ def _bars(ax: Axes, series: list[tuple[object, np.ndarray]], count: int, *, hori
             hatch=_HATCHES[number % len(_HATCHES)],
             edgecolor="white",
             linewidth=0,
-            label="" if name is None else str(name),
+            label="" if name is None else legend_label(name),
         )
         error = {"xerr" if horizontal else "yerr": np.maximum([value - low, high - value], 0)}
         ax.errorbar(*((value, places) if horizontal else (places, value)), **error, **ERROR_BAR)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from crosseyed.errors import InputError
+from crosseyed.report.figures.lettering import legend_label
 from crosseyed.report.figures.style import (
     CENTER,
     COLORS,
@@ -353,7 +354,15 @@ def _line(
     color = COLORS[number % len(COLORS)] if color is None else color
     marker, line = MARKERS[number % len(MARKERS)], line or _LINES[number % len(_LINES)]
     ax.fill_between(rows[x], rows["low"], rows["high"], color=color, alpha=0.15, linewidth=0)
-    ax.plot(rows[x], rows[y], color=color, marker=marker, linestyle=line, markersize=size, label=label)
+    ax.plot(
+        rows[x],
+        rows[y],
+        color=color,
+        marker=marker,
+        linestyle=line,
+        markersize=size,
+        label=legend_label(label),
+    )
 
 
 def _ring_axes(ax: Axes) -> None:

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from crosseyed.errors import InputError
+from crosseyed.report.figures.lettering import legend_label
 from crosseyed.report.figures.style import (
     COLORS,
     MARKERS,
@@ -264,7 +265,15 @@ def positions(table: pd.DataFrame, *, panel: str = "dose", title: str | None = N
             dots = part[part["named"] == named]
             color, marker = COLORS[1 - number], MARKERS[1 - number]
             if len(dots) or not part["named"].all():
-                ax.plot(dots["x"], dots["y"], marker, color=color, markersize=3, alpha=0.75, label=label)
+                ax.plot(
+                    dots["x"],
+                    dots["y"],
+                    marker,
+                    color=color,
+                    markersize=3,
+                    alpha=0.75,
+                    label=legend_label(label),
+                )
         ax.plot(0.5, 0.5, "+", color="0.1", markersize=9)
         ax.set(xlim=(0, 1), ylim=(1, 0), aspect="equal", xticks=[], yticks=[])
         ax.spines[:].set(visible=True, color="0.7")

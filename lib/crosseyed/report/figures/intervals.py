@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from crosseyed.errors import InputError
+from crosseyed.report.figures.lettering import legend_label
 from crosseyed.report.figures.style import (
     CENTER,
     COLORS,
@@ -363,7 +364,7 @@ def trade_off(
             linewidth=0.8,
             zorder=3,
         )
-        ax.plot([], [], MARKERS[number], color=COLORS[number], label=name)
+        ax.plot([], [], MARKERS[number], color=COLORS[number], label=legend_label(name))
     ax.plot(0, 0, "x", color="0.1", markersize=9, markeredgewidth=2, label="the plain model", zorder=4)
     for place, row in enumerate(named.itertuples()):
         ax.annotate(
@@ -425,7 +426,7 @@ def _points(
     for beyond, end, arrow in ((low < limits[0], limits[0], "<"), (high > limits[1], limits[1], ">")):
         if beyond.any():
             ax.plot(np.full(beyond.sum(), end), places[beyond], arrow, color=color, markersize=5)
-    ax.plot([], [], marker, color=color, label=label)
+    ax.plot([], [], marker, color=color, label=legend_label(label))
 
 
 def _name_rows(ax: Axes, names: list[str], zero: float | None = None, **font: str) -> None:

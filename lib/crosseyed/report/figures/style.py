@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from crosseyed.errors import InputError
+from crosseyed.report.figures.lettering import FAMILY, letter
 from crosseyed.tables import require_columns
 
 STYLE = {
@@ -24,7 +25,7 @@ STYLE = {
     **sns.plotting_context("notebook", font_scale=0.85),
     # Fonts are looked up when a figure is drawn, perhaps after this style is gone: keep matplotlib's own.
     "font.family": ["sans-serif"],
-    "font.sans-serif": ["DejaVu Sans"],
+    "font.sans-serif": [FAMILY],
     "figure.dpi": 110,
     "figure.constrained_layout.use": True,
     "axes.titlelocation": "left",
@@ -50,12 +51,16 @@ MAX_WIDTH = 10.0  # inches: what a page of the book shows without shrinking the 
 
 
 def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Draw in the book's style, and have pyplot forget the figure, which a notebook would else show twice."""
+    """Draw in the book's style and with every name as it is.
+
+    Pyplot forgets the figure, which a notebook would else show twice.
+    """
 
     @functools.wraps(draw)
     def styled(*args: object, **kwargs: object) -> Figure:
         with plt.rc_context(STYLE):
             figure = draw(*args, **kwargs)
+            letter(figure)
             plt.close(figure)
         return figure
 

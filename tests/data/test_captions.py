@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from crosseyed.data.captions import SkippedRowsWarning, read_captions
+from crosseyed.errors import InputError
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """A folder with two photographs of 80 × 60 pixels, and a function that writes a table of captions there."""
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (80, 60)).save(tmp_path / name)
+
+    def write(*rows, header="image,caption,x,y"):
+        (tmp_path / "captions.csv").write_text("\n".join([header, *rows]), encoding="utf-8")
+        return tmp_path / "captions.csv"
+
+    return write
+
+
+def test_captions_take_the_place_of_objects_and_positions_give_eccentricity(photographs):
+    file = photographs('a.png,"a dog, asleep",1,0', "b.png,a Schlüssel,0.5,0.75")
+    table = read_captions(file)
+    assert table["object"].tolist() == ["a dog, asleep", "a Schlüssel"]
+    assert table["path"].tolist() == [str(file.parent / name) for name in ("a.png", "b.png")]
+    np.testing.assert_allclose(table["eccentricity"], [1, 15 / 50])  # half the diagonal is 50 pixels
+    assert table["center"].tolist() == [False, True]
+
+
+def test_further_columns_are_carried_along_and_the_photographs_may_lie_elsewhere(photographs, tmp_path):
+    file = photographs("1,0.5,a.png,a dog,0.5,wolf", header="seed,y,image,caption,x,object")
+    (tmp_path / "tables").mkdir()
+    table = read_captions(file.rename(tmp_path / "tables" / "captions.csv"), tmp_path)
+    assert table["seed"].tolist() == ["1"]
+    assert table["object"].tolist() == ["a dog"]
+    assert table["eccentricity"].tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("b.png,a key,1.2,0.5", "'1.2' is not between 0 and 1"),
+        ("b.png,a key,nan,0.5", "'nan' is not between 0 and 1"),
+        ("b.png,a key,,0.5", "'' is not between 0 and 1"),
+        ("b.png,a key,left,0.5", "'left' is not between 0 and 1"),
+        ("b.png, ,0.5,0.5", "the caption is empty"),
+        (",a key,0.5,0.5", "the image is empty"),
+        ("c.png,a key,0.5,0.5", "there is no image 'c.png'"),
+        ("captions.csv,a key,0.5,0.5", "not an image"),
+        ("a.png,a key,0.5,0.5", "'a.png' is listed above"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_named_and_counted(photographs, row, reason):
+    with pytest.warns(SkippedRowsWarning) as caught:
+        table = read_captions(photographs("a.png,a dog,0.5,0.5", row))
+    assert table["image"].tolist() == ["a.png"]
+    assert len(caught) == 1
+    message = str(caught[0].message)
+    assert message.startswith("1 of 2 rows")
+    assert "left out: row 2 (" in message
+    assert reason in message
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"image,caption,x\na.png,a dog,0.5\n", "no column 'y'"),
+        (b"", "is no table"),
+        (b"image,caption,x,y\n\xff\xfe,a,0,0\n", "is not text in UTF-8"),
+        (b"image,caption,x,y\na.png,a dog,0.5,0.5,1,2\n,,,,,,,\n", "Row 1 .* has 6 fields and the header 4"),
+        (b"image,caption,x,y\na.png,a dog, asleep,0.5,0.5\n", "Row 1 .*quotes"),
+        (b"image,captions,x,y\na.png,a dog,0.5,0.5\n", "no column 'caption'.*did you mean 'captions'"),
+        (b"image,caption,x,x\na.png,a dog,0.5,0.5\n", "more than one column 'x'"),
+        (b"image,caption,x,y\na.png,a\x00dog,0.5,0.5\n", "NUL"),
+        (b"image,caption,x,y\na.png,a dog,40,30\nb.png,a key,10,20\n", "2 of 2 rows .* pixels or percent"),
+        (b"image,caption,x,y\n", "None of the 0 rows"),
+        (b"image,caption,x,y\ngone.png,a dog,0.5,0.5\n", "None of the 1 rows.*gone.png"),
+    ],
+)
+def test_a_table_without_a_usable_row_is_refused(tmp_path, content, message):
+    (tmp_path / "captions.csv").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_captions(tmp_path / "captions.csv")
+
+
+def test_a_missing_table_of_captions_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"There is no .*captions\.csv"):
+        read_captions(tmp_path / "captions.csv")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_tables_are_read_as_office_programs_write_them(photographs, encoding, separator):
+    file = photographs("a.png,a Schlüssel,0.5,0.75", header=" Image,CAPTION,x,y ")
+    file.write_bytes(file.read_text(encoding="utf-8").replace(",", separator).encode(encoding))
+    table = read_captions(file)
+    assert table["object"].tolist() == ["a Schlüssel"]
+
+
+def test_what_a_further_column_says_stays_text(photographs):
+    file = photographs("a.png,a dog,0.5,0.5,007", "b.png,a key,0.5,0.5,null", header="image,caption,x,y,code")
+    assert read_captions(file)["code"].tolist() == ["007", "null"]
+
+
+def test_no_image_outside_the_folder_is_read(photographs, tmp_path):
+    file = photographs("../outside.png,a dog,0.5,0.5")
+    Image.new("RGB", (8, 6)).save(tmp_path.parent / "outside.png")
+    with pytest.raises(InputError, match="there is no image"):
+        read_captions(file)
