@@ -10,7 +10,8 @@ import logging
 import os
 import signal
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -166,12 +167,11 @@ def train(
 
     chosen = find_recipe(recipe)
     folder = folder or BUILD / "training" / f"pocketclip-{recipe}"
-    try:
-        train.train(chosen, folder, device=choose_device(device).type)
-    except KeyboardInterrupt:
-        typer.echo(f"interrupted; the same command continues from the last save in {folder}", err=True)
-        raise typer.Exit(130) from None
-    card(recipe, folder)
+    if train.is_finished(chosen, folder):
+        typer.echo(f"the model in {folder} is finished")
+    with _stopped_with_a_word(f"from the last save in {folder}"):
+        train.train(chosen, folder, device=str(choose_device(device)))
+        card(recipe, folder)
 
 
 @app.command()
@@ -186,7 +186,7 @@ def card(
     from crosseyed.training.recipes import find_recipe
 
     chosen = find_recipe(recipe)
-    folder = folder or DATA / "models" / f"pocketclip-{recipe}"
+    folder = model_card.check_folder(folder or DATA / "models" / f"pocketclip-{recipe}", chosen)
     table = model_card.evaluate(load(f"local-dir:{folder}"), chosen)
     typer.echo(model_card.write_card(folder, chosen, table).read_text(encoding="utf-8"))
 
@@ -204,11 +204,8 @@ def experiment(
 
     trials, results = experiments.find_trials(name), experiments.results_of(name)
     folder = folder or BUILD / "experiments" / name
-    try:
+    with _stopped_with_a_word(f"from the last save in {folder}"):
         table = experiments.run(trials, folder, device=choose_device(device).type)
-    except KeyboardInterrupt:
-        typer.echo(f"interrupted; the same command continues from the last save in {folder}", err=True)
-        raise typer.Exit(130) from None
     write_table(table, results)
     typer.echo(f"{results} holds the answers of {len(trials)} models")
 
@@ -261,6 +258,27 @@ def render(model: ModelFile, families: Path, folder: Path) -> None:
 
     typer.echo("rendering the book", err=True)
     render_book(Description.read(model), families, folder)
+
+
+@contextmanager
+def _stopped_with_a_word(where: str) -> Iterator[None]:
+    """Let SIGTERM stop a block as Ctrl-C does, and say that the same command continues."""
+    terminated = False
+
+    def note(*signal_and_frame: object) -> None:
+        nonlocal terminated
+        terminated = True
+        raise KeyboardInterrupt
+
+    former = signal.signal(signal.SIGTERM, note)
+    try:
+        yield
+    except KeyboardInterrupt:
+        word, code = ("terminated", 143) if terminated else ("interrupted", 130)
+        typer.echo(f"{word}; the same command continues {where}", err=True)
+        raise typer.Exit(code) from None
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 def _require_repository() -> None:

@@ -1,3 +1,5 @@
+import os
+import shutil
 from dataclasses import replace
 from math import inf
 
@@ -6,6 +8,7 @@ import pytest
 
 from crosseyed.errors import InputError
 from crosseyed.provenance import COLUMNS
+from crosseyed.tables import write_table
 from crosseyed.training import experiments, train
 from crosseyed.training.experiments import Trial
 from crosseyed.training.recipes import POOLINGS
@@ -58,7 +61,7 @@ def test_what_is_done_is_not_done_again_and_what_was_killed_goes_on(tmp_path, mo
 def test_a_folder_of_another_recipe_is_refused(tmp_path):
     experiments.run([trial()], tmp_path, progress=False)
     other = replace(trial(), recipe=replace(QUICK, steps=3))
-    with pytest.raises(InputError, match="another recipe; delete the folder"):
+    with pytest.raises(InputError, match="another recipe; give another folder"):
         experiments.run([other], tmp_path, progress=False)
 
 
@@ -108,15 +111,70 @@ def test_the_tables_of_the_repository_are_those_of_the_trials(experiment):
         assert rows["object"].nunique() == recipe.n_objects
 
 
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A folder with one finished trial."""
+    folder = tmp_path_factory.mktemp("done")
+    experiments.run([trial()], folder, progress=False)
+    return folder
+
+
+@pytest.mark.parametrize("damage", ["cut", "one column", "another model", "pipe", "missing"])
+def test_answers_that_are_not_whole_are_measured_anew_without_training(done, tmp_path, monkeypatch, damage):
+    whole = experiments.run([trial()], done, progress=False)
+    shutil.copytree(done, tmp_path / "copy")
+    (answers,) = (tmp_path / "copy").rglob("answers.csv")
+    lines = answers.read_text().splitlines(keepends=True)
+    answers.unlink()
+    match damage:
+        case "cut":
+            answers.write_text("".join(lines[:14]))
+        case "one column":
+            answers.write_text("".join(line.split(",")[0] + "\n" for line in lines))
+        case "another model":
+            answers.write_text("".join(lines).replace("class token, uniform", "max, uniform"))
+        case "pipe":
+            os.mkfifo(answers)
+    monkeypatch.setattr(train, "world_of", lambda _: pytest.fail("trained again"))
+    table = experiments.run([trial()], tmp_path / "copy", progress=False)
+    pd.testing.assert_frame_equal(table.drop(columns="date"), whole.drop(columns="date"))
+
+
+def test_weights_without_their_recipe_are_not_the_trials(done, tmp_path):
+    shutil.copytree(done, tmp_path / "copy")
+    next((tmp_path / "copy").rglob("recipe.json")).unlink()
+    with pytest.raises(InputError, match=r"without its recipe"):
+        experiments.run([trial()], tmp_path / "copy", progress=False)
+
+
+def some_answers():
+    """Three answers of each model of the repository's table."""
+    return experiments.read_answers("origins").groupby("model").head(3)
+
+
 def test_answers_of_an_experiment_are_read_by_protocol(tmp_path):
     file = tmp_path / "mine.csv"
-    table = pd.DataFrame({"protocol": ["grid", "pair", "grid"], "correct": ["True", "False", None]})
-    table.to_csv(file, index=False)
-    assert experiments.read_answers("pooling", tmp_path / "none.csv") is None
-    everything = experiments.read_answers("pooling", file)
+    assert experiments.read_answers("origins", file) is None
+    write_table(some_answers(), file)
+    everything = experiments.read_answers("origins", file)
     assert everything["correct"].dtype == "boolean"
-    assert len(everything) == 3
-    on_grid = experiments.read_answers("pooling", file, protocol="grid")
-    assert on_grid["correct"].tolist() == [True, pd.NA]
+    pd.testing.assert_frame_equal(everything, some_answers().reset_index(drop=True))
+    assert len(experiments.read_answers("origins", file, protocol="pair")) == 0
     kept = experiments.read_answers("origins")
     assert len(kept) == len(pd.read_csv(experiments.results_of("origins"), usecols=["protocol"]))
+
+
+@pytest.mark.parametrize("damage", ["cut", "cut file", "twice", "odd value", "other experiment"])
+def test_a_table_of_an_experiment_that_is_not_whole_is_made_anew(tmp_path, damage):
+    file = tmp_path / "mine.csv.gz"
+    table = some_answers()
+    if damage == "other experiment":
+        file = experiments.results_of("pooling")
+    else:
+        changes = {"cut": table[:-1], "twice": table.iloc[[0, *range(len(table))]]}
+        changes["odd value"] = table.assign(steps="many")
+        write_table(changes.get(damage, table), file)
+    if damage == "cut file":
+        file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(InputError, match="crosseyed experiment origins"):
+        experiments.read_answers("origins", file)

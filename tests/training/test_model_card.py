@@ -3,6 +3,8 @@ import itertools
 import pandas as pd
 import pytest
 
+from crosseyed import files
+from crosseyed.errors import InputError
 from crosseyed.settings import settings
 from crosseyed.training import model_card
 from crosseyed.training.recipes import RECIPES
@@ -30,3 +32,23 @@ def test_the_card_states_figures_recipe_and_level(table, tmp_path):
     assert "| steps | 2600 |" in card and "(noto)" in card and "stand anywhere" in card
     figures = pd.read_csv(tmp_path / "pocketclip-x" / "accuracy.csv")
     assert figures["accuracy"].max() == 100 and (figures["confidence"] == 0.9).all()
+
+
+def test_a_card_is_only_written_where_a_model_and_no_other_card_is(tmp_path):
+    recipe = RECIPES["uniform"]
+    with pytest.raises(InputError, match="There is no"):
+        model_card.check_folder(tmp_path / "none", recipe)
+    with pytest.raises(InputError, match="open_clip_model"):
+        model_card.check_folder(tmp_path, recipe)
+    (tmp_path / "open_clip_model.safetensors").write_text("")
+    assert model_card.check_folder(tmp_path, recipe) == tmp_path
+    (tmp_path / "README.md").write_text("# My notes")
+    with pytest.raises(InputError, match="no model card"):
+        model_card.check_folder(tmp_path, recipe)
+    assert (tmp_path / "README.md").read_text() == "# My notes"
+    (tmp_path / "README.md").unlink()
+    (tmp_path / "recipe.json").write_text("{}")
+    with pytest.raises(InputError, match="another recipe"):
+        model_card.check_folder(tmp_path, recipe)
+    published = files.DATA / "models" / "pocketclip-uniform"
+    assert model_card.check_folder(published, recipe) == published

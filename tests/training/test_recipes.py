@@ -15,3 +15,21 @@ def test_recipes_of_some_objects_share_them_and_the_others_train_on_all():
     assert few == again and len(objects_of(few)) == 7
     whole = world_of(find_recipe("centered"))
     assert len(objects_of(whole)) > 7 and {cutout.style for cutout in whole} == {"fluent", "twemoji"}
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"positions": "unifrom"}, "did you mean 'uniform'"),
+        ({"architecture": "pocketclp"}, "did you mean 'pocketclip'"),
+        ({"pooling": "averge"}, "did you mean 'average'"),
+        ({"steps": 0}, "steps of a recipe is 0"),
+        ({"steps": "4"}, "whole number from 1"),
+        ({"n_objects": 2.5}, "n_objects of a recipe is 2.5"),
+        ({"seed": 2**32}, "seed of a recipe"),
+        ({"learning_rate": float("nan")}, "learning_rate of a recipe is nan; give a finite number"),
+    ],
+)
+def test_a_recipe_with_a_misspelt_name_or_an_odd_number_cannot_be_made(values, words):
+    with pytest.raises(InputError, match=words):
+        Recipe(**{"positions": "centered", **values})

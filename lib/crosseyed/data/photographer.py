@@ -34,7 +34,7 @@ A world with fewer objects than an image may need, or without the subject, raise
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from scipy.stats import truncnorm
@@ -42,7 +42,7 @@ from scipy.stats import truncnorm
 from crosseyed.data.backgrounds import BACKGROUNDS, Background
 from crosseyed.data.cutouts import Cutout, objects_of
 from crosseyed.data.scenes import Placement, Scene, eccentricity
-from crosseyed.errors import InputError, suggest
+from crosseyed.errors import InputError, check_choice, suggest
 
 Positions = Literal["centered", "uniform", "centered, all named"]
 TEMPLATES = ("a {}", "a photo of a {}", "a picture of a {}")
@@ -112,6 +112,7 @@ def photograph(
         a caption that names all of them, clutter too. All draw the same objects and sizes; the first two also the same
         caption and background.
     """
+    check_choice("positions", str(positions), get_args(Positions))
     _check_world(objects_of(cutouts), subject, _MOST_OBJECTS)
     n_subjects = 1 + int(rng.random() < 0.3)
     n_clutter = int(rng.choice(3, p=[0.4, 0.4, 0.2]))

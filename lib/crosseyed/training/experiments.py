@@ -11,10 +11,9 @@ the seed) and, as far as possible, images. Finished trials are not repeated; int
   positions. *Clutter*: the centered recipe, with captions that name everything or leave clutter out.
 """
 
-import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
 
@@ -24,14 +23,14 @@ from crosseyed.data.cutouts import objects_of
 from crosseyed.data.layouts import RELATIONS, grid, pair
 from crosseyed.data.photographer import SUBJECT_SPREAD, Dose, Positions
 from crosseyed.errors import InputError, check_choice
-from crosseyed.files import DATA, atomic_write
+from crosseyed.files import DATA
 from crosseyed.measure import protocols
 from crosseyed.models.loading import load
-from crosseyed.provenance import stamp
+from crosseyed.provenance import COLUMNS, stamp
 from crosseyed.settings import settings
-from crosseyed.tables import write_table
+from crosseyed.tables import read_table, write_table
 from crosseyed.training import train
-from crosseyed.training.architecture import WEIGHTS, pool_by_maximum
+from crosseyed.training.architecture import pool_by_maximum
 from crosseyed.training.recipes import POOLINGS, RECIPES, Recipe, world_of
 
 SPREADS = (0.03, 0.08, 0.15, 0.25, inf)
@@ -50,11 +49,18 @@ ORIGINS_RECIPE = replace(POOLING_RECIPE, n_objects=32, steps=1600)
 
 """What all trials of the experiment ``origins`` have in common."""
 
-# "inf" is a spread and an empty commit is a value; only row, column and relation can be missing.
-_NO_VALUE = {"row": [""], "col": [""], "relation": [""]}
+_KEPT = {
+    **dict.fromkeys(("protocol", "image", "object", "style"), "text"),
+    "row": "number",
+    "col": "number",
+    "relation": "text",
+    "eccentricity": "number",
+    "center": "truth",
+    "choice": "text",
+    "correct": "truth",
+}
 
-_KEPT = ["protocol", "image", "object", "style", "row", "col", "relation"]
-_KEPT += ["eccentricity", "center", "choice", "correct"]
+_KINDS_OF = {str: "text", int: "whole", float: "number", type(None): "whole"}
 
 
 @dataclass(frozen=True)
@@ -144,11 +150,20 @@ def read_answers(
     -------
     pandas.DataFrame or None
         As `run` returned it.
+
+    Raises
+    ------
+    InputError
+        The table is damaged, cut off or that of another experiment.
     """
     file = Path(path or results_of(experiment))
-    if not file.is_file():
+    if not os.path.lexists(file):
         return None
-    table = pd.read_csv(file, dtype={"correct": "boolean"})
+    remedy = f"Make it anew with 'crosseyed experiment {experiment}'."
+    table = _read(file, _kinds(find_trials(experiment)[0]), remedy)
+    counts = table.groupby("model")["image"].agg(["size", "nunique"])
+    if counts.empty or counts["size"].nunique() > 1 or (counts["size"] != counts["nunique"]).any():
+        raise InputError(f"{str(file)!r} does not have the answers of all models to all images. {remedy}")
     return table if protocol is None else table[table["protocol"] == protocol]
 
 
@@ -180,19 +195,44 @@ def run(trials: Sequence[Trial], folder: Path, *, device: str = "cpu", progress:
 
 def _answers(trial: Trial, folder: Path, device: str, progress: bool) -> pd.DataFrame:
     folder = folder / trial.name.replace(", ", "_").replace(" ", "-")
-    answers, recipe = folder / "answers.csv", folder / "recipe.json"
-    description = json.dumps(asdict(trial.recipe), indent=2)
-    if recipe.exists() and recipe.read_text() != description:
-        raise InputError(f"{folder} holds a model of another recipe; delete the folder or give another one.")
-    if not answers.exists():
-        with atomic_write(recipe) as temporary:
-            temporary.write_text(description)
-        if not (folder / WEIGHTS).exists():
-            train.train(trial.recipe, folder, device=device, save_every=100, progress=progress)
+    answers = folder / "answers.csv"
+    trained = train.is_finished(trial.recipe, folder)
+    if not trained:
+        train.train(trial.recipe, folder, device=device, save_every=100, progress=progress)
+    table = _read_trial(trial, answers) if trained else None
+    if table is None:
         write_table(stamp(_measure(trial, folder, device), device), answers)
-    return pd.read_csv(
-        answers, dtype={"correct": "boolean", "commit": str}, keep_default_na=False, na_values=_NO_VALUE
-    )
+        table = _read(answers, _kinds(trial))
+    return table
+
+
+def _read_trial(trial: Trial, answers: Path) -> pd.DataFrame | None:
+    """Read the answers of a trial; None if they are missing, damaged or another trial's, and have to be made anew."""
+    rows = len(world_of(trial.recipe)) * (settings.grid_size**2 + len(RELATIONS))
+    try:
+        table = _read(answers, _kinds(trial), rows=rows)
+    except InputError:
+        return None
+    same = all((table[name] == value).all() for name, value in _common(trial).items() if value is not None)
+    return table if same else None
+
+
+def _read(file: Path, kinds: dict[str, str], remedy: str = "", rows: int | None = None) -> pd.DataFrame:
+    table = read_table(file, kinds, remedy, rows=rows)
+    return table.astype({"correct": "boolean"}).fillna(
+        {"commit": ""}
+    )  # outside a checkout there is no commit
+
+
+def _common(trial: Trial) -> dict[str, str | float | None]:
+    """Return what all answers of a trial have in common, by column."""
+    shared = {name: getattr(trial.recipe, name) for name in ("steps", "architecture", "n_objects")}
+    return {"model": trial.name, **trial.about, **shared}
+
+
+def _kinds(trial: Trial) -> dict[str, str]:
+    common = {name: _KINDS_OF[type(value)] for name, value in _common(trial).items()}
+    return _KEPT | common | dict.fromkeys(COLUMNS, "text")
 
 
 def _measure(trial: Trial, folder: Path, device: str) -> pd.DataFrame:
@@ -206,5 +246,4 @@ def _measure(trial: Trial, folder: Path, device: str) -> pd.DataFrame:
     ]
     answers = [protocols.grid(model, alone, objects_of(world)), protocols.pair(model, together)]
     table = pd.concat(answers, ignore_index=True)
-    shared = {name: getattr(trial.recipe, name) for name in ("steps", "architecture", "n_objects")}
-    return table[_KEPT].assign(model=trial.name, **trial.about, **shared)
+    return table[list(_KEPT)].assign(**_common(trial))

@@ -1,5 +1,6 @@
 """Measure a PocketCLIP on the grid and write its model card."""
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -8,11 +9,18 @@ import pandas as pd
 
 from crosseyed.data.cutouts import objects_of, read_catalogue
 from crosseyed.data.layouts import grid
-from crosseyed.files import atomic_write
+from crosseyed.documents import read_text
+from crosseyed.errors import InputError
+from crosseyed.files import atomic_write, require_file, require_folder
 from crosseyed.measure import bootstrap, protocols
 from crosseyed.models.scorer import Encoder
 from crosseyed.settings import settings
+from crosseyed.tables import write_table
+from crosseyed.training.architecture import WEIGHTS
 from crosseyed.training.recipes import Recipe
+from crosseyed.training.train import is_finished
+
+_OURS = "A small CLIP, trained from scratch by `crosseyed train"
 
 _ZONES = ("center cell", "inner ring", "outer ring")
 
@@ -45,6 +53,26 @@ def evaluate(encoder: Encoder, recipe: Recipe, *, seed: int = 1) -> pd.DataFrame
     )
 
 
+def check_folder(folder: Path, recipe: Recipe) -> Path:
+    """Return the folder of a PocketCLIP whose card can be written; check it before anything is measured.
+
+    Raises
+    ------
+    InputError
+        There is no such folder, it holds the model of another recipe, or its ``README.md`` is no model card of ours.
+    """
+    folder = require_folder(folder, "the folder of a model that 'crosseyed train' made")
+    require_file(folder / WEIGHTS, "the folder of a model that 'crosseyed train' made")
+    if os.path.lexists(folder / "recipe.json"):  # the models of the repository have none
+        is_finished(recipe, folder)
+    card = folder / "README.md"
+    if os.path.lexists(card) and _OURS not in read_text(card, "a model card"):
+        raise InputError(f"{str(card)!r} is no model card of 'crosseyed card'; move it to another folder.")
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"You may not write to {str(folder)!r}; change its permissions or copy the model.")
+    return folder
+
+
 def write_card(folder: Path, recipe: Recipe, table: pd.DataFrame) -> Path:
     """Write the model card of a PocketCLIP: recipe, data, license, figures, limits.
 
@@ -63,8 +91,7 @@ def write_card(folder: Path, recipe: Recipe, table: pd.DataFrame) -> Path:
         The card.
     """
     figures = bootstrap.accuracy(table, ["rendering", "zone"])
-    with atomic_write(folder / "accuracy.csv") as temporary:
-        figures.round(3).to_csv(temporary, index=False)
+    write_table(figures.round(3), folder / "accuracy.csv")
     card = folder / "README.md"
     with atomic_write(card) as temporary:
         temporary.write_text(_CARD.format(**_contents(folder.name, recipe, table, figures)), encoding="utf-8")

@@ -1,10 +1,12 @@
 """The recipes of the models that this project trains."""
 
 from dataclasses import dataclass
+from math import inf
+from typing import get_args
 
 from crosseyed.data.cutouts import Cutout, read_catalogue, sample_objects
 from crosseyed.data.photographer import Dose, Positions
-from crosseyed.errors import check_choice
+from crosseyed.errors import InputError, check_choice, shorten
 
 # Sizes: that of the two PocketCLIPs, and one for experiments that train many models.
 ARCHITECTURES = {
@@ -66,6 +68,24 @@ class Recipe:
     weight_decay: float = 0.05
     color_jitter: float = 0.15
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Raise InputError for an unknown name or a number out of its range."""
+        if not isinstance(self.positions, Dose):
+            check_choice("positions", str(self.positions), get_args(Positions))
+        check_choice("architecture", str(self.architecture), ARCHITECTURES)
+        check_choice("pooling", str(self.pooling), POOLINGS)
+        lowest = {"steps": 1, "warmup": 0, "seed": 0} | ({} if self.n_objects is None else {"n_objects": 1})
+        for name, least in lowest.items():
+            value = getattr(self, name)
+            if type(value) is not int or not least <= value < 2**32:
+                raise InputError(
+                    f"{name} of a recipe is {shorten(value)}; give a whole number from {least} to {2**32 - 1}."
+                )
+        for name in ("learning_rate", "weight_decay", "color_jitter"):
+            value = getattr(self, name)
+            if type(value) not in (int, float) or not 0 <= value < inf:
+                raise InputError(f"{name} of a recipe is {shorten(value)}; give a finite number, 0 or more.")
 
 
 RECIPES = {"centered": Recipe("centered"), "uniform": Recipe("uniform")}

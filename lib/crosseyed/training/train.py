@@ -8,25 +8,49 @@ same device with the same number of threads).
 import csv
 import json
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
 import open_clip
 import torch
+from pydantic import Field
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast
 
 from crosseyed.data.cutouts import Cutout, objects_of
 from crosseyed.data.photographer import take
-from crosseyed.errors import CheckpointError
-from crosseyed.files import atomic_write
-from crosseyed.training.architecture import MEAN, STD, build_tokenizer, config_of, export, pool_by_maximum
+from crosseyed.documents import read_text
+from crosseyed.errors import CheckpointError, InputError
+from crosseyed.files import atomic_write, claim_folder, expand, require_file
+from crosseyed.training.architecture import (
+    MEAN,
+    STD,
+    WEIGHTS,
+    build_tokenizer,
+    config_of,
+    export,
+    pool_by_maximum,
+)
 from crosseyed.training.recipes import Recipe, world_of
+from crosseyed.validation import Checked, validated
 
 _LARGEST_LOGIT_SCALE = math.log(100)
+
+_STATE = "training_state.pt"
+
+
+class _State(Checked):
+    """An interrupted training, as it is kept; the number of losses is the number of steps done."""
+
+    recipe: str
+    losses: list[Annotated[float, Field(allow_inf_nan=False)]]
+    model: dict[str, torch.Tensor]
+    optimizer: dict[str, Any]
 
 
 def photograph_batch(
@@ -85,7 +109,8 @@ def train(
     recipe : Recipe
         What to train.
     folder : path
-        Where to write the model (``local-dir:<folder>``) and, until it is done, ``training_state.pt``.
+        Where to write the model (``local-dir:<folder>``), ``recipe.json`` and, until it is done,
+        ``training_state.pt``. A finished model of the same recipe is left as it is.
     device : {"cpu", "cuda", "mps"}
     save_every : int
         Steps between two saves.
@@ -101,18 +126,25 @@ def train(
 
     Raises
     ------
+    InputError
+        The folder holds what this training did not make, or cannot be written to.
     CheckpointError
-        The folder holds the state of another recipe, or a damaged one.
+        The folder holds a damaged state, or that of another recipe.
     """
+    if is_finished(recipe, folder):
+        return expand(folder)
+    folder = claim_folder(folder, "train")
+    with atomic_write(folder / "recipe.json") as temporary:
+        temporary.write_text(_describe(recipe), encoding="utf-8")
     cutouts = list(cutouts if cutouts is not None else world_of(recipe))
     tokenizer = build_tokenizer(objects_of(cutouts))
     config = config_of(recipe, len(tokenizer))
     model = _create(recipe, config).to(device)
     optimizer = _make_optimizer(model, recipe)
-    state_file = folder / "training_state.pt"
-    start = _restore(state_file, recipe, model, optimizer)
+    state_file = folder / _STATE
+    losses = _restore(state_file, recipe, model, optimizer)
+    start = len(losses)
     loss_of = open_clip.ClipLoss()
-    losses: list[tuple[int, float]] = []
     with tqdm(
         total=recipe.steps, initial=start, disable=not progress, desc=folder.name, mininterval=5
     ) as bar:
@@ -120,16 +152,40 @@ def train(
             tokens = _tokenize(tokenizer, captions, config["text_cfg"]["context_length"])
             rate = learning_rate_at(recipe, step)
             loss = _step(model, optimizer, loss_of, images.to(device), tokens.to(device), rate)
-            losses.append((step, loss))
+            losses.append(loss)
             bar.update()
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
             if (step + 1) % save_every == 0 or step + 1 == recipe.steps:
-                _append_losses(folder / "loss.csv", losses)
-                losses.clear()
-                _save_state(state_file, recipe, model, optimizer, step + 1)
+                _save_state(state_file, recipe, model, optimizer, losses)
+                _write_losses(folder / "loss.csv", losses)
+    _write_losses(folder / "loss.csv", losses)  # of a training that was killed after its last save
     export(model, tokenizer, config, folder)
     state_file.unlink()
     return folder
+
+
+def is_finished(recipe: Recipe, folder: str | os.PathLike) -> bool:
+    """Return whether a folder holds the finished model of a recipe.
+
+    Raises
+    ------
+    InputError
+        It holds a model or a training of another recipe, or weights without their recipe.
+    """
+    folder = expand(folder)
+    file, weights, state = (folder / name for name in ("recipe.json", WEIGHTS, _STATE))
+    if os.path.lexists(file):
+        if read_text(file, "the recipe of a model") != _describe(recipe):
+            raise InputError(f"{str(folder)!r} holds a model of another recipe; give another folder.")
+    elif os.path.lexists(weights) or os.path.lexists(state):
+        raise InputError(
+            f"{str(folder)!r} holds a model without its recipe ('recipe.json'); give another folder."
+        )
+    return os.path.lexists(weights) and not os.path.lexists(state)
+
+
+def _describe(recipe: Recipe) -> str:
+    return json.dumps(asdict(recipe), indent=2) + "\n"
 
 
 def _create(recipe: Recipe, config: dict) -> open_clip.model.CLIP:
@@ -202,23 +258,22 @@ def _has_bfloat16(kind: str) -> bool:
     return kind == "cuda" or (kind == "cpu" and torch.cpu._is_avx512_bf16_supported())
 
 
-def _append_losses(file: Path, losses: Sequence[tuple[int, float]]) -> None:
-    first = losses[0][0]
-    old = []
-    if file.exists():
-        with file.open(newline="") as stream:
-            old = [(int(step), loss) for step, loss in list(csv.reader(stream))[1:] if int(step) < first]
+def _write_losses(file: Path, losses: Sequence[float]) -> None:
     with atomic_write(file) as temporary, temporary.open("w", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerows([("step", "loss"), *old, *((step, f"{loss:.5f}") for step, loss in losses)])
+        writer.writerows([("step", "loss"), *((step, f"{loss:.5f}") for step, loss in enumerate(losses))])
 
 
 def _save_state(
-    file: Path, recipe: Recipe, model: torch.nn.Module, optimizer: torch.optim.Optimizer, step: int
+    file: Path,
+    recipe: Recipe,
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    losses: Sequence[float],
 ) -> None:
     state = {
-        "recipe": json.dumps(asdict(recipe)),
-        "step": step,
+        "recipe": _describe(recipe),
+        "losses": list(losses),
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
     }
@@ -226,19 +281,69 @@ def _save_state(
         torch.save(state, temporary)
 
 
-def _restore(file: Path, recipe: Recipe, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    """Load an interrupted training into model and optimizer and return the number of steps done."""
-    if not file.exists():
-        return 0
+def _restore(
+    file: Path, recipe: Recipe, model: torch.nn.Module, optimizer: torch.optim.Optimizer
+) -> list[float]:
+    """Load an interrupted training into model and optimizer and return the losses of the steps done."""
+    if not os.path.lexists(file):
+        return []
+    require_file(file, "the state of a training, or delete it")
     try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-        same = state["recipe"] == json.dumps(asdict(recipe))
-    except Exception as error:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # the unpickler passes on whatever a damaged file makes it raise
         raise CheckpointError(
-            f"{file} cannot be read ({error}); delete it to start the training again."
+            f"{str(file)!r} is damaged or no state of a training; delete it to start the training again."
         ) from error
-    if not same:
-        raise CheckpointError(f"{file} belongs to another recipe; delete it or train into another folder.")
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    return state["step"]
+    try:
+        state = validated(_State, content if isinstance(content, dict) else {}, f"the state {str(file)!r}")
+    except InputError as error:
+        raise CheckpointError(f"{error} Delete the file to start the training again.") from error
+    if state.recipe != _describe(recipe):
+        raise CheckpointError(
+            f"{str(file)!r} belongs to another recipe; delete it or train into another folder."
+        )
+    if len(state.losses) > recipe.steps or not _fits(state, model, optimizer):
+        raise CheckpointError(
+            f"The numbers in {str(file)!r} do not fit the model of its recipe; "
+            "delete it to start the training again."
+        )
+    model.load_state_dict(state.model)
+    optimizer.load_state_dict(state.optimizer)
+    return state.losses
+
+
+def _fits(state: _State, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> bool:
+    """Return whether a state has every number of a model and its optimizer; torch itself converts and leaves out."""
+    expected = model.state_dict()
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    groups, moments = state.optimizer.get("param_groups"), state.optimizer.get("state")
+    if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
+        return False
+    if _without_rate(groups) != _without_rate(optimizer.state_dict()["param_groups"]):
+        return False
+    if not isinstance(moments, dict) or moments.keys() != set(range(len(parameters))):
+        return False
+    return (
+        state.model.keys() == expected.keys()
+        and all(_alike(state.model[name], value) for name, value in expected.items())
+        and all(
+            isinstance(moments[index], dict)
+            and moments[index].keys() == {"step", "exp_avg", "exp_avg_sq"}
+            and _alike(moments[index]["step"], torch.tensor(0.0))
+            and moments[index]["step"] == len(state.losses)
+            and all(_alike(moments[index][name], parameter) for name in ("exp_avg", "exp_avg_sq"))
+            for index, parameter in enumerate(parameters)
+        )
+    )
+
+
+def _without_rate(groups: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in group.items() if name != "lr"} for group in groups]
+
+
+def _alike(given: object, expected: torch.Tensor) -> bool:
+    return (
+        isinstance(given, torch.Tensor)
+        and (given.shape, given.dtype, given.layout) == (expected.shape, expected.dtype, expected.layout)
+        and bool(given.isfinite().all())
+    )
