@@ -215,18 +215,17 @@ def test_goes_on_after_an_interruption_and_leaves_nothing_half_written(project, 
 # --- sweeps ---
 
 CHAPTER = """
-import json, pathlib, pandas as pd
+import pathlib, pandas as pd
 from crosseyed.measure import bootstrap
-from crosseyed.report.tables import TABLES
+from crosseyed.report import tables
 with pathlib.Path({log!r}).open("a") as log:
     print("01", model, seed, file=log)
 table = pd.DataFrame({{"object": list("abcd") * 2, "center": [True] * 4 + [False] * 4}})
 table["correct"] = [True] * 4 + [True] * (1 + seed) + [False] * (3 - seed)
 bias = bootstrap.center_bias(table).assign(model=model, pretrained="crosseyed")
-bias.to_csv(output + "/bias.csv", index=False)
-unavailable = dict.fromkeys(TABLES["01_center_bias"], "it is made up")
-del unavailable["bias"]
-pathlib.Path(output, "tables.json").write_text(json.dumps(unavailable))
+folder, missing = pathlib.Path(output), set(tables.TABLES["01_center_bias"]) - {{"bias"}}
+tables.write_record(folder, tables.Record("1a2b3c4d", unavailable=dict.fromkeys(missing, "it is made up")))
+tables.write(folder, "bias", bias)
 """
 LATER = """
 import pathlib, time

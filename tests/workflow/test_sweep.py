@@ -2,7 +2,7 @@ import pytest
 
 from crosseyed.editions import Edition
 from crosseyed.errors import InputError
-from crosseyed.files import DATA
+from crosseyed.files import DATA, content_digest
 from crosseyed.workflow.sweep import measuring, read_sweep
 
 NOTEBOOKS = ["01_center_bias", "02_embedding_decomposition"]
@@ -38,7 +38,7 @@ def test_a_model_without_its_file_is_missing_and_the_others_stay(write, tmp_path
     file = write("models: [{model: a, checkpoint: one.pt}, {model: b, checkpoint: two.pt}]")
     (tmp_path / "two.pt").touch()
     sweep = read_sweep(file, NOTEBOOKS)
-    assert [edition.name for edition in sweep.editions] == ["b--two"]
+    assert [edition.name for edition in sweep.editions] == [f"b--two-{content_digest([tmp_path / 'two.pt'])}"]
     assert sweep.missing == ("a needs its weights in one.pt",)
 
 
