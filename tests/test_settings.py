@@ -35,15 +35,18 @@ def test_a_further_language_is_a_further_entry(monkeypatch):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"confidense": 0.9}, "no setting 'confidense'.*did you mean 'confidence'"),
-        ({"confidence": 95}, "confidence is 95; expected a number between 0 and 1"),
-        ({"confidence": "0.9"}, "confidence is '0.9'"),
-        ({"resamples": 0}, "resamples is 0; expected a whole number, at least 1"),
-        ({"resamples": 10.5}, "resamples is 10.5"),
-        ({"center_limit": 0}, "center_limit is 0"),
-        ({"grid_size": 4}, "grid_size is 4; expected an odd whole number"),
-        ({"grid_size": True}, "grid_size is True"),
-        ({"language": "xx"}, "language is 'xx'; expected 'en'"),
+        ({"confidense": 0.9}, "parameter settings has no 'confidense'; did you mean 'confidence'"),
+        ({"confidence": 95}, "confidence of the parameter settings is 95; it should be less than 1"),
+        ({"confidence": "0.9"}, "confidence of the parameter settings is '0.9'"),
+        (
+            {"resamples": 0},
+            "resamples of the parameter settings is 0; it should be greater than or equal to 1",
+        ),
+        ({"resamples": 10.5}, "resamples of the parameter settings is 10.5"),
+        ({"center_limit": 0}, "center_limit of the parameter settings is 0"),
+        ({"grid_size": 4}, "grid_size of the parameter settings: 4 is even; give an odd number"),
+        ({"grid_size": True}, "grid_size of the parameter settings is True"),
+        ({"language": "xx"}, "language of the parameter settings: Unknown language 'xx'.*Choose from en"),
     ],
 )
 def test_what_is_no_setting_is_named_and_changes_nothing(values, message):

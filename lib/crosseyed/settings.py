@@ -6,9 +6,13 @@ There is one object, `settings`. Change a value here to change it everywhere, or
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field
+from typing import Annotated
 
-from crosseyed.errors import InputError, suggest
+from pydantic import AfterValidator, ConfigDict, Field
+
+from crosseyed.errors import InputError, check_choice
+from crosseyed.validation import Checked, Count, validated
 
 SIGNIFICANCE = 0.05
 """A difference counts as certain below this p-value, corrected for the number of comparisons."""
@@ -43,46 +47,32 @@ CAPTIONS = {
 """Templates by language; another language is another entry."""
 
 
-@dataclass
-class Settings:
-    """Values that every chapter, command and table shares.
+def _check_odd(number: int) -> int:
+    if number % 2 == 0:
+        raise InputError(f"{number} is even; give an odd number, so that one cell is the center.")
+    return number
 
-    Attributes
-    ----------
-    confidence : float
-        Confidence level of every interval, in (0, 1).
-    resamples : int
-        Bootstrap resamples and permutations, at least 1.
-    center_limit : float
-        Largest eccentricity that counts as the center, in (0, 1].
-    grid_size : int
-        Cells along each side of the grid; odd, so that one cell is the center.
-    language : str
-        Language of the captions, a key of `CAPTIONS`.
-    """
 
-    confidence: float = 0.95
-    resamples: int = 10_000
-    center_limit: float = 1 / 3
-    grid_size: int = 5
-    language: str = "en"
+def _check_language(language: str) -> str:
+    check_choice("language", language, CAPTIONS)
+    return language
 
-    def __post_init__(self) -> None:
-        """Raise InputError for a value out of range."""
-        _check(
-            "confidence", self.confidence, float, 0 < _number(self.confidence) < 1, "a number between 0 and 1"
-        )
-        _check("resamples", self.resamples, int, _number(self.resamples) >= 1, "a whole number, at least 1")
-        limit = _number(self.center_limit)
-        _check(
-            "center_limit", self.center_limit, float, 0 < limit <= 1, "an eccentricity above 0 and at most 1"
-        )
-        cells = _number(self.grid_size)
-        _check(
-            "grid_size", self.grid_size, int, cells >= 3 and cells % 2 == 1, "an odd whole number, at least 3"
-        )
-        known = isinstance(self.language, str) and self.language in CAPTIONS
-        _check("language", self.language, str, known, " or ".join(map(repr, CAPTIONS)))
+
+class Settings(Checked):
+    """Values that every chapter, command and table shares."""
+
+    model_config = ConfigDict(frozen=False)
+
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    """Confidence level of every interval."""
+    resamples: Count = 10_000
+    """Bootstrap resamples and permutations."""
+    center_limit: Annotated[float, Field(gt=0, le=1)] = 1 / 3
+    """Largest eccentricity that counts as the center."""
+    grid_size: Annotated[int, Field(ge=3, le=101), AfterValidator(_check_odd)] = 5
+    """Cells along each side of the grid."""
+    language: Annotated[str, AfterValidator(_check_language)] = "en"
+    """Language of the captions, a key of `CAPTIONS`."""
 
     @property
     def captions(self) -> Captions:
@@ -125,33 +115,19 @@ class Settings:
         InputError
             There is no such setting, or a value is out of range; then nothing is changed.
         """
-        names = [each.name for each in fields(self)]
-        for name in values:
-            if name not in names:
-                raise InputError(
-                    f"There is no setting {name!r}{suggest(str(name), names)}. Choose from {', '.join(names)}."
-                )
-        for name, value in asdict(replace(self, **values)).items():
+        checked = validated(Settings, {**self.model_dump(), **values}, "the parameter settings")
+        for name, value in checked:
             setattr(self, name, value)
 
     @contextmanager
     def overridden(self, **values: object) -> Iterator[None]:
         """Change values for a while."""
-        before = asdict(self)
+        before = self.model_dump()
         self.override(values)
         try:
             yield
         finally:
             self.override(before)
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else float("nan")
-
-
-def _check(name: str, value: object, kind: type, holds: bool, expected: str) -> None:
-    if not holds or not isinstance(value, (int, float) if kind is float else kind):
-        raise InputError(f"The setting {name} is {value!r}; expected {expected}.")
 
 
 settings = Settings()

@@ -56,5 +56,8 @@ def _sentence(fault: ErrorDetails, names: list[str], what: str) -> str:
         return f"{what[0].upper()}{what[1:]} has no {shorten(name)}{near} It has {', '.join(names)}."
     if fault["type"] == "missing":
         return f"{what[0].upper()}{what[1:]} lacks {name!r}; give it."
-    expected = fault["msg"].removeprefix("Value error, ").replace("Input should be", "it should be")
+    cause = fault.get("ctx", {}).get("error")
+    if isinstance(cause, InputError):  # of a check of ours, whose message says it all
+        return f"{name} of {what}: {cause}"
+    expected = fault["msg"].replace("Input should be", "it should be")
     return f"{name} of {what} is {shorten(fault['input'])}; {expected}."
