@@ -5,6 +5,7 @@ import dataclasses
 import pandas as pd
 import pytest
 from small_models import build_timm
+from small_notebooks import defaults
 
 from crosseyed.errors import InputError
 from crosseyed.models import loading
@@ -14,18 +15,21 @@ from crosseyed.settings import settings
 
 
 @pytest.fixture
-def parameters(tmp_path, tiny_folder):
-    return {
+def given(tmp_path, tiny_folder):
+    """Return what fills the parameters of a chapter, as its notebook has them: the tiny model, without others."""
+    small = {
         "model": f"local-dir:{tiny_folder}",
-        "pretrained": None,
-        "checkpoint": None,
         "references": [],
         "seed": 3,
         "device": "cpu",
-        "settings": {},
         "output": str(tmp_path),
-        "unrelated": object(),
     }
+
+    def fill(chapter, **changes):
+        known = defaults(chapter)
+        return known | {key: small[key] for key in small if key in known} | {"a": object()} | changes
+
+    return fill
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +39,7 @@ def own_settings():
         yield
 
 
-def test_a_chapter_loads_the_model_of_the_edition_and_others_beside_it(parameters, monkeypatch, tiny_clip):
+def test_a_chapter_loads_the_model_of_the_edition_and_others_beside_it(given, monkeypatch, tiny_clip):
     loaded = []
 
     def load(name, **options):
@@ -43,51 +47,53 @@ def test_a_chapter_loads_the_model_of_the_edition_and_others_beside_it(parameter
         return tiny_clip
 
     monkeypatch.setattr(loading, "load", load)
-    chapter = begin("01_center_bias", parameters | {"references": ["other", tiny_clip.name]})
+    chapter = begin("01_center_bias", given("01_center_bias", references=["other", tiny_clip.name]))
     assert chapter.encoders == [tiny_clip, tiny_clip]
     weights = {"pretrained": None, "checkpoint": None, "seed": 3}
-    assert loaded == [(parameters["model"], {"device": "cpu", **weights}), ("other", {"device": "cpu"})]
+    assert loaded == [
+        (given("01_center_bias")["model"], {"device": "cpu", **weights}),
+        ("other", {"device": "cpu"}),
+    ]
 
 
-def test_random_weights_are_drawn_from_the_seed(parameters, monkeypatch):
-    given = {}
+def test_random_weights_are_drawn_from_the_seed(given, monkeypatch):
+    asked = {}
     load = loading.load
     monkeypatch.setattr(
-        loading, "load", lambda name, **options: given.update(options) or load("pocketclip-centered")
+        loading, "load", lambda name, **options: asked.update(options) or load("pocketclip-centered")
     )
-    begin("05_mitigations", parameters | {"references": [], "pretrained": "random"})
-    assert given == {"device": "cpu", "pretrained": "random", "checkpoint": None, "seed": 3}
+    begin("05_mitigations", given("05_mitigations", pretrained="random"))
+    assert asked == {"device": "cpu", "pretrained": "random", "checkpoint": None, "seed": 3}
 
 
-def test_a_chapter_that_names_no_device_loads_no_model(parameters):
-    del parameters["device"]
-    assert begin("07_origins", parameters).encoder is None
+def test_a_chapter_that_names_no_device_loads_no_model(given):
+    assert begin("07_origins", given("07_origins")).encoder is None
 
 
-def test_a_chapter_overrides_settings(parameters):
-    begin("07_origins", parameters | {"settings": {"confidence": 0.9}})
+def test_a_chapter_overrides_settings(given):
+    begin("07_origins", given("07_origins", settings={"confidence": 0.9}))
     assert settings.interval == "90 % interval"
 
 
-def test_own_rows_are_those_of_the_model_and_its_weights(parameters):
-    chapter = begin("01_center_bias", parameters)
+def test_own_rows_are_those_of_the_model_and_its_weights(given):
+    chapter = begin("01_center_bias", given("01_center_bias"))
     name, tag = chapter.encoder.model, chapter.encoder.pretrained
     table = pd.DataFrame({"model": [name, name, "other"], "pretrained": [tag, "random", tag]})
     assert list(chapter.own(table).index) == [0]
     assert chapter.settings is settings
 
 
-def test_a_declared_table_is_written_and_returned(parameters, tmp_path):
+def test_a_declared_table_is_written_and_returned(given, tmp_path):
     table = pd.DataFrame({"gap": [1.5]})
-    chapter = begin("01_center_bias", parameters)
+    chapter = begin("01_center_bias", given("01_center_bias"))
     assert chapter.write("bias", table) is table
     digest = chapter.encoder.digest
     assert (tmp_path / "bias.csv").read_text() == f"gap,weights\n1.5,{digest}\n"
     assert read_record(tmp_path).weights == digest
 
 
-def test_a_table_says_with_which_weights_each_row_was_made(parameters, tmp_path):
-    chapter = begin("01_center_bias", parameters)
+def test_a_table_says_with_which_weights_each_row_was_made(given, tmp_path):
+    chapter = begin("01_center_bias", given("01_center_bias"))
     name, tag, digest = chapter.encoder.model, chapter.encoder.pretrained, chapter.encoder.digest
     chapter.write("bias", pd.DataFrame({"model": [name, name, "other"], "pretrained": [tag, "x", tag]}))
     chapter.write("grid", pd.DataFrame({"model": [name, "other"]}))
@@ -95,8 +101,8 @@ def test_a_table_says_with_which_weights_each_row_was_made(parameters, tmp_path)
     assert [line.split(",")[-1] for each in lines for line in each] == [digest, "", "", digest, ""]
 
 
-def test_a_table_that_is_not_declared_is_refused(parameters, tmp_path):
-    chapter = begin("01_center_bias", parameters)
+def test_a_table_that_is_not_declared_is_refused(given, tmp_path):
+    chapter = begin("01_center_bias", given("01_center_bias"))
     for register in (
         lambda: chapter.write("bais", pd.DataFrame()),
         lambda: chapter.unavailable("why", "bais"),
@@ -106,8 +112,8 @@ def test_a_table_that_is_not_declared_is_refused(parameters, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [RECORD]
 
 
-def test_unavailable_tables_are_recorded_until_the_chapter_begins_again(parameters, tmp_path):
-    chapter = begin("02_embedding_decomposition", parameters)
+def test_unavailable_tables_are_recorded_until_the_chapter_begins_again(given, tmp_path):
+    chapter = begin("02_embedding_decomposition", given("02_embedding_decomposition"))
     chapter.unavailable("the tower has no heads", "heads", "ablation")
     chapter.unavailable("no words", "textspan")
     reasons = {
@@ -116,12 +122,12 @@ def test_unavailable_tables_are_recorded_until_the_chapter_begins_again(paramete
         "textspan": "no words",
     }
     assert read_record(tmp_path).unavailable == reasons
-    begin("02_embedding_decomposition", parameters)
+    begin("02_embedding_decomposition", given("02_embedding_decomposition"))
     assert read_record(tmp_path).unavailable == {}
 
 
-def test_what_a_tower_does_not_support_costs_tables(parameters, tmp_path, tiny_clip):
-    chapter = begin("03_attention_maps", parameters)
+def test_what_a_tower_does_not_support_costs_tables(given, tmp_path, tiny_clip):
+    chapter = begin("03_attention_maps", given("03_attention_maps"))
     assert chapter.require("attention", tables=["found"]) is None
     assert read_record(tmp_path).unavailable == {}
     chapter.encoder = dataclasses.replace(build_timm(tiny_clip, "Swin"), name="Swin")
@@ -133,8 +139,8 @@ def test_what_a_tower_does_not_support_costs_tables(parameters, tmp_path, tiny_c
     assert reasons["found"].startswith("its tower does not offer")
 
 
-def test_a_table_without_rows_is_registered_as_unavailable(parameters, tmp_path):
-    chapter = begin("04_pooling_ablation", parameters)
+def test_a_table_without_rows_is_registered_as_unavailable(given, tmp_path):
+    chapter = begin("04_pooling_ablation", given("04_pooling_ablation"))
     chapter.write_some("poolings", pd.DataFrame({"gap": [1.5]}), "there are none")
     chapter.write_some("masked_max", pd.DataFrame({"gap": []}), "the tower has no attention")
     assert [path.name for path in tmp_path.glob("*.csv")] == ["poolings.csv"]

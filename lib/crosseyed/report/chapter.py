@@ -7,9 +7,11 @@ from pathlib import Path
 import pandas as pd
 from IPython.display import HTML
 
+from crosseyed.files import atomic_write, expand
 from crosseyed.models import loading
 from crosseyed.models.clip import ClipModel
 from crosseyed.report import notices, tables
+from crosseyed.report.parameters import check
 from crosseyed.report.tables import Record, check_declared, read_record, write_record
 from crosseyed.settings import Settings, settings
 
@@ -108,25 +110,39 @@ class Chapter:
 
 
 def begin(name: str, parameters: Mapping[str, object]) -> Chapter:
-    """Start a chapter: override the settings, load its models, delete the tables of an earlier execution.
+    """Start a chapter: check its parameters, load its models, delete the tables of an earlier execution.
 
     Parameters
     ----------
     name : str
         Name of the notebook without suffix.
     parameters : mapping
-        ``globals()`` after the parameters cell. Read are `output`, `settings` and, in a chapter about a model (one
-        with `device`), `model`, `pretrained`, `checkpoint`, `seed` and `references`.
+        ``globals()`` after the parameters cell (see `crosseyed.report.parameters`).
+
+    Raises
+    ------
+    InputError
+        A parameter is unknown or not what it can be, or the output folder cannot be written to.
     """
-    settings.override(parameters.get("settings", {}))
-    chapter = Chapter(name, Path(parameters["output"]))
-    if "device" in parameters:
-        chapter.encoder = load_edition(parameters)
-        names = [each for each in parameters.get("references", []) if each != chapter.encoder.name]
-        chapter.references = [loading.load(each, device=parameters["device"]) for each in names]
+    given = check(name, parameters, begun=isinstance(parameters.get("chapter"), Chapter)).model_dump()
+    settings.override(given["settings"])
+    chapter = Chapter(name, expand(given["output"]))
+    _try_writing(chapter.output)
+    if "device" in given:
+        chapter.encoder = load_edition(given)
+        names = [each for each in given.get("references", []) if each != chapter.encoder.name]
+        chapter.references = [loading.load(each, device=given["device"]) for each in names]
     tables.clear(chapter.output)
     write_record(chapter.output, Record(chapter.encoder.digest if chapter.encoder else None))
     return chapter
+
+
+def _try_writing(folder: Path) -> None:
+    """Raise InputError for a folder that cannot be written to, before anything is computed for it."""
+    trial = folder / ".trial"
+    with atomic_write(trial):
+        pass
+    trial.unlink()
 
 
 def load_edition(parameters: Mapping[str, object], **options: object) -> ClipModel:
