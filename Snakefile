@@ -27,7 +27,7 @@ EDITIONS = {
     for edition in map(
         Edition.from_mapping,
         config.get("editions")
-        or [{key: config[key] for key in ("model", "pretrained", "checkpoint", "seed") if config.get(key)}],
+        or [{key: value for key, value in config.items() if key not in ("editions", "notebooks")}],
     )
 }
 

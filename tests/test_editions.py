@@ -1,3 +1,6 @@
+import dataclasses
+import json
+
 import pytest
 
 from crosseyed.editions import Description, Edition, edition_name, folder_digest
@@ -81,7 +84,7 @@ def test_reads_an_edition_from_a_configuration(tmp_path, monkeypatch):
         "checkpoint": str(tmp_path / "w.pt"),
         "seed": 0,
     }
-    assert Edition.from_mapping({}).name == Edition.from_mapping({"model": " "}).name == "pocketclip-centered"
+    assert Edition.from_mapping({}).name == "pocketclip-centered"
     assert Edition.from_mapping({"model": "local-dir:m"}).model == f"local-dir:{tmp_path / 'm'}"
 
 
@@ -101,11 +104,27 @@ def test_reads_an_edition_from_a_configuration(tmp_path, monkeypatch):
         ({"seed": 2**32}, "seed"),
         ({"seed": True}, "seed"),
         ({"checkpoint": "a\0b"}, "null"),
+        ({"model": ""}, "'' names no model; give one, for example MODEL=pocketclip-centered"),
+        ({"model": "  "}, "'  ' names no model"),
+        ({"model": None}, "None names no model"),
+        ({"model": 7}, "model of an edition is 7"),
+        ({"seed": "1"}, "seed of an edition is '1'"),
     ],
 )
 def test_refuses_what_cannot_be_meant(mapping, words):
     with pytest.raises(InputError, match=words):
         Edition.from_mapping({"model": "ViT-B-32", **mapping})
+
+
+@pytest.mark.parametrize("given", ["ViT-B-32", ["ViT-B-32"], None, 7])
+def test_refuses_what_is_no_mapping(given):
+    with pytest.raises(InputError, match="is no edition; give a mapping such as"):
+        Edition.from_mapping(given)
+
+
+def test_long_names_that_begin_alike_are_different_editions():
+    names = {edition_name(f"hf-hub:organization/{'a' * 80}{end}") for end in ("", "1", "2")}
+    assert len(names) == 3 and max(map(len, names)) <= 70
 
 
 DESCRIBED = Description(Edition("ViT-B-32", "openai"), "ViT-B-32", "openai", 151, {}, "cpu", "1a2b3c4d")
@@ -117,7 +136,16 @@ def test_a_description_reads_back_the_same(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '{"edition": 7}', "7"])
-def test_a_damaged_description_is_refused(tmp_path, content):
+def test_a_description_that_is_none_is_refused(tmp_path, content):
     (tmp_path / "model.json").write_text(content)
+    with pytest.raises(InputError, match="description of an edition"):
+        Description.read(tmp_path / "model.json")
+
+
+@pytest.mark.parametrize(
+    "change", [{"weights": None}, {"parameters": "many"}, {"tower": [1]}, {"edition": {"model": 7}}]
+)
+def test_a_description_with_a_value_of_another_kind_is_refused(tmp_path, change):
+    (tmp_path / "model.json").write_text(json.dumps(dataclasses.asdict(DESCRIBED) | change))
     with pytest.raises(InputError, match="description of an edition"):
         Description.read(tmp_path / "model.json")

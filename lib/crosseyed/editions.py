@@ -1,5 +1,6 @@
 """What an edition is: the book executed for one model, and the folders that belong to it."""
 
+import hashlib
 import json
 import os
 import re
@@ -8,8 +9,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from crosseyed.documents import read_json
-from crosseyed.errors import InputError
+from crosseyed.errors import InputError, shorten
 from crosseyed.files import DATA, atomic_write, content_digest, require_file, require_folder, visible_files
 from crosseyed.validation import Checked, Seed, validated
 
@@ -55,7 +58,7 @@ def edition_name(
     named = Path(model.removeprefix(_FOLDER)).resolve().name if model.startswith(_FOLDER) else None
     label = _part(re.sub("[/:]", "--", model) if named is None else named)
     if (not label and not digest) or model == "hf-hub:":
-        raise InputError(f"{model!r} names no model; give one, for example MODEL={DEFAULT_MODEL}.")
+        raise InputError(_no_model(model))
     weights = _part(Path(checkpoint).stem) if checkpoint else ""
     if digest and checkpoint:
         weights = f"{weights}-{digest}".strip("-")
@@ -72,10 +75,17 @@ def folder_digest(folder: str | os.PathLike) -> str | None:
     return None if shipped else content_digest(visible_files(path, *_MODEL_FILES))
 
 
+def _no_model(given: object) -> str:
+    return f"{shorten(given)} names no model; give one, for example MODEL={DEFAULT_MODEL}."
+
+
 def _part(text: str) -> str:
-    """Return a text without what a folder's name cannot have."""
+    """Return a text without what a folder's name cannot have; a long one ends with a digest of what is cut."""
     fit = re.sub(r"[^\w.-]+", "-", unicodedata.normalize("NFC", text)).strip(".-")
-    return fit.encode("utf-8", "ignore")[:_LONGEST_PART].decode("utf-8", "ignore").rstrip(".-")
+    if len(raw := fit.encode("utf-8", "ignore")) <= _LONGEST_PART:
+        return raw.decode()
+    digest = hashlib.sha256(raw).hexdigest()[:8]
+    return raw[: _LONGEST_PART - 9].decode("utf-8", "ignore").rstrip(".-") + f"-{digest}"
 
 
 class _Given(Checked):
@@ -109,16 +119,26 @@ class Edition:
         Parameters
         ----------
         mapping : mapping
-            May have the keys `model`, `pretrained`, `checkpoint` (texts) and `seed`; an empty value counts as not
-            given. A relative path (of `checkpoint`, or after ``local-dir:``) is made absolute, because notebooks are
-            executed in a folder of their own.
+            May have the keys `model`, `pretrained`, `checkpoint` (texts) and `seed`; an empty tag or checkpoint
+            counts as not given. A relative path (of `checkpoint`, or after ``local-dir:``) is made absolute, because
+            notebooks are executed in a folder of their own.
 
         Raises
         ------
         InputError
-            Another key is given, a value has another type, or the checkpoint or folder does not exist.
+            Another key is given, a value has another type, the model is empty, or the checkpoint or folder does not
+            exist.
         """
+        if not isinstance(mapping, Mapping):
+            raise InputError(
+                f"{shorten(mapping)} is no edition; give a mapping such as {{model: {DEFAULT_MODEL}}}."
+            )
         stripped = {key: value.strip() if isinstance(value, str) else value for key, value in mapping.items()}
+        if stripped.get("model", DEFAULT_MODEL) in (
+            "",
+            None,
+        ):  # a variable that a shell or make expanded to nothing
+            raise InputError(_no_model(mapping["model"]))
         given = validated(
             _Given, {key: each for key, each in stripped.items() if each not in ("", None)}, "an edition"
         )
@@ -173,8 +193,8 @@ class Description:
         what = "the description of an edition, which make book writes"
         content = read_json(path, what)
         try:
-            return cls(**{**content, "edition": Edition(**content["edition"])})
-        except (TypeError, KeyError) as error:
+            return TypeAdapter(cls).validate_python(content)
+        except ValidationError as error:
             raise InputError(f"{os.fspath(path)!r} is not {what}; delete it and start again.") from error
 
     def write(self, path: str | os.PathLike) -> None:
