@@ -128,8 +128,9 @@ def origin(model: Description) -> str:
 
 
 def banner(model: Description) -> str:
-    """Return the HTML of the banner above each page, which says what model its numbers come from."""
-    return f"Edition <b>{html.escape(model.edition.name)}</b>: computed with {html.escape(origin(model))}"
+    """Return the HTML of the banner above each page, which says what model and weights its numbers come from."""
+    made_with = f"computed with {html.escape(origin(model))} (digest of the weights: {model.weights})"
+    return f"Edition <b>{html.escape(model.edition.name)}</b>: {made_with}"
 
 
 def module_table(package: Path) -> str:
