@@ -55,11 +55,17 @@ MODELS = ("root", "data", "models")
 ANALYSIS = (*MODELS, "measure", "internals", "mitigations", "training", "report")
 
 
-def weights(wildcards):
-    """Local files with the weights of the edition's model; a published checkpoint never changes."""
-    edition = EDITIONS[wildcards.edition]
-    folder = edition.model.removeprefix("local-dir:") if edition.model.startswith("local-dir:") else "data/models"
-    return [*files_below(folder), *([edition.checkpoint] if edition.checkpoint else [])]
+# Weights that a user gives are no inputs: their digest is in the edition's name, so that others are another edition.
+WEIGHTS = files_below("data/models")
+
+# Jobs note here what is whole, and exchange old for new by themselves: Snakemake deletes the outputs of a job that is
+# due or that fails, and the last whole notebook, tables or pages shall stay until there are new ones.
+DONE = f"{BUILD}/editions/{{edition}}/done"
+if workflow.is_main_process:
+    from crosseyed.workflow.stamps import forget_what_is_gone
+
+    for edition in EDITIONS.values():
+        forget_what_is_gone(edition.folder)
 
 
 def stated_reads(wildcards):
@@ -81,18 +87,18 @@ localrules:
 
 wildcard_constraints:
     edition=r"[\w.-]+",
-    notebook=r"[\w.-]+",
+    notebook=r"(?!(?:book|result)$)[\w.-]+",
 
 
 rule all:
     input:
-        expand(f"{BUILD}/editions/{{edition}}/html", edition=EDITIONS),
+        expand(f"{DONE}/book", edition=EDITIONS),
 
 
 rule results:
     input:
-        expand(f"{BUILD}/editions/{{edition}}/notebooks/{{notebook}}.ipynb", edition=EDITIONS, notebook=CHOSEN),
-        expand(f"{BUILD}/editions/{{edition}}/result.csv", edition=EDITIONS if HEADLINE in CHOSEN else []),
+        expand(f"{DONE}/{{notebook}}", edition=EDITIONS, notebook=CHOSEN),
+        expand(f"{DONE}/result", edition=EDITIONS if HEADLINE in CHOSEN else []),
 
 
 # First, so that a name without a model stops an edition before anything of it is made, and a checkpoint is
@@ -100,7 +106,7 @@ rule results:
 rule model:
     input:
         library=modules(*MODELS),
-        weights=weights,
+        weights=WEIGHTS,
     output:
         f"{BUILD}/models/{{edition}}.json",
     params:
@@ -113,15 +119,14 @@ rule model:
 rule notebook:
     input:
         model=rules.model.output[0],
-        weights=weights,
+        weights=WEIGHTS,
         notebook="notebooks/{notebook}.ipynb",
         library=modules(*ANALYSIS),
         # the PocketCLIPs are shown beside every other model
         data=files_below("data/objects", "data/models", "data/whatsup"),
         reads=stated_reads,
     output:
-        f"{BUILD}/editions/{{edition}}/notebooks/{{notebook}}.ipynb",
-        directory(f"{BUILD}/editions/{{edition}}/results/{{notebook}}"),
+        f"{DONE}/{{notebook}}",
     params:
         folder=f"{BUILD}/editions/{{edition}}",
     # Snakemake hands this number on in OMP_NUM_THREADS and its like: a share of the machine for each notebook.
@@ -135,14 +140,14 @@ rule notebook:
 rule result:
     input:
         model=rules.model.output[0],
-        tables=f"{BUILD}/editions/{{edition}}/results/{HEADLINE}",
+        tables=f"{DONE}/{HEADLINE}",
         library="lib/crosseyed/workflow/results.py",
     output:
-        f"{BUILD}/editions/{{edition}}/result.csv",
+        f"{DONE}/result",
     params:
-        results=f"{BUILD}/editions/{{edition}}/results",
+        folder=f"{BUILD}/editions/{{edition}}",
     shell:
-        "python -m crosseyed.cli result {input.model:q} {params.results:q} {output:q}"
+        "python -m crosseyed.cli result {input.model:q} {params.folder:q}"
 
 
 rule families:
@@ -158,15 +163,14 @@ rule families:
 rule book:
     input:
         model=rules.model.output[0],
-        notebooks=expand(f"{BUILD}/editions/{{{{edition}}}}/notebooks/{{notebook}}.ipynb", notebook=NOTEBOOKS),
-        results=expand(f"{BUILD}/editions/{{{{edition}}}}/results/{{notebook}}", notebook=NOTEBOOKS),
+        notebooks=expand(f"{BUILD}/editions/{{{{edition}}}}/done/{{notebook}}", notebook=NOTEBOOKS),
         pages=files_below("book"),
         accuracies=[path for path in files_below("data/models") if path.endswith(".csv")],
         configuration="_config.yml",
         library=modules(*ANALYSIS, "workflow"),
         families=rules.families.output[0],
     output:
-        directory(f"{BUILD}/editions/{{edition}}/html"),
+        f"{DONE}/book",
     params:
         folder=f"{BUILD}/editions/{{edition}}",
     shell:

@@ -7,9 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from crosseyed.cli import app
 from crosseyed.training import train
 
 LIBRARY = Path(__file__).parents[1] / "lib"
@@ -36,10 +34,15 @@ def test_any_name_is_printed_to_a_terminal_of_any_encoding(tmp_path, encoding, n
     ("number", "code", "word"), [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")]
 )
 @pytest.mark.parametrize("command", [["train", "uniform"], ["experiment", "pooling"]])
-def test_a_signal_stops_a_training_with_a_word(tmp_path, monkeypatch, command, number, code, word):
+def test_a_signal_stops_a_training_with_a_word(tmp_path, monkeypatch, capsys, command, number, code, word):
     monkeypatch.setattr(train, "train", lambda *_, **__: signal.raise_signal(number))
-    former = signal.getsignal(signal.SIGTERM)
-    arguments = [*command, "--folder", str(tmp_path / "model"), "--device", "cpu"]
-    result = CliRunner().invoke(app, arguments)
-    assert (result.exit_code, signal.getsignal(signal.SIGTERM)) == (code, former)
-    assert f"{word}; the same command continues" in result.stderr
+    monkeypatch.setattr(sys, "argv", ["crosseyed", *command, "--folder", str(tmp_path / "new")])
+    former = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+    finally:
+        for each, handler in former.items():
+            signal.signal(each, handler)
+    assert caught.value.code == code
+    assert f"{word}; what is done is kept, and the same command continues" in capsys.readouterr().err

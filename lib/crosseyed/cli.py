@@ -4,14 +4,11 @@ The modules are imported inside the commands, so that ``crosseyed --help`` need 
 that only the workflow calls is hidden from the help.
 """
 
-import hashlib
 import json
-import logging
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import traceback
+from contextlib import ExitStack
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -22,10 +19,9 @@ import typer
 from crosseyed.editions import BUILD, DEFAULT_MODEL, Description, Edition
 from crosseyed.errors import CrosseyedError, InputError
 from crosseyed.files import keep_caches
+from crosseyed.workflow import processes, snakemake
 
 if TYPE_CHECKING:
-    import filelock
-
     from crosseyed.models.clip import ClipModel
 
 app = typer.Typer(
@@ -44,10 +40,20 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # a name may hold what the terminal's encoding lacks
     keep_caches(BUILD / "caches")
+    processes.stop_by_signals()
+    processes.end_with_command()
     try:
         app(prog_name="crosseyed")
     except CrosseyedError as error:
         sys.exit(f"error: {error}")
+    except processes.Stopped as stop:
+        sys.exit(processes.report_stop(stop))
+    except Exception:
+        traceback.print_exc()
+        sys.exit(
+            "error: this is a defect of crosseyed and not of what you gave. Please report it in the project's issue "
+            "tracker with the lines above and the command."
+        )
 
 
 @app.callback()
@@ -67,9 +73,9 @@ def book(
     """Execute every notebook for a model and build its edition of the book."""
     edition = Edition.from_mapping({"model": model, "pretrained": pretrained, "checkpoint": checkpoint})
     _require_repository()
-    with _only_one_at_work_on(edition):
+    with processes.only_writer(edition.name, wait=0):
         typer.echo(f"making the edition {edition.name}")
-        code = _run_snakemake([], {"editions": [edition.parameters]}, cores or _available_cores())
+        code = snakemake.run([], {"editions": [edition.parameters]}, cores or _available_cores())
     if code:
         failed = sorted((edition.folder / "failed").glob("*.ipynb"))
         names = f" ({', '.join(path.stem for path in failed)} failed)" if failed else ""
@@ -94,22 +100,23 @@ def sweep(
     _require_repository()
     plan = sweep.read_sweep(models, sweep.measuring(Path("notebooks")))
     options = ["--resources", f"gpu={gpus}"] if gpus else []
-    options += ["--profile", profile] if profile else []
+    if profile:
+        snakemake.check_profile(profile)
+        options += ["--profile", profile]
     configuration = {
         "editions": [edition.parameters for edition in plan.editions],
         "notebooks": list(plan.notebooks),
     }
+    code, due = 1, set()
     with ExitStack() as locks:
         for edition in plan.editions:
-            locks.enter_context(_only_one_at_work_on(edition))
+            locks.enter_context(processes.only_writer(edition.name, wait=0))
         typer.echo(f"{len(plan.editions)} editions, {len(plan.notebooks)} notebooks each")
-        code = (
-            _run_snakemake(["results", *options], configuration, cores or _available_cores())
-            if plan.editions
-            else 1
-        )
-    sweep.publish(plan, FOLDER)
-    typer.echo(sweep.summarize(plan, f"make sweep MODELS={models}"))
+        if plan.editions:
+            code = snakemake.run(["results", *options], configuration, cores or _available_cores())
+            due = snakemake.unfinished(["results"], configuration) if code else set()
+    sweep.publish(plan, FOLDER, due)
+    typer.echo(sweep.summarize(plan, f"make sweep MODELS={models}", due))
     if code or plan.missing:
         raise typer.Exit(1)
 
@@ -169,9 +176,8 @@ def train(
     folder = folder or BUILD / "training" / f"pocketclip-{recipe}"
     if train.is_finished(chosen, folder):
         typer.echo(f"the model in {folder} is finished")
-    with _stopped_with_a_word(f"from the last save in {folder}"):
-        train.train(chosen, folder, device=str(choose_device(device)))
-        card(recipe, folder)
+    train.train(chosen, folder, device=str(choose_device(device)))
+    card(recipe, folder)
 
 
 @app.command()
@@ -204,8 +210,7 @@ def experiment(
 
     trials, results = experiments.find_trials(name), experiments.results_of(name)
     folder = folder or BUILD / "experiments" / name
-    with _stopped_with_a_word(f"from the last save in {folder}"):
-        table = experiments.run(trials, folder, device=choose_device(device).type)
+    table = experiments.run(trials, folder, device=str(choose_device(device)))
     write_table(table, results)
     typer.echo(f"{results} holds the answers of {len(trials)} models")
 
@@ -223,23 +228,32 @@ def describe(output: Path, edition: Annotated[str, typer.Option(help="The editio
     Description(wanted, clip.model, clip.pretrained, parameters, tower, device, clip.digest).write(output)
 
 
+@app.command(hidden=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def workflow(context: typer.Context) -> None:
+    """Run Snakemake with the arguments that are given."""
+    snakemake.main(context.args)
+
+
 @app.command(hidden=True)
 def execute(model: ModelFile, notebook: Path, folder: Path) -> None:
     """Execute one notebook into the folder of an edition."""
     from crosseyed.workflow.execution import execute as execute_notebook
 
     typer.echo(f"executing {notebook}", err=True)
-    execute_notebook(notebook, folder, Description.read(model).edition.parameters)
+    with processes.only_writer(f"{folder.name}.{notebook.stem}"):
+        execute_notebook(notebook, folder, Description.read(model).edition.parameters)
     typer.echo(f"executed {notebook}", err=True)
 
 
 @app.command(hidden=True)
-def result(model: ModelFile, tables: Path, output: Path) -> None:
+def result(model: ModelFile, folder: Path) -> None:
     """Collect the result of an edition from the tables of its first chapter."""
     from crosseyed.tables import write_table
     from crosseyed.workflow.results import collect
+    from crosseyed.workflow.stamps import stamp
 
-    write_table(collect(tables, Description.read(model)), output)
+    write_table(collect(folder / "results", Description.read(model)), folder / "result.csv")
+    stamp(folder, "result")
 
 
 @app.command(hidden=True)
@@ -255,30 +269,12 @@ def families(output: Path) -> None:
 def render(model: ModelFile, families: Path, folder: Path) -> None:
     """Render the pages and the executed notebooks of an edition as HTML."""
     from crosseyed.workflow.book import render_book
+    from crosseyed.workflow.stamps import stamp
 
     typer.echo("rendering the book", err=True)
-    render_book(Description.read(model), families, folder)
-
-
-@contextmanager
-def _stopped_with_a_word(where: str) -> Iterator[None]:
-    """Let SIGTERM stop a block as Ctrl-C does, and say that the same command continues."""
-    terminated = False
-
-    def note(*signal_and_frame: object) -> None:
-        nonlocal terminated
-        terminated = True
-        raise KeyboardInterrupt
-
-    former = signal.signal(signal.SIGTERM, note)
-    try:
-        yield
-    except KeyboardInterrupt:
-        word, code = ("terminated", 143) if terminated else ("interrupted", 130)
-        typer.echo(f"{word}; the same command continues {where}", err=True)
-        raise typer.Exit(code) from None
-    finally:
-        signal.signal(signal.SIGTERM, former)
+    with processes.only_writer(f"{folder.name}.book"):
+        render_book(Description.read(model), families, folder)
+        stamp(folder, "book")
 
 
 def _require_repository() -> None:
@@ -292,76 +288,6 @@ def _available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _only_one_at_work_on(edition: Edition) -> "filelock.AcquireReturnProxy":
-    """Return a lock that ends with the process, so that a killed run leaves nothing behind."""
-    import filelock
-
-    file = BUILD / "locks" / edition.name
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        return filelock.FileLock(file).acquire(timeout=0)
-    except filelock.Timeout:
-        raise InputError(f"Another run is working on the edition {edition.name}; wait for it.") from None
-    except OSError as error:
-        raise InputError(
-            f"{BUILD.resolve()} cannot be written to ({error.strerror}); the book is made there."
-        ) from error
-
-
-def _run_snakemake(wanted: list[str], configuration: dict[str, list], cores: int) -> int:
-    """Return the exit status of Snakemake, whose notices are left out and whose errors are shown."""
-    from snakemake.cli import main as snakemake
-
-    from crosseyed.files import atomic_write
-
-    logging.getLogger("snakemake.logging").addFilter(_is_news)
-    content = json.dumps(configuration, indent=2)
-    file = BUILD / "runs" / f"{hashlib.sha256(content.encode()).hexdigest()[:12]}.json"
-    with atomic_write(file) as temporary:
-        temporary.write_text(content)
-    arguments = [
-        *wanted,
-        "--cores",
-        str(cores),
-        "--keep-going",
-        "--rerun-incomplete",
-        "--scheduler",
-        "greedy",
-    ]
-    # Editions do not share files, and each has its own lock; that of Snakemake would remain after a killed run.
-    arguments += ["--nolock", "--quiet", "host", "progress", "rules", "reason"]
-    # Where a checkout or a copy changes the date of a file, its checksum shows that the content is the same.
-    arguments += ["--max-checksum-file-size", str(100 * 2**20)]
-    interrupted = False
-
-    def note_interruption(*signal_and_frame: object) -> None:
-        nonlocal interrupted
-        interrupted = True
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, note_interruption)  # Snakemake answers Ctrl-C like any failure
-    try:
-        snakemake([*arguments, "--configfile", str(file)])
-    except SystemExit as stop:
-        if interrupted:
-            typer.echo(
-                "interrupted; what is done is kept, and the same command continues from there", err=True
-            )
-            raise typer.Exit(130) from None
-        return int(stop.code or 0)
-    return 0
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    """Separate Snakemake's own errors from its notices and from what a command has already printed."""
-    echoes = (
-        "returned non-zero exit status 1",
-        "Exiting because a job",
-        "At least one job did not complete",
-    )
-    return record.levelno >= logging.WARNING and not any(echo in record.getMessage() for echo in echoes)
 
 
 if __name__ == "__main__":

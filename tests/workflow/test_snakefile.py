@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 from small_notebooks import write_notebook
 
@@ -370,3 +371,83 @@ def test_says_that_it_is_not_in_the_repository(tmp_path):
     code, output = run(tmp_path, "-m", "crosseyed.cli", "book")
     assert (code, "has no Snakefile" in output) == (1, True)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_was_whole_stays_when_its_next_execution_fails(project):
+    write_notebook(
+        project / "notebooks/01_first.ipynb", "import pathlib\npathlib.Path(output, 't.csv').touch()"
+    )
+    assert snakemake(project)[0] == 0
+    before = (project / NOTEBOOKS / "01_first.ipynb").read_bytes()
+    write_notebook(project / "notebooks/01_first.ipynb", "1 / 0")
+    code, output = snakemake(project)
+    assert code == 1 and "ZeroDivisionError" in output
+    assert (project / NOTEBOOKS / "01_first.ipynb").read_bytes() == before
+    assert (project / RESULTS / "01_first" / "t.csv").exists()
+    assert jobs_due(project) == 1
+
+
+def test_what_somebody_deleted_is_made_again(project):
+    write_notebook(project / "notebooks/01_first.ipynb", "1 + 1")
+    assert snakemake(project)[0] == 0 and jobs_due(project) == 0
+    (project / NOTEBOOKS / "01_first.ipynb").unlink()
+    assert jobs_due(project) == 1
+
+
+def test_a_profile_without_its_plugin_says_how_to_install_it(swept):
+    (swept / "cluster").mkdir()
+    (swept / "cluster" / "config.yaml").write_text("executor: nowhere\n")
+    code, output = sweep(swept, "--profile", "cluster")
+    assert code == 1
+    assert "pip install snakemake-executor-plugin-nowhere" in output
+    assert "Traceback" not in output
+
+
+def test_a_path_with_braces_is_no_wildcard(project):
+    folder = project / "runs {b}"
+    folder.mkdir()
+    (folder / "w.pt").write_bytes(b"1")
+    given = {"model": "ViT-B-32", "checkpoint": str(folder / "w.pt")}
+    (project / "editions.json").write_text(json.dumps({"editions": [given]}))
+    pretend_loaded(project, Edition.from_mapping(given))
+    write_notebook(
+        project / "notebooks/01_first.ipynb", "import pathlib\nassert pathlib.Path(checkpoint).exists()"
+    )
+    code, output = snakemake(project, "--configfile", "editions.json")
+    assert code == 0, output
+
+
+@pytest.mark.parametrize(
+    ("blow", "word", "status"),
+    [
+        (signal.SIGTERM, "terminated", 143),
+        (signal.SIGINT, "interrupted", 130),
+        (signal.SIGHUP, "terminated", 129),
+        (signal.SIGKILL, None, -9),
+    ],
+)
+@pytest.mark.slow
+def test_notebooks_do_not_outlive_the_command_alone(project, blow, word, status):
+    started = project / "started"
+    write_notebook(
+        project / "notebooks/01_slow.ipynb",
+        f"import os, pathlib, time\npathlib.Path({str(started)!r}).write_text(str(os.getpid()))\ntime.sleep(600)",
+    )
+    process = start(project, "-m", "crosseyed.cli", "book", "--cores", "1", start_new_session=True)
+    deadline = time.monotonic() + 90
+    while not (started.exists() and started.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(blow)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == status
+    kernel = int(started.read_text())
+    deadline = time.monotonic() + 15
+    while psutil.pid_exists(kernel) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not psutil.pid_exists(kernel)
+    if word:
+        assert f"{word}; what is done is kept, and the same command continues from there" in output
+        assert "Traceback" not in output and "rror" not in output
+    write_notebook(project / "notebooks/01_slow.ipynb", "1 + 1")
+    code, output = snakemake(project)
+    assert code == 0, output

@@ -18,7 +18,7 @@ import yaml
 
 from crosseyed.editions import Description
 from crosseyed.errors import CrosseyedError
-from crosseyed.files import DATA, atomic_write
+from crosseyed.files import DATA, atomic_write, exchange
 from crosseyed.models.scorer import RANDOM, SHIPPED
 from crosseyed.report import tables
 from crosseyed.report.figures import curves
@@ -85,8 +85,7 @@ def render_book(model: Description, families: str | os.PathLike, folder: str | o
         raise BookError(
             f"the pages of {model.edition.name} have faults (all in {folder / 'book.log'}):\n{told}"
         )
-    shutil.rmtree(output, ignore_errors=True)
-    os.replace(source / "_build" / "html", output)
+    exchange(source / "_build" / "html", output)
 
 
 def stage_pages(model: Description, families: str | os.PathLike, folder: Path, source: Path) -> None:

@@ -14,8 +14,9 @@ from papermill.exceptions import PapermillExecutionError
 
 from crosseyed.editions import BUILD
 from crosseyed.errors import CrosseyedError
-from crosseyed.files import CACHE_VARIABLE
+from crosseyed.files import CACHE_VARIABLE, exchange
 from crosseyed.report import tables
+from crosseyed.workflow.stamps import stamp
 
 
 class NotebookError(CrosseyedError):
@@ -27,8 +28,9 @@ def execute(notebook: str | os.PathLike, folder: str | os.PathLike, parameters: 
 
     The notebook runs in a folder of its own, ``<folder>/running/<name>``, with its tables going to
     ``results`` there. Only when its last cell is done do the executed notebook and its tables move to
-    ``<folder>/notebooks/<name>.ipynb`` and ``<folder>/results/<name>``. If a cell fails, the notebook as far
-    as it ran is kept as ``<folder>/failed/<name>.ipynb`` until its next run.
+    ``<folder>/notebooks/<name>.ipynb`` and ``<folder>/results/<name>``, in place of earlier ones, and the file
+    ``<folder>/done/<name>`` is written, by which the workflow knows that they are whole. If a cell fails, earlier
+    ones stay, and the notebook as far as it ran is kept as ``<folder>/failed/<name>.ipynb`` until its next run.
 
     Parameters
     ----------
@@ -58,13 +60,14 @@ def execute(notebook: str | os.PathLike, folder: str | os.PathLike, parameters: 
         _run(notebook, partial, {**parameters, "output": results.name})
         if notebook.stem in tables.TABLES:
             tables.check_complete(results, notebook.stem)
-        _replace(results, folder / "results" / notebook.stem)
-        _replace(partial, folder / "notebooks" / notebook.name)
+        exchange(results, folder / "results" / notebook.stem)
+        exchange(partial, folder / "notebooks" / notebook.name)
+        stamp(folder, notebook.stem)
     except NotJSONError as error:
         raise NotebookError(f"{notebook} is not a notebook: {error}") from error
     except (PapermillExecutionError, DeadKernelError) as error:
         message = f"{notebook} failed {_place_and_reason(error, partial)}"
-        _replace(partial, failed)
+        exchange(partial, failed)
         raise NotebookError(f"{message}\n  The notebook as far as it ran: {failed}") from error
     finally:
         shutil.rmtree(running, ignore_errors=True)
@@ -98,10 +101,3 @@ def _place_and_reason(error: PapermillExecutionError | DeadKernelError, partial:
         reason = "the kernel died, most often for lack of memory"
     first_line = next(iter(source.strip().splitlines()), "")
     return f"in cell [{number}], which begins with `{first_line}`:\n  {reason}"
-
-
-def _replace(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.is_dir():
-        shutil.rmtree(target)
-    os.replace(source, target)

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,9 @@ from crosseyed.files import atomic_write, visible_files
 from crosseyed.models.scorer import RANDOM
 from crosseyed.report.model_list import read_list
 from crosseyed.workflow.notebooks import reads
+
+HEADLINE = "01_center_bias"
+"""The notebook whose tables are the result of an edition."""
 
 RESULTS = "data/results/models"
 """What a notebook that compares the results of many models states that it reads."""
@@ -71,45 +74,57 @@ def measuring(folder: Path) -> list[str]:
     return [path.stem for path in visible_files(folder, ".ipynb") if RESULTS not in reads(path)]
 
 
-def publish(sweep: Sweep, folder: Path) -> list[str]:
-    """Copy the results of finished editions to the folder where results are kept, and return their names.
+def publish(sweep: Sweep, folder: Path, due: Collection[Path] = ()) -> None:
+    """Copy the results of finished editions to the folder where results are kept.
 
-    Results of random weights are computed and not kept; files of other models stay.
+    Results of random weights are computed and not kept; files of other models stay. Parameters are as of `summarize`.
     """
-    done = [edition for edition in sweep.editions if (edition.folder / "result.csv").exists()]
-    for edition in done:
+    for edition in sweep.editions:
         result, kept = edition.folder / "result.csv", folder / f"{edition.name}.csv"
-        if edition.pretrained != RANDOM and not (kept.exists() and kept.read_bytes() == result.read_bytes()):
+        if not _is_done(edition, "result", due) or edition.pretrained == RANDOM:
+            continue
+        if not (kept.exists() and kept.read_bytes() == result.read_bytes()):
             with atomic_write(kept) as temporary:
                 shutil.copyfile(result, temporary)
-    return [edition.name for edition in done]
 
 
-def summarize(sweep: Sweep, resume: str) -> str:
-    """Say for a terminal what is done after a run, what failed and where, and which command continues it."""
-    lines, failed = [], 0
-    for edition in sweep.editions:
-        state = _state(edition, sweep.notebooks)
-        failed += state != "done"
-        lines.append(f"  {edition.name}: {state}")
+def summarize(sweep: Sweep, resume: str, due: Collection[Path] = ()) -> str:
+    """Say for a terminal what is done after a run, what failed and where, and which command continues it.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        What was asked for.
+    resume : str
+        The command.
+    due : collection of path
+        What is not done, or not with the present inputs (`crosseyed.workflow.snakemake.unfinished`).
+    """
+    states = {edition.name: _state(edition, sweep.notebooks, due) for edition in sweep.editions}
+    done = sum(state == "done" for state in states.values())
+    total = len(states) + len(sweep.missing)
+    lines = [f"{done} of {total} editions are done:"]
+    lines += [f"  {name}: {state}" for name, state in states.items()]
     lines += [f"  {words}" for words in sweep.missing]
-    total = len(sweep.editions) + len(sweep.missing)
-    left = failed + len(sweep.missing)
-    lines.insert(0, f"{total - left} of {total} editions are done:")
-    if left:
+    if done < total:
         lines.append(f"What is done is kept. When the causes are fixed, `{resume}` continues with the rest.")
     return "\n".join(lines)
 
 
-def _state(edition: Edition, notebooks: Sequence[str]) -> str:
-    if not (BUILD / "models" / f"{edition.name}.json").exists():
+def _state(edition: Edition, notebooks: Sequence[str], due: Collection[Path]) -> str:
+    description = BUILD / "models" / f"{edition.name}.json"
+    if description in due or not description.exists():
         return "its model could not be loaded (the message above says why)"
     failed = [name for name in notebooks if (edition.folder / "failed" / f"{name}.ipynb").exists()]
     if failed:
         return f"failed in {', '.join(failed)} (as far as they ran: {edition.folder / 'failed'})"
-    open_ = [name for name in notebooks if not (edition.folder / "notebooks" / f"{name}.ipynb").exists()]
+    open_ = [name for name in notebooks if not _is_done(edition, name, due)]
     if open_:
         return f"not run: {', '.join(open_)}"
-    return (
-        "done" if (edition.folder / "result.csv").exists() else "without a result, which needs 01_center_bias"
-    )
+    needs_result = HEADLINE in notebooks
+    return "done" if not needs_result or _is_done(edition, "result", due) else "without a result"
+
+
+def _is_done(edition: Edition, name: str, due: Collection[Path]) -> bool:
+    note = edition.folder / "done" / name
+    return note.exists() and note not in due

@@ -1,0 +1,130 @@
+"""Processes that end together: a command that is stopped stops what it started, and nothing outlives it."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+
+from crosseyed.editions import BUILD
+from crosseyed.errors import InputError
+
+_COMMAND = "CROSSEYED_COMMAND"  # environment variable by which a process knows the command that it belongs to
+_SECONDS_TO_END = 10
+_SECONDS_TO_WAIT = 30
+
+
+class Stopped(BaseException):
+    """The process was asked to stop by the signal `number`."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+    def __str__(self) -> str:
+        """Say so, and what to do next."""
+        word = "interrupted" if self.number == signal.SIGINT else "terminated"
+        return f"{word}; what is done is kept, and the same command continues from there"
+
+
+def stop_by_signals() -> None:
+    """Raise `Stopped` in the main thread for SIGINT, SIGTERM and SIGHUP."""
+
+    def stop(number: int, _frame: object) -> None:
+        raise Stopped(number)
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):  # Windows has no SIGHUP
+            signal.signal(getattr(signal, name), stop)
+
+
+def command_environment() -> dict[str, str]:
+    """Return the environment for processes that end when this one is gone."""
+    return {**os.environ, _COMMAND: f"{socket.gethostname()}:{os.getpid()}:{psutil.Process().create_time()}"}
+
+
+def end_with_command() -> None:
+    """End this process and its children when the command that it belongs to is gone, killed perhaps.
+
+    On another machine, as on a cluster, the scheduler does that.
+    """
+    host, _, rest = os.environ.get(_COMMAND, "").partition(":")
+    if host != socket.gethostname():
+        return
+    number, _, born = rest.partition(":")
+
+    def watch() -> None:
+        while _is_alive(int(number), float(born)):
+            time.sleep(0.3)
+        kill_children()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _is_alive(number: int, born: float) -> bool:
+    try:
+        process = psutil.Process(number)
+        return process.create_time() == born and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def kill_children() -> None:
+    """End every process that this one started, at any depth: politely, and after ten seconds by force."""
+    children = psutil.Process().children(recursive=True)
+    for number, wait in ((signal.SIGTERM, _SECONDS_TO_END), (signal.SIGKILL, 1)):
+        for child in children:
+            try:
+                child.send_signal(number)
+            except psutil.NoSuchProcess:
+                continue
+        _, children = psutil.wait_procs(children, timeout=wait)
+
+
+@contextmanager
+def only_writer(name: str, wait: float = _SECONDS_TO_WAIT) -> Iterator[None]:
+    """Hold a lock that ends with the process, so that a killed run leaves nothing behind.
+
+    Parameters
+    ----------
+    name : str
+        What is written: an edition, or a notebook of one.
+    wait : float
+        Seconds to wait for another process; the children of a command that was killed end within a second.
+
+    Raises
+    ------
+    InputError
+        Another process holds it, or the folder of locks cannot be written to.
+    """
+    import filelock
+
+    file = BUILD / "locks" / name
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(file).acquire(timeout=wait)
+    except filelock.Timeout:
+        raise InputError(f"Another run is working on the edition {name}; wait for it.") from None
+    except OSError as error:
+        raise InputError(
+            f"{BUILD.resolve()} cannot be written to ({error.strerror}); the book is made there."
+        ) from error
+    with lock:
+        yield
+
+
+def report_stop(stop: Stopped) -> int:
+    """End the children, say that the command was stopped, and return its exit status."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # a second Ctrl-C must not break this off
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    kill_children()
+    if _COMMAND not in os.environ:  # of a process that belongs to a command, the command speaks
+        print(stop, file=sys.stderr)
+    return 128 + stop.number

@@ -1,0 +1,105 @@
+"""Run the workflow with Snakemake, as a process of its own, and show its errors and not its notices."""
+
+import hashlib
+import json
+import logging
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from crosseyed.documents import read_yaml
+from crosseyed.editions import BUILD
+from crosseyed.errors import InputError
+from crosseyed.files import atomic_write
+from crosseyed.workflow.processes import command_environment
+
+_BUILT_IN_EXECUTORS = ("local", "dryrun", "touch")
+
+_OPTIONS = (
+    *("--keep-going", "--rerun-incomplete", "--scheduler", "greedy"),
+    # Editions do not share files, and each has its own lock; that of Snakemake would remain after a killed run.
+    *("--nolock", "--quiet", "host", "progress", "rules", "reason"),
+    # Where a checkout or a copy changes the date of a file, its checksum shows that the content is the same.
+    *("--max-checksum-file-size", str(100 * 2**20)),
+)
+
+# What a job that failed has already printed by itself, and what follows from it.
+_ECHOES = ("Exiting because a job execution failed", "At least one job did not complete")
+
+
+def run(wanted: list[str], configuration: dict[str, list], cores: int) -> int:
+    """Make what is wanted, and return the exit status of Snakemake.
+
+    Parameters
+    ----------
+    wanted : list of str
+        Targets and further options.
+    configuration : dict
+        `editions` and perhaps `notebooks`, as the Snakefile takes them.
+    cores : int
+        Cores to use.
+    """
+    command = [*_command(configuration, cores), *_OPTIONS, *wanted]
+    # a session of its own: a key that interrupts reaches this process alone, which then ends the others
+    process = subprocess.Popen(command, env=command_environment(), start_new_session=True)
+    return process.wait()
+
+
+def unfinished(wanted: list[str], configuration: dict[str, list]) -> set[Path]:
+    """Return the files that Snakemake would make if it ran again: what is not done, or not with the present inputs."""
+    command = [*_command(configuration, 1), *_OPTIONS, "--summary", *wanted]
+    report = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    header, *lines = [line.split("\t") for line in report.stdout.splitlines() if "\t" in line] or [[]]
+    if "plan" not in header:
+        raise InputError(f"Snakemake cannot tell what is done: {report.stderr.strip()[-500:]}")
+    rows = [dict(zip(header, line, strict=False)) for line in lines]
+    return {Path(row["output_file"]) for row in rows if row["plan"] != "no update" or row["status"] != "ok"}
+
+
+def check_profile(profile: str) -> None:
+    """Raise InputError for a profile that is missing, or whose executor is not installed."""
+    file = Path(profile) / "config.yaml"
+    content = read_yaml(file, "a folder with Snakemake's config.yaml, such as profiles/slurm")
+    executor = content.get("executor", "local") if isinstance(content, dict) else "local"
+    plugin = f"snakemake_executor_plugin_{executor}".replace("-", "_")
+    if executor not in _BUILT_IN_EXECUTORS and find_spec(plugin) is None:
+        raise InputError(
+            f"The profile {profile} runs jobs by {executor!r}, and its plugin is not installed. Install it with: "
+            f"sh environment.sh pip install {plugin.replace('_', '-')}"
+        )
+
+
+def main(arguments: list[str]) -> None:
+    """Run Snakemake in this process, without its notices; ends with SystemExit."""
+    from snakemake.cli import main as snakemake
+
+    logging.getLogger("snakemake.logging").addFilter(_is_news)
+    snakemake(arguments)
+
+
+def _command(configuration: dict[str, list], cores: int) -> list[str]:
+    content = json.dumps(configuration, indent=2)
+    file = BUILD / "runs" / f"{hashlib.sha256(content.encode()).hexdigest()[:12]}.json"
+    with atomic_write(file) as temporary:
+        temporary.write_text(content)
+    return [
+        sys.executable,
+        "-m",
+        "crosseyed.cli",
+        "workflow",
+        "--cores",
+        str(cores),
+        "--configfile",
+        str(file),
+    ]
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Separate Snakemake's own errors from its notices and from what a job has already printed."""
+    message = record.getMessage()
+    lines = [line.strip() for line in message.splitlines()]
+    telling = [line for line in lines if line not in ("", "WorkflowError:") and not line.startswith(_ECHOES)]
+    # a job on this machine has printed why it failed; of one elsewhere this is all that is seen here
+    told = "returned non-zero exit status" in message and "external_jobid" not in message
+    return record.levelno >= logging.WARNING and bool(telling) and not told

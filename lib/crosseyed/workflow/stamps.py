@@ -1,0 +1,30 @@
+"""Notes of what is whole in the folder of an edition: files in ``done/``, by which Snakemake knows what is due."""
+
+from pathlib import Path
+from uuid import uuid4
+
+from crosseyed.files import atomic_write
+from crosseyed.report import tables
+
+
+def stamp(folder: Path, name: str) -> None:
+    """Note that something of an edition is whole; each time with another content, so that what needs it is due."""
+    with atomic_write(folder / "done" / name) as file:
+        file.write_text(uuid4().hex)
+
+
+def forget_what_is_gone(folder: Path) -> None:
+    """Take back the notes of `stamp` about notebooks, tables and pages of an edition that are no longer there."""
+    for note in (folder / "done").glob("[!.]*"):
+        if note.name == "book":
+            there = (folder / "html" / "index.html").is_file()
+        elif note.name == "result":
+            there = (folder / "result.csv").is_file()
+        else:
+            results = folder / "results" / note.name
+            there = (folder / "notebooks" / f"{note.name}.ipynb").is_file() and results.is_dir()
+            there = there and all(
+                (results / f"{name}.csv").is_file() for name in tables.read_record(results).tables
+            )
+        if not there:
+            note.unlink()
