@@ -37,6 +37,7 @@ def test_any_name_is_printed_to_a_terminal_of_any_encoding(tmp_path, encoding, n
 def test_a_signal_stops_a_training_with_a_word(tmp_path, monkeypatch, capsys, command, number, code, word):
     monkeypatch.setattr(train, "train", lambda *_, **__: signal.raise_signal(number))
     monkeypatch.setattr(sys, "argv", ["crosseyed", *command, "--folder", str(tmp_path / "new")])
+    monkeypatch.setattr(cli, "keep_caches", lambda folder: None)
     former = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         with pytest.raises(SystemExit) as caught:
