@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from crosseyed.errors import InputError, shorten, suggest
 
-DATA = Path(os.environ.get("CROSSEYED_DATA", Path(__file__).parents[2] / "data"))
+DATA = Path(os.environ.get("CROSSEYED_DATA") or Path(__file__).parents[2] / "data").expanduser()
 """The repository's `data` folder; the environment variable CROSSEYED_DATA names another.
 
 :meta hide-value:

@@ -22,7 +22,7 @@ from safetensors.numpy import save_file
 from crosseyed.data.images import ImageSource, map_ahead, read_image
 from crosseyed.data.scenes import scene_of
 from crosseyed.errors import InputError
-from crosseyed.files import CACHE_VARIABLE, atomic_write, require_file
+from crosseyed.files import CACHE_VARIABLE, atomic_write, expand, require_file
 from crosseyed.models.clip import ClipModel
 from crosseyed.models.scorer import IMAGES_TOGETHER, Encoder, Scorer, ScorerWrapper
 
@@ -46,7 +46,7 @@ class CachedEncoder(ScorerWrapper, Encoder):
 
     def __init__(self, encoder: ClipModel, folder: str | os.PathLike) -> None:
         self.encoder = encoder
-        self.folder = Path(folder)
+        self.folder = expand(folder)
         self.name = encoder.name
 
     @property
