@@ -1,6 +1,7 @@
 """Reading one image of any kind, and many ahead of use."""
 
 import itertools
+import os
 import struct
 import threading
 import zlib
@@ -211,3 +212,11 @@ def test_the_size_of_what_is_no_picture_cannot_be_read(tmp_path):
         read_size(tmp_path / "empty.jpg")
     with pytest.raises(UnreadableImage, match="No such file"):
         read_size(tmp_path / "missing.jpg")
+
+
+@pytest.mark.parametrize("read", [read_image, read_size])
+def test_a_pipe_or_a_device_is_not_waited_for(tmp_path, read):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    for path in (tmp_path / "pipe.jpg", "/dev/zero"):
+        with pytest.raises(UnreadableImage, match="not a regular file"):
+            read(path)

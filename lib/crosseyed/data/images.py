@@ -1,6 +1,7 @@
 """Turn anything that stands for an image into an upright 8-bit RGB image, and read many ahead of use."""
 
 import os
+import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -89,7 +90,7 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
     """Read the upright width and height (pixels) of an image file without decoding it; raise as `read_image`."""
 
     def upright_size() -> tuple[int, int]:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(_finite(path), formats=FORMATS) as image:
             width, height = image.size
             # Pillow states the upright size of a TIFF file by itself
             turned = image.format != "TIFF" and _orientation(image) >= 5
@@ -152,8 +153,16 @@ def _readable(name: str, read: Callable[[], _Result]) -> _Result:
     raise UnreadableImage(name, reason)
 
 
+def _finite(path: str | os.PathLike) -> str | os.PathLike:
+    """Return a path unless reading it may never end."""
+    mode = os.stat(path).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a folder has its own error
+        raise ValueError("it is a pipe, a socket or a device and not a regular file")
+    return path
+
+
 def _open(path: str | os.PathLike) -> Image.Image:
-    with Image.open(path, formats=FORMATS) as image:
+    with Image.open(_finite(path), formats=FORMATS) as image:
         return _to_rgb(image)
 
 
