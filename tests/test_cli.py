@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from crosseyed import cli
 from crosseyed.training import train
 
 LIBRARY = Path(__file__).parents[1] / "lib"
