@@ -198,3 +198,14 @@ def test_an_earlier_run_stays_whole_when_a_new_one_fails(composed, tiny_clip, tm
     with pytest.raises(InputError, match="Cannot write"):
         own_data.measure(tiny_clip, composed, composed.parent / "images", out)
     assert {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
+
+
+@pytest.mark.filterwarnings("ignore::crosseyed.measure.checks.EstimateWarning")
+def test_an_earlier_run_stays_when_nothing_of_a_new_one_can_be_used(composed, tiny_clip, tmp_path):
+    out = tmp_path / "out"
+    own_data.measure(tiny_clip, composed, composed.parent / "images", out)
+    before = {path.name: path.read_bytes() for path in out.iterdir() if path.name != "left_out.csv"}
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="image file missing"):
+        own_data.measure(never, composed, tmp_path / "empty", out)
+    assert {name: (out / name).read_bytes() for name in before} == before

@@ -65,7 +65,8 @@ def measure(
     try:
         content = read_captions(data, images) if is_table else read_coco(data, images)
     except NothingUsableError as error:
-        _replace(claim_folder(output, MAKER), {"left_out": error.left_out}, None)
+        folder = claim_folder(output, MAKER)
+        write_table(error.left_out, folder / "left_out.csv")  # earlier results, if any, stay
         raise
     folder = claim_folder(output, MAKER)
     clip = clip if isinstance(clip, ClipModel) else clip()
