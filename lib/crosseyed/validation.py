@@ -8,7 +8,9 @@ from pydantic_core import ErrorDetails
 
 from crosseyed.errors import InputError, shorten, suggest
 
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
+LARGEST_SEED = 2**32 - 1
+
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 """A seed that numpy and torch take."""
 
 Count = Annotated[int, Field(ge=1, le=10**7)]

@@ -97,6 +97,7 @@ class _Source:
     label: str  # its name in tables and file names
     tag: str | None  # open_clip's tag of published weights of an architecture
     named: NamedModel | None = None  # whose checkpoint the weights are, where its name was given
+    digest: str | None = None  # of the content of a folder that the repository does not ship
 
     @property
     def architecture(self) -> str:
@@ -121,7 +122,7 @@ class _Source:
         if self.named:
             return self.named.path.stem
         if self.folder:
-            return "local-dir" if folder_digest(self.folder) else SHIPPED
+            return "local-dir" if self.digest else SHIPPED
         return "hf-hub" if self.address.startswith(_HUB) else self.tag
 
 
@@ -221,7 +222,8 @@ def _find(model: str, pretrained: str | None) -> _Source:
     if (folder / "open_clip_config.json").is_file():
         digest = folder_digest(folder)
         name = folder.absolute().name
-        return _Source(f"{_FOLDER}{folder}", label=f"{name}-{digest}" if digest else name, tag=None)
+        label = f"{name}-{digest}" if digest else name
+        return _Source(f"{_FOLDER}{folder}", label=label, tag=None, digest=digest)
     if model.startswith(_FOLDER):
         raise InputError(f"{str(folder)!r} is not a model folder: it has no open_clip_config.json.")
     if model in POCKETCLIPS:

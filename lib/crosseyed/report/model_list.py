@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from crosseyed.documents import read_yaml
 from crosseyed.errors import InputError, shorten, suggest
+from crosseyed.validation import LARGEST_SEED
 
 KEYS = ("models", "seeds", "notebooks")
 MODEL_KEYS = ("model", "pretrained", "checkpoint", "download", "data")
-LARGEST_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)

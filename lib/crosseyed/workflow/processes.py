@@ -15,6 +15,8 @@ from crosseyed.editions import BUILD
 from crosseyed.errors import InputError
 
 _COMMAND = "CROSSEYED_COMMAND"  # environment variable by which a process knows the command that it belongs to
+# Windows has no SIGHUP
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _SECONDS_TO_END = 10
 _SECONDS_TO_WAIT = 30
 
@@ -38,9 +40,8 @@ def stop_by_signals() -> None:
     def stop(number: int, _frame: object) -> None:
         raise Stopped(number)
 
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):  # Windows has no SIGHUP
-            signal.signal(getattr(signal, name), stop)
+    for number in _SIGNALS:
+        signal.signal(number, stop)
 
 
 def command_environment() -> dict[str, str]:
@@ -121,9 +122,8 @@ def only_writer(name: str, wait: float = _SECONDS_TO_WAIT) -> Iterator[None]:
 
 def report_stop(stop: Stopped) -> int:
     """End the children, say that the command was stopped, and return its exit status."""
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # a second Ctrl-C must not break this off
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not break this off
     kill_children()
     if _COMMAND not in os.environ:  # of a process that belongs to a command, the command speaks
         print(stop, file=sys.stderr)

@@ -12,9 +12,7 @@ from crosseyed.files import atomic_write, visible_files
 from crosseyed.models.scorer import RANDOM
 from crosseyed.report.model_list import read_list
 from crosseyed.workflow.notebooks import reads
-
-HEADLINE = "01_center_bias"
-"""The notebook whose tables are the result of an edition."""
+from crosseyed.workflow.results import CHAPTER
 
 RESULTS = "data/results/models"
 """What a notebook that compares the results of many models states that it reads."""
@@ -121,7 +119,7 @@ def _state(edition: Edition, notebooks: Sequence[str], due: Collection[Path]) ->
     open_ = [name for name in notebooks if not _is_done(edition, name, due)]
     if open_:
         return f"not run: {', '.join(open_)}"
-    needs_result = HEADLINE in notebooks
+    needs_result = CHAPTER in notebooks
     return "done" if not needs_result or _is_done(edition, "result", due) else "without a result"
 
 
