@@ -3,7 +3,6 @@
 import _thread
 import copy
 import dataclasses
-import signal
 import threading
 from itertools import count
 
@@ -418,10 +417,9 @@ def test_hooks_come_off_after_an_error_in_the_model(tiny_clip, error):
     assert listeners(tiny_clip) == []
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_hooks_come_off_after_ctrl_c(tiny_clip):
     begun = threading.Event()
-    # a process that was started in the background may have been told to ignore Ctrl-C
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def endless(*_):
         begun.set()
@@ -432,7 +430,6 @@ def test_hooks_come_off_after_ctrl_c(tiny_clip):
     threading.Thread(target=lambda: begun.wait() and _thread.interrupt_main()).start()
     with pytest.raises(KeyboardInterrupt):
         traced(tiny_clip)
-    signal.signal(signal.SIGINT, before)
     handle.remove()
     assert listeners(tiny_clip) == []
 

@@ -126,6 +126,7 @@ def test_a_mistake_of_the_caller_is_an_error(tiny_clip):
             tiny_clip.encode_texts(texts)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interruption_leaves_no_threads(tiny_clip):
     picture = np.zeros((32, 32, 3), np.uint8)
     started = threading.Event()
