@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crosseyed.data.coco import LeftOutWarning, read_coco
+from crosseyed.data.coco import read_coco
 from crosseyed.data.coco_writing import write_coco
 from crosseyed.data.cutouts import objects_of, read_catalogue, sample_objects
 from crosseyed.data.layouts import grid
+from crosseyed.data.left_out import LeftOutWarning
 from crosseyed.data.photographer import Dose, snapshot
 from crosseyed.data.scenes import scene_table
 from crosseyed.errors import InputError

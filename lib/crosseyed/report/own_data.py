@@ -10,7 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from crosseyed.data.captions import read_captions
-from crosseyed.data.coco import CocoSet, NothingUsableError, read_coco
+from crosseyed.data.coco import CocoSet, read_coco
+from crosseyed.data.left_out import NothingUsableError
 from crosseyed.files import atomic_write, claim_folder, exchange, require_file
 from crosseyed.measure import bootstrap, protocols
 from crosseyed.measure.mixed_logit import COVARIATES, mixed_slope
