@@ -364,6 +364,14 @@ def test_any_unicode_encoding_is_read(scenes, tmp_path, encoding):
 
 
 @pytest.mark.filterwarnings("error")
+def test_a_category_may_have_a_number_for_its_name(written):
+    def number(document):
+        document["categories"][0]["name"], document["categories"][1]["name"] = 7, 2.5
+
+    assert written(number).categories == ["7", "2.5"]
+
+
+@pytest.mark.filterwarnings("error")
 def test_names_that_differ_in_case_and_blanks_alone_are_one_category(written):
     def add(document):
         document["categories"].append({"id": 9, "name": " KEY"})

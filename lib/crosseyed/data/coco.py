@@ -188,7 +188,8 @@ def _category_names(entries: Iterable[dict]) -> list[str | None]:
     """Give the name of each category; of names that differ in case or blanks alone, the first spelling."""
     names = [entry.get("name") for entry in entries]
     return first_spellings(
-        str(name) if isinstance(name, str | int) and not isinstance(name, bool) else "" for name in names
+        str(name) if isinstance(name, str | int | float) and not isinstance(name, bool) else ""
+        for name in names
     )
 
 
@@ -288,20 +289,18 @@ def _objects(
 
 
 def _check_image(image: _Image | None, entry: dict, found: Sequence[int]) -> None:
-    detail = f"image_id {shorten(entry.get('image_id'))}"
-    if len(found) > 1:
-        raise FaultError(_TWICE, detail)
     if image is None:
-        raise FaultError("image not in the list of images", detail)
+        reason = _TWICE if len(found) > 1 else "image not in the list of images"
+        raise FaultError(reason, f"image_id {shorten(entry.get('image_id'))}")
     if image.fault is not None:
         raise image.fault
 
 
 def _only(names: Sequence[str], entry: dict, categories: Lookup) -> str:
     """Give the one name that the category of an annotation has."""
-    detail = f"category_id {shorten(entry.get('category_id'))}"
     if len(set(names)) == 1:
         return names[0]
+    detail = f"category_id {shorten(entry.get('category_id'))}"
     if len(names) > 1:
         raise FaultError(_TWICE, detail)
     known = categories.find(entry.get("category_id"))

@@ -45,12 +45,11 @@ def number_of(value: object) -> float | None:
 
 def read_box(noted: object) -> list[float]:
     """Give the four numbers of a box; raise FaultError for anything else."""
-    detail = f"bbox {shorten(noted, 200)}"
     numbers = [number_of(value) for value in noted] if isinstance(noted, list) else []
     if len(numbers) != 4 or None in numbers:
-        raise FaultError("box is not four numbers", detail)
+        raise FaultError("box is not four numbers", f"bbox {shorten(noted, 200)}")
     if not all(map(math.isfinite, numbers)):
-        raise FaultError("box is not four finite numbers", detail)
+        raise FaultError("box is not four finite numbers", f"bbox {shorten(noted, 200)}")
     return numbers
 
 
@@ -63,20 +62,15 @@ def place_of(box: Sequence[float], width: int, height: int) -> dict[str, float |
         The box has no area, or is not in the image.
     """
     left, top, across, down = box
-    detail = f"bbox [{', '.join(f'{value:g}' for value in box)}] in {width} × {height} pixels"
-    if across <= 0 or down <= 0:
-        raise FaultError("box without area", detail)
-    if _is_tiny(box):
-        raise FaultError("box within one pixel", f"{detail}; fractions of the image?")
-    if not _fits((left, top, left + across, top + down), width, height):
-        raise FaultError("box outside the image", detail)
     spans = [
         (max(start, 0) / side, min(start + length, side) / side)
         for start, length, side in ((left, across, width), (top, down, height))
     ]
+    if fault := _fault(box, spans, width, height):
+        raise FaultError(
+            fault, f"bbox [{', '.join(f'{value:g}' for value in box)}] in {width} × {height} pixels"
+        )
     (x0, x1), (y0, y1) = spans
-    if x1 <= x0 or y1 <= y0:
-        raise FaultError("box outside the image", detail)
     x, y = (x0 + x1) / 2, (y0 + y1) / 2
     distance = eccentricity(x, y, height, width)
     return {
@@ -107,15 +101,11 @@ def check_units(placed: Sequence[Placed]) -> None:
         x + w > width + _slack(width) or y + h > height + _slack(height)
         for (x, y, w, h), width, height in placed
     )
-    for reading, ends in _READINGS.items():
-        fitting = sum(_fits(ends(*box), width, height) for box, width, height in placed)
-        # that all numbers grow from the first corner to the second is a sign of its own
-        enough = 2 if reading == _CORNERS else _FEW
-        if beyond >= max(enough, n / 20) and fitting >= _MOST * n:
-            raise InputError(
-                f"The right or lower edge of {beyond} of {n} boxes lies beyond the image: they are most likely "
-                f"{reading}. {_ADVICE}"
-            )
+    if beyond >= max(2, n / 20) and (reading := _reading(placed, beyond)):
+        raise InputError(
+            f"The right or lower edge of {beyond} of {n} boxes lies beyond the image: they are most likely {reading}. "
+            f"{_ADVICE}"
+        )
     if n < _MANY:
         return
     if n / 2 < beyond < n:  # if none were inside, none could be used, and that is said with the first of them
@@ -131,6 +121,26 @@ def check_units(placed: Sequence[Placed]) -> None:
             f"{cornered} of {n} boxes lie in the upper left quarter of their images: they are most likely percent, or "
             f"pixels of smaller copies. {_ADVICE}"
         )
+
+
+def _reading(placed: Sequence[Placed], beyond: int) -> str | None:
+    """Say which other meaning of the numbers puts nearly all boxes into their images."""
+    for reading, ends in _READINGS.items():
+        # that all numbers grow from the first corner to the second is a sign of its own
+        fitting = sum(_fits(ends(*box), width, height) for box, width, height in placed)
+        if fitting >= _MOST * len(placed) and (beyond >= _FEW or reading == _CORNERS):
+            return reading
+    return None
+
+
+def _fault(box: Sequence[float], spans: Sequence[tuple[float, float]], width: int, height: int) -> str | None:
+    left, top, across, down = box
+    if across <= 0 or down <= 0:
+        return "box without area"
+    if _is_tiny(box):
+        return "box within one pixel"
+    inside = _fits((left, top, left + across, top + down), width, height)
+    return None if inside and all(start < stop for start, stop in spans) else "box outside the image"
 
 
 def _is_tiny(box: Sequence[float]) -> bool:
