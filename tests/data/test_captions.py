@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from crosseyed.data.captions import SkippedRowsWarning, read_captions
+from crosseyed.data.captions import read_captions
+from crosseyed.data.left_out import LeftOutWarning, NothingUsableError
 from crosseyed.errors import InputError
 
 
@@ -21,7 +22,7 @@ def photographs(tmp_path):
 
 def test_captions_take_the_place_of_objects_and_positions_give_eccentricity(photographs):
     file = photographs('a.png,"a dog, asleep",1,0', "b.png,a Schlüssel,0.5,0.75")
-    table = read_captions(file)
+    table = read_captions(file).table
     assert table["object"].tolist() == ["a dog, asleep", "a Schlüssel"]
     assert table["path"].tolist() == [str(file.parent / name) for name in ("a.png", "b.png")]
     np.testing.assert_allclose(table["eccentricity"], [1, 15 / 50])  # half the diagonal is 50 pixels
@@ -31,7 +32,7 @@ def test_captions_take_the_place_of_objects_and_positions_give_eccentricity(phot
 def test_further_columns_are_carried_along_and_the_photographs_may_lie_elsewhere(photographs, tmp_path):
     file = photographs("1,0.5,a.png,a dog,0.5,wolf", header="seed,y,image,caption,x,object")
     (tmp_path / "tables").mkdir()
-    table = read_captions(file.rename(tmp_path / "tables" / "captions.csv"), tmp_path)
+    table = read_captions(file.rename(tmp_path / "tables" / "captions.csv"), tmp_path).table
     assert table["seed"].tolist() == ["1"]
     assert table["object"].tolist() == ["a dog"]
     assert table["eccentricity"].tolist() == [0]
@@ -48,18 +49,44 @@ def test_further_columns_are_carried_along_and_the_photographs_may_lie_elsewhere
         (",a key,0.5,0.5", "the image is empty"),
         ("c.png,a key,0.5,0.5", "there is no image 'c.png'"),
         ("captions.csv,a key,0.5,0.5", "not an image"),
-        ("a.png,a key,0.5,0.5", "'a.png' is listed above"),
+        ("a.png,A  dog,0.5,0.5", "'a.png' is listed above"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_named_and_counted(photographs, row, reason):
-    with pytest.warns(SkippedRowsWarning) as caught:
-        table = read_captions(photographs("a.png,a dog,0.5,0.5", row))
-    assert table["image"].tolist() == ["a.png"]
+    with pytest.warns(LeftOutWarning) as caught:
+        data = read_captions(photographs("a.png,a dog,0.5,0.5", row))
+    assert data.table["image"].tolist() == ["a.png"]
+    (left_out,) = data.left_out.to_dict("records")
+    assert left_out["row"] == 2 and left_out["image"] == (row.split(",")[0] or None)
+    assert reason in left_out["detail"]
     assert len(caught) == 1
-    message = str(caught[0].message)
-    assert message.startswith("1 of 2 rows")
-    assert "left out: row 2 (" in message
-    assert reason in message
+    assert f"1 × {left_out['reason']} (row 2)" in str(caught[0].message)
+    assert data.summary == f"1 of 2 rows are used (left out: 1 × {left_out['reason']})."
+
+
+@pytest.mark.filterwarnings("ignore::crosseyed.data.left_out.LeftOutWarning")
+@pytest.mark.parametrize("other", ["a key,0.5,0.5", "a dog,0.5,0.6"])
+def test_an_image_with_two_captions_or_places_is_left_out(photographs, other):
+    data = read_captions(photographs("a.png,a dog,0.5,0.5", "b.png,a key,0.1,0.1", f"./a.png,{other}"))
+    assert data.table["image"].tolist() == ["b.png"]
+    assert data.left_out["row"].tolist() == [1, 3]
+    assert set(data.left_out["reason"]) == {"image with several captions or places"}
+
+
+def test_captions_that_differ_in_case_and_blanks_alone_are_one(photographs):
+    table = read_captions(photographs("a.png,A  Dog ,0.5,0.5", "b.png,a dog,0.1,0.1")).table
+    assert table["object"].tolist() == ["A Dog", "A Dog"]
+
+
+def test_the_faults_of_a_table_without_a_usable_row_are_listed(photographs):
+    with pytest.raises(NothingUsableError, match=r"row 1: image file missing.*row 3: ") as caught:
+        read_captions(photographs(*["gone.png,a dog,0.5,0.5"] * 4))
+    assert caught.value.left_out["row"].tolist() == [1, 2, 3, 4]
+
+
+def test_a_decimal_comma_and_the_hint_of_a_separator_are_read(photographs):
+    file = photographs("a.png;a dog;0,25;0,75", header="sep=;\nimage;caption;x;y")
+    assert read_captions(file).table[["x", "y"]].to_numpy().tolist() == [[0.25, 0.75]]
 
 
 @pytest.mark.parametrize(
@@ -94,13 +121,13 @@ def test_a_missing_table_of_captions_is_refused(tmp_path):
 def test_tables_are_read_as_office_programs_write_them(photographs, encoding, separator):
     file = photographs("a.png,a Schlüssel,0.5,0.75", header=" Image,CAPTION,x,y ")
     file.write_bytes(file.read_text(encoding="utf-8").replace(",", separator).encode(encoding))
-    table = read_captions(file)
+    table = read_captions(file).table
     assert table["object"].tolist() == ["a Schlüssel"]
 
 
 def test_what_a_further_column_says_stays_text(photographs):
     file = photographs("a.png,a dog,0.5,0.5,007", "b.png,a key,0.5,0.5,null", header="image,caption,x,y,code")
-    assert read_captions(file)["code"].tolist() == ["007", "null"]
+    assert read_captions(file).table["code"].tolist() == ["007", "null"]
 
 
 def test_no_image_outside_the_folder_is_read(photographs, tmp_path):

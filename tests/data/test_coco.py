@@ -1,4 +1,5 @@
 import json
+import os
 import unicodedata
 
 import numpy as np
@@ -7,9 +8,10 @@ import pytest
 from PIL import Image
 
 from crosseyed.data.backgrounds import Background
-from crosseyed.data.coco import CROWD, LeftOutWarning, NothingUsableError, read_coco
+from crosseyed.data.coco import CROWD, read_coco
 from crosseyed.data.coco_writing import write_coco
 from crosseyed.data.cutouts import read_catalogue
+from crosseyed.data.left_out import LeftOutWarning, NothingUsableError
 from crosseyed.data.scenes import Placement, Scene
 from crosseyed.errors import InputError
 
@@ -109,7 +111,7 @@ def test_scenes_come_back_as_what_they_are(written, scenes):
         ({"iscrowd": "perhaps"}, "iscrowd is neither 0 nor 1"),
     ],
 )
-@pytest.mark.filterwarnings("ignore::crosseyed.data.coco.LeftOutWarning")
+@pytest.mark.filterwarnings("ignore::crosseyed.data.left_out.LeftOutWarning")
 def test_an_annotation_that_cannot_be_used_is_left_out_with_its_reason(written, change, reason):
     whole = written(no_change)
     data = written(lambda document: document["annotations"][2].update(change))
@@ -120,7 +122,7 @@ def test_an_annotation_that_cannot_be_used_is_left_out_with_its_reason(written, 
     assert data.objects[columns].equals(expected[columns])
 
 
-@pytest.mark.filterwarnings("ignore::crosseyed.data.coco.LeftOutWarning")
+@pytest.mark.filterwarnings("ignore::crosseyed.data.left_out.LeftOutWarning")
 @pytest.mark.parametrize(
     "change",
     [
@@ -158,7 +160,7 @@ def test_an_annotation_needs_no_id(written):
     assert len(whole.objects) == len(again.objects)
 
 
-@pytest.mark.filterwarnings("ignore::crosseyed.data.coco.LeftOutWarning")
+@pytest.mark.filterwarnings("ignore::crosseyed.data.left_out.LeftOutWarning")
 def test_an_annotation_that_comes_twice_counts_once(written):
     whole = written(no_change)
     again = written(lambda document: document["annotations"].append(dict(document["annotations"][0])))
@@ -171,7 +173,7 @@ def test_what_is_text_in_one_place_and_a_number_in_another_is_the_same(written):
     def as_text(document):
         for entry in document["annotations"]:
             entry.update(category_id=str(entry["category_id"]), image_id=float(entry["image_id"]))
-            entry.update(iscrowd="0", bbox=[str(value) for value in entry["bbox"]])
+            entry.update(iscrowd=float("nan"), bbox=[str(value) for value in entry["bbox"]])
         for entry in document["images"]:
             entry.update(id=str(entry["id"]), width=str(entry["width"]))
 
@@ -179,7 +181,7 @@ def test_what_is_text_in_one_place_and_a_number_in_another_is_the_same(written):
     pd.testing.assert_frame_equal(whole.objects, again.objects)
 
 
-@pytest.mark.filterwarnings("ignore::crosseyed.data.coco.LeftOutWarning")
+@pytest.mark.filterwarnings("ignore::crosseyed.data.left_out.LeftOutWarning")
 def test_a_text_and_a_number_that_both_occur_are_different_ids(written):
     def add(document):
         document["categories"].append({"id": "1", "name": "cat"})
@@ -200,7 +202,7 @@ def test_categories_that_nobody_annotated_are_no_candidates(written):
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("unknown", [0, None, "", "0"])
+@pytest.mark.parametrize("unknown", [0, None, "", "0", float("nan")])
 def test_a_size_that_is_not_known_is_taken_from_the_file(written, unknown):
     whole = written(no_change)
     again = written(
@@ -212,7 +214,20 @@ def test_a_size_that_is_not_known_is_taken_from_the_file(written, unknown):
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
     "rename",
-    ["images\\{}", ".\\{}", "./{}", "images/{}", "data/images/{}", "C:\\work\\images\\{}", "/elsewhere/{}"],
+    [
+        "images\\{}",
+        ".\\{}",
+        "./{}",
+        "images/{}",
+        "Images\\{}",
+        "../images/{}",
+        "images/images/{}",
+        "data/images/{}",
+        "C:\\work\\images\\{}",
+        "\\\\server\\share\\{}",
+        "/elsewhere/{}",
+        "~/photographs/{}",
+    ],
 )
 def test_paths_of_other_systems_and_folders_are_found(written, rename):
     def change(document):
@@ -227,46 +242,96 @@ def test_paths_of_other_systems_and_folders_are_found(written, rename):
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("on_disk", "noted"), [("NFC", "NFD"), ("NFD", "NFC")])
 def test_names_are_found_in_either_unicode_form_and_case(written, tmp_path, on_disk, noted):
-    name = unicodedata.normalize(on_disk, "Schlüssel.JPG")
+    name = unicodedata.normalize(on_disk, "Türen/Schlüssel.JPG")
+    (tmp_path / "images" / name).parent.mkdir()
     (tmp_path / "images" / "one.jpg").rename(tmp_path / "images" / name)
-    other = unicodedata.normalize(noted, "schlüssel.jpg")
+    other = unicodedata.normalize(noted, "türen/schlüssel.jpg")
     data = written(lambda document: document["images"][0].update(file_name=other))
     assert data.images["path"].tolist()[0] == str(tmp_path / "images" / name)
 
 
-@pytest.mark.filterwarnings("ignore::crosseyed.data.coco.LeftOutWarning")
-@pytest.mark.parametrize("name", ["../secret.jpg", "..\\secret.jpg", "a/../../secret.jpg", "/etc/passwd"])
+@pytest.mark.filterwarnings("error")
+def test_a_file_name_that_is_not_utf_8_is_found(written, tmp_path):
+    name = os.fsdecode(b"t\xfcr.jpg")
+    (tmp_path / "images" / "one.jpg").rename(tmp_path / "images" / name)
+    data = written(lambda document: document["images"][0].update(file_name=name))
+    assert data.images["path"].tolist()[0] == str(tmp_path / "images" / name)
+    assert data.objects["image"].tolist()[0] == "t\\udcfcr.jpg"
+
+
+@pytest.mark.filterwarnings("ignore::crosseyed.data.left_out.LeftOutWarning")
+@pytest.mark.parametrize(
+    "name",
+    ["../images/../secret.jpg", "../secret.jpg", "..\\secret.jpg", "a/../../secret.jpg", "/etc/passwd"],
+)
 def test_no_image_outside_the_folder_is_opened(written, tmp_path, name):
     Image.new("RGB", (80, 60)).save(tmp_path / "secret.jpg")
     data = written(lambda document: document["images"][0].update(file_name=name))
     assert data.left_out["reason"].tolist() == ["image file missing"]
 
 
-@pytest.mark.parametrize(
-    ("convert", "reason"),
-    [
-        (lambda x, y, w, h: [x / WIDTH, y / HEIGHT, w / WIDTH, h / HEIGHT], "fractions"),
-        (lambda x, y, w, h: [x, y, x + w, y + h], "corners"),
-    ],
-)
-def test_boxes_in_other_units_are_refused_with_the_likely_reason(written, convert, reason):
-    def change(document):
-        for entry in document["annotations"]:
-            entry["bbox"] = convert(*entry["bbox"])
+def boxed(boxes):
+    """Return a change that annotates the first image with these boxes alone."""
 
-    with pytest.raises(InputError, match=reason):
-        written(change)
-
-
-def test_boxes_of_smaller_copies_are_refused_with_the_likely_reason(written):
     def change(document):
         entry = document["annotations"][0]
         document["annotations"] = [
-            {**entry, "id": number, "bbox": [number / 4, number / 4, 8, 8]} for number in range(20)
+            {**entry, "id": number, "bbox": list(box)} for number, box in enumerate(boxes)
         ]
 
-    with pytest.raises(InputError, match="smaller copies"):
-        written(change)
+    return change
+
+
+def spread(count, convert=lambda x, y, w, h: [x, y, w, h]):
+    """Give boxes of 8 × 6 pixels all over an image."""
+    return [convert(72 * n / (count - 1), 54 * (7 * n % count) / (count - 1), 8, 6) for n in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "reason"),
+    [
+        (spread(3, lambda x, y, w, h: [x / WIDTH, y / HEIGHT, w / WIDTH, h / HEIGHT]), "all 3 .*fractions"),
+        (
+            [*spread(9, lambda x, y, w, h: [x / WIDTH, y / HEIGHT, w / WIDTH, h / HEIGHT]), *spread(3)],
+            "9 of 12 boxes lie between 0 and 1.*fractions",
+        ),
+        (spread(5, lambda x, y, w, h: [x, y, x + w, y + h]), r"corners \[left, top, right, bottom\]"),
+        (spread(20, lambda x, y, w, h: [x, y, x + w, y + h]), r"corners \[left, top, right, bottom\]"),
+        (spread(200, lambda x, y, w, h: [x + w / 2, y + h / 2, w, h]), "center x, center y"),
+        (spread(20, lambda x, y, w, h: [y, x, y + h, x + w]), r"corners \[top, left, bottom, right\]"),
+        (spread(40, lambda x, y, w, h: [y, x, h, w]), r"\[top, left, height, width\]"),
+        (spread(20, lambda x, y, w, h: [10 * v for v in (x, y, w, h)]), "larger copies"),
+        (spread(20, lambda x, y, w, h: [v / 2 for v in (x, y, w, h)]), "smaller copies"),
+        (
+            [*spread(40, lambda x, y, w, h: [v / 4 for v in (x, y, w, h)]), (70, 50, 8, 6)],
+            "40 of 41 .*percent",
+        ),
+    ],
+)
+def test_boxes_in_other_units_are_refused_with_the_likely_reason(written, boxes, reason):
+    with pytest.raises(InputError, match=reason):
+        written(boxed(boxes))
+
+
+@pytest.mark.filterwarnings("ignore::crosseyed.data.left_out.LeftOutWarning")
+@pytest.mark.parametrize(
+    ("boxes", "used"),
+    [
+        ([(0, 0, 8, 6)], 1),
+        ([(10, 10, 40, 40), (20, 20, 70, 50)], 1),  # as corners both would fit
+        ([(10, 10, 40, 40), (5, 5, 70, 50), (20, 20, 70, 50)], 2),
+        ([(20, 20, 8, 6), (50, 50, 8, 6), (77, 30, 8, 6), (30, 57, 8, 6)], 2),  # so they would as centers
+        ([(5, 5, 8, 6), (70, 50, 20, 20), (71, 50, 20, 20)], 1),
+        (
+            [(5, 5, 8, 6), (0, 0, 0, 0), (0, 0, 0, 0), (0, 0, 0, 0)],
+            1,
+        ),  # not annotated by a box, but no fractions
+        ([*spread(6), (0.1, 0.2, 0.3, 0.3)], 6),
+        ([(n, n, 8, 6) for n in range(19)], 19),
+    ],
+)
+def test_a_few_boxes_are_not_taken_for_boxes_in_other_units(written, boxes, used):
+    assert len(written(boxed(boxes)).objects) == used
 
 
 def test_when_nothing_can_be_used_the_first_faults_are_told(written):
@@ -296,6 +361,14 @@ def test_any_unicode_encoding_is_read(scenes, tmp_path, encoding):
     file = write_coco(scenes, tmp_path)
     file.write_bytes(file.read_text(encoding="utf-8").encode(encoding))
     assert len(read_coco(file, tmp_path / "images").objects) == 5
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_category_may_have_a_number_for_its_name(written):
+    def number(document):
+        document["categories"][0]["name"], document["categories"][1]["name"] = 7, 2.5
+
+    assert written(number).categories == ["7", "2.5"]
 
 
 @pytest.mark.filterwarnings("error")
@@ -339,7 +412,7 @@ def test_crowds_alone_are_no_reason_to_warn(written):
     assert len(written(lambda document: document["annotations"][4].update(iscrowd=1)).left_out) == 1
 
 
-@pytest.mark.filterwarnings("ignore::crosseyed.data.coco.LeftOutWarning")
+@pytest.mark.filterwarnings("ignore::crosseyed.data.left_out.LeftOutWarning")
 @pytest.mark.parametrize(
     ("entry", "reason"),
     [
@@ -348,7 +421,7 @@ def test_crowds_alone_are_no_reason_to_warn(written):
         ({"file_name": "broken.jpg"}, "image file unreadable"),
         ({"file_name": None}, "image without a file name"),
         ({"width": HEIGHT, "height": WIDTH}, "image size differs from the file"),
-        ({"width": float("nan")}, "image size differs from the file"),
+        ({"width": -80}, "image size differs from the file"),
         ({"width": "eighty"}, "image size differs from the file"),
         ({"file_name": "one.jpg"}, "image file listed twice"),
     ],
@@ -362,7 +435,7 @@ def test_a_picture_that_cannot_be_used_takes_its_annotations_along(written, tmp_
     assert data.objects["annotation"].tolist() == ([4, 5] if reason.endswith("twice") else [1, 4, 5])
 
 
-@pytest.mark.filterwarnings("ignore::crosseyed.data.coco.LeftOutWarning")
+@pytest.mark.filterwarnings("ignore::crosseyed.data.left_out.LeftOutWarning")
 def test_a_picture_without_annotations_is_kept_or_reported(written, tmp_path):
     Image.new("RGB", (9, 7)).save(tmp_path / "images" / "empty.png")
 
@@ -379,7 +452,7 @@ def test_a_picture_without_annotations_is_kept_or_reported(written, tmp_path):
     ]
 
 
-@pytest.mark.filterwarnings("ignore::crosseyed.data.coco.LeftOutWarning")
+@pytest.mark.filterwarnings("ignore::crosseyed.data.left_out.LeftOutWarning")
 @pytest.mark.parametrize(
     ("name", "entry", "left_out"),
     [
@@ -392,6 +465,39 @@ def test_what_refers_to_an_id_given_twice_is_left_out(written, name, entry, left
     assert set(data.left_out["reason"]) == {"id of an image or category given twice"}
     assert data.left_out["annotation"].tolist() == left_out
     assert set(data.objects["annotation"]) == {1, 2, 3, 4, 5} - set(left_out)
+
+
+@pytest.mark.filterwarnings("ignore::crosseyed.data.left_out.LeftOutWarning")
+def test_what_is_in_images_of_one_id_is_not_known_and_no_image_is_taken_to_be_without(written, tmp_path):
+    Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "images" / "another.jpg")
+    data = written(lambda document: document["images"].append({"id": 2, "file_name": "another.jpg"}))
+    assert data.images["image"].tolist() == ["one.jpg", "same.jpg"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_image_that_is_listed_again_in_other_words_is_one(written):
+    whole = written(no_change)
+    again = written(lambda document: document["images"].append({**document["images"][0], "license": 7}))
+    pd.testing.assert_frame_equal(whole.objects, again.objects)
+
+
+@pytest.mark.filterwarnings("ignore::crosseyed.data.left_out.LeftOutWarning")
+def test_annotations_without_an_id_count_in_the_summary(written):
+    def change(document):
+        for entry in document["annotations"]:
+            del entry["id"]
+        document["annotations"][0]["bbox"] = None
+
+    summary = written(change).summary
+    assert summary == "4 of 5 annotations are used (left out: 1 × box is not four numbers)."
+
+
+@pytest.mark.filterwarnings("error")
+def test_of_many_categories_without_annotations_a_few_are_named(written):
+    def add(document):
+        document["categories"] += [{"id": 10 + n, "name": f"c{n}"} for n in range(600)]
+
+    assert written(add).summary.endswith("c0, c1, c2, c3, c4, c5, c6, c7 and 592 more.")
 
 
 def test_two_ids_of_one_name_are_one_category(written):
@@ -437,6 +543,7 @@ def test_outlines_do_not_change_what_is_read(written):
         ("[" * 100_000, "is not JSON"),
         ("[]", "no list 'images'"),
         ('{"images": [], "annotations": {}, "categories": []}', "no list 'annotations'"),
+        ('{"images": [], "annotations": [], "categories": {"1": {"name": "a"}}}', "no list 'categories'"),
         ('{"images": [], "annotations": [], "categories": []}', "None of the 0 annotations"),
         ('{"images": [1], "annotations": [null], "categories": ["a"]}', "image not in the list of images"),
     ],

@@ -105,14 +105,23 @@ def test_an_image_beyond_the_limit_is_refused_by_its_header_alone(tmp_path, side
     (tmp_path / "bomb.png").write_bytes(
         b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
     )
-    with pytest.raises(UnreadableImage, match=r"bomb\.png.*exceed.* limit"):
-        read_image(tmp_path / "bomb.png")
+    for read in (read_image, read_size):
+        with pytest.raises(UnreadableImage, match=r"bomb\.png.*exceed.* limit"):
+            read(tmp_path / "bomb.png")
 
 
 def test_a_strip_too_thin_to_resize_is_refused():
     assert read_image(np.zeros((1, images.MAX_ASPECT, 3), np.uint8)).size == (images.MAX_ASPECT, 1)
     with pytest.raises(UnreadableImage, match="101 x 1"):
         read_image(np.zeros((1, images.MAX_ASPECT + 1, 3), np.uint8))
+
+
+def test_what_the_header_tells_is_known_from_the_size_alone(tmp_path):
+    Image.new("RGB", (1, images.MAX_ASPECT + 1)).save(tmp_path / "strip.png")
+    Image.new("F", (8, 8)).save(tmp_path / "float.tif")
+    for name, reason in (("strip.png", "101 pixels"), ("float.tif", "floating-point")):
+        with pytest.raises(UnreadableImage, match=reason):
+            read_size(tmp_path / name)
 
 
 def broken_files(folder):

@@ -39,6 +39,7 @@ def annotated(pairs, categories, n_images):
         categories=categories,
         unused=[],
         left_out=pd.DataFrame(),
+        n_annotations=len(objects),
     )
 
 

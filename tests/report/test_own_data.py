@@ -7,14 +7,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
-from crosseyed.data.coco import LeftOutWarning, read_coco
+from crosseyed.data.coco import read_coco
 from crosseyed.data.coco_writing import write_coco
 from crosseyed.data.cutouts import objects_of, read_catalogue, sample_objects
 from crosseyed.data.layouts import grid
+from crosseyed.data.left_out import LeftOutWarning
 from crosseyed.data.photographer import Dose, snapshot
 from crosseyed.data.scenes import scene_table
 from crosseyed.errors import InputError
+from crosseyed.files import claim_folder
 from crosseyed.measure import bootstrap
 from crosseyed.models import loading
 from crosseyed.models.loading import load
@@ -168,6 +171,105 @@ def test_when_nothing_can_be_used_the_reasons_are_written_all_the_same(composed,
     with pytest.raises(InputError, match="box is not four numbers"):
         own_data.measure(never, tmp_path / "annotations.json", composed.parent / "images", tmp_path / "out")
     assert len(pd.read_csv(tmp_path / "out" / "left_out.csv")) == len(document["annotations"])
+
+
+@pytest.mark.filterwarnings("ignore::crosseyed.measure.checks.EstimateWarning")
+def test_a_run_in_which_nothing_can_be_used_leaves_earlier_results(composed, tiny_clip, tmp_path):
+    images, out = composed.parent / "images", tmp_path / "out"
+    (tmp_path / "elsewhere").mkdir()
+    own_data.measure(tiny_clip, composed, images, out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    with pytest.raises(InputError, match=r"image file missing.*left_out_failed\.csv"):
+        own_data.measure(never, composed, tmp_path / "elsewhere", out)
+    assert len(pd.read_csv(out / "left_out_failed.csv")) > 0
+    assert {name: (out / name).read_bytes() for name in before} == before
+    own_data.measure(tiny_clip, composed, images, out)
+    assert {path.name for path in out.iterdir()} == set(before)
+
+
+@pytest.mark.filterwarnings("ignore::crosseyed.models.scorer.UnreadableImagesWarning")
+@pytest.mark.filterwarnings("ignore::crosseyed.data.left_out.LeftOutWarning")
+def test_when_no_image_can_be_read_the_reasons_are_written_all_the_same(composed, tiny_clip, tmp_path):
+    shutil.copytree(composed.parent / "images", tmp_path / "images")
+    for file in (tmp_path / "images").iterdir():
+        file.write_bytes(file.read_bytes()[:-400])
+    with pytest.raises(InputError, match=r"damaged or cut off\. All are listed in .*left_out\.csv"):
+        own_data.measure(tiny_clip, composed, tmp_path / "images", tmp_path / "out")
+    assert set(pd.read_csv(tmp_path / "out" / "left_out.csv")["reason"]) == {"image file unreadable"}
+
+
+@pytest.mark.filterwarnings("ignore::crosseyed.measure.checks.EstimateWarning")
+def test_a_category_may_be_called_like_what_stands_for_a_damaged_image(composed, tiny_clip, tmp_path):
+    document = json.loads(composed.read_text())
+    document["categories"][0]["name"] = "unreadable"
+    (tmp_path / "annotations.json").write_text(json.dumps(document))
+    own_data.measure(tiny_clip, tmp_path / "annotations.json", composed.parent / "images", tmp_path / "out")
+    assert pd.read_csv(tmp_path / "out" / "left_out.csv").empty
+    assert len(pd.read_csv(tmp_path / "out" / "objects.csv")) == len(document["annotations"])
+
+
+@pytest.fixture
+def captioned(tmp_path):
+    """A function that writes a table of captions of photographs, of which the last is cut off."""
+    (tmp_path / "images").mkdir()
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        Image.effect_noise((80, 60), 90).save(tmp_path / "images" / name)
+    file = tmp_path / "images" / "c.jpg"
+    file.write_bytes(file.read_bytes()[:-400])
+
+    def write(*rows):
+        (tmp_path / "mine.csv").write_text("\n".join(["image,caption,x,y", *rows]))
+        return tmp_path / "mine.csv"
+
+    return write
+
+
+@pytest.mark.filterwarnings("ignore::crosseyed.models.scorer.UnreadableImagesWarning")
+@pytest.mark.filterwarnings("ignore::crosseyed.data.left_out.LeftOutWarning")
+@pytest.mark.filterwarnings("ignore::crosseyed.measure.checks.EstimateWarning")
+def test_captions_that_cannot_be_used_are_listed_and_counted(captioned, tiny_clip, tmp_path):
+    data = captioned(
+        "a.jpg,a dog,0.5,0.5", "b.jpg,a key,0.1,0.1", "c.jpg,a cup,0.5,0.5", "d.jpg,a cup,0.5,0.5"
+    )
+    finding = own_data.measure(tiny_clip, data, tmp_path / "images", tmp_path / "out")
+    left_out = pd.read_csv(tmp_path / "out" / "left_out.csv")
+    assert left_out[["row", "reason"]].to_numpy().tolist() == [
+        [4, "image file missing"],
+        [3, "image file unreadable"],
+    ]
+    assert pd.read_csv(tmp_path / "out" / "captions.csv")["row"].tolist() == [1, 2]
+    assert "2 of 4 rows are used (left out: 1 × image file missing, 1 × image file unreadable)." in finding
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        (["a.jpg,a dog,0.5,0.5", "b.jpg,A dog,0.1,0.1"], "one caption, 'a dog'"),
+        (["a.jpg,a dog,0.5,0.5", "b.jpg,a key,0.4,0.5"], "All objects are at the center"),
+        (["a.jpg,a dog,0.1,0.1", "b.jpg,a key,0.1,0.1"], "All objects are off-center"),
+    ],
+)
+def test_no_model_is_loaded_for_captions_without_a_choice_or_a_contrast(captioned, tmp_path, rows, reason):
+    with pytest.raises(InputError, match=reason):
+        own_data.measure(never, captioned(*rows), tmp_path / "images", tmp_path / "out")
+
+
+def test_no_model_is_loaded_for_one_category(composed, tmp_path):
+    document = json.loads(composed.read_text())
+    for entry in document["annotations"]:
+        entry["category_id"] = 1
+    (tmp_path / "annotations.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match=r"one category, .*Categories without annotations"):
+        own_data.measure(never, tmp_path / "annotations.json", composed.parent / "images", tmp_path / "out")
+
+
+def test_results_do_not_replace_input_that_was_put_among_earlier_ones(captioned, tmp_path):
+    out = claim_folder(tmp_path / "out", own_data.MAKER)
+    data = captioned("a.jpg,a dog,0.5,0.5", "b.jpg,a key,0.1,0.1").rename(out / "captions.csv")
+    before = data.read_bytes()
+    with pytest.raises(InputError, match="holds the input"):
+        own_data.measure(never, data, tmp_path / "images", out)
+    assert data.read_bytes() == before
 
 
 @pytest.mark.filterwarnings("ignore::crosseyed.measure.checks.EstimateWarning")

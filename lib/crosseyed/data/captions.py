@@ -4,14 +4,22 @@ import csv
 import io
 import math
 import os
-import warnings
+import re
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 
 import pandas as pd
 
-from crosseyed.data.coco_lookup import ImageFinder
+from crosseyed.data.coco_lookup import ImageFinder, first_spellings
 from crosseyed.data.images import UnreadableImage, read_size
+from crosseyed.data.left_out import (
+    FaultError,
+    NothingUsableError,
+    first_faults,
+    left_out_table,
+    share_used,
+    warn_of,
+)
 from crosseyed.data.scenes import eccentricity
 from crosseyed.documents import read_text
 from crosseyed.errors import InputError, shorten, suggest
@@ -19,15 +27,35 @@ from crosseyed.files import expand, require_folder
 from crosseyed.settings import settings
 
 _COLUMNS = ("image", "caption", "x", "y")
-_NAMED_AT_MOST = 8
-_SHOWN_AT_MOST = 3
 
 
-class SkippedRowsWarning(UserWarning):
-    """Some rows of a table of captions cannot be used and were left out."""
+@dataclass(frozen=True, eq=False)
+class CaptionSet:
+    """Photographs with a caption and a place each, and what had to be left out.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        One row per image, in the order of the file: `row` (1 for the first below the header), `image`, `path`, `object`
+        (the caption), `x`, `y`, `eccentricity` and `center` (whether that is at most `settings.center_limit`); then the
+        further columns of the file as text.
+    left_out : pandas.DataFrame
+        One row per row that cannot be used: `row`, `image`, `reason`, `detail`.
+    n_rows : int
+        Rows in the file.
+    """
+
+    table: pd.DataFrame
+    left_out: pd.DataFrame
+    n_rows: int
+
+    @property
+    def summary(self) -> str:
+        """How much of the data is used and why not the rest, in a sentence."""
+        return share_used(len(self.table), self.n_rows, "rows", self.left_out)
 
 
-def read_captions(file: str | os.PathLike, folder: str | os.PathLike | None = None) -> pd.DataFrame:
+def read_captions(file: str | os.PathLike, folder: str | os.PathLike | None = None) -> CaptionSet:
     """Read a table of images with a caption and a place each, and check every row.
 
     What comes back is for `crosseyed.measure.protocols.zero_shot` with the distinct captions as labels and the template
@@ -44,20 +72,21 @@ def read_captions(file: str | os.PathLike, folder: str | os.PathLike | None = No
 
     Returns
     -------
-    pandas.DataFrame
-        One row per image, in the order of the file: `image`, `path`, `object` (the caption), `x`, `y`, `eccentricity`
-        and `center` (whether that is at most `settings.center_limit`).
+    CaptionSet
+        Captions that differ in case or blanks alone are one. An image with two captions or two places is left out:
+        either may be its own.
 
     Raises
     ------
     InputError
-        The file is missing or not such a table, its places are in other units, or none of its rows can be used.
+        The file is missing or not such a table, or its places are in other units.
+    NothingUsableError
+        No row can be used.
 
     Warns
     -----
-    SkippedRowsWarning
-        Once, with the number of rows left out, and for the first its number (1 for the first below the header) and
-        fault.
+    LeftOutWarning
+        Once, if rows are faulty: how many for which reason, and the first of each.
     """
     shown = repr(os.fspath(file))
     rows = _rows(read_text(file, "a CSV file with the columns image, caption, x, y"), shown)
@@ -65,30 +94,35 @@ def read_captions(file: str | os.PathLike, folder: str | os.PathLike | None = No
     folder = require_folder(
         expand(file).parent if folder is None else folder, "the folder that has the images"
     )
-    finder, seen = ImageFinder(folder), set()
-    described, skipped = [], []
+    spellings = first_spellings(row["caption"] for row in rows)
+    rows = [{**row, "caption": caption or ""} for row, caption in zip(rows, spellings, strict=True)]
+    finder, checked = ImageFinder(folder), []
     for number, row in enumerate(rows, start=1):
         try:
-            described.append(_describe(row, finder, seen))
-        except InputError as error:
-            skipped.append(f"row {number} ({error})")
-    if not described:
-        first = f" First: {'; '.join(skipped[:_SHOWN_AT_MOST])}." if skipped else ""
-        raise InputError(f"None of the {len(rows)} rows of {shown} can be used.{first}")
-    if skipped:
-        more = f"; and {len(skipped) - _NAMED_AT_MOST} more" if len(skipped) > _NAMED_AT_MOST else ""
-        warnings.warn(
-            f"{len(skipped)} of {len(rows)} rows of {shown} were left out: "
-            f"{'; '.join(skipped[:_NAMED_AT_MOST])}{more}.",
-            SkippedRowsWarning,
-            stacklevel=2,
-        )
-    return pd.DataFrame(described)
+            checked.append({"row": number, **_describe(row, finder)})
+        except FaultError as fault:
+            checked.append(fault)
+    checked = _without_repeats(checked)
+    usable = [row for row in checked if isinstance(row, dict)]
+    left_out = left_out_table(
+        [
+            (number, row["image"].strip() or None, fault.reason, fault.detail)
+            for number, (row, fault) in enumerate(zip(rows, checked, strict=True), start=1)
+            if isinstance(fault, FaultError)
+        ],
+        "row",
+    )
+    if not usable:
+        first = f": {first_faults(left_out)}" if len(left_out) else ""
+        raise NothingUsableError(f"None of the {len(rows)} rows of {shown} can be used{first}.", left_out)
+    warn_of(left_out, f"rows of {shown}")
+    return CaptionSet(pd.DataFrame(usable), left_out, len(rows))
 
 
 def _rows(text: str, shown: str) -> list[dict[str, str]]:
     """Take a table apart by the separator with which its header has the columns."""
-    header = text.lstrip("\ufeff\r\n").partition("\n")[0]
+    text = re.sub(r"^\s*\"?sep=.\"?[\r\n]+", "", text.lstrip("\ufeff"))  # a hint that Excel takes and writes
+    header = text.lstrip("\r\n").partition("\n")[0]
     separator = max(",;\t", key=header.count)
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     try:
@@ -99,7 +133,7 @@ def _rows(text: str, shown: str) -> list[dict[str, str]]:
         raise InputError(
             f"{shown} is no table; save it as CSV with the columns {', '.join(_COLUMNS)}."
         ) from error
-    names = [name.lstrip("\ufeff").strip() for name in names]
+    names = [name.strip() for name in names]
     names = [name.lower() if name.lower() in _COLUMNS else name for name in names]
     for column in _COLUMNS:
         if names.count(column) != 1:
@@ -127,39 +161,62 @@ def _check_units(rows: Sequence[dict[str, str]], shown: str) -> None:
         )
 
 
-def _describe(row: dict[str, str], finder: ImageFinder, seen: set[Path]) -> dict:
-    """Check a row, say where its object is, and remember its image."""
+def _describe(row: dict[str, str], finder: ImageFinder) -> dict:
+    """Check a row, and say where its object is."""
     row = dict(row)
-    image, caption = row.pop("image").strip(), row.pop("caption").strip()
+    image, caption = row.pop("image").strip(), row.pop("caption")
     if not image or not caption:
-        raise InputError(f"the {'caption' if image else 'image'} is empty")
-    place = [_fraction(row.pop(axis)) for axis in ("x", "y")]
+        missing = "caption" if image else "image"
+        raise FaultError(f"{missing} not given", f"the {missing} is empty")
+    x, y = (_fraction(row.pop(axis)) for axis in ("x", "y"))
     path = finder.find(image)
     if path is None:
-        raise InputError(f"there is no image {shorten(image)} in {str(finder.folder)!r}")
-    if path in seen:
-        raise InputError(f"{image!r} is listed above; give every image one caption")
+        raise FaultError(
+            "image file missing", f"there is no image {shorten(image)} in {str(finder.folder)!r}"
+        )
     try:
         width, height = read_size(path)
     except UnreadableImage as error:
-        raise InputError(str(error).removesuffix(".")) from error
-    seen.add(path)
-    distance = eccentricity(*place, height, width)
+        raise FaultError("image file unreadable", str(error)) from error
+    distance = eccentricity(x, y, height, width)
     described = {
         "image": image,
         "path": str(path),
         "object": caption,
-        "x": place[0],
-        "y": place[1],
+        "x": x,
+        "y": y,
         "eccentricity": distance,
         "center": distance <= settings.center_limit,
     }
-    return described | {column: text for column, text in row.items() if column not in described}
+    return described | {column: text for column, text in row.items() if column not in (*described, "row")}
+
+
+def _without_repeats(checked: Sequence[dict | FaultError]) -> list[dict | FaultError]:
+    """Put faults in place of rows that say something again, and of all rows of an image that say different things."""
+    said: dict[str, list[tuple]] = {}
+    for row in checked:
+        if isinstance(row, dict):
+            said.setdefault(row["path"], []).append((row["object"], row["x"], row["y"]))
+    seen, result = set(), []
+    for row in checked:
+        if isinstance(row, dict):
+            image = row["image"]
+            if len(set(said[row["path"]])) > 1:
+                row = FaultError(
+                    "image with several captions or places",
+                    f"{image!r} has {len(set(said[row['path']]))} of them",
+                )
+            elif row["path"] in seen:
+                row = FaultError("row repeated", f"{image!r} is listed above")
+            else:
+                seen.add(row["path"])
+        result.append(row)
+    return result
 
 
 def _number(text: str) -> float:
     try:
-        return float(text)
+        return float(text.replace(",", "."))  # a decimal comma, as office programs write it in many languages
     except ValueError:
         return math.nan
 
@@ -167,7 +224,8 @@ def _number(text: str) -> float:
 def _fraction(text: str) -> float:
     value = _number(text)
     if not 0 <= value <= 1:
-        raise InputError(
-            f"{shorten(text)} is not between 0 and 1; give x and y as fractions of width and height"
+        raise FaultError(
+            "place is no fraction of the image",
+            f"{shorten(text)} is not between 0 and 1; give x and y as fractions of width and height",
         )
     return value

@@ -4,10 +4,8 @@ import os
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-
-from crosseyed.files import visible_files
 
 
 def same_name(text: str) -> str:
@@ -15,11 +13,18 @@ def same_name(text: str) -> str:
     return unicodedata.normalize("NFC", text).casefold()
 
 
+def first_spellings(texts: Iterable[str]) -> list[str | None]:
+    """Give each text without superfluous blanks, as it is spelt where it comes first; None for what is blank."""
+    spellings: dict[str, str] = {}
+    tidy = (" ".join(text.split()) for text in texts)
+    return [spellings.setdefault(same_name(text), text) if text else None for text in tidy]
+
+
 class Lookup:
     """Entries of a list by their ``id``.
 
-    A number and a text that look alike are the same id, unless both occur. Entries that repeat another wholly are
-    dropped.
+    A number and a text that look alike are the same id, unless both occur. Entries that repeat another in the fields
+    that are asked for are dropped.
 
     Attributes
     ----------
@@ -29,8 +34,11 @@ class Lookup:
         Whether an entry has no id.
     """
 
-    def __init__(self, entries: Sequence[dict]) -> None:
-        self.entries: list = list({repr(sorted(entry.items())): entry for entry in entries}.values())
+    def __init__(self, entries: Sequence[dict], fields: Sequence[str]) -> None:
+        kept: dict[str, dict] = {}
+        for entry in entries:
+            kept.setdefault(repr([entry.get(field) for field in fields]), entry)
+        self.entries: list = list(kept.values())
         keys = [_key(entry.get("id")) for entry in self.entries]
         self.nameless = [key is None for key in keys]
         self._exact, self._text = defaultdict(list), defaultdict(list)
@@ -61,33 +69,37 @@ class ImageFinder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._names: dict[Path, dict[str, list[Path]]] = {}
+        self._entries: dict[Path, dict[str, list[Path]]] = {}
 
     def find(self, name: str) -> Path | None:
         """Return the file that an annotation names; None if there is none, or more than one may be meant."""
-        windows = re.match(r"[A-Za-z]:", name)
-        parts = [part for part in re.split(r"[\\/]", name[2:] if windows else name) if part not in ("", ".")]
-        if not parts or ".." in parts:
-            return None
-        written = self.folder / name  # a backslash may be part of a name, except on Windows
-        if not os.path.isabs(name) and os.path.isfile(written):
-            return written
-        tails = [parts]
-        if self.folder.resolve().name in parts:  # the path from further above, or of another machine
-            tails.append(parts[parts.index(self.folder.resolve().name) + 1 :])
-        if windows or os.path.isabs(name):
-            tails.append(parts[-1:])
-        return next((path for tail in tails if tail and (path := self._below(tail)) is not None), None)
+        parts = [
+            part for part in re.split(r"[\\/]", re.sub(r"^[A-Za-z]:", "", name)) if part not in ("", ".")
+        ]
+        elsewhere = re.match(r"[A-Za-z]:|[\\/~]", name) is not None
+        if not os.path.isabs(name) and ".." not in parts and os.path.isfile(self.folder / name):
+            return self.folder / name  # a backslash may be part of a name, except on Windows
+        own = same_name(self.folder.resolve().name)
+        # the path may begin further above, or be that of another machine
+        tails = [parts, *(parts[place:] for place, part in enumerate(parts, 1) if same_name(part) == own)]
+        tails += [parts[-1:]] if elsewhere else []
+        found = (self._below(tail) for tail in tails if tail and ".." not in tail)
+        return next((path for path in found if path is not None), None)
 
     def _below(self, parts: Sequence[str]) -> Path | None:
-        path = self.folder.joinpath(*parts)
-        if os.path.isfile(path):
-            return path
-        folder = path.parent
-        if folder not in self._names:
-            found = visible_files(folder) if os.path.isdir(folder) else []
-            self._names[folder] = defaultdict(list)
-            for file in found:
-                self._names[folder][same_name(file.name)].append(file)
-        alike = self._names[folder].get(same_name(path.name), [])
-        return alike[0] if len(alike) == 1 else None
+        path = self.folder
+        for part in parts:
+            there = path / part
+            alike = [there] if os.path.exists(there) else self._alike(path, part)
+            if len(alike) != 1:
+                return None
+            path = alike[0]
+        return path if os.path.isfile(path) else None
+
+    def _alike(self, folder: Path, name: str) -> list[Path]:
+        """List what a folder holds under a name that differs in case or Unicode form alone."""
+        if folder not in self._entries:
+            self._entries[folder] = defaultdict(list)
+            for path in folder.glob("[!.]*"):
+                self._entries[folder][same_name(path.name)].append(path)
+        return self._entries[folder].get(same_name(name), [])

@@ -91,6 +91,7 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
 
     def upright_size() -> tuple[int, int]:
         with Image.open(_finite(path), formats=FORMATS) as image:
+            _check_header(image)
             width, height = image.size
             # Pillow states the upright size of a TIFF file by itself
             turned = image.format != "TIFF" and _orientation(image) >= 5
@@ -183,19 +184,24 @@ def _from_array(array: np.ndarray) -> Image.Image:
     return Image.fromarray(array)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _check_header(image: Image.Image) -> None:
+    """Raise ValueError for an image whose size or kind of pixels is known to be of no use, before it is decoded."""
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise ValueError(f"its {width} x {height} pixels exceed the limit of {MAX_PIXELS:,}")
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise ValueError(f"one side of its {width} x {height} pixels exceeds {MAX_ASPECT} times the other")
+    if image.mode == "F":
+        raise ValueError("its floating-point pixels have no defined range; save it with 8 or 16 bits")
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    _check_header(image)
     image.load()  # a TIFF file is upright from then on
     if (turn := _TURNS.get(_orientation(image))) is not None:
         image = image.transpose(turn)  # the pixels alone: EXIF data may hold what cannot be written again
     if image.mode == "RGB" and not image.has_transparency_data:
         return image
-    if image.mode == "F":
-        raise ValueError("its floating-point pixels have no defined range; save it with 8 or 16 bits")
     if image.mode.startswith("I"):
         # Pillow reads 16-bit color by its high byte but would clip 16-bit gray at 255: make them the same
         image = Image.fromarray((np.asarray(image).clip(0, 65535) // 256).astype(np.uint8))

@@ -9,12 +9,14 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from crosseyed.data.captions import read_captions
-from crosseyed.data.coco import CocoSet, NothingUsableError, read_coco
-from crosseyed.files import atomic_write, claim_folder, exchange, require_file
+from crosseyed.data.captions import CaptionSet, read_captions
+from crosseyed.data.coco import CocoSet, read_coco
+from crosseyed.data.left_out import NothingUsableError
+from crosseyed.errors import InputError, shorten
+from crosseyed.files import atomic_write, claim_folder, exchange, expand, require_file
 from crosseyed.measure import bootstrap, protocols
 from crosseyed.measure.mixed_logit import COVARIATES, mixed_slope
-from crosseyed.measure.recognition import UNREADABLE, Recognition, recognise
+from crosseyed.measure.recognition import Recognition, recognise
 from crosseyed.models.clip import ClipModel
 from crosseyed.report.figures import curves, intervals
 from crosseyed.tables import write_table
@@ -24,6 +26,7 @@ MAKER = "own-data"
 
 _FIGURE = "bias.png"
 _TABLES = ("objects", "left_out", "average_precision", "effects", "categories", "captions", "bias", "rings")
+_FAILED = "left_out_failed.csv"
 _RESULTS = {_FIGURE, *(f"{name}.csv" for name in _TABLES)}
 _DAMAGED = "its pixels are damaged or cut off"
 
@@ -41,7 +44,7 @@ def measure(
     clip : ClipModel or callable
         The model, or a function that loads it: that is called when data and output are known to be in order.
     data : path
-        Annotations in the COCO format (``.json``), or a table of image, caption, x, y (``.csv``).
+        Annotations in the COCO format (``.json``), or a table of image, caption, x, y (``.csv`` or ``.tsv``).
     images : path
         Folder with the images.
     output : path
@@ -51,30 +54,62 @@ def measure(
     Raises
     ------
     InputError
-        The data cannot be read, nothing in them can be used (``left_out.csv`` is written all the same), or `output`
-        holds other files or cannot be written to.
+        The data cannot be read or offer no choice, or `output` holds other files or cannot be written to.
+    NothingUsableError
+        Nothing in the data can be used. ``left_out.csv`` is written all the same; where the results of an earlier run
+        are, they stay, and it is called ``left_out_failed.csv``.
 
     Warns
     -----
-    LeftOutWarning, SkippedRowsWarning, UnreadableImagesWarning, EstimateWarning
+    LeftOutWarning, UnreadableImagesWarning, EstimateWarning
         As by `crosseyed.data.coco.read_coco`, `crosseyed.data.captions.read_captions`, the model,
         `crosseyed.measure.mixed_logit.mixed_slope`.
     """
-    is_table = Path(data).suffix.lower() == ".csv"
-    require_file(data, "a COCO-format JSON file, or a CSV file with image, caption, x and y")
+    file = require_file(data, "a COCO-format JSON file, or a CSV file with image, caption, x and y")
+    is_table = file.suffix.lower() in (".csv", ".tsv")
     try:
         content = read_captions(data, images) if is_table else read_coco(data, images)
-    except NothingUsableError as error:
+        _check_choice(content)
         folder = claim_folder(output, MAKER)
-        write_table(error.left_out, folder / "left_out.csv")  # earlier results, if any, stay
-        raise
-    folder = claim_folder(output, MAKER)
-    clip = clip if isinstance(clip, ClipModel) else clip()
-    finding, tables, figure = (
-        _measure_captions(clip, content) if is_table else _measure_objects(clip, content)
-    )
+        _check_apart(folder, file, images)
+        clip = clip if isinstance(clip, ClipModel) else clip()
+        finding, tables, figure = (
+            _measure_captions(clip, content) if is_table else _measure_objects(clip, content)
+        )
+    except NothingUsableError as error:
+        place = _write_reasons(claim_folder(output, MAKER), error.left_out)
+        raise NothingUsableError(f"{error} All are listed in {str(place)!r}.", error.left_out) from error
     _replace(folder, tables, figure)
     return f"{clip.name} on {os.fspath(data)}: {finding} Tables and figure are in {folder}."
+
+
+def _check_choice(content: CocoSet | CaptionSet) -> None:
+    """Raise InputError for data with which no model can be measured."""
+    of_captions = isinstance(content, CaptionSet)
+    choices = set(content.table["object"]) if of_captions else content.categories
+    if len(choices) < 2:
+        what = "caption" if of_captions else "category"
+        raise InputError(
+            f"There is nothing to choose among but one {what}, {shorten(*choices)}; give at least two. "
+            f"{content.summary}"
+        )
+    if of_captions and content.table["center"].nunique() < 2:
+        side = "at the center" if content.table["center"].all() else "off-center"
+        raise InputError(f"All objects are {side}; give images of both kinds. {content.summary}")
+
+
+def _check_apart(folder: Path, file: Path, images: str | os.PathLike) -> None:
+    """Raise InputError if results would lie among the input, where they could replace it."""
+    if folder.resolve() in (file.resolve().parent, expand(images).resolve()):
+        raise InputError(f"The folder {str(folder)!r} holds the input; give another one for the results.")
+
+
+def _write_reasons(folder: Path, left_out: pd.DataFrame) -> Path:
+    """Write why nothing could be used, and leave the results of an earlier run as they are."""
+    earlier = any((folder / name).exists() for name in _RESULTS - {"left_out.csv"})
+    place = folder / (_FAILED if earlier else "left_out.csv")
+    write_table(left_out, place)
+    return place
 
 
 def _replace(folder: Path, tables: Mapping[str, pd.DataFrame], figure: Figure | None) -> None:
@@ -90,7 +125,7 @@ def _replace(folder: Path, tables: Mapping[str, pd.DataFrame], figure: Figure | 
     for name in sorted(written):
         exchange(new / name, folder / name)
     new.rmdir()
-    for name in _RESULTS - written:  # of an earlier run about other data
+    for name in {*_RESULTS, _FAILED} - written:  # of an earlier run about other data
         (folder / name).unlink(missing_ok=True)
 
 
@@ -125,29 +160,36 @@ def _measure_objects(clip: ClipModel, data: CocoSet) -> tuple[str, dict[str, pd.
 
 def _without_unreadable(data: CocoSet, found: Recognition) -> tuple[CocoSet, Recognition]:
     """Move objects in images that turn out to be damaged when they are read to what is left out."""
-    lost = found.objects["choice"] == UNREADABLE
-    rows = found.objects.loc[lost, ["annotation", "image"]].assign(
-        reason="image file unreadable", detail=_DAMAGED
-    )
-    left_out = pd.concat([data.left_out, rows.astype(object)], ignore_index=True)
-    kept = ~data.objects["image"].isin(rows["image"])
+    lost, left_out = _unreadable(found.objects, data.left_out)
     objects = found.objects[~lost].reset_index(drop=True)
-    if objects.empty:
-        raise NothingUsableError(f"None of the {len(data.images)} images can be read: {_DAMAGED}.", left_out)
-    return replace(data, objects=data.objects[kept], left_out=left_out), replace(found, objects=objects)
+    return replace(data, objects=objects, left_out=left_out), replace(found, objects=objects)
 
 
-def _measure_captions(clip: ClipModel, table: pd.DataFrame) -> tuple[str, dict[str, pd.DataFrame], Figure]:
+def _unreadable(answers: pd.DataFrame, left_out: pd.DataFrame) -> tuple[pd.Series, pd.DataFrame]:
+    """Say which answers lack an image that can be read, and add them to what is left out."""
+    lost = answers["rank"].isna()  # `choice` may say "unreadable" because that is the name of a category
+    entry = left_out.columns[0]
+    rows = answers.loc[lost, [entry, "image"]].assign(reason="image file unreadable", detail=_DAMAGED)
+    left_out = pd.concat([left_out, rows.astype(object)], ignore_index=True)
+    if lost.all():
+        raise NothingUsableError(f"None of the images can be read: {_DAMAGED}.", left_out)
+    return lost, left_out
+
+
+def _measure_captions(clip: ClipModel, data: CaptionSet) -> tuple[str, dict[str, pd.DataFrame], Figure]:
     """Find the caption that fits each image best; return the finding, the tables and the figure."""
-    labels = list(dict.fromkeys(table["object"]))
-    found = protocols.zero_shot(clip, list(table["path"]), table, labels, "{}", protocol="own")
+    labels = list(dict.fromkeys(data.table["object"]))
+    found = protocols.zero_shot(clip, list(data.table["path"]), data.table, labels, "{}", protocol="own")
+    lost, left_out = _unreadable(found, data.left_out)
+    found = found[~lost].reset_index(drop=True)
+    data = replace(data, table=found, left_out=left_out)
     rings = bootstrap.accuracy_by_eccentricity(found)
     bias = bootstrap.center_bias(found)
     row = bias.iloc[0]
     finding = (
         f"{row['center_accuracy']:.1f} % recognised at the center, {row['off_center_accuracy']:.1f} % off-center; gap "
         f"{row['gap']:.1f} points ({100 * row['confidence']:g} % interval {row['gap_low']:.1f} to "
-        f"{row['gap_high']:.1f})."
+        f"{row['gap_high']:.1f}). {data.summary}"
     )
-    tables = {"captions": found, "bias": bias, "rings": rings}
+    tables = {"captions": found, "left_out": left_out, "bias": bias, "rings": rings}
     return finding, tables, curves.accuracy_by_eccentricity(rings, chance=100 / len(labels))
