@@ -9,6 +9,9 @@ import re
 # the first character too, unless it is a letter or a digit: it may begin a list, a rule or a heading
 _MEANS_SOMETHING = re.compile(r"[\\`*_{}\[\]<>#|$~^@&]|^[^\w\s]|^\d+[.)]")
 
+# not those that are white space
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
+
 
 def markdown(text: object) -> str:
     """Return MyST Markdown that shows a text as it is, also in a cell of a table and in a substitution."""
@@ -17,10 +20,14 @@ def markdown(text: object) -> str:
 
 
 def wildcard(text: str) -> str:
-    """Return a text in which Snakemake finds no wildcard: braces are doubled."""
+    """Return a text with doubled braces, for what Snakemake formats: `expand`, commands and messages.
+
+    In the names of a rule's inputs and outputs Snakemake does not undo this, and has no other escape.
+    """
     return text.replace("{", "{{").replace("}", "}}")
 
 
 def printable(text: str) -> str:
-    r"""Return a text that every file in UTF-8 can hold: halves of characters become ``\udc80``."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    r"""Return a text that every file can hold: halves of characters become ``\udc80``, control characters ``\x1b``."""
+    whole = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", whole)
