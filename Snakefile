@@ -32,12 +32,15 @@ EDITIONS = {
 }
 
 def files_below(*folders):
-    """Files at any depth, without hidden ones and those in hidden folders."""
+    """Files at any depth, without hidden ones and those in hidden folders.
+
+    One with a brace in its name is passed over: it would be taken for a wildcard, and there is no way to write it.
+    """
     found = ((folder, path) for folder in folders for path in Path(folder).rglob("*") if path.is_file())
     return sorted(
         str(path)
         for folder, path in found
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not any(part.startswith(".") or "{" in part for part in path.relative_to(folder).parts)
     )
 
 

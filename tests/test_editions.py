@@ -1,5 +1,7 @@
 import dataclasses
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -149,3 +151,10 @@ def test_a_description_with_a_value_of_another_kind_is_refused(tmp_path, change)
     (tmp_path / "model.json").write_text(json.dumps(dataclasses.asdict(DESCRIBED) | change))
     with pytest.raises(InputError, match="description of an edition"):
         Description.read(tmp_path / "model.json")
+
+
+def test_a_path_that_no_notebook_can_hold_is_refused(tmp_path):
+    file = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.pt")
+    Path(file).write_bytes(b"1")
+    with pytest.raises(InputError, match=r"caf.*no text in UTF-8.*rename it"):
+        Edition.from_mapping({"model": "ViT-B-32", "checkpoint": file})

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from crosseyed import tables
 from crosseyed.errors import InputError
 from crosseyed.tables import kinds_of, read_table, require_columns, write_table
 
@@ -118,6 +119,24 @@ def test_a_compressed_table_that_is_cut_or_altered_is_refused(tmp_path):
         file.write_bytes(damaged)
         with pytest.raises(InputError, match="not a whole table"):
             read_table(file, {"n": "whole"}, REMEDY)
+
+
+def test_an_archive_that_holds_too_much_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "_LARGEST", 100)
+    write_table(pd.DataFrame({"n": [7] * 100}), tmp_path / "t.csv.gz")
+    with pytest.raises(InputError, match="more than"):
+        read_table(tmp_path / "t.csv.gz", {"n": "whole"}, REMEDY)
+
+
+def test_the_mark_and_line_ends_of_a_spreadsheet_do_not_matter(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b"\xef\xbb\xbfname,n\r\n007,1\r\n")
+    table = read_table(tmp_path / "t.csv", {"name": "text", "n": "whole"}, REMEDY)
+    assert table.to_dict("list") == {"name": ["007"], "n": [1]}
+
+
+def test_a_missing_table_is_an_error_that_says_how_to_make_it(tmp_path):
+    with pytest.raises(InputError, match=f"There is no .*t.csv.*{REMEDY}"):
+        read_table(tmp_path / "t.csv", {"n": "whole"}, REMEDY)
 
 
 def test_half_a_character_is_written_by_its_code(tmp_path):

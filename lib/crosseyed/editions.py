@@ -126,8 +126,8 @@ class Edition:
         Raises
         ------
         InputError
-            Another key is given, a value has another type, the model is empty, or the checkpoint or folder does not
-            exist.
+            Another key is given, a value has another type, the model is empty, the checkpoint or folder does not
+            exist, or its path is not in UTF-8.
         """
         if not isinstance(mapping, Mapping):
             raise InputError(
@@ -150,6 +150,11 @@ class Edition:
         if checkpoint:
             file = require_file(checkpoint, "a checkpoint, a file with weights").resolve()
             checkpoint, digest = str(file), content_digest([file])
+        for name in (model, given.pretrained, checkpoint):
+            if any("\ud800" <= letter <= "\udfff" for letter in name or ""):
+                raise InputError(
+                    f"{shorten(name)} is no text in UTF-8, and a notebook cannot hold it; rename it."
+                )
         return cls(model, given.pretrained, checkpoint, given.seed, digest)
 
     @property

@@ -18,6 +18,8 @@ import pandas as pd
 from crosseyed.errors import InputError, shorten, suggest
 from crosseyed.files import atomic_write, require_file
 
+_LARGEST = 2**28
+
 _TRUTHS = {"True": True, "False": False}
 
 _EXPECTED = {"truth": "True or False", "whole": "whole number", "number": "number"}
@@ -73,7 +75,10 @@ def read_table(
     InputError
         The file is missing, cut off or damaged, or has other columns, values or rows.
     """
-    file = require_file(path, "a table")
+    try:
+        file = require_file(path, "a table")
+    except InputError as error:
+        raise InputError(f"{error} {remedy}") from error
     try:
         header, *lines = _lines(file)
         _check_columns(header, kinds)
@@ -90,8 +95,12 @@ def read_table(
 
 def _lines(file: Path) -> list[list[str]]:
     opened = gzip.open if file.suffix == ".gz" else open
-    with opened(file, "rt", encoding="utf-8", newline="") as stream:
-        text = stream.read()
+    with opened(
+        file, "rt", encoding="utf-8-sig", newline=""
+    ) as stream:  # spreadsheets add a mark at the beginning
+        text = stream.read(_LARGEST + 1)
+    if len(text) > _LARGEST:  # a small archive can hold more than the memory does
+        raise ValueError(f"it has more than {_LARGEST:,} characters")
     if not text.endswith("\n"):
         raise ValueError("its last line is cut off" if text else "it is empty")
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from drawn_cutouts import dark_background, disc, write_cutout
@@ -7,6 +9,7 @@ from crosseyed.data.backgrounds import Background
 from crosseyed.data.cutouts import (
     STYLES,
     objects_of,
+    premultiplied,
     read_catalogue,
     read_cutout_folder,
     sample_objects,
@@ -14,6 +17,7 @@ from crosseyed.data.cutouts import (
 from crosseyed.data.layouts import grid
 from crosseyed.data.scenes import Placement, Scene
 from crosseyed.errors import InputError
+from crosseyed.files import DATA
 
 
 def test_the_catalogue_has_every_object_in_every_style(catalogue):
@@ -119,7 +123,7 @@ def test_an_empty_folder_of_cutouts_is_refused(tmp_path):
         (lambda few: sample_objects(few, -2, seed=0), "n_objects is -2"),
         (lambda few: sample_objects(few, 6, seed=0), "between 1 and 5"),
         (lambda few: read_catalogue(["flunet"]), "did you mean 'fluent'"),
-        (lambda few: read_catalogue(folder="nowhere"), "nowhere.*is missing"),
+        (lambda few: read_catalogue(folder="nowhere"), "nowhere.*build.py"),
         (lambda few: read_cutout_folder("nowhere"), "There is no .nowhere.*Give a folder of transparent"),
     ],
 )
@@ -128,3 +132,28 @@ def test_bad_input_is_named(few, tmp_path, monkeypatch, call, message):
     with pytest.raises(InputError, match=message):
         call(few)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_catalogue_that_is_cut_off_is_refused(tmp_path):
+    whole = (DATA / "objects/catalogue.csv").read_text(encoding="utf-8")
+    (tmp_path / "catalogue.csv").write_text(whole[: len(whole) // 2], encoding="utf-8")
+    with pytest.raises(InputError, match=r"catalogue\.csv.*cut off.*build\.py"):
+        read_catalogue(folder=tmp_path)
+
+
+def test_names_of_objects_are_text(tmp_path):
+    (tmp_path / "catalogue.csv").write_text(
+        "object,category,codepoint,style,file\nnull,007,1e5,noto,noto/nan.png\n"
+    )
+    (cutout,) = read_catalogue(["noto"], tmp_path)
+    assert (cutout.object, cutout.category) == ("null", "007")
+
+
+def test_a_file_name_that_is_not_utf8_gives_a_name_that_every_file_can_hold(tmp_path):
+    image = Image.new("RGBA", (8, 8), (9, 9, 9, 255))
+    image.putpixel((0, 0), (0, 0, 0, 0))
+    image.save(tmp_path / "a.png")
+    (tmp_path / "a.png").rename(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png"))
+    (cutout,) = read_cutout_folder(tmp_path)
+    assert cutout.object == r"caf\udce9"
+    assert premultiplied(cutout.path).size == (8, 8)

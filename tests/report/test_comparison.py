@@ -92,7 +92,7 @@ def test_when_all_is_done_nothing_awaits_its_run():
 
 def test_random_weights_do_not_count_as_a_result(tmp_path):
     random = kept(row("ViT-L-14--openai", model="ViT-L-14")).assign(pretrained="random")
-    write_table(random.assign(rows=1), tmp_path / "random.csv")
+    write_table(random.assign(rows=1, weights="1a2b3c4d", confidence=0.95), tmp_path / "random.csv")
     table = comparison.describe(kept_results.read(tmp_path), LISTED)
     assert table.empty
     assert "ViT-L-14" in comparison.awaiting(table, LISTED)["model"].tolist()

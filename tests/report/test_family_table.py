@@ -3,13 +3,16 @@
 import re
 
 import open_clip
+import pandas as pd
 import pytest
 from small_models import build_timm
 
+from crosseyed.errors import InputError
 from crosseyed.internals import explain
 from crosseyed.models.towers.base import CAPABILITIES, UnsupportedTower
-from crosseyed.models.towers.registry import able, adapter_of
+from crosseyed.models.towers.registry import ADAPTERS, able, adapter_of
 from crosseyed.report import family_table
+from crosseyed.tables import write_table
 
 BY_NAME = {
     r"RN\d+": "ModifiedResNetAdapter",
@@ -75,3 +78,17 @@ def test_models_are_chosen_and_refused_by_what_their_towers_offer(tiny_clip):
     left_out = set(explain.methods(captions)) - set(explain.methods(captions, models[1]))
     assert left_out == {"ITSM after pooling"}
     assert explain.methods(captions, models[2]).keys() == explain.methods(captions).keys()
+
+
+def test_a_table_without_a_family_is_refused(tmp_path):
+    labels = [adapter.label for adapter in ADAPTERS]
+    table = pd.DataFrame(dict.fromkeys(family_table._COLUMNS, "null"), index=range(len(labels)))
+    write_table(table.assign(family=labels, missing=""), tmp_path / "families.csv")
+    assert family_table.read(tmp_path / "families.csv").loc[0, ["pooling", "missing"]].tolist() == [
+        "null",
+        "",
+    ]
+    lines = (tmp_path / "families.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "families.csv").write_text("".join(lines[:-1]))
+    with pytest.raises(InputError, match=f"lacks {re.escape(labels[-1])}.*make book"):
+        family_table.read(tmp_path / "families.csv")

@@ -47,6 +47,13 @@ def test_random_weights_are_no_result(results, tmp_path):
             lambda table: table.assign(gap_low=table["gap_high"] + 1),
             "interval of gap that is infinite or upside down",
         ),
+        (lambda table: table.assign(gap_low=np.nan), "interval of gap with one end"),
+        (lambda table: table.assign(gap=table["gap"] + 1), "whose difference is not the gap"),
+        (lambda table: table.assign(center_accuracy=120.0), "accuracies that are no percentages"),
+        (lambda table: table.assign(edition=pd.NA), "a row without edition"),
+        (lambda table: table.assign(protocol="grid"), "a protocol twice"),
+        (lambda table: table.assign(n_center=-1), "out of its range"),
+        (lambda table: table.assign(confidence=95.0), "out of its range"),
     ],
 )
 def test_a_table_that_is_not_whole_is_refused_by_name(results, tmp_path, change, message):

@@ -52,3 +52,19 @@ def test_a_card_is_only_written_where_a_model_and_no_other_card_is(tmp_path):
         model_card.check_folder(tmp_path, recipe)
     published = files.DATA / "models" / "pocketclip-uniform"
     assert model_card.check_folder(published, recipe) == published
+
+
+def test_figures_are_read_whole_or_not_at_all(table, tmp_path):
+    model_card.write_card(tmp_path, RECIPES["uniform"], table)
+    file = tmp_path / "accuracy.csv"
+    assert len(model_card.read_figures(file)) == 6
+    lines = file.read_text().splitlines(keepends=True)
+    for damaged in ("".join(lines[:-1]), "".join(lines)[:-4], "".join([*lines[:-1], lines[1]])):
+        file.write_text(damaged)
+        with pytest.raises(InputError, match=r"accuracy\.csv.*crosseyed card"):
+            model_card.read_figures(file)
+
+
+def test_the_card_of_a_model_shows_its_name_as_it_is(table, tmp_path):
+    card = model_card.write_card(tmp_path / "$x$ [b](c)", RECIPES["uniform"], table).read_text()
+    assert card.startswith("# &#36;x&#36; &#91;b&#93;(c)\n")

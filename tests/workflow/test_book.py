@@ -3,6 +3,7 @@
 import ast
 import re
 import shutil
+from html import unescape
 from pathlib import Path
 
 import nbformat
@@ -12,9 +13,14 @@ import pytest
 from crosseyed.data.scenes import eccentricity
 from crosseyed.editions import Description, Edition
 from crosseyed.errors import InputError
+from crosseyed.escapes import markdown
 from crosseyed.measure import bootstrap
+from crosseyed.models.towers.base import CAPABILITIES
+from crosseyed.models.towers.registry import ADAPTERS
 from crosseyed.report import tables
 from crosseyed.report.tables import MissingTableError
+from crosseyed.tables import write_table
+from crosseyed.workflow import book
 from crosseyed.workflow.book import BookError, module_table, origin, render_book
 from crosseyed.workflow.claims import CLAIMS
 from crosseyed.workflow.findings import describe_bias, tabulate_families
@@ -74,8 +80,10 @@ def add_chapters(folder, table):
 
 def families(folder):
     """Write a table of families of towers, and return its path."""
-    columns = {"family": "ViT", "pooling": "class token", "models": "a", "poolings": "all", "missing": ""}
-    pd.DataFrame([columns]).to_csv(folder / "families.csv", index=False)
+    labels = pd.DataFrame({"family": [adapter.label for adapter in ADAPTERS]})
+    about = {"pooling": "class token", "models": "a", **dict.fromkeys(CAPABILITIES, "yes")}
+    about |= {"attention change": "no", "position change": "no", "poolings": "all", "missing": ""}
+    write_table(labels.assign(**about), folder / "families.csv")
     return folder / "families.csv"
 
 
@@ -172,6 +180,49 @@ def test_a_warning_is_an_error_that_names_the_page_and_leaves_no_book(small_book
     assert re.search(r"01_center_bias\.ipynb:\d+: WARNING: .*chew2026crosseyed", str(error.value))
     assert not (small_book / "html").exists()
     assert "nowhere" in (small_book / "book.log").read_text()
+
+
+NAME = r"""a--b $x$ $$y$$ {{x}} [b](c) _x_ a|b `c` &amp; **e** {term}`f` @g ^h^ \(i\) "j" 'k' ... <b>l</b> 猫 قطة 🐱"""
+PAGE = """# Title
+
+## For {{ model }}
+
+{{ origin }}
+
+{{ claims }}
+
+{{ pocketclip_figures }}
+
+{{ families }}
+
+```{bibliography}
+```
+"""
+
+
+def test_a_name_is_shown_on_pages_as_it_is(small_book, monkeypatch):
+    project, model, in_a_path = small_book.parent, described(NAME, NAME), NAME.replace("/", "")
+    folder, family = project / "named", project / "named/results/06_model_family"
+    add_chapters(folder, answers(at_center=0.9, off_center=0.4, model=model))
+    chapter = nbformat.read(folder / "notebooks/01_center_bias.ipynb", as_version=4)
+    chapter.cells[1].outputs[0].data = {"text/markdown": f"Of **{markdown(NAME)}**, it is said."}
+    nbformat.write(chapter, folder / "notebooks/01_center_bias.ipynb")
+    tables.clear(family)
+    published = {"edition": [NAME], "gap": [1.0], "gap_low": [0.5], "gap_high": [2.0]}
+    tables.write(family, "published", pd.DataFrame(published))
+    (project / "book/intro.md").write_text(PAGE)
+    (project / "book/_toc.yml").write_text("format: jb-book\nroot: intro\nchapters:\n- glob: notebooks/*\n")
+    shutil.copy(ROOT / "book/references.bib", project / "book")
+    card = project / "data/models" / f"pocketclip-{in_a_path}" / "accuracy.csv"
+    card.parent.mkdir(parents=True)
+    shutil.copy(ROOT / "data/models/pocketclip-centered/accuracy.csv", card)
+    monkeypatch.setattr(book, "DATA", project / "data")
+    render_book(model, families(folder), folder)
+    shown = unescape(text_of(folder / "html/intro.html"))
+    for words in (f"For {NAME}#", f"{NAME} with the weights {NAME}", f"of 1 models, {NAME}: +1.0 points"):
+        assert words in shown
+    assert f"position pocketclip-{in_a_path} renderings" in shown
+    assert f"Of {NAME}, it is said." in unescape(text_of(folder / "html/notebooks/01_center_bias.html"))
 
 
 def test_the_introduction_needs_the_table_of_the_first_chapter(small_book):

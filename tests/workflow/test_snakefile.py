@@ -407,6 +407,9 @@ def test_a_path_with_braces_is_no_wildcard(project):
     folder = project / "runs {b}"
     folder.mkdir()
     (folder / "w.pt").write_bytes(b"1")
+    for file in ("book/{a}.md", "data/models/{b}/weights", "data/objects/{c}.webp"):
+        (project / file).parent.mkdir(exist_ok=True)
+        (project / file).touch()
     given = {"model": "ViT-B-32", "checkpoint": str(folder / "w.pt")}
     (project / "editions.json").write_text(json.dumps({"editions": [given]}))
     pretend_loaded(project, Edition.from_mapping(given))

@@ -7,13 +7,16 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 
 from crosseyed.errors import InputError, suggest
+from crosseyed.escapes import printable
 from crosseyed.files import DATA, require_folder, visible_files
+from crosseyed.tables import read_table
 
 STYLES = ("fluent", "noto", "twemoji")
+_KINDS = dict.fromkeys(("object", "category", "codepoint", "style", "file"), "text")
+
 _CUTOUT_SUFFIXES = {".png", ".webp"}
 
 
@@ -52,14 +55,10 @@ def read_catalogue(styles: Iterable[str] = STYLES, folder: Path = DATA / "object
     Raises
     ------
     InputError
-        A style does not exist, or the catalogue is missing.
+        A style does not exist, or the catalogue is missing or not whole.
     """
-    file = Path(folder) / "catalogue.csv"
-    if not file.is_file():
-        raise InputError(
-            f"{file} is missing; rebuild it with 'python data/objects/build.py' or give the folder with it."
-        )
-    table = pd.read_csv(file)
+    remedy = "Rebuild it with 'python data/objects/build.py', or give the folder with it."
+    table = read_table(Path(folder) / "catalogue.csv", _KINDS, remedy)
     styles, known = list(styles), list(dict.fromkeys(table["style"]))
     for style in styles:
         if style not in known:
@@ -89,7 +88,8 @@ def read_cutout_folder(folder: str | os.PathLike) -> list[Cutout]:
     files = visible_files(folder, *_CUTOUT_SUFFIXES)
     if not files:
         raise InputError(f"{folder} has no PNG or WebP file; put one transparent file per object there.")
-    cutouts = [Cutout(file.stem.replace("-", " ").replace("_", " "), "own", "own", file) for file in files]
+    names = [printable(file.stem.replace("-", " ").replace("_", " ")) for file in files]
+    cutouts = [Cutout(name, "own", "own", file) for name, file in zip(names, files, strict=True)]
     paths: dict[str, Path] = {}
     for cutout in cutouts:
         premultiplied(cutout.path)

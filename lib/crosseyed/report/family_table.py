@@ -1,5 +1,6 @@
 """Which family an image tower belongs to, and what of the study works for which family."""
 
+import os
 from collections.abc import Mapping
 from functools import cache
 
@@ -24,11 +25,16 @@ from crosseyed.models.towers.description import describe_tower
 from crosseyed.models.towers.registry import ADAPTERS, TIMM_ADAPTERS, adapter_of
 from crosseyed.models.towers.resnet import ModifiedResNetAdapter
 from crosseyed.models.towers.vision_transformer import VisionTransformerAdapter
+from crosseyed.tables import read_table
 
 _CHANGES: dict[str, Mitigation] = {
     "attention change": RadialAttention(1.0),
     "position change": AveragedPositions(1.0),
 }
+
+_COLUMNS = ("family", "pooling", "models", *CAPABILITIES, *_CHANGES, "poolings", "missing")
+
+_REMEDY = "Delete it and start again (make book)."
 
 _NO_POSITIONS = "only positions that a ViT or a ResNet's pooling adds to its tokens can be changed"
 
@@ -92,13 +98,20 @@ def what_works() -> pd.DataFrame:
         kinds.setdefault(_kind(open_clip.get_model_config(name)), []).append(name)
     asked = [(_described(names[0]), names) for names in kinds.values()]
     rows = pd.DataFrame([row | {"models": name} for row, names in asked for name in names])
-    columns = ["family", "pooling", "models", *CAPABILITIES, *_CHANGES, "poolings", "missing"]
-    alike = [column for column in columns if column != "models"]
-    table = rows.groupby(alike, sort=False)["models"].agg(_listed).reset_index()[columns]
+    alike = [column for column in _COLUMNS if column != "models"]
+    table = rows.groupby(alike, sort=False)["models"].agg(_listed).reset_index()[list(_COLUMNS)]
     order = [adapter.label for adapter in ADAPTERS]
     return table.sort_values(
         "family", key=lambda labels: labels.map(order.index), kind="stable", ignore_index=True
     )
+
+
+def read(path: str | os.PathLike) -> pd.DataFrame:
+    """Read a table of `what_works` that was written to a file; raise InputError unless it has all families."""
+    table = read_table(path, dict.fromkeys(_COLUMNS, "text"), _REMEDY).fillna("")
+    if missing := {adapter.label for adapter in ADAPTERS}.difference(table["family"]):
+        raise InputError(f"{os.fspath(path)!r} lacks {', '.join(sorted(missing))}. {_REMEDY}")
+    return table
 
 
 def _kind(config: Mapping) -> tuple:

@@ -71,7 +71,7 @@ def read(folder: str | os.PathLike = FOLDER) -> pd.DataFrame:
     InputError
         A file is not whole, or two are of one edition; the message names it.
     """
-    found = [_read(path) for path in visible_files(folder, ".csv")]
+    found = [read_one(path) for path in visible_files(folder, ".csv")]
     table = pd.concat([typed(pd.DataFrame(columns=list(SCHEMA))), *found], ignore_index=True)
     for edition, part in table.groupby("edition"):
         if part.duplicated(["protocol"]).any():
@@ -84,14 +84,49 @@ def typed(table: pd.DataFrame) -> pd.DataFrame:
     return table[list(SCHEMA)].astype({name: _DTYPES[kind] for name, kind in SCHEMA.items()})
 
 
-def _read(path: Path) -> pd.DataFrame:
+def read_one(path: Path) -> pd.DataFrame:
+    """Read the results of one edition; raise InputError for a file that is not whole or holds what cannot be."""
     table = typed(read_table(path, SCHEMA, _REMEDY))
     if not len(table) or not (table["rows"] == len(table)).all():
         raise InputError(
             f"{path} is cut off: it announces another number of rows than its {len(table)}. {_REMEDY}"
         )
-    for name in _QUANTITIES:
-        ends = [table[f"{name}{end}"].to_numpy(float, na_value=np.nan) for end in ("_low", "_high")]
-        if np.isinf(ends).any() or (ends[0] > ends[1]).any():  # a missing interval is none, and not wrong
-            raise InputError(f"{path} has an interval of {name} that is infinite or upside down. {_REMEDY}")
+    if fault := _fault(table):
+        raise InputError(f"{path} {fault}. {_REMEDY}")
     return table
+
+
+def is_whole(path: Path) -> bool:
+    """Tell whether there are results of one edition that can be read."""
+    try:
+        read_one(path)
+    except InputError:
+        return False
+    return True
+
+
+def _fault(table: pd.DataFrame) -> str | None:
+    """Say what of a table cannot be."""
+    for name in ("edition", "model", "pretrained", "weights", "protocol"):
+        if table[name].isna().any():
+            return f"has a row without {name}"
+    if table["edition"].nunique() > 1 or table["protocol"].duplicated().any():
+        return "has rows of several editions, or a protocol twice"
+    for name in _QUANTITIES:
+        value, low, high = (
+            table[f"{name}{end}"].to_numpy(float, na_value=np.nan) for end in ("", "_low", "_high")
+        )
+        if (np.isnan(low) != np.isnan(high)).any():
+            return f"has an interval of {name} with one end"
+        if (
+            np.isinf([value, low, high]).any() or (low > high).any()
+        ):  # a missing interval is none, and not wrong
+            return f"has an interval of {name} that is infinite or upside down"
+    levels = table[["center_accuracy", "off_center_accuracy"]].to_numpy(float, na_value=np.nan)
+    gap = table["gap"].to_numpy(float, na_value=np.nan)
+    if (np.abs(levels - 50) > 50).any() or (np.abs(levels[:, 0] - levels[:, 1] - gap) > 0.01).any():
+        return "has accuracies that are no percentages, or whose difference is not the gap"
+    confidence = table["confidence"].to_numpy(float, na_value=np.nan)
+    if not ((confidence > 0) & (confidence < 1)).all() or (table.select_dtypes("Int64") < 0).any(axis=None):
+        return "has a number that is out of its range"
+    return None

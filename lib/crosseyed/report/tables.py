@@ -8,18 +8,22 @@ notebook without suffix, such as ``"01_center_bias"``, and `name` the name of a 
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 
 import pandas as pd
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
 
 from crosseyed.documents import read_json
 from crosseyed.errors import CrosseyedError, InputError, check_choice
-from crosseyed.files import atomic_write
+from crosseyed.files import atomic_write, content_digest
 from crosseyed.tables import kinds_of, read_table, write_table
 
 RECORD = "tables.json"
 """File beside the tables of a chapter that says what they hold: a `Record`."""
+
+_EXACT = ConfigDict(extra="forbid")
 
 _REMEDY = "Make it anew: execute the chapter again (make book)."
 
@@ -67,14 +71,24 @@ def check_declared(chapter: str, name: str) -> None:
     check_choice(f"table of the chapter {chapter}", name, TABLES[chapter])
 
 
-@dataclass
+@dataclass(config=_EXACT)
+class Written:
+    """A table that a chapter wrote."""
+
+    digest: str
+    """Of the file's content, as of `crosseyed.files.content_digest`."""
+    kinds: dict[str, str]
+    """The kind of each column, as of `crosseyed.tables.kinds_of`."""
+
+
+@dataclass(config=_EXACT)
 class Record:
-    """What a chapter wrote, by which a table that is cut off, altered or of another model is told from a whole one."""
+    """What a chapter wrote, by which a table that is cut off, altered or of another run is told from a whole one."""
 
     weights: str | None = None
     """Digest of the weights of the edition's model; None where the chapter is not about one model."""
-    tables: dict[str, dict] = field(default_factory=dict)
-    """For each table that it wrote: the number of its `rows`, and the kind of each of its columns, `kinds`."""
+    tables: dict[str, Written] = field(default_factory=dict)
+    """The tables that it wrote, by name."""
     unavailable: dict[str, str] = field(default_factory=dict)
     """For each table that it could not make: the reason."""
 
@@ -86,8 +100,9 @@ def read_record(folder: Path) -> Record:
         return Record()
     try:
         return Record(**read_json(path, "the record of a chapter"))
-    except (TypeError, InputError) as error:
-        raise InputError(f"{str(path)!r} is damaged ({error}). {_REMEDY}") from error
+    except (TypeError, ValueError) as error:
+        reason = error if isinstance(error, InputError) else "it is not what this version writes"
+        raise InputError(f"{str(path)!r} is damaged: {reason}. {_REMEDY}") from error
 
 
 def write_record(folder: Path, record: Record) -> None:
@@ -118,7 +133,7 @@ def write(folder: Path, name: str, table: pd.DataFrame) -> None:
             f"{str(path)!r} was not made by this chapter and is left as it is; give another output folder."
         )
     write_table(table, path)
-    record.tables[name] = {"rows": len(table), "kinds": kinds_of(table)}
+    record.tables[name] = Written(content_digest([path]), kinds_of(table))
     write_record(folder, record)
 
 
@@ -150,8 +165,24 @@ def read(results: Path, chapter: str, name: str) -> pd.DataFrame:
         raise MissingTableError(
             f"The table {name!r} of the chapter {chapter} is not at {path}. Execute the chapter again (make book)."
         )
-    announced = record.tables[name]
-    return read_table(path, announced["kinds"], _REMEDY, rows=announced["rows"])
+    if not _is_whole(path, record.tables[name]):
+        raise InputError(
+            f"{str(path)!r} is not as the chapter wrote it: it is cut off, altered, or of another run. {_REMEDY}"
+        )
+    return read_table(path, record.tables[name].kinds, _REMEDY)
+
+
+def are_whole(folder: Path) -> bool:
+    """Tell whether the chapter with this folder left a record, and its tables are as it wrote them."""
+    try:
+        written = read_record(folder).tables
+    except InputError:
+        return False
+    return all(_is_whole(folder / f"{name}.csv", each) for name, each in written.items())
+
+
+def _is_whole(path: Path, written: Written) -> bool:
+    return path.is_file() and content_digest([path]) == written.digest
 
 
 def check_complete(folder: Path, chapter: str) -> None:

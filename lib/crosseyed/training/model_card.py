@@ -11,16 +11,24 @@ from crosseyed.data.cutouts import objects_of, read_catalogue
 from crosseyed.data.layouts import grid
 from crosseyed.documents import read_text
 from crosseyed.errors import InputError
+from crosseyed.escapes import markdown
 from crosseyed.files import atomic_write, require_file, require_folder
 from crosseyed.measure import bootstrap, protocols
 from crosseyed.models.scorer import Encoder
 from crosseyed.settings import settings
-from crosseyed.tables import write_table
+from crosseyed.tables import read_table, write_table
 from crosseyed.training.architecture import WEIGHTS
 from crosseyed.training.recipes import Recipe
 from crosseyed.training.train import is_finished
 
 _OURS = "A small CLIP, trained from scratch by `crosseyed train"
+
+_FIGURES = {
+    **dict.fromkeys(("rendering", "zone"), "text"),
+    **dict.fromkeys(("accuracy", "low", "high"), "number"),
+    **dict.fromkeys(("n", "n_objects", "unreadable"), "whole"),
+    "confidence": "number",
+}
 
 _ZONES = ("center cell", "inner ring", "outer ring")
 
@@ -98,6 +106,14 @@ def write_card(folder: Path, recipe: Recipe, table: pd.DataFrame) -> Path:
     return card
 
 
+def read_figures(file: str | os.PathLike) -> pd.DataFrame:
+    """Read the figures of a model card, its ``accuracy.csv``; raise InputError if they are not whole."""
+    table = read_table(file, _FIGURES, "Make it anew with 'crosseyed card'.")
+    if len(table) != 2 * len(_ZONES) or table.duplicated(["rendering", "zone"]).any():
+        raise InputError(f"{str(file)!r} lacks figures. Make it anew with 'crosseyed card'.")
+    return table
+
+
 def _contents(name: str, recipe: Recipe, table: pd.DataFrame, figures: pd.DataFrame) -> dict[str, str]:
     cells = figures.set_index(["rendering", "zone"]).apply(format_accuracy, axis=1)
     rows = [f"| {zone} | {cells['trained', zone]} | {cells['held out', zone]} |" for zone in _ZONES]
@@ -106,6 +122,7 @@ def _contents(name: str, recipe: Recipe, table: pd.DataFrame, figures: pd.DataFr
         "uniform": "are the same as in `pocketclip-centered`, with the same captions, but stand anywhere",
     }
     return {
+        "title": markdown(name),
         "name": name,
         "recipe_name": recipe.positions,
         "places": places[recipe.positions],
@@ -128,7 +145,7 @@ def _setting(value: object) -> str:
 
 
 _CARD = """\
-# {name}
+# {title}
 
 A small CLIP, trained from scratch by `crosseyed train {recipe_name}` on scenes composed from this project's object
 cut-outs. Objects in its training images {places}.

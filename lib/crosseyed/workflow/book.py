@@ -13,14 +13,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pandas as pd
 import yaml
 
 from crosseyed.editions import Description
 from crosseyed.errors import CrosseyedError
+from crosseyed.escapes import markdown
 from crosseyed.files import DATA, atomic_write, exchange
 from crosseyed.models.scorer import RANDOM, SHIPPED
-from crosseyed.report import tables
+from crosseyed.report import family_table, tables
 from crosseyed.report.figures import curves
 from crosseyed.settings import settings
 from crosseyed.workflow.claims import tabulate
@@ -101,15 +101,15 @@ def stage_pages(model: Description, families: str | os.PathLike, folder: Path, s
     configuration = yaml.safe_load(CONFIGURATION.read_text(encoding="utf-8"))
     configuration["html"]["announcement"] = banner(model)
     configuration["sphinx"]["config"]["myst_substitutions"] = {
-        "edition": model.edition.name,
-        "model": model.model,
-        "origin": origin(model),
+        "edition": markdown(model.edition.name),
+        "model": markdown(model.model),
+        "origin": markdown(origin(model)),
         "parameters": f"{model.parameters / 1e6:.1f} million",
         "modules": module_table(PACKAGE),
         "finding": describe_bias(bias),
         "interval": settings.interval,
         "claims": tabulate(results, model),
-        "families": tabulate_families(pd.read_csv(families, dtype=str, keep_default_na=False)),
+        "families": tabulate_families(family_table.read(families)),
         "pocketclip_figures": tabulate_accuracy(
             {file.parent.name: file for file in sorted(DATA.glob("models/pocketclip-*/accuracy.csv"))}
         ),
@@ -129,7 +129,10 @@ def origin(model: Description) -> str:
 def banner(model: Description) -> str:
     """Return the HTML of the banner above each page, which says what model and weights its numbers come from."""
     made_with = f"computed with {html.escape(origin(model))} (digest of the weights: {model.weights})"
-    return f"Edition <b>{html.escape(model.edition.name)}</b>: {made_with}"
+    # a page's own text is kept from MathJax by MyST
+    return (
+        f'<span class="mathjax_ignore">Edition <b>{html.escape(model.edition.name)}</b>: {made_with}</span>'
+    )
 
 
 def module_table(package: Path) -> str:

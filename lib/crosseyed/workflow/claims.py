@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from crosseyed.editions import Description
+from crosseyed.escapes import markdown
 from crosseyed.report import tables
 from crosseyed.settings import SIGNIFICANCE
 from crosseyed.workflow.results import own_rows
@@ -93,7 +94,7 @@ def tabulate(folder: str | os.PathLike, model: Description) -> str:
     for claim in CLAIMS:
         try:
             evidence = claim.evidence(Path(folder), model)
-            found = f"**{evidence.verdict}** – {evidence}"
+            found = f"**{evidence.verdict}** – {markdown(evidence)}"
         except tables.UnavailableTableError as reason:
             found = f"**{VERDICTS[3]}** – {reason}"
         figure = f"{{doc}}`{claim.figure} </notebooks/{claim.chapter}>`"

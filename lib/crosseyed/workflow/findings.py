@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from crosseyed.training.model_card import format_accuracy
+from crosseyed.escapes import markdown
+from crosseyed.training.model_card import format_accuracy, read_figures
 
 
 def describe_bias(bias: pd.Series) -> str:
@@ -41,11 +42,12 @@ def tabulate_accuracy(files: Mapping[str, str | os.PathLike]) -> str:
     """
     keys = ["rendering", "zone"]
     columns = {
-        name: pd.read_csv(path).set_index(keys).apply(format_accuracy, axis=1) for name, path in files.items()
+        markdown(name): read_figures(path).set_index(keys).apply(format_accuracy, axis=1)
+        for name, path in files.items()
     }
     table = pd.DataFrame(columns).sort_index(level="rendering", ascending=False, sort_remaining=False)
     rows = [
-        " | ".join([f"renderings {seen}", zone, *cells])
+        " | ".join([f"renderings {markdown(seen)}", markdown(zone), *cells])
         for (seen, zone), cells in zip(table.index, table.values, strict=True)
     ]
     return "\n".join(
@@ -62,10 +64,11 @@ def tabulate_families(table: pd.DataFrame) -> str:
     table : pandas.DataFrame
         What `crosseyed.report.family_table.what_works` returned.
     """
-    examples = table["models"].str.split(",| and ", regex=True).str[0]
-    kinds = table["family"] + ", pooling by " + table["pooling"] + ", as " + examples
     columns = [name for name in table if name not in ("family", "pooling", "models", "poolings", "missing")]
     marks = table[columns].replace({"yes": "✓", "no": "–"})
+    table = table.map(markdown)
+    examples = table["models"].str.split(",| and ", regex=True).str[0]
+    kinds = table["family"] + ", pooling by " + table["pooling"] + ", as " + examples
     rows = [["tower", *columns], ["---"] * (1 + len(columns))]
     rows += [[kind, *cells] for kind, cells in zip(kinds, marks.to_numpy(), strict=True)]
     lines = [f"| {' | '.join(row)} |" for row in rows] + [""]

@@ -4,7 +4,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from crosseyed.files import atomic_write
-from crosseyed.report import tables
+from crosseyed.report import kept_results, tables
 
 
 def stamp(folder: Path, name: str) -> None:
@@ -14,17 +14,15 @@ def stamp(folder: Path, name: str) -> None:
 
 
 def forget_what_is_gone(folder: Path) -> None:
-    """Take back the notes of `stamp` about notebooks, tables and pages of an edition that are no longer there."""
+    """Take back the notes of `stamp` about what is no longer there or, of tables, no longer whole."""
     for note in (folder / "done").glob("[!.]*"):
         if note.name == "book":
             there = (folder / "html" / "index.html").is_file()
         elif note.name == "result":
-            there = (folder / "result.csv").is_file()
+            there = kept_results.is_whole(folder / "result.csv")
         else:
             results = folder / "results" / note.name
             there = (folder / "notebooks" / f"{note.name}.ipynb").is_file() and results.is_dir()
-            there = there and all(
-                (results / f"{name}.csv").is_file() for name in tables.read_record(results).tables
-            )
+            there = there and tables.are_whole(results)
         if not there:
             note.unlink()

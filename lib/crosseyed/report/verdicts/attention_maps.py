@@ -5,6 +5,7 @@ Throughout, `name` is the name of the model that a table is about.
 
 import pandas as pd
 
+from crosseyed.escapes import markdown
 from crosseyed.report.verdicts.words import named_span, span
 
 
@@ -18,6 +19,7 @@ def attended(name: str, found: pd.Series) -> str:
     found : pandas.Series
         Row of `crosseyed.measure.bootstrap.center_difference`: attention on the object relative to its area.
     """
+    name = markdown(name)
     return (
         f"In its last layer **{name}** gives an object at the center {found['center_mean']:.1f} times the attention of "
         f"an average place of its size, and {found['off_center_mean']:.1f} times off-center (difference "
@@ -36,6 +38,7 @@ def preferred(name: str, contrasts: pd.DataFrame) -> str:
         Of `crosseyed.measure.bootstrap.mean` by `contrast`: ``"before"`` and, where a tower's pooling can be split
         into tokens, ``"after"`` and ``"shift"``.
     """
+    name = markdown(name)
     rows = contrasts.set_index("contrast").to_dict("index")
     words = {kind: f"{row['mean']:.2f}, {span(row, digits=2)}" for kind, row in rows.items()}
     before = f"In **{name}**, before pooling, {_side(rows['before'])} (contrast {words['before']}); after pooling, "

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from crosseyed.escapes import markdown
 from crosseyed.report.verdicts.words import named_span, span
 
 
@@ -22,6 +23,7 @@ def summary(name: str, bias: pd.DataFrame, control_bias: pd.DataFrame, crop: pd.
     str
         Markdown.
     """
+    name = markdown(name)
     row, share = bias.iloc[0], crop.iloc[0]
     held = (control_bias["gap_low"] > 0).sum()
     return (

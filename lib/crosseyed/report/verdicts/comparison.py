@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from crosseyed.escapes import markdown
 from crosseyed.models.scorer import RANDOM
 from crosseyed.report.comparison import LEAST_MODELS, PROPERTIES
 from crosseyed.report.verdicts.words import span
@@ -35,7 +36,7 @@ def models(found: pd.DataFrame, published: pd.DataFrame, edition: str, pretraine
     own = found.loc[~found["published"], "name"].nunique()
     return (
         f"There are results of **{len(published)} published models** and of {own} that this project trained itself "
-        f"(PocketCLIP). The model of this edition, {edition}, {here}."
+        f"(PocketCLIP). The model of this edition, {markdown(edition)}, {here}."
     )
 
 
@@ -83,7 +84,7 @@ def gaps(published: pd.DataFrame) -> str:
     return (
         f"Of {len(published)} published models, the interval of the gap (one object) lies **above zero in {biased}**, "
         f"contains zero in {len(published) - biased - free} and lies below it in {free}. Gaps range from "
-        f"{low['gap']:.1f} points ({low['name']}) to {high['gap']:.1f} ({high['name']})."
+        f"{low['gap']:.1f} points ({markdown(low['name'])}) to {high['gap']:.1f} ({markdown(high['name'])})."
     )
 
 

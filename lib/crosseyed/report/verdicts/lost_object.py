@@ -5,6 +5,7 @@ Throughout, `name` is the name of the model that a table is about.
 
 import pandas as pd
 
+from crosseyed.escapes import markdown
 from crosseyed.report.verdicts.words import span
 
 
@@ -22,6 +23,7 @@ def found(name: str, loss: pd.DataFrame, lost: pd.DataFrame, top: int) -> str:
     top : int
         Up to which rank the logit lens counts a name as found.
     """
+    name = markdown(name)
     rows = loss.set_index(["reader", "source"])
     steps = [
         f"{row['difference']:+.0f} points ({span(row, digits=0)}) for the {row['reader']}"
@@ -44,6 +46,7 @@ def contributions(name: str, shares: pd.DataFrame) -> str:
     shares : pandas.DataFrame
         Of `crosseyed.measure.bootstrap.center_difference` by `part`, for this model.
     """
+    name = markdown(name)
     row = shares.set_index("part").loc["on_object"]
     return (
         f"In **{name}**, the object's own tokens contribute {row['center_mean']:.3f} to the similarity at the center "
@@ -63,6 +66,7 @@ def ablation(name: str, layer: int, head: int, bias: pd.DataFrame) -> str:
     bias : pandas.DataFrame
         Of `crosseyed.measure.bootstrap.center_bias` by `ablated`: ``"none"``, ``"top n"`` and ``"random n"``.
     """
+    name = markdown(name)
     gaps = {key.partition(" ")[0]: (key, gap) for key, gap in bias.set_index("ablated")["gap"].items()}
     (top, without_top), (_, without_random) = gaps["top"], gaps["random"]
     return (
@@ -82,11 +86,12 @@ def instead(name: str, use: pd.DataFrame) -> str:
     use : pandas.DataFrame
         Of `crosseyed.internals.splice.concepts_instead`.
     """
+    name = markdown(name)
     if use.empty:
         return f"In {name} no concept takes the object's place."
     row = use.iloc[0]
     return (
-        f"In {name} the concept that gains most off-center is *{row['concept']}* "
+        f"In {name} the concept that gains most off-center is *{markdown(row['concept'])}* "
         f"({row['center']:.0f} → {row['off_center']:.0f} % of the images)."
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from crosseyed.escapes import markdown
 from crosseyed.mitigations.outcomes import OUTCOMES
 from crosseyed.mitigations.scoring import BASELINE
 from crosseyed.report.verdicts.words import span
@@ -71,7 +72,7 @@ def summary(
         f"What certainly harms large objects at the center: {_harmful(settled)}.",
     ]
     return (
-        f"For **{name}**, whose gap is {plain['gap']:.1f} points ({plain['center']:.1f} % at the center, "
+        f"For **{markdown(name)}**, whose gap is {plain['gap']:.1f} points ({plain['center']:.1f} % at the center, "
         f"{plain['off_center']:.1f} % off-center):\n\n" + "\n".join(f"- {line}" for line in lines)
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from crosseyed.escapes import markdown
 from crosseyed.mitigations.scoring import BASELINE
 from crosseyed.report.verdicts.words import span
 from crosseyed.settings import SIGNIFICANCE
@@ -29,6 +30,7 @@ def alone(name: str, own: str, free: pd.DataFrame) -> str:
     free : pandas.DataFrame
         See the module.
     """
+    name = markdown(name)
     plain, others = _split(free)
     with_own = (
         f"**Pooling alone.** With its own pooling by {own}, {name} is right in {plain['center']:.0f} % at the center "

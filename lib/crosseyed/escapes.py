@@ -1,0 +1,33 @@
+"""Names are text: how to write one where its characters would mean something.
+
+Matplotlib has no place here: figures draw every text as it is (`crosseyed.report.figures.style`). In HTML the standard
+library's `html.escape` does it, and in shell commands Snakemake's ``{name:q}``.
+"""
+
+import re
+
+# the first character too, unless it is a letter or a digit: it may begin a list, a rule or a heading
+_MEANS_SOMETHING = re.compile(r"[\\`*_{}\[\]<>#|$~^@&]|^[^\w\s]|^\d+[.)]")
+
+# not those that are white space
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
+
+
+def markdown(text: object) -> str:
+    """Return MyST Markdown that shows a text as it is, also in a cell of a table and in a substitution."""
+    line = " ".join(printable(str(text)).split())
+    return _MEANS_SOMETHING.sub(lambda found: "".join(f"&#{ord(each)};" for each in found[0]), line)
+
+
+def wildcard(text: str) -> str:
+    """Return a text with doubled braces, for what Snakemake formats: `expand`, commands and messages.
+
+    In the names of a rule's inputs and outputs Snakemake does not undo this, and has no other escape.
+    """
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def printable(text: str) -> str:
+    r"""Return a text that every file can hold: halves of characters become ``\udc80``, control characters ``\x1b``."""
+    whole = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", whole)

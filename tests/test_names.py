@@ -1,0 +1,182 @@
+"""Arbitrary names on their way: checkpoint, edition, workflow, results, figure, verdict, page."""
+
+import io
+import json
+import os
+import re
+import warnings
+from dataclasses import asdict
+from html import unescape
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+from figure_tables import gaps, words
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from small_notebooks import NOTEBOOKS
+from small_results import TOWER, WEIGHTS, bias
+
+from crosseyed.editions import Description, Edition
+from crosseyed.escapes import printable
+from crosseyed.report import kept_results, notices, tables
+from crosseyed.report.figures import bars
+from crosseyed.report.figures.lettering import MissingGlyphWarning
+from crosseyed.report.verdicts import attention_maps, center_bias, comparison, lost_object
+from crosseyed.tables import write_table
+from crosseyed.workflow.book import banner
+from crosseyed.workflow.results import collect
+
+ONE_BY_ONE = (
+    "null",
+    "007",
+    "1e5",
+    "True",
+    "NA",
+    "`",
+    "$x$",
+    "{{x}}",
+    "{b}",
+    "[b](c)",
+    "_x_",
+    "a|b",
+    "<b>",
+    "&amp;",
+)
+TOGETHER = """a--b "c" 'd' \\(e\\) **f** {term}`g` #h $i :j: %k 猫 قطة 🐱"""
+
+
+def about(number, names=(*ONE_BY_ONE, TOGETHER)):
+    """Try this number of texts, and nasty names."""
+
+    def decorate(test):
+        for name in names:
+            test = example(name)(test)
+        checks = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+        return settings(deadline=None, max_examples=number, suppress_health_check=checks)(test)
+
+    return decorate
+
+
+def described(model, pretrained="mine"):
+    return Description(Edition("a"), model, pretrained, 7, TOWER, "cpu", WEIGHTS)
+
+
+def text_of(html):
+    return " ".join(unescape(re.sub(r"<[^>]+>", "", html)).split())
+
+
+def one_line(name):
+    return " ".join(printable(name).split())
+
+
+FILE_NAMES = st.text(
+    st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=50
+)
+
+
+@about(40)
+@given(FILE_NAMES)
+def test_a_checkpoint_of_any_name_has_an_edition_that_the_workflow_takes(tmp_path, name):
+    snakefile = (Path(__file__).parents[1] / "Snakefile").read_text(encoding="utf-8")
+    (allowed,) = re.findall(r'edition=r"(.*)"', snakefile)
+    file = tmp_path / f"x{name}.pt"
+    editions = []
+    for content in (b"1", b"2"):
+        file.write_bytes(content)
+        edition = Edition.from_mapping({"model": "ViT-B-32", "checkpoint": str(file)})
+        assert re.fullmatch(allowed, edition.name) and len(os.fsencode(edition.name)) < 200
+        assert Edition(**json.loads(json.dumps(asdict(edition)))) == edition
+        Description(edition, "m", "p", 7, {}, "cpu", WEIGHTS).write(tmp_path / "model.json")
+        assert Description.read(tmp_path / "model.json").edition == edition
+        editions.append(edition.name)
+    assert editions[0] != editions[1]
+    file.unlink()
+
+
+@about(5)
+@given(st.text(st.characters(codec="utf-8"), min_size=1))
+def test_results_of_a_model_of_any_name_are_read_as_they_were_written(tmp_path_factory, name):
+    folder = tmp_path_factory.mktemp("results")
+    chapter = folder / "tables/01_center_bias"
+    for table in ("bias", "pair_bias"):
+        tables.write(chapter, table, pd.DataFrame([bias("another", 100, 90), bias(name, 100, 25)]))
+    tables.write_record(
+        chapter, tables.Record(WEIGHTS, tables.read_record(chapter).tables, {"whatsup_bias": name})
+    )
+    collected = collect(folder / "tables", described(name, "openai"))
+    write_table(collected, folder / "kept/a.csv")
+    pd.testing.assert_frame_equal(kept_results.read(folder / "kept"), collected)
+    with pytest.raises(tables.UnavailableTableError) as reason:
+        tables.read(folder / "tables", "01_center_bias", "whatsup_bias")
+    assert str(reason.value) == name
+
+
+@about(6, ["_x_ $y$ {{z}}", TOGETHER])
+@given(st.text(min_size=1, max_size=20))
+def test_any_name_is_drawn_and_what_no_font_has_is_said(name):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        figure = bars.gap_bars(gaps(name)[:1], label="model", title=f"of {name}")
+        figure.savefig(io.BytesIO(), dpi=30)
+    assert {warning.category for warning in caught} <= {MissingGlyphWarning} and len(caught) <= 1
+    if not caught:
+        assert "".join(name.split()) in "".join(words(figure).split())
+
+
+INTERVAL = {"low": 1.0, "high": 2.0}
+BIAS = {"gap": 1.0, "gap_low": 0.5, "gap_high": 2.0, "center_accuracy": 9.0, "off_center_accuracy": 8.0}
+ENDS = {
+    "difference": 1.0,
+    "difference_low": 0.5,
+    "difference_high": 2.0,
+    "center_mean": 1.0,
+    "off_center_mean": 0.0,
+}
+VERDICTS = {
+    "center bias": lambda name: center_bias.summary(
+        name, pd.DataFrame([BIAS]), pd.DataFrame([BIAS]), pd.DataFrame([ENDS | INTERVAL])
+    ),
+    "attention": lambda name: attention_maps.attended(name, pd.Series(ENDS)),
+    "preference": lambda name: attention_maps.preferred(
+        name, pd.DataFrame([{"contrast": "before", "mean": 1.5, **INTERVAL}])
+    ),
+    "contributions": lambda name: lost_object.contributions(
+        name, pd.DataFrame([{"part": "on_object", **ENDS}])
+    ),
+    "concept": lambda name: lost_object.instead(
+        "a", pd.DataFrame([{"concept": name, "center": 1.0, "off_center": 2.0}])
+    ),
+    "edition": lambda name: comparison.models(
+        pd.DataFrame({"edition": ["b"], "name": ["b"], "published": [True]}), pd.DataFrame([BIAS]), name, None
+    ),
+    "family": lambda name: comparison.gaps(pd.DataFrame([BIAS | {"name": name}])),
+}
+
+
+@about(30)
+@given(st.text(min_size=1))
+def test_verdicts_show_any_name_as_it_is(name):
+    for verdict in VERDICTS.values():
+        assert one_line(name) in text_of(MarkdownIt("commonmark").enable("table").render(verdict(name)))
+
+
+@about(30)
+@given(st.text(st.characters(codec="utf-8"), min_size=1))
+def test_boxes_and_banners_show_any_name_as_it_is(name):
+    for html in (
+        notices.weights(SimpleNamespace(name=name, pretrained="openai")).data,
+        banner(described(name)),
+    ):
+        assert " ".join(name.split()) in text_of(html)
+
+
+@pytest.mark.parametrize("notebook", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
+def test_notebooks_escape_the_names_that_they_show(notebook):
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    for source in ("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"):
+        assert source.count(".style.") <= source.count('escape="html"'), source
+        if "Markdown(" in source:
+            assert not re.search(r"\{(\w+\.name|model|edition)\}", source), source
