@@ -14,18 +14,18 @@ from pathlib import Path
 import open_clip
 import torch
 from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
-from open_clip.factory import _find_checkpoint_in_dir
 from open_clip.model import _build_vision_tower
 from open_clip.pretrained import get_pretrained_cfg
 from torch import Tensor
 
 from crosseyed.editions import folder_digest
 from crosseyed.errors import InputError, suggest
-from crosseyed.files import DATA, content_digest, require_file
+from crosseyed.files import DATA, content_digest
 from crosseyed.hub import download_first, from_hub, offline
 from crosseyed.models.checkpoints import load_weights
 from crosseyed.models.remote_code import refuse_remote_code, without_remote_code
 from crosseyed.models.scorer import RANDOM, SHIPPED
+from crosseyed.weight_files import weight_files
 
 POCKETCLIPS = ("pocketclip-centered", "pocketclip-uniform")
 
@@ -162,10 +162,12 @@ def build(
     if random:
         origin, weights = RANDOM, None
     elif checkpoint:
-        file = require_file(checkpoint, "a checkpoint, a file with weights")
+        files = weight_files(checkpoint)
         # the tag too, because it decides which activation function the weights go with
-        origin = "--".join([*([pretrained] if pretrained else []), f"{file.stem}-{content_digest([file])}"])
-        weights = file
+        origin = "--".join(
+            [*([pretrained] if pretrained else []), f"{files[0].stem}-{content_digest(files)}"]
+        )
+        weights = files[0]
     else:
         origin, weights = source.origin, _weights(source)
     given = random or checkpoint or (source.tag and not source.named)
@@ -247,11 +249,7 @@ def _weights(source: _Source) -> str | os.PathLike:
     if source.named:
         return _checkpoint_of(source.label, source.named)
     if source.folder:
-        with quiet():
-            weights = _find_checkpoint_in_dir(source.folder)
-        if weights is None:
-            raise InputError(f"There are no weights in {str(source.folder)!r}: give a file as checkpoint=.")
-        return weights
+        return weight_files(source.folder)[0]
     if source.origin is None:
         raise InputError(
             f"{source.address!r} is an architecture without weights: give the tag of published ones as "
