@@ -42,7 +42,7 @@ def test_a_sigmoid_model_keeps_its_own_scale_and_bias(tiny_folder, tmp_path):
     [
         (["ViT-B32"], {}, r"Unknown model 'ViT-B32'; did you mean 'ViT-B-32'"),
         (["pocketclip-centred"], {}, r"did you mean 'pocketclip-centered'"),
-        (["local-dir:/nowhere"], {}, r"'/nowhere' is not a model folder"),
+        (["local-dir:/nowhere"], {}, r"no '/nowhere'\. Give a model folder, with open_clip_config\.json"),
         (["ViT-B-32", "openia"], {}, r"Unknown tag 'openia'; did you mean 'openai'\? .*laion2b_s34b_b79k"),
         (["ViT-B-32", __file__], {}, r"give it as checkpoint="),
         (["ViT-B-32"], {}, r"without weights.*pretrained='random'.*openai"),
