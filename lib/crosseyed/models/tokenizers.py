@@ -88,9 +88,12 @@ def tokenizer_of_files(config: Mapping[str, Any], folder: Path | None, name: str
 
 
 def _from_hub(repository: str, make: Callable[[], Tokenizer], name: str) -> Tokenizer:
+    def fetch() -> Tokenizer:
+        with without_remote_code(name):  # within, so that a refusal is not taken for a file that is missing
+            return make()
+
     what = f"the tokenizer {repository!r} (less than 50 MB)"
-    with without_remote_code(name):
-        return from_hub(make, what, COPY_TO_CACHE, repository=repository, file="tokenizer_config.json")
+    return from_hub(fetch, what, COPY_TO_CACHE, repository=repository, file="tokenizer_config.json")
 
 
 def _check_files(folder: Path) -> None:
