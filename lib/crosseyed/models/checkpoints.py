@@ -47,7 +47,7 @@ class _Copy:
 def load_weights(model: nn.Module, path: str | os.PathLike, architecture: str) -> None:
     """Copy the weights of a checkpoint into an open_clip model; all of them, or none.
 
-    The page :doc:`/book/checkpoints` lists what is understood. Tensors that the model has no use for, such as the heads
+    The page on checkpoints lists what is understood. Tensors that the model has no use for, such as the heads
     of an auxiliary training loss, are left out with a warning. Position embeddings are never interpolated to another
     grid, because position is what the study measures.
 
