@@ -169,6 +169,14 @@ def test_a_checkpoint_of_another_architecture_names_tensors_and_shapes_and_chang
     assert_loaded(clip, before)
 
 
+@pytest.mark.filterwarnings("ignore:.*nested tensors")
+def test_tensors_of_several_sizes_in_one_have_no_place(tmp_path, weights):
+    nested = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])
+    torch.save(weights | {"visual.proj": nested}, tmp_path / "nested.pt")
+    with pytest.raises(CheckpointError, match=r"nested\.pt.*1 of 50 have another shape: visual\.proj"):
+        load_weights(open_clip.CLIP(**TINY_CONFIG), tmp_path / "nested.pt", "tiny")
+
+
 def changed(weights):
     return {name: tensor + 1 for name, tensor in weights.items()}
 
@@ -181,6 +189,7 @@ def changed(weights):
         ("state_dict", "ema_state_dict"),
         ("model", "ema"),
         ("model_state_dict", "swa_model"),
+        ("state_dict", "EMA"),
     ],
 )
 def test_of_weights_and_their_average_the_average_is_taken_and_said(tmp_path, weights, plain, average):
@@ -259,7 +268,7 @@ IMPOSSIBLE = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:Sparse CSR", "ignore:.*deprecated")
+@pytest.mark.filterwarnings("ignore:Sparse CSR", "ignore:.*deprecated", "ignore:Validating sparse")
 @pytest.mark.parametrize("words", IMPOSSIBLE)
 def test_what_cannot_be_weights_is_refused_by_name(tmp_path, weights, words):
     changes = {name: change(weights[name]) for name, change in IMPOSSIBLE[words].items()}

@@ -1,6 +1,7 @@
 """Names that other writers give to the tensors of a CLIP."""
 
 import copy
+import json
 
 import numpy as np
 import open_clip
@@ -76,8 +77,27 @@ def test_openais_form_is_read_where_its_activation_function_is_that_of_the_model
     torch.save(openai_state(quick_gelu=True), tmp_path / "openai.pt")
     load_weights(open_clip.CLIP(**TINY_CONFIG, quick_gelu=True), tmp_path / "openai.pt", "tiny")
     assert not recwarn.list
-    with pytest.raises(CheckpointError, match=r"openai\.pt.*QuickGELU.*pretrained='openai'"):
+    with pytest.raises(
+        CheckpointError, match=r"openai\.pt.*needs .*QuickGELU and not GELU.*pretrained='openai'"
+    ):
         load_weights(open_clip.CLIP(**TINY_CONFIG), tmp_path / "openai.pt", "tiny")
+
+
+@pytest.mark.parametrize(("written", "quick"), [("quick_gelu", True), ("gelu", False), (None, True)])
+def test_the_settings_of_transformers_say_which_activation_function_it_is(
+    tmp_path, of_transformers, written, quick
+):
+    save_file(of_transformers.state_dict(), tmp_path / "model.safetensors")
+    tower = {"hidden_act": written} if written else {}
+    (tmp_path / "config.json").write_text(json.dumps({"vision_config": tower, "text_config": tower}))
+    assert load_weights(open_clip.CLIP(**TINY_CONFIG, quick_gelu=quick), tmp_path, "tiny")
+    with pytest.raises(
+        CheckpointError,
+        match="needs the activation function .*" + ("ends with -quick" if quick else "leave out"),
+    ):
+        load_weights(open_clip.CLIP(**TINY_CONFIG, quick_gelu=not quick), tmp_path, "tiny")
+    (tmp_path / "config.json").unlink()
+    assert not load_weights(open_clip.CLIP(**TINY_CONFIG), tmp_path, "tiny")
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,16 @@ import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from open_clip.transformer import QuickGELU
 from torch import Tensor, nn
 
+from crosseyed.documents import read_json
 from crosseyed.errors import CheckpointError
 from crosseyed.models.naming import (
+    OF_TRANSFORMERS,
     OPENAI_MARKS,
     fitting_architectures,
     named_as_in,
@@ -22,7 +25,7 @@ from crosseyed.models.naming import (
 from crosseyed.models.reading import read_copies, some
 from crosseyed.weight_files import weight_files
 
-_AVERAGED = re.compile(r"(^|[._])(ema|average|averaged|avg|swa|shadow)([._]|$)")
+_AVERAGED = re.compile(r"(^|[._])(ema|average|averaged|avg|swa|shadow)([._]|$)", re.IGNORECASE)
 _UNUSED = re.compile(r"(^|\.)(position_ids|attn_mask|n_averaged|num_updates)$")
 _MAY_BE_CONSTANT = re.compile(
     r"pos_embed|positional|position|class_|cls_|reg_token|relative|gamma|latent|query"
@@ -44,7 +47,7 @@ class _Copy:
         return _AVERAGED.search(self.name) is not None
 
 
-def load_weights(model: nn.Module, path: str | os.PathLike, architecture: str) -> None:
+def load_weights(model: nn.Module, path: str | os.PathLike, architecture: str) -> bool:
     """Copy the weights of a checkpoint into an open_clip model; all of them, or none.
 
     The page on checkpoints lists what is understood. Tensors that the model has no use for, such as the heads
@@ -60,16 +63,25 @@ def load_weights(model: nn.Module, path: str | os.PathLike, architecture: str) -
     architecture : str
         Name of the model's architecture, for the messages.
 
+    Returns
+    -------
+    bool
+        Whether the checkpoint says which activation function it needs; it is that of the model, then.
+
     Raises
     ------
     InputError
         There is no such file.
     CheckpointError
-        It cannot be read, or its tensors do not fit the model or cannot be weights: the message names them.
+        It cannot be read, its tensors do not fit the model or cannot be weights, or it needs another activation
+        function: the message names them.
     """
-    copies = read_copies(weight_files(path))
+    files = weight_files(path)
+    copies = read_copies(files)
+    quick = _needs_quick_gelu(copies, files[0].parent)
+    _check_activation(model, quick, path)
     expected = model.state_dict()
-    chosen = _choose(_fitted(model, expected, copies, path), path)
+    chosen = _choose(_fitted(model, expected, copies), path)
     _check_fit(chosen, expected, path, architecture)
     _check_values(chosen.state, expected, path)
     if chosen.left_out:
@@ -79,13 +91,13 @@ def load_weights(model: nn.Module, path: str | os.PathLike, architecture: str) -
             stacklevel=3,
         )
     model.load_state_dict({name: chosen.state[name] for name in expected})
+    return quick is not None
 
 
 def _fitted(
     model: nn.Module,
     expected: Mapping[str, Tensor],
     copies: Mapping[str, Mapping[str, Tensor]],
-    path: str | os.PathLike,
 ) -> list[_Copy]:
     """Return the sets of weights in a checkpoint, renamed; there may be none whose names are known."""
     found = []
@@ -98,18 +110,19 @@ def _fitted(
             }
             outside = [name for name in tensors if not name.startswith(tuple(prefixes[1:]))] if prefix else []
             try:
-                _check_openai(model, state, path)
                 state = named_as_in(model, state)
-            except (KeyError, RuntimeError, TypeError, ValueError, IndexError) as error:
-                if isinstance(error, CheckpointError):
-                    raise
+            except (KeyError, RuntimeError, TypeError, ValueError, IndexError):
                 continue  # names as of one writer, and something missing among them
             unknown = [name for name in state if name not in expected]
             left_out = [name for name in unknown + outside if not _UNUSED.search(name)]
-            fits = sum(name in state and state[name].shape == expected[name].shape for name in expected)
+            fits = sum(name in state and _shape(state[name]) == expected[name].shape for name in expected)
             name = ".".join(part for part in (label, prefix.rstrip(".")) if part)
             found.append(_Copy(name, state, fits, [name for name in left_out if name not in OPENAI_MARKS]))
     return found
+
+
+def _shape(tensor: Tensor) -> torch.Size | None:
+    return None if tensor.is_nested else tensor.shape  # tensors of several sizes in one have none
 
 
 def _choose(found: list[_Copy], path: str | os.PathLike) -> _Copy:
@@ -142,13 +155,37 @@ def _same(one: _Copy, other: _Copy) -> bool:
     )
 
 
-def _check_openai(model: nn.Module, state: Mapping[str, Tensor], path: str | os.PathLike) -> None:
-    """Refuse weights in OpenAI's form for a model with another activation function than OpenAI's."""
-    if state.keys() >= OPENAI_MARKS and not any(isinstance(each, QuickGELU) for each in model.modules()):
-        raise CheckpointError(
-            f"The checkpoint {str(path)!r} was written by OpenAI's code, whose models compute with QuickGELU and not "
-            "with GELU; give pretrained='openai' beside checkpoint=."
+def _needs_quick_gelu(copies: Mapping[str, Mapping[str, Tensor]], folder: Path) -> bool | None:
+    """Say whether weights need QuickGELU, where OpenAI's code wrote them or transformers' settings lie beside them."""
+    for tensors in copies.values():
+        names = {name.rpartition(".")[2] for name in tensors}
+        if names >= OPENAI_MARKS:
+            return True
+        if any(name.endswith(OF_TRANSFORMERS) for name in tensors) and (folder / "config.json").is_file():
+            settings = read_json(folder / "config.json", "the settings of a model of transformers")
+            settings = settings if isinstance(settings, dict) else {}
+            towers = [settings.get(f"{tower}_config") for tower in ("vision", "text")]
+            # settings leave out what is transformers' default
+            acts = [tower.get("hidden_act") if isinstance(tower, dict) else None for tower in towers]
+            return any(act in (None, "quick_gelu") for act in acts)
+    return None
+
+
+def _check_activation(model: nn.Module, quick: bool | None, path: str | os.PathLike) -> None:
+    if quick in (None, any(isinstance(each, QuickGELU) for each in model.modules())):
+        return
+    functions, advice = (
+        "GELU and not QuickGELU",
+        "leave out pretrained=, or give a tag whose weights need GELU",
+    )
+    if quick:
+        functions = "QuickGELU and not GELU"
+        advice = (
+            "give pretrained='openai' beside checkpoint=, or an architecture whose name ends with -quickgelu"
         )
+    raise CheckpointError(
+        f"The checkpoint {str(path)!r} needs the activation function {functions}; {advice}."
+    )
 
 
 def _check_fit(
@@ -156,9 +193,9 @@ def _check_fit(
 ) -> None:
     missing = [name for name in expected if name not in chosen.state]
     reshaped = [
-        f"{name} (expected {tuple(tensor.shape)}, found {tuple(chosen.state[name].shape)})"
+        f"{name} (expected {tuple(tensor.shape)}, found {tuple(_shape(chosen.state[name]) or ())})"
         for name, tensor in expected.items()
-        if name in chosen.state and chosen.state[name].shape != tensor.shape
+        if name in chosen.state and _shape(chosen.state[name]) != tensor.shape
     ]
     if not missing and not reshaped:
         return

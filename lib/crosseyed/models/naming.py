@@ -38,7 +38,9 @@ _OTHERS = {
 }
 """What can be told by the names of tensors, but has no place in an open_clip model."""
 
-_OF_TRANSFORMERS = "vision_model.embeddings.class_embedding"
+OF_TRANSFORMERS = "vision_model.embeddings.class_embedding"
+"""Name of a tensor that every CLIP of transformers has."""
+
 _FROM_TRANSFORMERS = (
     (r"^vision_model\.embeddings\.class_embedding$", "visual.class_embedding"),
     (r"^vision_model\.embeddings\.patch_embedding\.", "visual.conv1."),
@@ -77,7 +79,7 @@ def named_as_in(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]
     """Rename the tensors of a checkpoint to the names that the model uses."""
     if "image_projection" in state:
         state = _from_slip(state)
-    if _OF_TRANSFORMERS in state:
+    if OF_TRANSFORMERS in state:
         state = _from_transformers(state)
     state = convert_state_dict(model, state)  # Apple's MobileCLIP
     has_text_module = not hasattr(model, "positional_embedding")

@@ -164,7 +164,9 @@ def _read(path: Path) -> Any:
         ) from error
     except Exception as error:  # a damaged file can make the readers fail in any way
         raise CheckpointError(_unreadable(path, error)) from error
-    raise CheckpointError(f"The checkpoint {str(path)!r} ({path.stat().st_size:,} bytes) is {foreign}.")
+    raise CheckpointError(
+        f"The checkpoint {str(path)!r} ({path.stat().st_size:,} bytes) is {foreign.rstrip('.')}."
+    )
 
 
 def _foreign(path: Path, head: bytes) -> str | None:

@@ -191,8 +191,6 @@ def build(
         if source.is_architecture
         else tokenizer_of_files(config.model, source.folder, source.label)
     )
-    if checkpoint and not source.tag and not source.named and source.is_architecture:
-        _warn_of_activation(source.address, config.model)
     published = get_pretrained_cfg(source.address, source.tag) if source.tag else {}
     clip = _create(
         source,
@@ -205,7 +203,9 @@ def build(
         **options,
     )
     if weights is not None:
-        load_weights(clip, weights, source.architecture)
+        told = load_weights(clip, weights, source.architecture)
+        if checkpoint and not told and not source.tag and not source.named and source.is_architecture:
+            _warn_of_activation(source.address, config.model)
     return Built(
         name=f"{source.label}--{origin}" if given else source.label,
         model=source.label,
