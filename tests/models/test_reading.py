@@ -65,6 +65,19 @@ def test_what_stands_for_data_has_none_of_its_powers(tmp_path):
     assert set(torch.serialization.get_safe_globals()) == allowed
 
 
+class Hiding:
+    """Becomes a mapping with attributes in the place of its methods."""
+
+    def __reduce__(self):
+        hidden = dict.fromkeys(["items", "keys", "values", "get"], torch.Size)
+        return OrderedDict, (), hidden, None, iter(TENSORS.items())
+
+
+def test_a_mapping_that_hides_its_methods_is_read_as_it_is(tmp_path):
+    torch.save(Hiding(), tmp_path / "run.pt")
+    assert read(tmp_path / "run.pt")[""].keys() == TENSORS.keys()
+
+
 def test_the_state_of_an_optimizer_is_not_taken_for_weights(tmp_path):
     parameters = [nn.Parameter(tensor) for tensor in TENSORS.values()]
     optimizer = torch.optim.AdamW(parameters)

@@ -96,7 +96,7 @@ def read_copies(files: list[Path]) -> dict[str, dict[str, Tensor]]:
     content = _joined(files) if path.name.endswith(INDEX) else _read(path)
     copies = dict(_copies(content))
     if not copies:
-        entries = content if isinstance(content, Mapping) else {}
+        entries = dict(dict.items(content)) if isinstance(content, dict) else {}
         found = f"the entries {some(entries)}" if entries else f"a {type(content).__name__}"
         if any(isinstance(value, _Beside) for value in entries.values()):
             found += ", of NumPy or another library"
@@ -113,14 +113,13 @@ def some(names: Mapping | list[str]) -> str:
 
 
 def _copies(content: object, label: str = "", depth: int = 3) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    if not isinstance(content, Mapping):
+    if not isinstance(content, dict):
         return
-    tensors = {
-        name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)
-    }
+    entries = dict.items(content)  # a file can give a mapping attributes that hide its methods
+    tensors = {name: value for name, value in entries if isinstance(name, str) and isinstance(value, Tensor)}
     if tensors:
         yield label, tensors
-    for key, part in content.items():
+    for key, part in entries:
         # what an optimizer keeps has the names and shapes of weights
         if depth and isinstance(key, str) and not re.match("optim|exp_avg|grad|momentum_buffer", key):
             yield from _copies(part, f"{label}.{key}".strip("."), depth - 1)
