@@ -94,7 +94,7 @@ def test_reads_an_edition_from_a_configuration(tmp_path, monkeypatch):
     ("mapping", "words"),
     [
         ({"checkpoint": "v.pt"}, r"There is no 'v\.pt'"),
-        ({"checkpoint": "."}, "is a folder and not a file"),
+        ({"checkpoint": "."}, "no weights in"),
         ({"weights": "v.pt"}, "no 'weights'.*It has model, pretrained, checkpoint, seed"),
         ({"modell": "a"}, "did you mean 'model'"),
         ({"model": "local-dir:nowhere"}, "There is no 'nowhere'"),

@@ -13,8 +13,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from crosseyed.documents import read_json
 from crosseyed.errors import InputError, shorten
-from crosseyed.files import DATA, atomic_write, content_digest, require_file, require_folder, visible_files
+from crosseyed.files import DATA, atomic_write, content_digest, require_folder, visible_files
 from crosseyed.validation import Checked, Seed, validated
+from crosseyed.weight_files import weight_files
 
 BUILD = Path("_build")
 """Folder of everything the workflow makes, relative to the repository."""
@@ -148,8 +149,8 @@ class Edition:
             model = f"{_FOLDER}{folder}"
             digest = folder_digest(folder)
         if checkpoint:
-            file = require_file(checkpoint, "a checkpoint, a file with weights").resolve()
-            checkpoint, digest = str(file), content_digest([file])
+            files = weight_files(checkpoint)
+            checkpoint, digest = os.path.abspath(files[0]), content_digest(files)
         for name in (model, given.pretrained, checkpoint):
             if any("\ud800" <= letter <= "\udfff" for letter in name or ""):
                 raise InputError(

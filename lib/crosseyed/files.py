@@ -103,8 +103,11 @@ def content_digest(files: Iterable[Path]) -> str:
     files = list(files)
     digest = hashlib.sha256()
     for path in files:
-        with open(path, "rb") as file:
-            whole = hashlib.file_digest(file, "sha256")
+        try:
+            with open(path, "rb") as file:
+                whole = hashlib.file_digest(file, "sha256")
+        except OSError as error:
+            raise InputError(f"{os.fspath(path)!r} cannot be read ({error.strerror or error}).") from error
         digest.update(
             whole.digest() + (path.name.encode("utf-8", "surrogateescape") if len(files) > 1 else b"")
         )

@@ -1,4 +1,7 @@
 import dataclasses
+import errno
+import os
+import pickle
 
 import numpy as np
 import pandas as pd
@@ -12,7 +15,7 @@ from crosseyed.data.scenes import Scene
 from crosseyed.files import CACHE_VARIABLE
 from crosseyed.measure import protocols
 from crosseyed.models import cache, scorer
-from crosseyed.models.cache import CachedEncoder, DamagedEntryWarning
+from crosseyed.models.cache import CachedEncoder, DamagedEntryWarning, UnwritableCacheWarning
 from crosseyed.models.scorer import UnreadableImagesWarning
 
 
@@ -77,11 +80,24 @@ def test_whatever_changes_what_the_model_sees_is_another_entry(tiny_clip, tmp_pa
     assert seen(tiny_clip, pictures()) == 0
 
 
-@pytest.mark.parametrize("damage", ["truncated", "one bit", "other file", "empty", "other content"])
+class Code:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (os.mkdir, (str(self.path),))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["truncated", "one bit", "other file", "empty", "other content", "other entry", "other shape", "pickle"],
+)
 def test_a_damaged_entry_is_told_and_made_anew(tiny_clip, tmp_path, damage):
     encoder = CachedEncoder(tiny_clip, tmp_path)
     expected = encoder.encode_images(pictures())
     (entry,) = entries(tmp_path)
+    encoder.encode_images(pictures(seed=1))
+    other = next(each for each in entries(tmp_path) if each != entry).read_bytes()
     whole = entry.read_bytes()
     broken = {
         "truncated": whole[:-7],
@@ -89,11 +105,50 @@ def test_a_damaged_entry_is_told_and_made_anew(tiny_clip, tmp_path, damage):
         "other file": b"nothing",
         "empty": b"",
         "other content": save({"something": np.ones(3)}),
+        "other entry": other,
+        "other shape": whole.replace(b"[3,32]", b"[32,3]"),
+        "pickle": pickle.dumps(Code(tmp_path / "it ran")),
     }
     entry.write_bytes(broken[damage])
     with pytest.warns(DamagedEntryWarning, match=entry.name):
         np.testing.assert_array_equal(encoder.encode_images(pictures()), expected)
     assert entry.read_bytes() == whole
+    assert len(entries(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_what_is_no_file_in_the_place_of_an_entry_is_one_warning(tiny_clip, tmp_path, make):
+    expected = CachedEncoder(tiny_clip, tmp_path).encode_images(pictures())
+    (entry,) = entries(tmp_path)
+    entry.unlink()
+    make(entry)
+    with pytest.warns(DamagedEntryWarning, match="not a (regular )?file") as warned:
+        np.testing.assert_array_equal(CachedEncoder(tiny_clip, tmp_path).encode_images(pictures()), expected)
+    assert len(warned) == 1
+
+
+def full(*_, **__):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("problem", ["no folder", "full disk"])
+def test_a_cache_that_cannot_be_written_to_is_one_warning_and_not_the_end(
+    tiny_clip, tmp_path, monkeypatch, problem
+):
+    folder = tmp_path / "cache"
+    if problem == "no folder":
+        folder.touch()
+    else:
+        monkeypatch.setattr(cache, "save_file", full)
+    encoder = CachedEncoder(tiny_clip, folder)
+    words = "embeddings of tiny-.* are not kept.*(Cannot write|No space left)"
+    with pytest.warns(UnwritableCacheWarning, match=words) as warned:
+        for seed in (0, 1):
+            images = pictures(seed)
+            np.testing.assert_array_equal(encoder.encode_images(images), tiny_clip.encode_images(images))
+        encoder.encode_texts(["a cat"])
+    assert len(warned) == 1
+    assert folder.is_file() or entries(folder) == []
 
 
 def test_unreadable_images_and_generators_pass_by_the_cache(tiny_clip, tmp_path):

@@ -2,8 +2,6 @@
 
 import argparse
 import json
-import os
-import pickle
 
 import open_clip
 import pytest
@@ -11,16 +9,33 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 from small_models import TINY_CONFIG, TINY_PREPROCESS
-from torch import nn
 
 from crosseyed.errors import CheckpointError
-from crosseyed.models.checkpoints import load_weights, read_state_dict
+from crosseyed.models.checkpoints import load_weights
 from crosseyed.models.loading import load
 
 
 @pytest.fixture(scope="session")
 def weights(tiny_folder):
     return load_file(tiny_folder / "open_clip_model.safetensors")
+
+
+PREFIXES = [
+    "_orig_mod.",
+    "module._orig_mod.",
+    "_orig_mod.module.",
+    "model.",
+    "student.",
+    "clip.",
+    "clip_model.",
+    "base_model.model.",
+    "net.clip_model.model.",
+    "_fsdp_wrapped_module.",
+]
+
+
+def prefixed(weights, prefix):
+    return {prefix + name: tensor for name, tensor in weights.items()}
 
 
 def assert_loaded(clip, weights):
@@ -36,14 +51,30 @@ def assert_loaded(clip, weights):
         lambda weights: {"state_dict": weights, "epoch": 3, "optimizer": {"lr": 0.1}},
         lambda weights: {"state_dict": {f"module.{name}": tensor for name, tensor in weights.items()}},
         lambda weights: {"model": weights, "args": argparse.Namespace(lr=0.1)},
+        lambda weights: {"epoch": 3, "runs": {"last": {"weights": weights}}},
+        lambda weights: {"module": weights, "dp_world_size": 8},
+        lambda weights: {"state_dict": prefixed(weights, "model.") | {"loss.scale": torch.ones(3)}},
+        *(lambda weights, prefix=prefix: prefixed(weights, prefix) for prefix in PREFIXES),
+        lambda weights: {name.replace("visual.", "visual._orig_mod."): weights[name] for name in weights},
+        lambda weights: prefixed(weights, "module.") | {"n_averaged": torch.tensor(3)},
     ],
-    ids=["plain", "state_dict", "module", "namespace"],
 )
+@pytest.mark.filterwarnings("ignore:1 tensors of .*loss")
 def test_what_training_scripts_wrap_around_the_weights_is_taken_off(tmp_path, weights, wrap):
     torch.save(wrap(weights), tmp_path / "checkpoint.pt")
     clip = open_clip.CLIP(**TINY_CONFIG)
     load_weights(clip, tmp_path / "checkpoint.pt", "tiny")
     assert_loaded(clip, weights)
+
+
+@pytest.mark.parametrize("custom", [False, True])
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_floating_point_types_are_read(tmp_path, weights, kind, custom):
+    save_file({name: tensor.to(kind) for name, tensor in weights.items()}, tmp_path / "mine.safetensors")
+    clip = (open_clip.CustomTextCLIP if custom else open_clip.CLIP)(**TINY_CONFIG)
+    load_weights(clip, tmp_path / "mine.safetensors", "tiny")
+    name = "visual.conv1.weight"
+    assert torch.equal(clip.state_dict()[name], weights[name].to(kind).float())
 
 
 def test_half_precision_safetensors_are_read(tmp_path, weights):
@@ -120,76 +151,6 @@ def test_detailclip_computes_with_its_averaged_teacher(tmp_path):
     assert torch.equal(loaded["token_embedding.weight"], text["token_embedding.weight"])
 
 
-class Code:
-    """Creates a file when it is unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return (os.mkdir, (str(self.path),))
-
-
-def test_program_code_in_a_pickle_is_named_and_not_run(tmp_path):
-    proof = tmp_path / "proof"
-    torch.save({"state_dict": Code(proof)}, tmp_path / "zip.pt")
-    (tmp_path / "pickle.bin").write_bytes(pickle.dumps({"state_dict": Code(proof)}, protocol=2))
-    for name in ("zip.pt", "pickle.bin"):
-        with pytest.raises(CheckpointError, match=rf"{name}.*mkdir.*never run"):
-            read_state_dict(tmp_path / name)
-    assert not proof.exists()
-
-
-@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore:.*looks like a TorchScript")
-def test_a_torchscript_archive_is_refused_as_program_code(tmp_path):
-    torch.jit.save(torch.jit.script(nn.Linear(2, 2)), tmp_path / "openai.pt")
-    with pytest.raises(CheckpointError, match=r"openai\.pt.*TorchScript.*never run"):
-        read_state_dict(tmp_path / "openai.pt")
-
-
-def damaged_files(folder):
-    tensors = {"weight": torch.zeros(64, 64)}
-    save_file(tensors, folder / "whole.safetensors")
-    torch.save(tensors, folder / "whole.pt")
-    torch.save(tensors, folder / "whole.pth", _use_new_zipfile_serialization=False)
-    for name in ("whole.safetensors", "whole.pt", "whole.pth"):
-        content = (folder / name).read_bytes()
-        (folder / name.replace("whole", "half")).write_bytes(content[: len(content) // 2])
-    for suffix in ("safetensors", "pt"):
-        (folder / f"empty.{suffix}").touch()
-        (folder / f"pointer.{suffix}").write_text("version https://git-lfs.github.com/spec/v1\n")
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "half.safetensors",
-        "half.pt",
-        "half.pth",
-        "empty.safetensors",
-        "empty.pt",
-        "pointer.safetensors",
-        "pointer.pt",
-    ],
-)
-def test_a_damaged_file_is_named_with_its_size(tmp_path, name):
-    damaged_files(tmp_path)
-    size = f"{(tmp_path / name).stat().st_size:,} bytes"
-    with pytest.raises(CheckpointError, match=rf"{name}.*{size}.*damaged"):
-        read_state_dict(tmp_path / name)
-
-
-def test_a_file_without_weights_says_what_it_holds(tmp_path):
-    torch.save({"epoch": 3, "best": 0.5}, tmp_path / "log.pt")
-    with pytest.raises(CheckpointError, match=r"log\.pt.*no weights.*epoch, best"):
-        read_state_dict(tmp_path / "log.pt")
-    torch.save([1, 2], tmp_path / "list.pt")
-    with pytest.raises(CheckpointError, match=r"list\.pt.*found a list"):
-        read_state_dict(tmp_path / "list.pt")
-    with pytest.raises(CheckpointError, match=r"no checkpoint file.*missing\.pt"):
-        read_state_dict(tmp_path / "missing.pt")
-
-
 def test_a_checkpoint_of_another_architecture_names_tensors_and_shapes_and_changes_nothing(tmp_path, weights):
     other = {**TINY_CONFIG, "vision_cfg": {**TINY_CONFIG["vision_cfg"], "patch_size": 16, "layers": 3}}
     clip = open_clip.CLIP(**other)
@@ -206,3 +167,154 @@ def test_a_checkpoint_of_another_architecture_names_tensors_and_shapes_and_chang
     assert "visual.transformer.resblocks.2.ln_1.weight" in message
     assert "1 found are unknown: extra" in message
     assert_loaded(clip, before)
+
+
+@pytest.mark.filterwarnings("ignore:.*nested tensors")
+def test_tensors_of_several_sizes_in_one_have_no_place(tmp_path, weights):
+    nested = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])
+    torch.save(weights | {"visual.proj": nested}, tmp_path / "nested.pt")
+    with pytest.raises(CheckpointError, match=r"nested\.pt.*1 of 50 have another shape: visual\.proj"):
+        load_weights(open_clip.CLIP(**TINY_CONFIG), tmp_path / "nested.pt", "tiny")
+
+
+def changed(weights):
+    return {name: tensor + 1 for name, tensor in weights.items()}
+
+
+@pytest.mark.parametrize(
+    ("plain", "average"),
+    [
+        ("state_dict", "state_dict_ema"),
+        ("model", "model_ema"),
+        ("state_dict", "ema_state_dict"),
+        ("model", "ema"),
+        ("model_state_dict", "swa_model"),
+        ("state_dict", "EMA"),
+    ],
+)
+def test_of_weights_and_their_average_the_average_is_taken_and_said(tmp_path, weights, plain, average):
+    torch.save({average: changed(weights), plain: weights}, tmp_path / "run.pt")
+    clip = open_clip.CLIP(**TINY_CONFIG)
+    with pytest.warns(
+        UserWarning, match=rf"run\.pt.*{plain!r}.*average \({average!r}\): the average is taken"
+    ):
+        load_weights(clip, tmp_path / "run.pt", "tiny")
+    assert_loaded(clip, changed(weights))
+
+
+@pytest.mark.parametrize("average", ["ema.", "ema_model.", "model_ema.module."])
+def test_an_average_is_told_by_its_prefix_too_and_alone_needs_no_word(tmp_path, weights, average, recwarn):
+    clip = open_clip.CLIP(**TINY_CONFIG)
+    torch.save({"state_dict_ema": weights}, tmp_path / "alone.pt")
+    load_weights(clip, tmp_path / "alone.pt", "tiny")
+    assert_loaded(clip, weights)
+    assert not recwarn.list
+    both = prefixed(weights, "model.") | prefixed(changed(weights), average)
+    torch.save({"state_dict": both}, tmp_path / "both.pt")
+    with pytest.warns(UserWarning, match=r"'state_dict\.model'.*'state_dict\.\w*ema\w*'"):
+        load_weights(clip, tmp_path / "both.pt", "tiny")
+    assert_loaded(clip, changed(weights))
+
+
+def test_several_models_are_not_guessed_at_but_one_that_comes_twice_is_one(tmp_path, weights):
+    clip = open_clip.CLIP(**TINY_CONFIG)
+    torch.save(prefixed(weights, "student.") | prefixed(changed(weights), "teacher."), tmp_path / "two.pt")
+    with pytest.raises(CheckpointError, match=r"several models that fit: 'student', 'teacher'"):
+        load_weights(clip, tmp_path / "two.pt", "tiny")
+    torch.save({"model": weights, "state_dict": dict(weights)}, tmp_path / "twice.pt")
+    load_weights(clip, tmp_path / "twice.pt", "tiny")
+    assert_loaded(clip, weights)
+
+
+CONV, PROJ, BIAS, GAIN = "visual.conv1.weight", "visual.proj", "visual.ln_post.bias", "visual.ln_post.weight"
+
+
+def with_one(tensor, number):
+    tensor = tensor.clone()
+    tensor.view(-1)[7] = number
+    return tensor
+
+
+IMPOSSIBLE = {
+    "1 of 50 tensors are of type int8, visual.proj": {PROJ: lambda each: (each * 100).to(torch.int8)},
+    "1 of 50 tensors are of type int64, visual.proj": {PROJ: lambda each: each.long()},
+    "1 of 50 tensors are of type bool, visual.proj": {PROJ: lambda each: each > 0},
+    "1 of 50 tensors are of type complex64, visual.proj": {PROJ: lambda each: each.to(torch.complex64)},
+    "1 of 50 tensors are of type float8_e4m3fn, visual.proj": {
+        PROJ: lambda each: each.to(torch.float8_e4m3fn)
+    },
+    "1 of 50 tensors are sparse, visual.proj": {PROJ: lambda each: each.to_sparse()},
+    "1 of 50 tensors are sparse, text_projection": {"text_projection": lambda each: each.to_sparse_csr()},
+    "1 of 50 tensors have no values .meta tensors., visual.proj": {PROJ: lambda each: each.to("meta")},
+    "1 of 50 tensors are quantised, visual.proj": {
+        PROJ: lambda each: torch.quantize_per_tensor(each, 0.1, 0, torch.qint8)
+    },
+    "1 of 50 tensors are NaN or infinite, visual.conv1.weight": {
+        CONV: lambda each: with_one(each, float("nan"))
+    },
+    "2 of 50 tensors are NaN or infinite, visual.proj, visual.ln_post.bias": {
+        PROJ: lambda each: with_one(each, float("inf")),
+        BIAS: lambda each: with_one(each, float("-inf")),
+    },
+    "1 of 50 tensors are too large for float32, visual.proj": {
+        PROJ: lambda each: with_one(each.double(), 1e300)
+    },
+    "1 of 50 tensors hold one value throughout, visual.conv1.weight": {CONV: torch.zeros_like},
+    "2 of 50 tensors hold one value throughout, visual.proj, visual.conv1.weight": {
+        CONV: torch.ones_like,
+        PROJ: torch.zeros_like,
+    },
+    "1 of 50 tensors hold one value throughout, visual.ln_post.weight": {GAIN: torch.zeros_like},
+}
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR", "ignore:.*deprecated", "ignore:Validating sparse")
+@pytest.mark.parametrize("words", IMPOSSIBLE)
+def test_what_cannot_be_weights_is_refused_by_name(tmp_path, weights, words):
+    changes = {name: change(weights[name]) for name, change in IMPOSSIBLE[words].items()}
+    torch.save({"state_dict": weights | changes}, tmp_path / "odd.pt")
+    clip = open_clip.CLIP(**TINY_CONFIG)
+    before = {name: tensor.clone() for name, tensor in clip.state_dict().items()}
+    with pytest.raises(CheckpointError, match=rf"odd\.pt.*cannot be used: {words}"):
+        load_weights(clip, tmp_path / "odd.pt", "tiny")
+    assert_loaded(clip, before)
+
+
+def test_all_zero_weights_are_refused_with_three_names_and_a_count(tmp_path, weights):
+    save_file(
+        {name: torch.zeros_like(tensor) for name, tensor in weights.items()}, tmp_path / "zero.safetensors"
+    )
+    with pytest.raises(
+        CheckpointError, match=r"\d+ of 50 tensors hold one value throughout, (\S+, ){2}\S+ and \d+ more"
+    ):
+        load_weights(open_clip.CLIP(**TINY_CONFIG), tmp_path / "zero.safetensors", "tiny")
+
+
+@pytest.mark.parametrize(
+    "name", [BIAS, "visual.class_embedding", "visual.positional_embedding", "positional_embedding"]
+)
+def test_what_may_be_zero_is_no_reason_to_refuse(tmp_path, weights, name):
+    save_file(weights | {name: torch.zeros_like(weights[name])}, tmp_path / "mine.safetensors")
+    load_weights(open_clip.CLIP(**TINY_CONFIG), tmp_path / "mine.safetensors", "tiny")
+
+
+def test_what_half_precision_cannot_hold_is_refused(tmp_path, weights):
+    save_file(weights | {PROJ: with_one(weights[PROJ], 1e6)}, tmp_path / "large.safetensors")
+    clip = open_clip.CLIP(**TINY_CONFIG).half()
+    with pytest.raises(CheckpointError, match=r"1 of 50 tensors are too large for float16, visual\.proj"):
+        load_weights(clip, tmp_path / "large.safetensors", "tiny")
+
+
+def test_counters_of_a_model_stay_integers(tmp_path):
+    config = TINY_CONFIG | {
+        "vision_cfg": {"layers": [1, 1, 1, 1], "width": 8, "head_width": 8, "image_size": 32}
+    }
+    state = open_clip.CLIP(**config).state_dict()
+    torch.save(state, tmp_path / "resnet.pt")
+    clip = open_clip.CLIP(**config)
+    load_weights(clip, tmp_path / "resnet.pt", "tiny")
+    assert_loaded(clip, state)
+    counter = next(name for name in state if name.endswith("num_batches_tracked"))
+    torch.save(state | {counter: torch.tensor(1.5)}, tmp_path / "odd.pt")
+    with pytest.raises(CheckpointError, match=rf"1 of \d+ tensors should be integers, {counter}"):
+        load_weights(clip, tmp_path / "odd.pt", "tiny")

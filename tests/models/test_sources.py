@@ -1,5 +1,4 @@
 import json
-import re
 import warnings
 
 import numpy as np
@@ -138,12 +137,17 @@ def test_a_repository_in_the_cache_is_loaded_without_network(known_tiny, tmp_pat
 
 def test_an_architecture_with_a_checkpoint_file_is_named_after_it(known_tiny, tmp_path):
     torch.save({"state_dict": load_file(known_tiny)}, tmp_path / "negclip.pth")
-    plain = load("Tiny", checkpoint=tmp_path / "negclip.pth")
+    with pytest.warns(
+        UserWarning, match=r"'Tiny' is computed with GELU.*from published.*QuickGELU.*pretrained="
+    ):
+        plain = load("Tiny", checkpoint=tmp_path / "negclip.pth")
     origin = f"negclip-{content_digest([tmp_path / 'negclip.pth'])}"
     assert (plain.name, plain.pretrained) == (f"Tiny--{origin}", origin)
     assert same_weights(plain.clip, load_file(known_tiny))
     assert not any(isinstance(module, QuickGELU) for module in plain.clip.modules())
-    tuned = load("Tiny", "published", checkpoint=tmp_path / "negclip.pth")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # the tag says which activation function it is
+        tuned = load("Tiny", "published", checkpoint=tmp_path / "negclip.pth")
     assert tuned.name == f"Tiny--published--{origin}"
     assert any(isinstance(module, QuickGELU) for module in tuned.clip.modules())
     assert tuned.preprocess.transforms[-1].mean == [0.1, 0.2, 0.3]
@@ -185,14 +189,84 @@ def test_the_tokenizer_of_a_folder_is_taken_from_that_folder(tmp_path, tiny_fold
     assert encoder.tokenizer(["dog cat zebra"])[0, :4].tolist() == [3, 2, 1, 0]
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"model_cfg": {"embed_dim": 3}}'])
-def test_a_folder_with_a_broken_configuration_is_named(tmp_path, content):
-    (tmp_path / "open_clip_config.json").write_text(content)
-    (tmp_path / "model.safetensors").touch()
-    with pytest.raises(InputError, match=re.escape(str(tmp_path)) + ".*not a configuration of open_clip"):
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        (
+            {},
+            r"no tokenizer.*expected tokenizer\.json or vocab\.json with merges\.txt.*there are open_clip_config",
+        ),
+        ({"vocab.json": "{}"}, r"no tokenizer.*there are open_clip_config\.json, vocab\.json"),
+        ({"tokenizer.json": "{"}, "tokenizer in .* cannot be read"),
+        ({"tokenizer.json": "{}"}, "tokenizer in .* cannot be read"),
+        ({"tokenizer.json": "", "tokenizer_config.json": "[]"}, "tokenizer in .* cannot be read"),
+        ({"tokenizer.model": "nothing"}, "tokenizer in .* cannot be read"),
+    ],
+)
+def test_what_a_folder_lacks_of_its_tokenizer_is_named(tmp_path, tiny_folder, files, words):
+    config = json.loads((tiny_folder / "open_clip_config.json").read_text())
+    config["model_cfg"]["text_cfg"] |= {"hf_tokenizer_name": "of-its-own"}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=words):
+        load(f"local-dir:{tmp_path}", RANDOM)
+
+
+def test_a_tokenizer_that_does_not_belong_to_its_model_is_told(tmp_path, tiny_folder):
+    config = json.loads((tiny_folder / "open_clip_config.json").read_text())
+    config["model_cfg"]["text_cfg"] |= {"vocab_size": 100}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=r"makes token number 49,407, but its configuration knows 100"):
+        load(f"local-dir:{tmp_path}", RANDOM)
+
+
+def test_a_folder_of_transformers_is_told_from_one_of_open_clip(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(
+        InputError, match=r"no open_clip_config\.json.*It is one of transformers.*checkpoint="
+    ):
         load(f"local-dir:{tmp_path}")
 
 
+@pytest.mark.filterwarnings("ignore:The file does not say")
+@pytest.mark.parametrize("given", ["folder", "index"])
+def test_a_checkpoint_in_parts_is_known_by_all_of_them(known_tiny, tmp_path, given):
+    weights = load_file(known_tiny)
+    parts = {"a.safetensors": {}, "b.safetensors": {}}
+    for number, name in enumerate(weights):
+        parts["ab"[number % 2] + ".safetensors"][name] = weights[name]
+    for part, tensors in parts.items():
+        save_file(tensors, tmp_path / part)
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {name: part for part in parts for name in parts[part]}}))
+    checkpoint = index if given == "index" else tmp_path
+    first = load("Tiny", checkpoint=checkpoint)
+    assert same_weights(first.clip, weights)
+    assert editions.Edition.from_mapping({"model": "Tiny", "checkpoint": str(checkpoint)}).name == first.name
+    name = next(iter(parts["b.safetensors"]))
+    save_file(parts["b.safetensors"] | {name: weights[name] * 2}, tmp_path / "b.safetensors")
+    assert load("Tiny", checkpoint=checkpoint).name != first.name
+
+
+@pytest.mark.parametrize(
+    "model", ["hf-hub:", "hf-hub:a", "hf-hub:a/b/c", "hf-hub:../../etc", f"hf-hub:{'a' * 300}/b"]
+)
+def test_what_names_no_repository_is_not_asked_for(model):
+    with pytest.raises(InputError, match="names no repository; give 'hf-hub:organization/repository'"):
+        load(model)
+
+
+@pytest.mark.parametrize(
+    "model", ["a" * 300, "a\0b", "/", "..", "", "  ", "\udcff", "local-dir:", f"local-dir:{'a' * 300}"]
+)
+def test_no_name_of_a_model_ends_in_a_traceback(model):
+    with pytest.raises(InputError) as caught:
+        load(model)
+    assert len(str(caught.value)) < 700
+
+
+@pytest.mark.filterwarnings("ignore:The file does not say")
 @pytest.mark.parametrize("name", ["random", "null"])
 def test_a_checkpoint_that_is_called_like_a_word_of_ours_keeps_its_results(known_tiny, tmp_path, name):
     (tmp_path / f"{name}.safetensors").symlink_to(known_tiny)
@@ -206,6 +280,7 @@ def test_a_folder_that_is_called_like_a_shipped_model_is_not_taken_for_it(tiny_f
     assert encoder.model != "pocketclip-centered" and encoder.pretrained != SHIPPED
 
 
+@pytest.mark.filterwarnings("ignore:The file does not say")
 def test_the_digest_is_that_of_the_weights_whatever_their_file(known_tiny, tmp_path):
     torch.save(load_file(known_tiny), tmp_path / "same.pt")
     other = {name: value + 1 for name, value in load_file(known_tiny).items()}

@@ -4,7 +4,8 @@ An entry belongs to one list of texts, or to up to `IMAGES_IN_ENTRY` images, as 
 digest of the content: of the model's weights and structure, its precision and kind of device; of its transform and
 every image's file, recipe (of a composed scene, see `crosseyed.data.scenes.Scene.digest`) or pixels; or of the token
 numbers of every text. A changed weight, image or option is therefore another entry, and nothing has to be deleted by
-hand. Entries are safetensors files with a digest of their own; one that is damaged is made anew.
+hand. Entries are safetensors files with a digest of their own; one that is damaged is made anew. A cache that cannot be
+written to is a warning and not the end.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from crosseyed.data.images import ImageSource, map_ahead, read_image
@@ -29,12 +30,17 @@ from crosseyed.models.scorer import IMAGES_TOGETHER, Encoder, Scorer, ScorerWrap
 IMAGES_IN_ENTRY = IMAGES_TOGETHER
 """Images whose embeddings lie in one file; a multiple of every batch size, so that batches stay the same."""
 
+_FORM = "2"  # of the entries; those of another are not looked for
 _WORKERS = 2
 _AHEAD = 64
 
 
 class DamagedEntryWarning(UserWarning):
     """An entry of the cache does not hold what was written; it is made anew."""
+
+
+class UnwritableCacheWarning(UserWarning):
+    """Embeddings cannot be kept; they are computed each time."""
 
 
 class CachedEncoder(ScorerWrapper, Encoder):
@@ -48,6 +54,7 @@ class CachedEncoder(ScorerWrapper, Encoder):
         self.encoder = encoder
         self.folder = expand(folder)
         self.name = encoder.name
+        self._writable = True
 
     @property
     def inner(self) -> Scorer:
@@ -64,7 +71,7 @@ class CachedEncoder(ScorerWrapper, Encoder):
         embeddings = _read(entry)
         if embeddings is None:
             embeddings = self.encoder.encode_texts(texts)
-            _write(entry, embeddings)
+            self._keep(entry, embeddings)
         return embeddings
 
     def encode_images(self, images: Iterable[ImageSource], *, progress: bool = True) -> np.ndarray:
@@ -84,8 +91,22 @@ class CachedEncoder(ScorerWrapper, Encoder):
             for number, start in enumerate(missing):
                 rows = made[number * IMAGES_IN_ENTRY : (number + 1) * IMAGES_IN_ENTRY]
                 found[start // IMAGES_IN_ENTRY] = rows
-                _write(entries[start // IMAGES_IN_ENTRY], rows)
+                self._keep(entries[start // IMAGES_IN_ENTRY], rows)
         return np.concatenate(found)
+
+    def _keep(self, entry: Path, embeddings: np.ndarray) -> None:
+        """Write an entry, until one cannot be written."""
+        if not self._writable:
+            return
+        try:
+            _write(entry, embeddings)
+        except (InputError, OSError) as error:
+            self._writable = False
+            warnings.warn(
+                f"The embeddings of {self.name} are not kept, so that each use computes them anew. {error}",
+                UnwritableCacheWarning,
+                stacklevel=3,
+            )
 
     def _image_entry(self, digests: Sequence[bytes]) -> Path:
         return self._entry(hashlib.sha256(self._image_digest.encode() + b"".join(digests)).hexdigest())
@@ -112,7 +133,7 @@ def cached(encoder: Encoder) -> Encoder:
 def _digest_tower(encoder: ClipModel, seen: Sequence[str], belongs: Callable[[str], bool]) -> str:
     """Digest how a tower is made, what it is given, and its weights."""
     # the structure too, because weights do not say which activation function goes with them
-    made = (*seen, str(encoder.clip), str(encoder.tower), encoder.precision, encoder.device.type)
+    made = (_FORM, *seen, str(encoder.clip), str(encoder.tower), encoder.precision, encoder.device.type)
     digest = hashlib.sha256("\0".join(made).encode())
     for name, value in sorted(encoder.clip.state_dict().items()):
         if belongs(name):
@@ -135,25 +156,31 @@ def _digest_image(source: ImageSource) -> bytes | None:
     return hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).digest()
 
 
+def _checksum(entry: Path, embeddings: np.ndarray) -> str:
+    """Digest what an entry holds, and its name, so that another entry in its place is told."""
+    about = f"{entry.stem} {embeddings.dtype} {embeddings.shape}"
+    return hashlib.sha256(about.encode() + np.ascontiguousarray(embeddings).tobytes()).hexdigest()
+
+
 def _write(entry: Path, embeddings: np.ndarray) -> None:
+    if entry.is_dir():  # has been told of when it was read, and is left as it is
+        return
     embeddings = np.ascontiguousarray(embeddings)
-    checksum = hashlib.sha256(embeddings.tobytes()).hexdigest()
     with atomic_write(entry) as temporary:
-        save_file({"embeddings": embeddings}, temporary, metadata={"sha256": checksum})
+        save_file({"embeddings": embeddings}, temporary, metadata={"sha256": _checksum(entry, embeddings)})
 
 
 def _read(entry: Path) -> np.ndarray | None:
     """Return what an entry holds; None if there is none, or a damaged one."""
-    if not entry.exists():
+    if not os.path.lexists(entry):
         return None
     try:
-        with safe_open(entry, framework="np") as file:
+        with safe_open(require_file(entry, "an entry of the cache"), framework="np") as file:
             checksum, embeddings = (file.metadata() or {}).get("sha256"), file.get_tensor("embeddings")
-    except (SafetensorError, OSError) as error:
-        reason = str(error)
-    else:
-        if hashlib.sha256(embeddings.tobytes()).hexdigest() == checksum:
-            return embeddings
-        reason = "its checksum does not fit"
+        reason = None if _checksum(entry, embeddings) == checksum else "its checksum does not fit"
+    except Exception as error:  # a damaged file can make the reader fail in any way
+        reason = " ".join(str(error).split())
+    if reason is None:
+        return embeddings
     warnings.warn(f"{entry} is damaged ({reason}) and is made anew.", DamagedEntryWarning, stacklevel=3)
     return None

@@ -1,182 +1,269 @@
-"""Load weights from a file into a model, without ever running code from the file."""
+"""Load weights from files into a model: those that fit, checked, all of them or none."""
 
-import argparse
 import os
 import re
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from open_clip.convert import convert_state_dict
-from open_clip.model import convert_to_custom_text_state_dict
-from safetensors.torch import load_file
+from open_clip.transformer import QuickGELU
 from torch import Tensor, nn
 
+from crosseyed.documents import read_json
 from crosseyed.errors import CheckpointError
+from crosseyed.models.naming import (
+    OF_TRANSFORMERS,
+    OPENAI_MARKS,
+    fitting_architectures,
+    named_as_in,
+    prefixes_of,
+    told_by_names,
+    without_wrappers,
+)
+from crosseyed.models.reading import read_copies, some
+from crosseyed.weight_files import weight_files
 
-_WRAPPERS = ("state_dict", "model_state_dict", "model")
-
-
-def read_state_dict(path: str | os.PathLike) -> dict[str, Tensor]:
-    """Read the tensors of a checkpoint file by name, on the CPU, never running code from it.
-
-    Parameters
-    ----------
-    path : path
-        ``.safetensors``, or a file written by `torch.save` (any other suffix). What training scripts wrap around the
-        weights is taken off: ``{"state_dict": ...}`` and the prefix ``module.``.
-
-    Raises
-    ------
-    CheckpointError
-        The file is missing, damaged, contains program code or contains no weights.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"There is no checkpoint file {str(path)!r}.")
-    try:
-        content = _read(path)
-    except PermissionError as error:
-        raise CheckpointError(f"Cannot open the checkpoint {str(path)!r}: {error.strerror}.") from error
-    except Exception as error:  # a damaged file can make the readers fail in any way
-        raise CheckpointError(_unreadable(path, error)) from error
-    for wrapper in _WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-    entries = content if isinstance(content, Mapping) else {}
-    state = {
-        name.removeprefix("module."): value for name, value in entries.items() if isinstance(value, Tensor)
-    }
-    if not state:
-        found = f"the entries {_some(entries)}" if entries else f"a {type(content).__name__}"
-        raise CheckpointError(
-            f"The checkpoint {str(path)!r} holds no weights: expected tensors, found {found}."
-        )
-    return state
+_AVERAGED = re.compile(r"(^|[._])(ema|average|averaged|avg|swa|shadow)([._]|$)", re.IGNORECASE)
+_UNUSED = re.compile(r"(^|\.)(position_ids|attn_mask|n_averaged|num_updates)$")
+_MAY_BE_CONSTANT = re.compile(
+    r"pos_embed|positional|position|class_|cls_|reg_token|relative|gamma|latent|query"
+)
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
-def load_weights(model: nn.Module, path: str | os.PathLike, architecture: str) -> None:
-    """Copy the weights of a checkpoint file into an open_clip model; all of them, or none.
+@dataclass(frozen=True)
+class _Copy:
+    """One set of weights of a checkpoint, which may hold several."""
 
-    The names used by open_clip (with the text tower as a module of its own or not), SuperCLIP and the SLIP family
-    (SLIP, A-CLIP, DetailCLIP) are understood. Tensors that the model has no use for, such as the heads of an auxiliary
-    training loss, are left out with a warning. Position embeddings are never interpolated to another grid, because
-    position is what the study measures.
+    name: str  # what leads to it: the keys around its tensors, and the prefix of their names
+    state: dict[str, Tensor]  # named as in the model
+    fits: int  # how many tensors of the model it has
+    left_out: list[str] = field(default_factory=list)
+
+    @property
+    def averaged(self) -> bool:
+        return _AVERAGED.search(self.name) is not None
+
+
+def load_weights(model: nn.Module, path: str | os.PathLike, architecture: str) -> bool:
+    """Copy the weights of a checkpoint into an open_clip model; all of them, or none.
+
+    The page on checkpoints lists what is understood. Tensors that the model has no use for, such as the heads
+    of an auxiliary training loss, are left out with a warning. Position embeddings are never interpolated to another
+    grid, because position is what the study measures.
 
     Parameters
     ----------
     model : torch.nn.Module
         A model made by open_clip; changed in place.
     path : path
-        The checkpoint file.
+        The checkpoint: a file, an index of several, or a folder with either.
     architecture : str
         Name of the model's architecture, for the messages.
 
+    Returns
+    -------
+    bool
+        Whether the checkpoint says which activation function it needs; it is that of the model, then.
+
     Raises
     ------
+    InputError
+        There is no such file.
     CheckpointError
-        The file cannot be read (see `read_state_dict`), or its tensors do not fit the model: the message names them,
-        with the shapes expected and found.
+        It cannot be read, its tensors do not fit the model or cannot be weights, or it needs another activation
+        function: the message names them.
     """
-    state = _named_as_in(model, read_state_dict(path))
+    files = weight_files(path)
+    copies = read_copies(files)
+    quick = _needs_quick_gelu(copies, files[0].parent)
+    _check_activation(model, quick, path)
     expected = model.state_dict()
-    missing = [name for name in expected if name not in state]
-    unknown = [name for name in state if name not in expected]
-    reshaped = [
-        f"{name} (expected {tuple(tensor.shape)}, found {tuple(state[name].shape)})"
-        for name, tensor in expected.items()
-        if name in state and state[name].shape != tensor.shape
-    ]
-    if missing or reshaped:
-        problems = [
-            f"{len(names)} of {len(expected)} {problem}: {_some(names)}"
-            for names, problem in [
-                (missing, "expected tensors are missing"),
-                (reshaped, "have another shape"),
-            ]
-            if names
-        ]
-        if unknown:
-            problems.append(f"{len(unknown)} found are unknown: {_some(unknown)}")
-        raise CheckpointError(
-            f"The checkpoint {str(path)!r} does not fit the architecture {architecture!r}: "
-            f"{'; '.join(problems)}. Name the architecture that the checkpoint was trained with."
-        )
-    if unknown:
+    chosen = _choose(_fitted(model, expected, copies), path)
+    _check_fit(chosen, expected, path, architecture)
+    _check_values(chosen.state, expected, path)
+    if chosen.left_out:
         warnings.warn(
-            f"{len(unknown)} tensors of {str(path)!r} have no place in {architecture!r} and are left out: "
-            f"{_some(unknown)}.",
+            f"{len(chosen.left_out)} tensors of {str(path)!r} have no place in {architecture!r} and are left out: "
+            f"{some(chosen.left_out)}.",
             stacklevel=3,
         )
-    model.load_state_dict({name: state[name] for name in expected})
+    model.load_state_dict({name: chosen.state[name] for name in expected})
+    return quick is not None
 
 
-def _read(path: Path) -> object:
-    if path.suffix == ".safetensors":
-        return load_file(path)
-    # training scripts like to add their command line's arguments; a Namespace is but a record
-    with torch.serialization.safe_globals([argparse.Namespace]):
-        return torch.load(path, map_location="cpu", weights_only=True)
+def _fitted(
+    model: nn.Module,
+    expected: Mapping[str, Tensor],
+    copies: Mapping[str, Mapping[str, Tensor]],
+) -> list[_Copy]:
+    """Return the sets of weights in a checkpoint, renamed; there may be none whose names are known."""
+    found = []
+    for label, tensors in copies.items():
+        tensors = without_wrappers(tensors)
+        prefixes = prefixes_of(tensors)
+        for prefix in prefixes:
+            state = {
+                name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)
+            }
+            outside = [name for name in tensors if not name.startswith(tuple(prefixes[1:]))] if prefix else []
+            try:
+                state = named_as_in(model, state)
+            except (KeyError, RuntimeError, TypeError, ValueError, IndexError):
+                continue  # names as of one writer, and something missing among them
+            unknown = [name for name in state if name not in expected]
+            left_out = [name for name in unknown + outside if not _UNUSED.search(name)]
+            fits = sum(name in state and _shape(state[name]) == expected[name].shape for name in expected)
+            name = ".".join(part for part in (label, prefix.rstrip(".")) if part)
+            found.append(_Copy(name, state, fits, [name for name in left_out if name not in OPENAI_MARKS]))
+    return found
 
 
-def _unreadable(path: Path, error: Exception) -> str:
-    code = re.search(r"GLOBAL (\S+)", str(error))
-    if code or "TorchScript" in str(error):
-        found = f"calls {code[1]!r}" if code else "is a TorchScript program"
-        return (
-            f"The checkpoint {str(path)!r} {found}: it contains program code, which is never run here. "
-            "Save the model's state dict alone, as .safetensors or with torch.save, and load that file."
+def _shape(tensor: Tensor) -> torch.Size | None:
+    return None if tensor.is_nested else tensor.shape  # tensors of several sizes in one have none
+
+
+def _choose(found: list[_Copy], path: str | os.PathLike) -> _Copy:
+    """Return the set of weights that fits best; of a set and its running average the average, and say so."""
+    best = max((copy.fits for copy in found), default=0)
+    if not best:  # for a message, all that there is
+        return max(found, key=lambda copy: len(copy.state), default=_Copy("", {}, 0))
+    equal = [copy for copy in found if copy.fits == best]
+    averaged = [copy for copy in equal if copy.averaged]
+    chosen, *others = averaged or equal
+    if any(not _same(chosen, other) for other in others):
+        names = ", ".join(repr(copy.name) for copy in equal)
+        raise CheckpointError(
+            f"The checkpoint {str(path)!r} holds several models that fit: {names}. Save the one you mean by itself."
         )
-    return (
-        f"The checkpoint {str(path)!r} ({path.stat().st_size:,} bytes) is damaged or not a checkpoint: "
-        f"expected {'safetensors' if path.suffix == '.safetensors' else 'a file written by torch.save'}. "
-        "Compare its size with that of the original and copy or download it again."
+    if averaged and len(equal) > len(averaged):
+        plain = next(copy.name for copy in equal if not copy.averaged)
+        warnings.warn(
+            f"{str(path)!r} holds weights ({plain!r}) and their running average ({chosen.name!r}): the average is "
+            "taken. To measure the others, save them by themselves.",
+            stacklevel=4,
+        )
+    return chosen
+
+
+def _same(one: _Copy, other: _Copy) -> bool:
+    return one.state.keys() == other.state.keys() and all(
+        value is other.state[name] or torch.equal(value, other.state[name])
+        for name, value in one.state.items()
     )
 
 
-def _some(names: Mapping | list[str]) -> str:
-    shown = [str(name) for name in list(names)[:3]]
-    return ", ".join(shown) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+def _needs_quick_gelu(copies: Mapping[str, Mapping[str, Tensor]], folder: Path) -> bool | None:
+    """Say whether weights need QuickGELU, where OpenAI's code wrote them or transformers' settings lie beside them."""
+    for tensors in copies.values():
+        names = {name.rpartition(".")[2] for name in tensors}
+        if names >= OPENAI_MARKS:
+            return True
+        if any(name.endswith(OF_TRANSFORMERS) for name in tensors) and (folder / "config.json").is_file():
+            settings = read_json(folder / "config.json", "the settings of a model of transformers")
+            settings = settings if isinstance(settings, dict) else {}
+            towers = [settings.get(f"{tower}_config") for tower in ("vision", "text")]
+            # settings leave out what is transformers' default
+            acts = [tower.get("hidden_act") if isinstance(tower, dict) else None for tower in towers]
+            return any(act in (None, "quick_gelu") for act in acts)
+    return None
 
 
-def _named_as_in(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the tensors of a checkpoint to the names that the model uses."""
-    if "image_projection" in state:
-        state = _from_slip(state)
-    state = convert_state_dict(model, state)  # Apple's MobileCLIP
-    has_text_module = not hasattr(model, "positional_embedding")
-    if has_text_module and "positional_embedding" in state:
-        state = convert_to_custom_text_state_dict(state)
-    elif not has_text_module:
-        state = {name.removeprefix("text."): tensor for name, tensor in state.items()}
-    for scalar in ("logit_scale", "logit_bias"):  # of shape () or (1,), by the version that wrote the file
-        parameter = getattr(model, scalar, None)
-        if parameter is not None and scalar in state and state[scalar].numel() == 1:
-            state[scalar] = state[scalar].reshape(parameter.shape)
-    state.pop("text.transformer.embeddings.position_ids", None)  # written by old versions of transformers
-    return state
+def _check_activation(model: nn.Module, quick: bool | None, path: str | os.PathLike) -> None:
+    if quick in (None, any(isinstance(each, QuickGELU) for each in model.modules())):
+        return
+    functions, advice = (
+        "GELU and not QuickGELU",
+        "leave out pretrained=, or give a tag whose weights need GELU",
+    )
+    if quick:
+        functions = "QuickGELU and not GELU"
+        advice = (
+            "give pretrained='openai' beside checkpoint=, or an architecture whose name ends with -quickgelu"
+        )
+    raise CheckpointError(
+        f"The checkpoint {str(path)!r} needs the activation function {functions}; {advice}."
+    )
 
 
-def _from_slip(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the tensors of the SLIP family to those of an open_clip model with timm's ViT as image tower.
+def _check_fit(
+    chosen: _Copy, expected: Mapping[str, Tensor], path: str | os.PathLike, architecture: str
+) -> None:
+    missing = [name for name in expected if name not in chosen.state]
+    reshaped = [
+        f"{name} (expected {tuple(tensor.shape)}, found {tuple(_shape(chosen.state[name]) or ())})"
+        for name, tensor in expected.items()
+        if name in chosen.state and _shape(chosen.state[name]) != tensor.shape
+    ]
+    if not missing and not reshaped:
+        return
+    told = told_by_names(chosen.state) if not chosen.fits else None
+    if told:
+        raise CheckpointError(
+            f"The checkpoint {str(path)!r} does not fit {architecture!r}: its names are {told}."
+        )
+    problems = [
+        f"{len(names)} of {len(expected)} {problem}: {some(names)}"
+        for names, problem in [(missing, "expected tensors are missing"), (reshaped, "have another shape")]
+        if names
+    ]
+    if chosen.left_out:
+        problems.append(f"{len(chosen.left_out)} found are unknown: {some(chosen.left_out)}")
+    fitting = [name for name in fitting_architectures(chosen.state) if name != architecture]
+    advice = f"Its sizes are those of {', '.join(fitting[:4])}. " if fitting else ""
+    raise CheckpointError(
+        f"The checkpoint {str(path)!r} does not fit the architecture {architecture!r}: "
+        f"{'; '.join(problems)}. {advice}Name the architecture that the checkpoint was trained with."
+    )
 
-    SLIP (Mu et al., arXiv 2112.12750) keeps timm's names in the image tower. A-CLIP and DetailCLIP (Monsefi et al.,
-    arXiv 2409.06809) add an averaged teacher, with which their authors evaluate: it is preferred.
-    """
-    names = {"visual.": "visual.trunk.", "transformer.": "transformer.", "text_projection": "text_projection"}
-    projection = "image_projection"
-    if "image_projection_e" in state:
-        names = {
-            "visual_ema.": "visual.trunk.",
-            "transformer_e.": "transformer.",
-            "text_projection_e": "text_projection",
-        }
-        projection = "image_projection_e"
-    shared = ("token_embedding.", "positional_embedding", "ln_final.", "logit_scale")
-    renamed = {name: tensor for name, tensor in state.items() if name.startswith(shared)}
-    for old, new in names.items():
-        renamed |= {
-            new + name.removeprefix(old): tensor for name, tensor in state.items() if name.startswith(old)
-        }
-    return renamed | {"visual.head.proj.weight": state[projection].T}
+
+def _check_values(
+    state: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: str | os.PathLike
+) -> None:
+    """Refuse what cannot be the weights of a trained model, which would give wrong numbers without a word."""
+    found: dict[str, list[str]] = {}
+    for name, place in expected.items():
+        problem = _problem(name, state[name], place)
+        if problem:
+            found.setdefault(problem, []).append(name)
+    if found:
+        listed = "; ".join(
+            f"{len(names)} of {len(expected)} tensors {problem}, {some(names)}"
+            for problem, names in found.items()
+        )
+        raise CheckpointError(
+            f"The checkpoint {str(path)!r} cannot be used: {listed}. "
+            "Give the weights of a finished training as float32, float16 or bfloat16."
+        )
+
+
+def _problem(name: str, tensor: Tensor, place: Tensor) -> str | None:
+    """Say what is wrong with a tensor that is to become a weight or a counter (`place`)."""
+    if tensor.is_meta:
+        return "have no values (meta tensors)"
+    if tensor.is_quantized:
+        return "are quantised"
+    if tensor.layout is not torch.strided:
+        return "are sparse"
+    if not place.is_floating_point():
+        return None if not tensor.is_floating_point() and not tensor.is_complex() else "should be integers"
+    if tensor.dtype not in _FLOATS:
+        return f"are of type {str(tensor.dtype).removeprefix('torch.')}"
+    if place.is_meta or not tensor.numel():
+        return None
+    if not torch.isfinite(tensor.to(place.dtype)).all():
+        finite = torch.isfinite(tensor).all()
+        return (
+            f"are too large for {str(place.dtype).removeprefix('torch.')}"
+            if finite
+            else "are NaN or infinite"
+        )
+    # biases and gains may be all alike; what multiplies vectors may not
+    if tensor.dim() > 1 and tensor.numel() > 1 and not _MAY_BE_CONSTANT.search(name):
+        low, high = tensor.aminmax()
+        if low == high:
+            return "hold one value throughout"
+    is_gain = tensor.dim() == 1 and re.search(r"(ln_\w+|norm\d?)\.weight$", name)
+    return "hold one value throughout" if is_gain and not tensor.any() else None

@@ -5,10 +5,23 @@ import os
 import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 
-from crosseyed.errors import InputError, check_choice
+from crosseyed.errors import InputError, check_choice, shorten
 from crosseyed.models.clip import PRECISIONS, RESIZES, ClipModel
 from crosseyed.models.sources import build
 from crosseyed.models.towers.description import describe_tower
+from crosseyed.validation import Checked, Seed, validated
+
+
+class _Given(Checked):
+    """What a caller of `load` gives."""
+
+    model: str
+    pretrained: str | None
+    checkpoint: str | os.PathLike | None
+    device: str
+    precision: str
+    resize: str | None
+    seed: Seed
 
 
 def load(
@@ -37,10 +50,11 @@ def load(
         open_clip's tag of the published weights, e.g. ``"openai"``; the activation function that goes with them
         (QuickGELU for OpenAI's) is set. `RANDOM` (``"random"``): random weights, for any model.
     checkpoint : path, optional
-        File with the weights, ``.safetensors`` or written by torch.save. A tag in `pretrained` then says which
-        published model's activation function and preprocessing they need: a file fine-tuned from OpenAI's weights is
-        ``load("ViT-B-32", "openai", checkpoint="mine.pt")``, one from scratch ``load("ViT-B-32",
-        checkpoint="mine.pt")``.
+        File with the weights, safetensors or written by torch.save; an index of several; or a folder with either. A tag
+        in `pretrained` then says which published model's activation function and preprocessing they need: a file
+        fine-tuned from OpenAI's weights is ``load("ViT-B-32", "openai", checkpoint="mine.pt")``. Without a tag the file
+        is taken to go with the architecture's own; where published weights differ in this, a warning says so. The
+        book's page on checkpoints lists what is understood.
     device : str
         As for `choose_device`.
     precision : {"fp32", "fp16", "bf16"}
@@ -64,6 +78,9 @@ def load(
     CheckpointError
         A checkpoint is damaged, unsafe or of another architecture.
     """
+    given = {"model": model, "pretrained": pretrained, "checkpoint": checkpoint, "device": device}
+    given |= {"precision": precision, "resize": resize, "seed": seed}
+    validated(_Given, given, "the call of load")
     chosen_device = choose_device(device)
     check_choice("precision", precision, PRECISIONS)
     if resize is not None:
@@ -106,9 +123,13 @@ def choose_device(name: str) -> torch.device:
         return torch.device(present[0])
     try:
         device = torch.device(name)
+        if (
+            not isinstance(name, str) or device.type == "meta"
+        ):  # a number is one of CUDA; meta computes nothing
+            raise ValueError
         torch.zeros(1, device=device).item()  # only use shows whether "cuda:7" is there
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except Exception as error:  # each kind of device is missing in its own way
         raise InputError(
-            f"The device {name!r} is not available on this machine; available: auto, {', '.join(present)}."
+            f"The device {shorten(name)} is not available on this machine; available: auto, {', '.join(present)}."
         ) from error
     return device

@@ -1,13 +1,16 @@
 """Nothing that is loaded runs: refuse code that comes with a model's tokenizer or text tower.
 
 transformers can run Python files of a repository or folder, if the key ``trust_remote_code`` of a configuration says so
-or if someone answers its prompt with yes. Here no key turns that on, and there is no prompt.
+or if someone answers its prompt with yes, and compiled kernels that a configuration names. Here no key turns that on,
+there is no prompt, and the functions that would run such code refuse.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from unittest.mock import patch
 
 from transformers import dynamic_module_utils
+from transformers.integrations import hub_kernels
 
 from crosseyed.errors import InputError
 
@@ -35,16 +38,23 @@ def refuse_remote_code(config: object, name: str) -> None:
 @contextmanager
 def without_remote_code(name: str) -> Iterator[None]:
     """Raise InputError, without a prompt, where transformers would need to run code that comes with a model."""
-    seconds = dynamic_module_utils.TIME_OUT_REMOTE_CODE
-    dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0  # no time for an answer: the prompt is left out
-    try:
-        yield
-    except ValueError as error:
-        if _KEY in str(error):
-            raise InputError(_message(name)) from error
-        raise
-    finally:
-        dynamic_module_utils.TIME_OUT_REMOTE_CODE = seconds
+
+    def refuse(*_: object, **__: object) -> None:
+        raise InputError(_message(name))
+
+    with (
+        patch.object(dynamic_module_utils, "TIME_OUT_REMOTE_CODE", 0),  # no time for an answer: no prompt
+        # whatever decides to run code, it comes through one of these
+        patch.object(dynamic_module_utils, "get_cached_module_file", refuse),
+        patch.object(dynamic_module_utils, "get_class_in_module", refuse),
+        patch.object(hub_kernels, "get_kernel", refuse),
+    ):
+        try:
+            yield
+        except ValueError as error:
+            if _KEY in str(error) and not isinstance(error, InputError):
+                raise InputError(_message(name)) from error
+            raise
 
 
 def _message(name: str) -> str:

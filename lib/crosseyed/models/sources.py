@@ -3,29 +3,38 @@
 `build` goes one way: from the name to a source, to its files, to the model.
 """
 
-import json
 import logging
 import os
-from collections.abc import Callable, Iterator
+import re
+import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unittest.mock import patch
 
 import open_clip
 import torch
+from huggingface_hub import hf_hub_download
 from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
-from open_clip.factory import _find_checkpoint_in_dir
 from open_clip.model import _build_vision_tower
 from open_clip.pretrained import get_pretrained_cfg
-from torch import Tensor
 
 from crosseyed.editions import folder_digest
-from crosseyed.errors import InputError, suggest
-from crosseyed.files import DATA, content_digest, require_file
+from crosseyed.errors import CrosseyedError, InputError, shorten, suggest
+from crosseyed.files import DATA, content_digest, expand, require_folder
 from crosseyed.hub import download_first, from_hub, offline
 from crosseyed.models.checkpoints import load_weights
-from crosseyed.models.remote_code import refuse_remote_code, without_remote_code
+from crosseyed.models.configuration import CONFIG_NAME, Configuration, read_configuration
+from crosseyed.models.remote_code import without_remote_code
 from crosseyed.models.scorer import RANDOM, SHIPPED
+from crosseyed.models.tokenizers import (
+    COPY_TO_CACHE,
+    Tokenizer,
+    tokenizer_of_architecture,
+    tokenizer_of_files,
+)
+from crosseyed.weight_files import weight_files
 
 POCKETCLIPS = ("pocketclip-centered", "pocketclip-uniform")
 
@@ -86,7 +95,7 @@ NAMED = {
 """Models by the names under which their authors published them."""
 
 _HUB, _FOLDER = "hf-hub:", "local-dir:"  # open_clip's prefixes
-_COPY_TO_CACHE = "Without network, copy it from elsewhere into the Hub's local cache (see HF_HOME)."
+_OWN = "crosseyed"  # what open_clip calls a model that is none of its own
 
 
 @dataclass(frozen=True)
@@ -105,9 +114,14 @@ class _Source:
         return self.named.architecture if self.named else self.label
 
     @property
+    def is_architecture(self) -> bool:
+        """Whether open_clip has its configuration."""
+        return not self.address.startswith((_HUB, _FOLDER))
+
+    @property
     def folder(self) -> Path | None:
         """The folder with the model's files; None if there is none."""
-        return Path(self.address.removeprefix(_FOLDER)) if self.address.startswith(_FOLDER) else None
+        return expand(self.address.removeprefix(_FOLDER)) if self.address.startswith(_FOLDER) else None
 
     @property
     def repository(self) -> str | None:
@@ -138,7 +152,7 @@ class Built:
     model: str
     pretrained: str
     clip: torch.nn.Module
-    tokenizer: Callable[[list[str]], Tensor]
+    tokenizer: Tokenizer
     config: dict
 
 
@@ -163,33 +177,43 @@ def build(
     if random:
         origin, weights = RANDOM, None
     elif checkpoint:
-        file = require_file(checkpoint, "a checkpoint, a file with weights")
+        files = weight_files(checkpoint)
         # the tag too, because it decides which activation function the weights go with
-        origin = "--".join([*([pretrained] if pretrained else []), f"{file.stem}-{content_digest([file])}"])
-        weights = file
+        origin = "--".join(
+            [*([pretrained] if pretrained else []), f"{files[0].stem}-{content_digest(files)}"]
+        )
+        weights = files[0]
     else:
         origin, weights = source.origin, _weights(source)
     given = random or checkpoint or (source.tag and not source.named)
     config = _config(source)
-    tokenizer = _tokenizer(source, config)
+    tokenizer = (
+        tokenizer_of_architecture(source.address, config.model)
+        if source.is_architecture
+        else tokenizer_of_files(config.model, source.folder, source.label)
+    )
     published = get_pretrained_cfg(source.address, source.tag) if source.tag else {}
     clip = _create(
-        source.address,
+        source,
         config,
         seed,
         force_quick_gelu=published.get("quick_gelu", False),
-        force_preprocess_cfg=published | ({"resize_mode": resize_mode} if resize_mode else {}),
+        force_preprocess_cfg=config.preprocess
+        | published
+        | ({"resize_mode": resize_mode} if resize_mode else {}),
         **options,
     )
     if weights is not None:
-        load_weights(clip, weights, source.architecture)
+        told = load_weights(clip, weights, source.architecture)
+        if checkpoint and not told and not source.tag and not source.named and source.is_architecture:
+            _warn_of_activation(source.address, config.model)
     return Built(
         name=f"{source.label}--{origin}" if given else source.label,
         model=source.label,
         pretrained=origin,
         clip=clip,
         tokenizer=tokenizer,
-        config=config,
+        config=config.model,
     )
 
 
@@ -206,34 +230,44 @@ def _find(model: str, pretrained: str | None) -> _Source:
     if model in open_clip.list_models():
         tags = open_clip.list_pretrained_tags_by_model(model)
         if pretrained and pretrained not in tags:
-            hint = " It is a file: give it as checkpoint=." if Path(pretrained).is_file() else ""
+            hint = " It is a file: give it as checkpoint=." if os.path.isfile(pretrained) else ""
             near = suggest(pretrained, tags) or "."
-            raise InputError(f"Unknown tag {pretrained!r}{near}{hint} {_tags(model)}")
+            raise InputError(f"Unknown tag {shorten(pretrained)}{near}{hint} {_tags(model)}")
         return _Source(model, label=model, tag=pretrained or None)
     if pretrained:
         near = suggest(model, open_clip.list_models()) or "."
         raise InputError(
-            f"{model!r} is not an architecture{near} Only an architecture takes a tag, and "
-            f"pretrained={pretrained!r} is given."
+            f"{shorten(model)} is not an architecture{near} Only an architecture takes a tag, and "
+            f"pretrained={shorten(pretrained)} is given."
         )
     if model.startswith(_HUB):
-        return _Source(model, label=model.removeprefix(_HUB).replace("/", "--"), tag=None)
-    folder = Path(model.removeprefix(_FOLDER)) if model.startswith(_FOLDER) else DATA / "models" / model
-    if (folder / "open_clip_config.json").is_file():
+        repository = model.removeprefix(_HUB)
+        if not re.fullmatch(r"[\w.-]{1,96}/[\w.-]{1,96}", repository, re.ASCII) or ".." in repository:
+            raise InputError(f"{shorten(model)} names no repository; give 'hf-hub:organization/repository'.")
+        return _Source(model, label=repository.replace("/", "--"), tag=None)
+    folder = expand(model.removeprefix(_FOLDER)) if model.startswith(_FOLDER) else DATA / "models" / model
+    if os.path.isfile(folder / CONFIG_NAME):  # not raising for a name that no file can have
         digest = folder_digest(folder)
         name = folder.absolute().name
         label = f"{name}-{digest}" if digest else name
         return _Source(f"{_FOLDER}{folder}", label=label, tag=None, digest=digest)
     if model.startswith(_FOLDER):
-        raise InputError(f"{str(folder)!r} is not a model folder: it has no open_clip_config.json.")
+        found = require_folder(folder, f"a model folder, with {CONFIG_NAME} and weights, after {_FOLDER}")
+        hint = (
+            " It is one of transformers: give its weights as checkpoint= to the architecture that fits."
+            if (found / "config.json").is_file()
+            else ""
+        )
+        raise InputError(f"{str(folder)!r} is not a model folder: it has no {CONFIG_NAME}.{hint}")
     if model in POCKETCLIPS:
         raise InputError(
             f"{model!r} is not in {str(folder.parent)!r}. It is part of the repository: point the variable "
             "CROSSEYED_DATA to the repository's data folder, or train it with `crosseyed train`."
         )
     architectures = open_clip.list_models()
+    near = suggest(model, [*architectures, *POCKETCLIPS, *NAMED]) or "."
     raise InputError(
-        f"Unknown model {model!r}{suggest(model, [*architectures, *POCKETCLIPS, *NAMED]) or '.'} Give a PocketCLIP "
+        f"Unknown model {shorten(model)}{near} Give a PocketCLIP "
         f"({', '.join(POCKETCLIPS)}), {', '.join(NAMED)}, one of the {len(architectures)} architectures that "
         "open_clip.list_models() names, 'hf-hub:organization/repository' or 'local-dir:folder'."
     )
@@ -249,11 +283,7 @@ def _weights(source: _Source) -> str | os.PathLike:
     if source.named:
         return _checkpoint_of(source.label, source.named)
     if source.folder:
-        with quiet():
-            weights = _find_checkpoint_in_dir(source.folder)
-        if weights is None:
-            raise InputError(f"There are no weights in {str(source.folder)!r}: give a file as checkpoint=.")
-        return weights
+        return weight_files(source.folder)[0]
     if source.origin is None:
         raise InputError(
             f"{source.address!r} is an architecture without weights: give the tag of published ones as "
@@ -305,58 +335,76 @@ def _size(architecture: str) -> str:
     return f"{word} {4 * sum(parameter.numel() for parameter in part.parameters()) / 1e6:,.0f} MB"
 
 
-def _config(source: _Source) -> dict:
-    if source.address.startswith(_HUB):
-        instead = "Without network, get its files elsewhere, then load('local-dir:path/to/folder')."
-        what = f"the configuration of {source.repository!r}"
-        return from_hub(
-            lambda: open_clip.get_model_config(source.address),
-            what,
-            instead,
-            repository=source.repository,
-            file="open_clip_config.json",
-        )
-    try:
-        config = open_clip.get_model_config(source.address)
-        return {part: config[part] for part in ("embed_dim", "vision_cfg", "text_cfg")}
-    except (json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
-        file = str(source.folder / "open_clip_config.json")
-        raise InputError(f"{file!r} is not a configuration of open_clip: {error!r}.") from error
+def _config(source: _Source) -> Configuration:
+    """Return what a model is made of, downloaded if need be."""
+    if source.folder:
+        return read_configuration(source.folder / CONFIG_NAME, source.label)
+    if not source.address.startswith(_HUB):
+        return Configuration(open_clip.get_model_config(source.address), {})
+    file = from_hub(
+        lambda: hf_hub_download(source.repository, CONFIG_NAME),
+        f"the configuration of {source.repository!r}",
+        "Without network, get its files elsewhere, then load('local-dir:path/to/folder').",
+        repository=source.repository,
+        file=CONFIG_NAME,
+    )
+    return read_configuration(Path(file), source.label)
 
 
-def _tokenizer(source: _Source, config: dict) -> Callable[[list[str]], Tensor]:
-    """Return a model's tokenizer, downloaded if need be; of a folder, the one that lies in it."""
-    refuse_remote_code(config, source.address)
-    name = config["text_cfg"].get("hf_tokenizer_name")
-    if name and not source.folder:
-        what = f"the tokenizer {name!r} (less than 50 MB)"
-        with without_remote_code(source.address):
-            return from_hub(
-                lambda: open_clip.get_tokenizer(source.address),
-                what,
-                _COPY_TO_CACHE,
-                repository=name,
-                file="tokenizer_config.json",
-            )
-    with offline(), without_remote_code(source.address):
-        return open_clip.get_tokenizer(source.address)
+def _warn_of_activation(architecture: str, config: dict) -> None:
+    """Warn of a file without a tag where published weights of its architecture need different activation functions."""
+    own = config.get("quick_gelu", False)
+    tags = open_clip.list_pretrained_tags_by_model(architecture)
+    quick = {tag: bool(get_pretrained_cfg(architecture, tag).get("quick_gelu", False)) for tag in tags}
+    other = [tag for tag in tags if quick[tag] != own]
+    if not other:
+        return
+    names = {False: "GELU", True: "QuickGELU"}
+    same = [tag for tag in tags if quick[tag] == own]
+    warnings.warn(
+        f"The file does not say which activation function its weights need, and {architecture!r} is computed with "
+        f"{names[own]}. If they were fine-tuned from {', '.join(other[:4])}, they need {names[not own]}: give that tag "
+        f"as pretrained= beside checkpoint=."
+        + (f" Otherwise pretrained={same[0]!r} says so, and ends this warning." if same else ""),
+        stacklevel=4,
+    )
 
 
-def _create(address: str, config: dict, seed: int, **options: object) -> torch.nn.Module:
+def _create(source: _Source, config: Configuration, seed: int, **options: object) -> torch.nn.Module:
     """Make a model with random weights; the global random state is left as it was."""
+    address = source.address if source.is_architecture else _OWN
 
     def make() -> torch.nn.Module:
-        with torch.random.fork_rng(devices=[]), quiet():
+        with torch.random.fork_rng(devices=[]), quiet(), without_remote_code(source.label):
             torch.default_generator.manual_seed(seed)
             return open_clip.create_model(address, load_weights=False, pretrained_text=False, **options)
 
-    text_tower = config["text_cfg"].get("hf_model_name")
-    if text_tower:
-        what = f"the text tower's configuration {text_tower!r} (less than 1 MB)"
-        with without_remote_code(address):
-            return from_hub(make, what, _COPY_TO_CACHE, repository=text_tower, file="config.json")
-    with offline():  # a repository's files are in the cache by now
-        return make()
+    text_tower = config.model["text_cfg"].get("hf_model_name")
+    # open_clip gets the configuration as it was checked, and reads nothing of the folder or repository
+    known = {} if source.is_architecture else {_OWN: config.model}
+    with patch.dict(open_clip.factory._MODEL_CONFIGS, known):
+        if text_tower:
+            what = f"the text tower's configuration {text_tower!r} (less than 1 MB)"
+            return from_hub(make, what, COPY_TO_CACHE, repository=text_tower, file="config.json")
+        try:
+            with offline():
+                return make()
+        except (
+            AssertionError,
+            AttributeError,
+            IndexError,
+            KeyError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ) as error:
+            if source.is_architecture or isinstance(error, CrosseyedError):
+                raise
+            # numbers that do not go together, which open_clip, timm or torch find each in its own way
+            reason = shorten(" ".join(str(error).split()), 160)
+            raise InputError(
+                f"The configuration of {source.label} makes no model that open_clip can build: {reason}."
+            ) from error
 
 
 @contextmanager

@@ -1,0 +1,148 @@
+"""Names that other writers give to the tensors of a CLIP."""
+
+import copy
+import json
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from safetensors.torch import save_file
+from small_models import TINY_CONFIG
+from torch import nn
+from transformers import CLIPConfig, CLIPModel
+
+from crosseyed.errors import CheckpointError
+from crosseyed.models.checkpoints import load_weights
+from crosseyed.models.naming import fitting_architectures, named_as_in
+
+TINY_TRANSFORMERS = {
+    "projection_dim": 32,
+    "text_config": {
+        "vocab_size": 49408,
+        "hidden_size": 32,
+        "intermediate_size": 128,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "max_position_embeddings": 16,
+        "hidden_act": "gelu",
+    },
+    "vision_config": {
+        "hidden_size": 64,
+        "intermediate_size": 256,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "image_size": 32,
+        "patch_size": 8,
+        "hidden_act": "gelu",
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def of_transformers():
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(5)
+        clip = CLIPModel(CLIPConfig(**copy.deepcopy(TINY_TRANSFORMERS))).eval()
+        for parameter in clip.parameters():
+            parameter.data += 0.1 * torch.randn_like(parameter)
+    return clip
+
+
+@pytest.mark.parametrize("kind", [open_clip.CLIP, open_clip.CustomTextCLIP])
+@pytest.mark.parametrize("prefix", ["", "model.", "module.clip."])
+def test_a_clip_of_transformers_gives_the_same_embeddings(tmp_path, of_transformers, kind, prefix):
+    state = {prefix + name: tensor for name, tensor in of_transformers.state_dict().items()}
+    state[f"{prefix}text_model.embeddings.position_ids"] = torch.arange(16)[None]  # of older versions
+    save_file({name: tensor.contiguous() for name, tensor in state.items()}, tmp_path / "model.safetensors")
+    clip = kind(**TINY_CONFIG).eval()
+    load_weights(clip, tmp_path / "model.safetensors", "tiny")
+    images = torch.randn(2, 3, 32, 32)
+    tokens = open_clip.tokenize(["a cat", "two dogs on a bench"], context_length=16)
+    with torch.no_grad():
+        theirs = of_transformers(input_ids=tokens, pixel_values=images)
+        ours = [clip.encode_image(images, normalize=True), clip.encode_text(tokens, normalize=True)]
+    for found, expected in zip(ours, (theirs.image_embeds, theirs.text_embeds), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    assert clip.logit_scale.item() == of_transformers.logit_scale.item()
+
+
+def openai_state(quick_gelu):
+    state = open_clip.CLIP(**TINY_CONFIG, quick_gelu=quick_gelu).half().state_dict()
+    numbers = {"input_resolution": 32, "context_length": 16, "vocab_size": 49408}
+    return state | {name: torch.tensor(number) for name, number in numbers.items()}
+
+
+def test_openais_form_is_read_where_its_activation_function_is_that_of_the_model(tmp_path, recwarn):
+    torch.save(openai_state(quick_gelu=True), tmp_path / "openai.pt")
+    load_weights(open_clip.CLIP(**TINY_CONFIG, quick_gelu=True), tmp_path / "openai.pt", "tiny")
+    assert not recwarn.list
+    with pytest.raises(
+        CheckpointError, match=r"openai\.pt.*needs .*QuickGELU and not GELU.*pretrained='openai'"
+    ):
+        load_weights(open_clip.CLIP(**TINY_CONFIG), tmp_path / "openai.pt", "tiny")
+
+
+@pytest.mark.parametrize(("written", "quick"), [("quick_gelu", True), ("gelu", False), (None, True)])
+def test_the_settings_of_transformers_say_which_activation_function_it_is(
+    tmp_path, of_transformers, written, quick
+):
+    save_file(of_transformers.state_dict(), tmp_path / "model.safetensors")
+    tower = {"hidden_act": written} if written else {}
+    (tmp_path / "config.json").write_text(json.dumps({"vision_config": tower, "text_config": tower}))
+    assert load_weights(open_clip.CLIP(**TINY_CONFIG, quick_gelu=quick), tmp_path, "tiny")
+    with pytest.raises(
+        CheckpointError,
+        match="needs the activation function .*" + ("ends with -quick" if quick else "leave out"),
+    ):
+        load_weights(open_clip.CLIP(**TINY_CONFIG, quick_gelu=not quick), tmp_path, "tiny")
+    (tmp_path / "config.json").unlink()
+    assert not load_weights(open_clip.CLIP(**TINY_CONFIG), tmp_path, "tiny")
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["base.lora_A.weight", "base.lora_B.weight"], "a LoRA adapter; merge"),
+        (["vision_model.head.probe", "vision_model.head.attention.in_proj_weight"], "SigLIP.*hf-hub:timm"),
+        (["visual_encoder.cls_token", "text_encoder.cls.bias"], "BLIP"),
+        (["patch_embed.proj.weight", "blocks.0.norm1.weight"], "timm without a text tower"),
+        (["text_model.final_layer_norm.weight"], "one tower of transformers' CLIP"),
+        (["model.layers.0.mlp.weight"], "a language model"),
+    ],
+)
+def test_names_of_other_models_are_called_by_name(tmp_path, names, words):
+    torch.save({name: torch.ones(2) for name in names}, tmp_path / "other.pt")
+    with pytest.raises(
+        CheckpointError, match=rf"other\.pt.*does not fit 'tiny': its names are those of .*{words}"
+    ):
+        load_weights(open_clip.CLIP(**TINY_CONFIG), tmp_path / "other.pt", "tiny")
+
+
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False)
+        self.second.weight = self.first.weight
+
+
+@pytest.mark.parametrize("kept", ["first.weight", "second.weight"])
+def test_of_tied_weights_one_is_enough(kept):
+    named = named_as_in(Tied(), {kept: torch.eye(2)})
+    assert {name: tensor.tolist() for name, tensor in named.items()} == dict.fromkeys(
+        ["first.weight", "second.weight"], np.eye(2).tolist()
+    )
+
+
+def test_the_architecture_that_fits_is_named(tmp_path):
+    with torch.device("meta"):
+        state = open_clip.create_model("ViT-B-16", load_weights=False, device="meta").state_dict()
+    assert fitting_architectures(state) == ["ViT-B-16", "ViT-B-16-quickgelu"]
+    assert fitting_architectures({"visual.conv1.weight": torch.zeros(3)}) == []
+    small = {name: torch.zeros((), dtype=tensor.dtype).expand(tensor.shape) for name, tensor in state.items()}
+    clip = open_clip.CLIP(**TINY_CONFIG)
+    torch.save(small, tmp_path / "b16.pt")
+    with pytest.raises(
+        CheckpointError, match=r"Its sizes are those of ViT-B-16, ViT-B-16-quickgelu\. Name the"
+    ):
+        load_weights(clip, tmp_path / "b16.pt", "tiny")
