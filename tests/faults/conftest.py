@@ -1,0 +1,31 @@
+"""Counts what the suite of injected faults found, and prints it at the end."""
+
+from collections import Counter, defaultdict
+
+import pytest
+
+FAULT = "fault"
+"""Property of a test's report that says which kind of fault it injects."""
+
+
+@pytest.fixture(autouse=True)
+def counted(request, record_property):
+    """Note the kind of fault: that of the case, or that of the module."""
+    case = getattr(request.node, "callspec", None) and request.node.callspec.params.get("case")
+    record_property(FAULT, getattr(case, "kind", None) or getattr(request.module, "KIND", "other"))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print for each kind of fault how many were injected and what became of them."""
+    outcomes = defaultdict(Counter)
+    for outcome in ("passed", "failed", "error", "skipped"):
+        for report in terminalreporter.stats.get(outcome, []):
+            if kind := dict(getattr(report, "user_properties", ())).get(FAULT):
+                outcomes[kind][outcome] += 1
+    if not outcomes:
+        return
+    terminalreporter.section("faults injected")
+    total = sum(outcomes.values(), Counter())
+    for kind, counts in [*sorted(outcomes.items()), ("all", total)]:
+        told = ", ".join(f"{number} {outcome}" for outcome, number in counts.items())
+        terminalreporter.write_line(f"{kind}: {counts.total()} ({told})")
