@@ -1,11 +1,29 @@
 """Counts what the suite of injected faults found, and prints it at the end."""
 
+import signal
 from collections import Counter, defaultdict
 
 import pytest
 
 FAULT = "fault"
 """Property of a test's report that says which kind of fault it injects."""
+
+SECONDS = 10
+"""After which a fast test counts as waiting for ever."""
+
+
+@pytest.fixture(autouse=True)
+def limited(request):
+    """Let a test that waits for ever fail."""
+
+    def late(*_):
+        pytest.fail(f"it waits for more than {SECONDS} seconds")
+
+    former = signal.signal(signal.SIGALRM, late)
+    signal.alarm(0 if request.node.get_closest_marker("slow") else SECONDS)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, former)
 
 
 @pytest.fixture(autouse=True)

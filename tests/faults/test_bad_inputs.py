@@ -2,7 +2,6 @@
 
 import os
 import re
-import signal
 import stat
 
 import pytest
@@ -18,27 +17,16 @@ CASES = [
     for case in module.CASES
 ]
 
-SECONDS = 30
-"""After which a case counts as waiting for ever."""
-
 MOST_SENTENCES = 4
 
 
 @pytest.fixture(autouse=True)
-def limited(monkeypatch, tmp_path):
-    """Work in the folder of the case, offline, and not for ever."""
-
-    def late(*_):
-        pytest.fail(f"it waits for more than {SECONDS} seconds")
-
+def alone(monkeypatch, tmp_path):
+    """Work in the folder of the case, answer no prompt, and leave the settings as they were."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("a prompt appeared"))
-    former = signal.signal(signal.SIGALRM, late)
-    signal.alarm(SECONDS)
     with settings.overridden():
         yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, former)
 
 
 def content(folder):
