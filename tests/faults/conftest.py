@@ -8,6 +8,9 @@ import pytest
 FAULT = "fault"
 """Property of a test's report that says which kind of fault it injects."""
 
+TIMES = "times"
+"""Property that says how many a test injects, if more than one."""
+
 SECONDS = 10
 """After which a fast test counts as waiting for ever."""
 
@@ -38,8 +41,9 @@ def pytest_terminal_summary(terminalreporter):
     outcomes = defaultdict(Counter)
     for outcome in ("passed", "failed", "error", "skipped"):
         for report in terminalreporter.stats.get(outcome, []):
-            if kind := dict(getattr(report, "user_properties", ())).get(FAULT):
-                outcomes[kind][outcome] += 1
+            noted = dict(getattr(report, "user_properties", ()))
+            if kind := noted.get(FAULT):
+                outcomes[kind][outcome] += noted.get(TIMES, 1)
     if not outcomes:
         return
     terminalreporter.section("faults injected")
