@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import filelock
 from faults.bad_data import annotated, document, mine
 from faults.cases import Case, Refused, command
 
@@ -22,6 +23,24 @@ def repository(folder):
     (folder / "Snakefile").touch()
     (folder / "notebooks").mkdir()
     (folder / "models.yml").write_text("models: []\n")
+
+
+def swept(folder):
+    """Make a repository with a sweep of one model."""
+    repository(folder)
+    (folder / "models.yml").write_text("models: [{model: pocketclip-centered}]\n")
+
+
+_HELD = []  # locks, which end with this process
+
+
+def locked(folder):
+    """Make a repository in which another run is at work."""
+    repository(folder)
+    lock = filelock.FileLock(folder / "_build" / "locks" / "pocketclip-centered")
+    (folder / "_build" / "locks").mkdir(parents=True)
+    lock.acquire()
+    _HELD.append(lock)
 
 
 def occupied(folder):
@@ -70,6 +89,18 @@ COMMANDS = [
             ("error:", "did you mean 'models.yml'"),
         ),
         ("a sweep without models", ["sweep", "models.yml"], repository, ("error:", "names no models")),
+        (
+            "a profile that is not there",
+            ["sweep", "models.yml", "--profile", "nowhere"],
+            swept,
+            ("error:", "nowhere", "profile"),
+        ),
+        (
+            "an edition that another run works on",
+            ["book"],
+            locked,
+            ("error:", "Another run", "pocketclip-centered"),
+        ),
         ("own data without images", ["own-data", "a.json"], None, ("Missing argument", "IMAGES")),
         (
             "own data that are not there",

@@ -36,6 +36,7 @@ def command(*arguments: object) -> None:
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(stream):
         patch.setattr(sys, "argv", ["crosseyed", *map(str, arguments)])
         patch.setattr(cli, "keep_caches", lambda folder: None)
+        patch.setattr(cli.processes, "stop_by_signals", lambda: None)
         try:
             cli.main()
         except SystemExit as stop:

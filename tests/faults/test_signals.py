@@ -17,6 +17,9 @@ MOMENTS = 10
 FIRST = 2.0
 """Seconds after the start at which a command is sure to have begun."""
 
+SHARE = 0.6
+"""Of the time of an undisturbed run, in which a life is stopped: the next goes on where it was."""
+
 PATIENCE = 15
 """Seconds in which a command and all its children have to end."""
 
@@ -64,7 +67,7 @@ def _series(project, command, number, seconds, expected):
         if stops == MOMENTS:
             break
         process = workbench.start(project, command)
-        moment = rng.uniform(FIRST, FIRST + seconds)
+        moment = rng.uniform(FIRST, FIRST + SHARE * seconds)
         try:
             process.wait(timeout=moment)
             workbench.forget(project, command)  # it was quicker than the signal

@@ -83,13 +83,15 @@ import sys
 from dataclasses import replace
 from crosseyed import cli
 from crosseyed.data import cutouts
+from crosseyed.settings import settings
 from crosseyed.training import model_card, recipes, train
 recipes.RECIPES["uniform"] = recipe = replace(
-    recipes.RECIPES["uniform"], architecture="small", steps=24, warmup=2, n_objects=5
+    recipes.RECIPES["uniform"], architecture="small", steps=12, warmup=2, n_objects=5
 )
 names = cutouts.objects_of(recipes.world_of(recipe))
 model_card.read_catalogue = lambda: [each for each in cutouts.read_catalogue() if each.object in names]
-train.train.__kwdefaults__["save_every"] = 3
+train.train.__kwdefaults__["save_every"] = 2
+settings.override({"resamples": 200})
 cli.main()
 """
 
@@ -168,7 +170,7 @@ def write_photographs(folder):
     """Write composed pictures with annotations."""
     cutouts = sample_objects(read_catalogue(["fluent"]), 8, seed=0)
     names, rng, scenes = objects_of(cutouts), np.random.default_rng(0), []
-    for number in range(40):
+    for number in range(24):
         scene, _ = snapshot(
             cutouts, names[number % len(names)], Dose(n_objects=int(rng.integers(1, 4))), rng, 64
         )
