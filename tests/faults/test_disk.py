@@ -11,7 +11,11 @@ from faults import workbench
 
 KIND = "disks and clocks"
 
-MOMENTS = 10
+MOMENTS = {"book": 3, "own-data": 4, "training": 3}
+"""How often the disk is full while a command works."""
+
+PEAKS = {"training": 15_000_000}
+"""Bytes that a command needs at a time, where it removes some in the end: two states of a training."""
 
 PLACES = {"book": "_build", "sweep": "_build", "own-data": "own", "training": "trained"}
 """Where each command writes."""
@@ -60,36 +64,37 @@ def make_due(project, command):
 
 def fill(folder, free):
     """Fill a file system but for some bytes; return the file that does it."""
-    ballast, state = folder / "ballast", os.statvfs(folder)
+    ballast, state = folder / ".ballast", os.statvfs(folder)
     with ballast.open("wb") as file:
         os.posix_fallocate(file.fileno(), 0, max(4096, state.f_bavail * state.f_frsize - free))
     return ballast
 
 
-@pytest.fixture(scope="module", params=[each for each in PLACES if each != "sweep"])
+@pytest.fixture(scope="module", params=MOMENTS)
 def filled(request, tmp_path_factory):
-    """Return what went wrong with a command on a disk with ten amounts of free space."""
+    """Return the name of a command, and what went wrong with it on a disk with several amounts of free space."""
     project, command = workbench.make(tmp_path_factory.mktemp(request.param) / "project"), request.param
     code, said = workbench.run(project, command)
     assert code == 0, said
-    return _full(project, command)
+    return command, _full(project, command)
 
 
 def test_a_full_disk_is_told_in_a_sentence_and_the_old_results_stay_until_there_is_space(
     filled, record_property
 ):
-    record_property("times", MOMENTS)
-    assert not filled, "\n".join(filled)
+    command, faults = filled
+    record_property("times", MOMENTS[command])
+    assert not faults, "\n".join(faults)
 
 
 def _full(project, command):
     place, expected, faults = project / PLACES[command], workbench.results(project, command), []
-    needed = size_of(place)
-    with mounted(place, 4 * needed + 2**20):
-        for number in range(MOMENTS):
+    needed = max(size_of(place), PEAKS.get(command, 0))
+    with mounted(place, 4 * needed + 2**22):
+        for number in range(MOMENTS[command]):
             make_due(project, command)
             before = workbench.results(project, command)
-            free = int(needed * (number + 0.5) / MOMENTS)
+            free = int(needed * (number + 0.5) / MOMENTS[command])
             ballast = fill(place, free)
             code, said = workbench.run(project, command)
             what = f"{command} with {free:,} of {needed:,} bytes"
@@ -150,7 +155,7 @@ def test_a_home_and_a_cache_that_cannot_be_written_to_do_not_matter(tmp_path):
 YEARS = 10 * 365 * 24 * 3600
 
 
-@pytest.mark.parametrize("command", PLACES)
+@pytest.mark.parametrize("command", ["book", "own-data"])
 def test_a_clock_that_was_set_back_changes_no_result(tmp_path, command, record_property):
     project = workbench.make(tmp_path / "project")
     code, said = workbench.run(project, command)
@@ -158,7 +163,7 @@ def test_a_clock_that_was_set_back_changes_no_result(tmp_path, command, record_p
     expected = workbench.results(project, command)
     inputs = ["notebooks", "lib", "book", "tiny", "photographs"]
     outputs = [PLACES[command]]
-    times = [(outputs, -YEARS), (inputs, YEARS), (outputs, YEARS), ([*inputs, *outputs], -YEARS)]
+    times = [(outputs, -YEARS), (inputs, YEARS), ([*inputs, *outputs], -YEARS)]
     record_property("times", len(times))
     for folders, shift in times:
         moment = time.time() + shift

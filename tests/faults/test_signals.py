@@ -17,7 +17,7 @@ MOMENTS = 10
 FIRST = 2.0
 """Seconds after the start at which a command is sure to have begun."""
 
-SHARE = 0.6
+SHARE = 0.5
 """Of the time of an undisturbed run, in which a life is stopped: the next goes on where it was."""
 
 PATIENCE = 15

@@ -261,7 +261,8 @@ def results(project, command):
         name = str(path.relative_to(project))
         if path.suffix == ".csv" and "_static" not in path.parts:
             table = pd.read_csv(path, dtype=str, keep_default_na=False)
-            found[name] = table.drop(columns=["date", "commit"], errors="ignore").to_csv()
+            text = table.drop(columns=["date", "commit"], errors="ignore").to_csv()
+            found[name] = text.replace(str(project), "here")
         elif path.suffix in (".safetensors", ".png") and "html" not in path.parts:
             found[name] = path.read_bytes()
         elif path.suffix in (".html", ".ipynb", ".md") and "source" not in path.parts:
