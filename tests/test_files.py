@@ -108,6 +108,7 @@ def test_an_error_over_another_file_keeps_its_own_message(tmp_path):
     [
         (f"I/O error: {os.strerror(errno.ENOSPC)} (os error 28)", "No space left on device. Choose"),
         ("[enforce fail at inline_container.cc:720] . invalid file name: {file}", "the disk may be full"),
+        ("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 60", "the disk may be full"),
         ("PytorchStreamWriter failed writing file data/2: file write failed", "the disk may be full"),
     ],
 )

@@ -289,7 +289,8 @@ def _why_not_written(error: Exception, temporary: Path) -> str | None:
             return os.strerror(full)
     if getattr(error, "filename", None) == str(temporary):
         return getattr(error, "strerror", None) or words
-    if str(temporary) in words or "PytorchStreamWriter" in words:
+    # torch's own writer quotes nothing, and fails at a place that depends on when the disk is full
+    if str(temporary) in words or "PytorchStreamWriter" in words or "inline_container" in words:
         return "the disk may be full"
     return None
 

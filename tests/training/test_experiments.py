@@ -164,7 +164,9 @@ def test_answers_of_an_experiment_are_read_by_protocol(tmp_path):
     assert len(kept) == len(pd.read_csv(experiments.results_of("origins"), usecols=["protocol"]))
 
 
-@pytest.mark.parametrize("damage", ["cut", "cut file", "twice", "odd value", "other experiment"])
+@pytest.mark.parametrize(
+    "damage", ["cut", "cut file", "a model less", "twice", "odd value", "other experiment"]
+)
 def test_a_table_of_an_experiment_that_is_not_whole_is_made_anew(tmp_path, damage):
     file = tmp_path / "mine.csv.gz"
     table = some_answers()
@@ -172,6 +174,7 @@ def test_a_table_of_an_experiment_that_is_not_whole_is_made_anew(tmp_path, damag
         file = experiments.results_of("pooling")
     else:
         changes = {"cut": table[:-1], "twice": table.iloc[[0, *range(len(table))]]}
+        changes["a model less"] = table[table["model"] != table["model"].iloc[0]]
         changes["odd value"] = table.assign(steps="many")
         write_table(changes.get(damage, table), file)
     if damage == "cut file":

@@ -156,13 +156,15 @@ def read_answers(
     InputError
         The table is damaged, cut off or that of another experiment.
     """
+    trials = find_trials(experiment)
     file = Path(path or results_of(experiment))
     if not os.path.lexists(file):
         return None
     remedy = f"Make it anew with 'crosseyed experiment {experiment}'."
-    table = _read(file, _kinds(find_trials(experiment)[0]), remedy)
+    table = _read(file, _kinds(trials[0]), remedy)
     counts = table.groupby("model")["image"].agg(["size", "nunique"])
-    if counts.empty or counts["size"].nunique() > 1 or (counts["size"] != counts["nunique"]).any():
+    whole = counts["size"].nunique() == 1 and (counts["size"] == counts["nunique"]).all()
+    if not whole or set(counts.index) != {trial.name for trial in trials}:
         raise InputError(f"{str(file)!r} does not have the answers of all models to all images. {remedy}")
     return table if protocol is None else table[table["protocol"] == protocol]
 

@@ -1,5 +1,6 @@
 """Processes that end together: a command that is stopped stops what it started, and nothing outlives it."""
 
+import logging
 import os
 import signal
 import socket
@@ -122,6 +123,7 @@ def only_writer(name: str, wait: float = _SECONDS_TO_WAIT) -> Iterator[None]:
 
 def report_stop(stop: Stopped) -> int:
     """End the children, say that the command was stopped, and return its exit status."""
+    logging.getLogger("asyncio").disabled = True  # it would tell of every kernel that is ended
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not break this off
     kill_children()

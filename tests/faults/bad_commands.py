@@ -1,0 +1,160 @@
+"""Bad arguments of the command line."""
+
+from functools import partial
+
+import filelock
+from faults.bad_data import annotated, document, mine
+from faults.cases import Case, Refused, command
+
+
+def called(*arguments, make=None):
+    """Prepare a call of the command line."""
+
+    def prepare(folder):
+        if make:
+            make(folder)
+        return partial(command, *arguments)
+
+    return prepare
+
+
+def repository(folder):
+    """Make what the command line takes for the repository, with a sweep without models."""
+    (folder / "Snakefile").touch()
+    (folder / "notebooks").mkdir()
+    (folder / "models.yml").write_text("models: []\n")
+
+
+def swept(folder):
+    """Make a repository with a sweep of one model."""
+    repository(folder)
+    (folder / "models.yml").write_text("models: [{model: pocketclip-centered}]\n")
+
+
+_HELD = []  # locks, which end with this process
+
+
+def locked(folder):
+    """Make a repository in which another run is at work."""
+    repository(folder)
+    lock = filelock.FileLock(folder / "_build" / "locks" / "pocketclip-centered")
+    (folder / "_build" / "locks").mkdir(parents=True)
+    lock.acquire()
+    _HELD.append(lock)
+
+
+def occupied(folder):
+    """Write whole annotations, and an output folder of somebody else."""
+    document()(folder)
+    mine(folder / "results")
+
+
+def _marks(arguments):
+    """Name the mark of an output folder that is taken before a model is loaded."""
+    return ("new/.crosseyed.json",) if "new" in arguments else ()
+
+
+COMMANDS = [
+    Case("commands", name, called(*arguments, make=make), words, Refused, _marks(arguments))
+    for name, arguments, make, words in [
+        ("unknown", ["bok"], None, ("No such command", "bok")),
+        ("unknown option", ["book", "--modle", "a"], None, ("No such option", "--modle")),
+        ("cores of words", ["book", "--cores", "all"], None, ("--cores", "integer")),
+        ("no cores", ["book", "--cores", "0"], None, ("--cores", "or equal to 1")),
+        ("negative GPUs", ["sweep", "models.yml", "--gpus", "-1"], None, ("--gpus", "or equal to 0")),
+        ("not in the repository", ["book"], None, ("error:", "no Snakefile")),
+        (
+            "a model that make expanded to nothing",
+            ["book", "--model", ""],
+            repository,
+            ("error:", "names no model", "MODEL="),
+        ),
+        ("a model of blanks", ["book", "--model", "  "], repository, ("error:", "names no model")),
+        (
+            "a folder that is not there",
+            ["book", "--model", "local-dir:nowhere"],
+            repository,
+            ("error:", "nowhere"),
+        ),
+        (
+            "a checkpoint that is not there",
+            ["book", "--checkpoint", "no.pt"],
+            repository,
+            ("error:", "no.pt"),
+        ),
+        (
+            "a sweep that is not there",
+            ["sweep", "model.yml"],
+            repository,
+            ("error:", "did you mean 'models.yml'"),
+        ),
+        ("a sweep without models", ["sweep", "models.yml"], repository, ("error:", "names no models")),
+        (
+            "a profile that is not there",
+            ["sweep", "models.yml", "--profile", "nowhere"],
+            swept,
+            ("error:", "nowhere", "profile"),
+        ),
+        (
+            "an edition that another run works on",
+            ["book"],
+            locked,
+            ("error:", "Another run", "pocketclip-centered"),
+        ),
+        ("own data without images", ["own-data", "a.json"], None, ("Missing argument", "IMAGES")),
+        (
+            "own data that are not there",
+            ["own-data", "a.json", "."],
+            None,
+            ("error:", "There is no", "a.json"),
+        ),
+        (
+            "own data of fractions",
+            ["own-data", "annotations.json", "images"],
+            annotated(bbox=[0.1, 0.1, 0.2, 0.2]),
+            ("error:", "fractions"),
+        ),
+        (
+            "own data to somebody's folder",
+            ["own-data", "annotations.json", "images", "--output", "results"],
+            occupied,
+            ("error:", "did not make", "results-own-data"),
+        ),
+        (
+            "own data with a misspelt model",
+            ["own-data", "annotations.json", "images", "--model", "pocketclip-centred", "--output", "new"],
+            document(),
+            ("error:", "did you mean 'pocketclip-centered'"),
+        ),
+        ("an unknown data set", ["download", "whatsap"], None, ("whatsap", "whatsup")),
+        (
+            "a download below a file",
+            ["download", "whatsup", "--folder", "a/b"],
+            lambda folder: (folder / "a").touch(),
+            ("error:", "a/b"),
+        ),
+        ("a misspelt recipe", ["train", "unifrom"], None, ("error:", "did you mean 'uniform'")),
+        (
+            "training on an unknown device",
+            ["train", "uniform", "--device", "gpu"],
+            None,
+            ("error:", "'gpu' is not available"),
+        ),
+        (
+            "training into somebody's folder",
+            ["train", "uniform", "--folder", "mine"],
+            lambda folder: mine(folder / "mine"),
+            ("error:", "did not make"),
+        ),
+        ("a card of a misspelt recipe", ["card", "unifrom"], None, ("error:", "did you mean 'uniform'")),
+        (
+            "a card of no model",
+            ["card", "uniform", "--folder", "nowhere"],
+            None,
+            ("error:", "There is no", "nowhere"),
+        ),
+        ("a misspelt experiment", ["experiment", "poling"], None, ("error:", "did you mean 'pooling'")),
+    ]
+]
+
+CASES = COMMANDS
