@@ -39,7 +39,7 @@ def weight_files(path: str | os.PathLike) -> list[Path]:
         It is missing or no regular file, a folder without weights or with several models, or a part is missing.
     """
     file = expand(path)
-    if file.is_dir():
+    if os.path.isdir(file):  # not raising for a name that no file can have
         file = _weights_in(file)
     file = require_file(file, "a checkpoint, a file with weights")
     return [file, *_parts(file)] if file.name.endswith(INDEX) else [file]
@@ -62,11 +62,11 @@ def _parts(index: Path) -> list[Path]:
             raise InputError(
                 f"{str(index)!r} names {shorten(name)} as a part; expected names of files beside it."
             )
-    missing = sorted(name for name in names if not (index.parent / name).is_file())
+    missing = sorted(name for name in names if not os.path.isfile(index.parent / name))
     if missing:
         raise InputError(
             f"{len(missing)} of {len(names)} parts of the checkpoint {str(index)!r} are missing: "
-            f"{', '.join(missing[:3])}. Put them beside it."
+            f"{', '.join(shorten(name)[1:-1] for name in missing[:3])}. Put them beside it."
         )
     return [index.parent / name for name in sorted(names)]
 

@@ -7,9 +7,15 @@ import json
 import os
 import pathlib
 import pickle
+import sys
 import types
+import uuid
+import warnings
 import zipfile
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict, defaultdict, deque
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,6 +55,10 @@ def read(path):
         },
         {"ordered": OrderedDict(a=1), "default": defaultdict(list, a=[1]), "set": {1, 2}, "bytes": b"\x00"},
         {"torch": torch.__version__, "device": torch.device("cpu"), "type": torch.float16},
+        {"last losses": deque([0.5, 0.4], maxlen=2), "frozen": frozenset(["visual"]), "steps": range(3)},
+        {"rate": Decimal("0.1"), "part": Fraction(1, 3), "run": uuid.uuid4(), "slice": slice(1, 2), "z": 1j},
+        {"generator": np.random.default_rng(0), "old": np.random.RandomState(0)},
+        {"masked": np.ma.masked_array([1, 2], [0, 1]), "when": np.datetime64("2024-01-01")},
     ],
 )
 def test_what_training_scripts_save_beside_the_weights_is_data(tmp_path, beside):
@@ -56,6 +66,40 @@ def test_what_training_scripts_save_beside_the_weights_is_data(tmp_path, beside)
     copies = read(tmp_path / "run.pt")
     assert list(copies) == ["state_dict"]
     assert torch.equal(copies["state_dict"]["visual.proj"], torch.eye(3))
+
+
+def of_library(monkeypatch, name, base, **attributes):
+    """A class that pickles as if a library that is not installed had it."""
+    module, _, qualified = name.rpartition(".")
+    kind = type(qualified, (base,), {"__module__": module, **attributes})
+    for number in range(module.count(".") + 1):
+        part = ".".join(module.split(".")[: number + 1])
+        monkeypatch.setitem(sys.modules, part, types.ModuleType(part))
+    setattr(sys.modules[module], qualified, kind)
+    return kind
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["yacs.config.CfgNode", "easydict.EasyDict", "mmengine.config.config.ConfigDict", "munch.Munch"],
+)
+def test_the_settings_of_a_training_are_data_whichever_library_kept_them(tmp_path, monkeypatch, name):
+    settings = of_library(monkeypatch, name, dict)(lr=0.1, nested={"a": [1]})
+    settings.frozen = True
+    torch.save({"state_dict": TENSORS, "cfg": settings}, tmp_path / "run.pt")
+    assert list(read(tmp_path / "run.pt")) == ["state_dict"]
+
+
+def test_the_settings_of_lightning_with_omegaconf_are_data(tmp_path, monkeypatch):
+    config, node, metadata = (
+        of_library(monkeypatch, f"omegaconf.{name}", object)()
+        for name in ("dictconfig.DictConfig", "nodes.AnyNode", "base.ContainerMetadata")
+    )
+    metadata.ref_type, metadata.object_type = Any, dict
+    node._parent, node._val = config, 0.1
+    config._content, config._metadata = {"lr": node}, metadata
+    torch.save({"state_dict": TENSORS, "hyper_parameters": config}, tmp_path / "run.pt")
+    assert list(read(tmp_path / "run.pt")) == ["state_dict"]
 
 
 def test_what_stands_for_data_has_none_of_its_powers(tmp_path):
@@ -79,7 +123,7 @@ def test_a_mapping_that_hides_its_methods_is_read_as_it_is(tmp_path):
 
 
 def test_the_state_of_an_optimizer_is_not_taken_for_weights(tmp_path):
-    parameters = [nn.Parameter(tensor) for tensor in TENSORS.values()]
+    parameters = [nn.Parameter(tensor.clone()) for tensor in TENSORS.values()]
     optimizer = torch.optim.AdamW(parameters)
     sum(parameter.sum() for parameter in parameters).backward()
     optimizer.step()
@@ -149,6 +193,7 @@ def npz(path):
 FOREIGN = {
     "a pointer of Git LFS.*git lfs pull": b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n",
     "a web page.*download the file again": b"<!DOCTYPE html>\n<html><body>Log in</body></html>",
+    "a web page, as": b"\xef\xbb\xbf<html></html>",
     "a web page": b"\n<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>",
     "a JSON text": b'{"error": "rate limit"}',
     "a compressed archive; unpack": gzip.compress(save(TENSORS)),
@@ -174,6 +219,44 @@ def test_an_archive_of_something_else_is_told(tmp_path, write):
     write(tmp_path / "model.pt")
     with pytest.raises(CheckpointError, match=r"an archive that torch\.save did not write"):
         read(tmp_path / "model.pt")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"P", b"\x10", "Quota exceeded".encode("utf-16"), b"\x08\x07\x12\x07pytorch" + bytes(99), b"x" * 99],
+)
+def test_what_begins_in_no_known_way_is_not_called_a_pickle(tmp_path, content):
+    (tmp_path / "model.pt").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"model\.pt.*damaged or not a checkpoint"):
+        read(tmp_path / "model.pt")
+
+
+def test_a_pickle_of_numpy_names_nothing_that_it_does_not_call(tmp_path):
+    (tmp_path / "weights.pkl").write_bytes(pickle.dumps({str(part): np.eye(3) for part in range(3)}))
+    with pytest.raises(
+        CheckpointError, match=r"weights\.pkl' is a pickle of a kind that torch\.save does not"
+    ):
+        read(tmp_path / "weights.pkl")
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_reading_warns_of_nothing_that_its_reader_cannot_change(tmp_path, protocol):
+    torch.save({"sparse": torch.eye(3).to_sparse()}, tmp_path / "sparse.pt")
+    (tmp_path / "plain.pt").write_bytes(pickle.dumps({"epoch": 3}, protocol=protocol))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read(tmp_path / "sparse.pt")
+        with pytest.raises(CheckpointError):
+            read(tmp_path / "plain.pt")
+
+
+def test_weights_in_a_list_are_found_by_their_place(tmp_path):
+    torch.save([TENSORS, {"epoch": 3}], tmp_path / "pair.pt")
+    assert list(read(tmp_path / "pair.pt")) == ["0"]
+    torch.save(
+        {"ema": {"decay": 0.99, "shadow": list(TENSORS.values())}, "model": TENSORS}, tmp_path / "ema.pt"
+    )
+    assert list(read(tmp_path / "ema.pt")) == ["ema.shadow", "model"]
 
 
 @pytest.mark.parametrize("form", ["safetensors", "pt", "pth"])
@@ -226,6 +309,24 @@ def test_a_checkpoint_in_parts_is_read_by_its_index_or_its_folder(tmp_path, suff
     index = in_parts(tmp_path, suffix)
     for path in (index, tmp_path):
         assert read(path)[""].keys() == TENSORS.keys()
+
+
+@pytest.mark.parametrize("right", [1, 2])
+def test_a_tensor_that_several_parts_hold_is_read_from_the_one_that_the_index_names(tmp_path, right):
+    index = in_parts(tmp_path, **{"visual.proj": f"model-0000{right}-of-00002.safetensors"})
+    proj = {1: torch.ones(3, 3), 2: torch.eye(3)}
+    save_file(
+        {"logit_scale": torch.tensor(1.0), "visual.proj": proj[1]},
+        tmp_path / "model-00001-of-00002.safetensors",
+    )
+    assert torch.equal(read(index)[""]["visual.proj"], proj[right])
+
+
+def test_names_that_no_file_can_have_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"cannot be read \(File name too long\)"):
+        read("x" * 300 + ".pt")
+    with pytest.raises(InputError, match=r"1 of 3 parts .* are missing: x+\.\.\.x"):
+        read(in_parts(tmp_path, extra="x" * 300 + ".safetensors"))
 
 
 def test_a_part_that_is_missing_or_lacks_a_tensor_is_named(tmp_path):

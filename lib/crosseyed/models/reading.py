@@ -3,6 +3,7 @@
 import io
 import pickletools
 import re
+import warnings
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
@@ -25,7 +26,7 @@ _OF_TORCH = re.compile(r"torch\.|collections\.|_codecs\.")
 
 _FOREIGN = {
     rb"version https://git-lfs": "a pointer of Git LFS instead of the file; get the file with 'git lfs pull'",
-    rb"(?i)\s*<(!doctype|html|\?xml)": "a web page, perhaps of a login or an error; download the file again",
+    rb"(?i)(\xef\xbb\xbf)?\s*<(!doctype|html|\?xml)": "a web page, as of a login or an error; download the file again",
     rb"\s*[\[{]": "a JSON text; give the file with the weights",
     rb"\x1f\x8b|\xfd7zXZ|BZh|\x28\xb5\x2f\xfd|7z\xbc\xaf|Rar!": "a compressed archive; unpack it first",
     rb"(?s).{257}ustar": "a tar archive; unpack it first",
@@ -53,21 +54,63 @@ class _Record(_Beside):
         return OrderedDict()
 
 
+class _Row(list):
+    """Stands for a list of another class."""
+
+    def __init__(self, *_: object) -> None:
+        """Begin without entries, whatever the class would be called with."""
+        super().__init__()
+
+    def __setstate__(self, _: object) -> None:
+        """Take what the value would be made of."""
+
+
 _PATHS = ("Path", "PosixPath", "WindowsPath", "PurePath", "PurePosixPath", "PureWindowsPath")
 _NUMPY_PARTS = ("multiarray.scalar", "multiarray._reconstruct", "numeric._frombuffer")
+_NUMPY_RANDOM = (
+    *(f"_pickle.__{part}_ctor" for part in ("generator", "bit_generator", "randomstate")),
+    *(f"_{name.lower()}.{name}" for name in ("MT19937", "PCG64", "Philox", "SFC64")),
+    "_pcg64.PCG64DXSM",
+    "bit_generator.SeedSequence",
+    "bit_generator.__pyx_unpickle_SeedSequence",
+)
+_SETTINGS = (  # mappings of the libraries that keep settings
+    "yacs.config.CfgNode",
+    "fvcore.common.config.CfgNode",
+    "detectron2.config.config.CfgNode",
+    "easydict.EasyDict",
+    "addict.addict.Dict",
+    "munch.Munch",
+    "mmcv.utils.config.ConfigDict",
+    "mmengine.config.config.ConfigDict",
+    "pytorch_lightning.utilities.parsing.AttributeDict",
+    "lightning.fabric.utilities.data.AttributeDict",
+    "lightning_fabric.utilities.data.AttributeDict",
+)
+_OMEGACONF = (
+    *("dictconfig.DictConfig", "listconfig.ListConfig", "base.ContainerMetadata", "base.Metadata"),
+    *(f"nodes.{kind}Node" for kind in ("Any", "String", "Integer", "Float", "Boolean", "Bytes", "Path")),
+)
 _DATA = [
     *((_Beside, f"{module}.{name}") for module in ("pathlib", "pathlib._local") for name in _PATHS),
     *((_Beside, f"datetime.{name}") for name in ("datetime", "date", "time", "timedelta", "timezone")),
     *((_Beside, f"numpy.{core}.{part}") for core in ("core", "_core") for part in _NUMPY_PARTS),
     *((_Beside, f"numpy.{name}") for name in ("ndarray", "dtype", "bool", "bool_")),
+    *((_Beside, f"numpy.random.{part}") for part in _NUMPY_RANDOM),
+    *((_Beside, f"numpy.ma.{name}") for name in ("core._mareconstruct", "MaskedArray", "core.MaskedArray")),
     *((_Beside, f"numpy.{each.__name__}") for each in set(np.sctypeDict.values())),
     (_Beside, "argparse.Namespace"),
     (_Beside, "types.SimpleNamespace"),
     (_Beside, "torch.torch_version.TorchVersion"),
     (_Record, "collections.defaultdict"),
-    (_Record, "pytorch_lightning.utilities.parsing.AttributeDict"),
-    (_Record, "lightning.fabric.utilities.data.AttributeDict"),
+    *((_Record, name) for name in _SETTINGS),
+    *((_Beside, f"omegaconf.{part}") for part in _OMEGACONF),
+    (_Beside, "ml_collections.config_dict.config_dict.ConfigDict"),
+    (_Beside, "typing.Any"),
+    (_Row, "collections.deque"),
+    *((_Beside, name) for name in ("decimal.Decimal", "fractions.Fraction", "uuid.UUID")),
     *((_Beside, f"builtins.{name}") for name in ("dict", "list", "int", "float", "str", "bool")),
+    *((_Beside, f"builtins.{name}") for name in ("tuple", "frozenset", "range", "slice")),
 ]
 """What training scripts save beside the weights and is data: each becomes something that does nothing."""
 
@@ -84,8 +127,8 @@ def read_copies(files: list[Path]) -> dict[str, dict[str, Tensor]]:
     Returns
     -------
     dict
-        Tensors by name, for each mapping in the checkpoint that has some, by the keys that lead to it
-        (``"state_dict"``); those at the top are called ``""``.
+        Tensors by name, for each mapping or list in the checkpoint that has some, by the keys that lead to it
+        (``"state_dict"``, or ``"models.0"`` in a list); those at the top are called ``""``.
 
     Raises
     ------
@@ -113,25 +156,36 @@ def some(names: Mapping | list[str]) -> str:
 
 
 def _copies(content: object, label: str = "", depth: int = 3) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    if not isinstance(content, dict):
-        return
-    entries = dict.items(content)  # a file can give a mapping attributes that hide its methods
-    tensors = {name: value for name, value in entries if isinstance(name, str) and isinstance(value, Tensor)}
+    entries = _entries(content)
+    tensors = {name: value for name, value in entries if isinstance(value, Tensor)}
     if tensors:
         yield label, tensors
     for key, part in entries:
         # what an optimizer keeps has the names and shapes of weights
-        if depth and isinstance(key, str) and not re.match("optim|exp_avg|grad|momentum_buffer", key):
+        if depth and not re.match("optim|exp_avg|grad|momentum_buffer", key):
             yield from _copies(part, f"{label}.{key}".strip("."), depth - 1)
 
 
+def _entries(content: object) -> list[tuple[str, object]]:
+    """Return the entries of a mapping by their names, of a list by their numbers."""
+    if isinstance(content, dict):
+        # a file can give a mapping attributes that hide its methods
+        return [(name, value) for name, value in dict.items(content) if isinstance(name, str)]
+    if isinstance(content, list | tuple):
+        return [(str(number), value) for number, value in enumerate(content)]
+    return []
+
+
 def _joined(files: list[Path]) -> dict[str, Tensor]:
-    """Read the parts of a checkpoint into one mapping, which has all tensors that its index lists."""
+    """Read the parts of a checkpoint into one mapping: each tensor from the part that the index names for it."""
     index, *parts = files
+    places = tensor_places(index)
     joined: dict[str, Tensor] = {}
     for part in parts:
-        joined |= _copies_at_top(_read(part))
-    lacking = [name for name in tensor_places(index) if name not in joined]
+        for name, tensor in _copies_at_top(_read(part)).items():
+            if name not in joined or places.get(name) == part.name:
+                joined[name] = tensor
+    lacking = [name for name in places if name not in joined]
     if lacking:
         raise CheckpointError(
             f"The parts of {str(index)!r} lack {len(lacking)} tensors that it lists: {some(lacking)}. "
@@ -153,7 +207,8 @@ def _read(path: Path) -> Any:
         foreign = _foreign(path, head)
         if not foreign:
             # an open file, because torch goes by the suffix of a name
-            with torch.serialization.safe_globals(_DATA), path.open("rb") as file:
+            with torch.serialization.safe_globals(_DATA), path.open("rb") as file, warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of torch, about how it reads
                 return torch.load(file, map_location="cpu", weights_only=True)
     except PermissionError as error:
         raise CheckpointError(f"Cannot open the checkpoint {str(path)!r}: {error.strerror}.") from error
@@ -198,7 +253,7 @@ def _unreadable(path: Path, error: Exception) -> str:
         called = next(
             (name for name in _globals(path) if name not in data and not _OF_TORCH.match(name)), None
         )
-        if not called:
+        if not called and _is_pickle(path):
             return (
                 f"The checkpoint {str(path)!r} is a pickle of a kind that torch.save does not write by itself, and "
                 f"pickles may run code. {_NEXT}"
@@ -217,6 +272,11 @@ def _unreadable(path: Path, error: Exception) -> str:
         "safetensors or a file written by torch.save. Compare its size with that of the original and copy or download "
         "it again."
     )
+
+
+def _is_pickle(path: Path) -> bool:
+    with path.open("rb") as file:
+        return re.match(rb"PK\x03\x04|\x80[\x02-\x05]", file.read(4)) is not None
 
 
 def _globals(path: Path) -> Iterator[str]:
@@ -239,10 +299,16 @@ def _globals(path: Path) -> Iterator[str]:
 
 def _globals_of_one(pickled: io.BytesIO) -> Iterator[str]:
     texts: list[str] = []
+    memo: dict[int, str | None] = {}
+    last: str | None = None
     for code, argument, _ in pickletools.genops(pickled):
         if code.name == "GLOBAL":
             yield argument.replace(" ", ".")
         elif code.name == "STACK_GLOBAL":
             yield ".".join(texts[-2:])
-        elif isinstance(argument, str):
-            texts.append(argument)
+        elif code.name in ("MEMOIZE", "BINPUT", "LONG_BINPUT"):
+            memo[len(memo) if argument is None else argument] = last
+            continue
+        last = memo.get(argument) if code.name in ("BINGET", "LONG_BINGET") else argument
+        if isinstance(last, str):
+            texts.append(last)
