@@ -216,6 +216,26 @@ def test_an_average_is_told_by_its_prefix_too_and_alone_needs_no_word(tmp_path, 
     assert_loaded(clip, changed(weights))
 
 
+@pytest.mark.parametrize(
+    "average",
+    [
+        lambda weights: {"model": weights, "ema": {"decay": 0.99, "shadow_params": list(weights.values())}},
+        lambda weights: (
+            prefixed(weights, "model.")
+            | {f"model_ema.{name.replace('.', '')}": tensor for name, tensor in weights.items()}
+        ),
+    ],
+)
+def test_an_average_whose_names_do_not_fit_is_told(tmp_path, weights, average):
+    torch.save(average(weights), tmp_path / "run.pt")
+    clip = open_clip.CLIP(**TINY_CONFIG)
+    with pytest.warns(
+        UserWarning, match=r"'model'\) and a running average \('\w*ema[\w.]*'\) whose names do not fit"
+    ):
+        load_weights(clip, tmp_path / "run.pt", "tiny")
+    assert_loaded(clip, weights)
+
+
 def test_several_models_are_not_guessed_at_but_one_that_comes_twice_is_one(tmp_path, weights):
     clip = open_clip.CLIP(**TINY_CONFIG)
     torch.save(prefixed(weights, "student.") | prefixed(changed(weights), "teacher."), tmp_path / "two.pt")
@@ -258,6 +278,9 @@ IMPOSSIBLE = {
     },
     "1 of 50 tensors are too large for float32, visual.proj": {
         PROJ: lambda each: with_one(each.double(), 1e300)
+    },
+    "1 of 50 tensors should be the logarithm of a factor, 4.6 for 100, logit_scale": {
+        "logit_scale": lambda each: torch.full_like(each, 100.0)
     },
     "1 of 50 tensors hold one value throughout, visual.conv1.weight": {CONV: torch.zeros_like},
     "2 of 50 tensors hold one value throughout, visual.proj, visual.conv1.weight": {

@@ -101,6 +101,55 @@ def test_the_settings_of_transformers_say_which_activation_function_it_is(
 
 
 @pytest.mark.parametrize(
+    ("vision", "text", "words"),
+    [
+        ({"hidden_act": "relu"}, {"hidden_act": "relu"}, "hidden_act.*'relu' of the image tower"),
+        ({"hidden_act": "gelu_new"}, {"hidden_act": "gelu_new"}, "expected 'gelu' or 'quick_gelu' of both"),
+        (
+            {"hidden_act": "gelu"},
+            {"hidden_act": "quick_gelu"},
+            "'gelu' of the image .* 'quick_gelu' of the text",
+        ),
+        ({"hidden_act": ["gelu"]}, {"hidden_act": "gelu"}, "hidden_act"),
+        (
+            {"hidden_act": "gelu", "num_attention_heads": 8},
+            {"hidden_act": "gelu"},
+            "8 attention heads .* has 2",
+        ),
+        ({"hidden_act": "gelu"}, {"hidden_act": "gelu", "num_attention_heads": 4}, "4 .*text tower.* has 2"),
+    ],
+)
+def test_what_the_settings_of_transformers_ask_for_and_open_clip_lacks_is_refused(
+    tmp_path, of_transformers, vision, text, words
+):
+    save_file(of_transformers.state_dict(), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({"vision_config": vision, "text_config": text}))
+    for kind in (open_clip.CLIP, open_clip.CustomTextCLIP):
+        with pytest.raises(CheckpointError, match=words):
+            load_weights(kind(**TINY_CONFIG), tmp_path, "tiny")
+
+
+@pytest.mark.parametrize(
+    "settings", ["null", "[]", "{}", '{"model_type": "clip"}', '{"vision_config": null}']
+)
+def test_settings_that_say_nothing_of_the_towers_say_nothing(tmp_path, of_transformers, settings):
+    save_file(of_transformers.state_dict(), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(settings)
+    for quick in (False, True):
+        assert not load_weights(open_clip.CLIP(**TINY_CONFIG, quick_gelu=quick), tmp_path, "tiny")
+
+
+def test_of_a_clip_of_transformers_what_is_missing_is_named_and_nothing_else(tmp_path, of_transformers):
+    state = of_transformers.state_dict()
+    del state["text_model.encoder.layers.0.self_attn.k_proj.bias"]
+    torch.save(state, tmp_path / "cut.pt")
+    with pytest.raises(
+        CheckpointError, match=r"1 of 50 expected tensors are missing: \S+\.attn\.in_proj_bias\."
+    ):
+        load_weights(open_clip.CLIP(**TINY_CONFIG), tmp_path / "cut.pt", "tiny")
+
+
+@pytest.mark.parametrize(
     ("names", "words"),
     [
         (["base.lora_A.weight", "base.lora_B.weight"], "a LoRA adapter; merge"),

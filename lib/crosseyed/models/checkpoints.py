@@ -6,13 +6,14 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from open_clip.transformer import QuickGELU
 from torch import Tensor, nn
 
 from crosseyed.documents import read_json
-from crosseyed.errors import CheckpointError
+from crosseyed.errors import CheckpointError, shorten
 from crosseyed.models.naming import (
     OF_TRANSFORMERS,
     OPENAI_MARKS,
@@ -30,6 +31,7 @@ _UNUSED = re.compile(r"(^|\.)(position_ids|attn_mask|n_averaged|num_updates)$")
 _MAY_BE_CONSTANT = re.compile(
     r"pos_embed|positional|position|class_|cls_|reg_token|relative|gamma|latent|query"
 )
+_LARGEST_LOGARITHM = 20.0  # of the factor of the logits, which trainings limit to 100
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -78,8 +80,10 @@ def load_weights(model: nn.Module, path: str | os.PathLike, architecture: str) -
     """
     files = weight_files(path)
     copies = read_copies(files)
-    quick = _needs_quick_gelu(copies, files[0].parent)
+    settings = _settings_beside(files, copies)
+    quick = _needs_quick_gelu(copies, settings, path)
     _check_activation(model, quick, path)
+    _check_heads(model, settings, path)
     expected = model.state_dict()
     chosen = _choose(_fitted(model, expected, copies), path)
     _check_fit(chosen, expected, path, architecture)
@@ -145,6 +149,13 @@ def _choose(found: list[_Copy], path: str | os.PathLike) -> _Copy:
             "taken. To measure the others, save them by themselves.",
             stacklevel=4,
         )
+    unfit = [copy.name for copy in found if copy.averaged and 2 * len(copy.state) > best]
+    if unfit and not averaged:
+        warnings.warn(
+            f"{str(path)!r} holds weights ({chosen.name!r}) and a running average ({unfit[0]!r}) whose names do not "
+            "fit: the weights are taken. To measure the average, save it by itself under the names of the weights.",
+            stacklevel=4,
+        )
     return chosen
 
 
@@ -155,20 +166,50 @@ def _same(one: _Copy, other: _Copy) -> bool:
     )
 
 
-def _needs_quick_gelu(copies: Mapping[str, Mapping[str, Tensor]], folder: Path) -> bool | None:
+def _needs_quick_gelu(
+    copies: Mapping[str, Mapping[str, Tensor]], settings: Mapping[str, Any], path: str | os.PathLike
+) -> bool | None:
     """Say whether weights need QuickGELU, where OpenAI's code wrote them or transformers' settings lie beside them."""
-    for tensors in copies.values():
-        names = {name.rpartition(".")[2] for name in tensors}
-        if names >= OPENAI_MARKS:
-            return True
-        if any(name.endswith(OF_TRANSFORMERS) for name in tensors) and (folder / "config.json").is_file():
-            settings = read_json(folder / "config.json", "the settings of a model of transformers")
-            settings = settings if isinstance(settings, dict) else {}
-            towers = [settings.get(f"{tower}_config") for tower in ("vision", "text")]
-            # settings leave out what is transformers' default
-            acts = [tower.get("hidden_act") if isinstance(tower, dict) else None for tower in towers]
-            return any(act in (None, "quick_gelu") for act in acts)
-    return None
+    if any({name.rpartition(".")[2] for name in tensors} >= OPENAI_MARKS for tensors in copies.values()):
+        return True
+    # settings leave out what is transformers' default
+    acts = {name: tower.get("hidden_act", "quick_gelu") for name, tower in _towers_of(settings).items()}
+    if acts and list(acts.values()) not in (["quick_gelu"] * len(acts), ["gelu"] * len(acts)):
+        raise CheckpointError(
+            f"The config.json beside the checkpoint {str(path)!r} has the activation function (hidden_act) "
+            f"{' and '.join(f'{shorten(act)} of the {name} tower' for name, act in acts.items())}; "
+            "expected 'gelu' or 'quick_gelu' of both. open_clip has no such model."
+        )
+    return acts.popitem()[1] == "quick_gelu" if acts else None
+
+
+def _settings_beside(files: list[Path], copies: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Any]:
+    """Return transformers' settings of a model of transformers; none if they do not lie beside its weights."""
+    path = files[0].parent / "config.json"
+    if not any(name.endswith(OF_TRANSFORMERS) for tensors in copies.values() for name in tensors):
+        return {}
+    settings = read_json(path, "the settings of a model of transformers") if path.is_file() else {}
+    return settings if isinstance(settings, dict) else {}
+
+
+def _towers_of(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    towers = {"image": settings.get("vision_config"), "text": settings.get("text_config")}
+    return {name: tower for name, tower in towers.items() if isinstance(tower, dict)}
+
+
+def _check_heads(model: nn.Module, settings: Mapping[str, Any], path: str | os.PathLike) -> None:
+    """Refuse attention that is cut into another number of heads, which the shapes of tensors do not show."""
+    towers = {"image": model.visual, "text": getattr(model, "text", model)}
+    for name, tower in _towers_of(settings).items():
+        blocks = getattr(getattr(towers[name], "transformer", None), "resblocks", None)
+        heads = getattr(getattr(blocks[0], "attn", None), "num_heads", None) if blocks else None
+        given = tower.get("num_attention_heads", heads)
+        if given != heads:
+            raise CheckpointError(
+                f"The config.json beside the checkpoint {str(path)!r} has {shorten(given)} attention heads "
+                f"(num_attention_heads) in the {name} tower, and the model has {heads}: name the architecture that the "
+                "checkpoint was trained with."
+            )
 
 
 def _check_activation(model: nn.Module, quick: bool | None, path: str | os.PathLike) -> None:
@@ -253,6 +294,8 @@ def _problem(name: str, tensor: Tensor, place: Tensor) -> str | None:
         return f"are of type {str(tensor.dtype).removeprefix('torch.')}"
     if place.is_meta or not tensor.numel():
         return None
+    if name == "logit_scale" and tensor.abs().max() > _LARGEST_LOGARITHM:
+        return "should be the logarithm of a factor, 4.6 for 100"
     if not torch.isfinite(tensor.to(place.dtype)).all():
         finite = torch.isfinite(tensor).all()
         return (

@@ -45,7 +45,7 @@ _FROM_TRANSFORMERS = (
     (r"^vision_model\.embeddings\.class_embedding$", "visual.class_embedding"),
     (r"^vision_model\.embeddings\.patch_embedding\.", "visual.conv1."),
     (r"^vision_model\.embeddings\.position_embedding\.weight$", "visual.positional_embedding"),
-    (r"^vision_model\.pre_layrnorm\.", "visual.ln_pre."),  # their spelling
+    (r"^vision_model\.pre_lay(r|er)norm\.", "visual.ln_pre."),  # the first is their spelling
     (r"^vision_model\.post_layernorm\.", "visual.ln_post."),
     (r"^vision_model\.encoder\.layers\.", "visual.transformer.resblocks."),
     (r"^text_model\.embeddings\.token_embedding\.", "token_embedding."),
@@ -175,7 +175,9 @@ def _from_transformers(state: dict[str, Tensor]) -> dict[str, Tensor]:
             new, tensor = "text_projection", tensor.T
         part = re.fullmatch(r"(.*)\.self_attn\.q_proj\.(weight|bias)", new)
         if part:
-            kept = [state[name.replace(".q_proj.", f".{each}_proj.")] for each in "qkv"]
+            kept = [state.get(name.replace(".q_proj.", f".{each}_proj.")) for each in "qkv"]
+            if any(each is None for each in kept):
+                continue  # what it would be part of is missing, too
             new, tensor = f"{part[1]}.attn.in_proj_{part[2]}", torch.cat(kept)
         if not re.search(r"\.self_attn\.[kv]_proj\.", new):
             renamed[new] = tensor
