@@ -23,7 +23,7 @@ BUILD = Path("_build")
 DEFAULT_MODEL = "pocketclip-centered"
 """The model of the edition that is built when no model is named."""
 
-_FOLDER = "local-dir:"
+_HUB, _FOLDER = "hf-hub:", "local-dir:"
 
 _MODEL_FILES = (".json", ".safetensors", ".bin", ".pt", ".pth", ".model", ".txt")
 
@@ -58,7 +58,7 @@ def edition_name(
     """
     named = Path(model.removeprefix(_FOLDER)).resolve().name if model.startswith(_FOLDER) else None
     label = _part(re.sub("[/:]", "--", model) if named is None else named)
-    if (not label and not digest) or model == "hf-hub:":
+    if (not label and not digest) or model == _HUB:
         raise InputError(_no_model(model))
     weights = _part(Path(checkpoint).stem) if checkpoint else ""
     if digest and checkpoint:
@@ -135,10 +135,8 @@ class Edition:
                 f"{shorten(mapping)} is no edition; give a mapping such as {{model: {DEFAULT_MODEL}}}."
             )
         stripped = {key: value.strip() if isinstance(value, str) else value for key, value in mapping.items()}
-        if stripped.get("model", DEFAULT_MODEL) in (
-            "",
-            None,
-        ):  # a variable that a shell or make expanded to nothing
+        # a variable that a shell or make expanded to nothing
+        if stripped.get("model", DEFAULT_MODEL) in ("", None, _HUB, _FOLDER):
             raise InputError(_no_model(mapping["model"]))
         given = validated(
             _Given, {key: each for key, each in stripped.items() if each not in ("", None)}, "an edition"

@@ -52,7 +52,8 @@ def validated(model: type[_Given], values: Mapping[str, object], what: str) -> _
 
 
 def _sentence(fault: ErrorDetails, names: list[str], what: str) -> str:
-    name = ".".join(str(part) for part in fault["loc"])
+    # of a choice between types, pydantic names the type too, such as "list[constrained-int]" or "str"
+    name = ".".join(str(part) for part in fault["loc"] if fault["loc"][0] == part or isinstance(part, int))
     if fault["type"] == "extra_forbidden":
         near = suggest(name, names) or "."
         return f"{what[0].upper()}{what[1:]} has no {shorten(name)}{near} It has {', '.join(names)}."
@@ -61,5 +62,5 @@ def _sentence(fault: ErrorDetails, names: list[str], what: str) -> str:
     cause = fault.get("ctx", {}).get("error")
     if isinstance(cause, InputError):  # of a check of ours, whose message says it all
         return f"{name} of {what}: {cause}"
-    expected = fault["msg"].replace("Input should be", "it should be")
+    expected = fault["msg"].removeprefix("Value error, ").replace("Input should be", "it should be")
     return f"{name} of {what} is {shorten(fault['input'])}; {expected}."

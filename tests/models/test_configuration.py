@@ -10,7 +10,8 @@ import pytest
 from small_models import TINY_CONFIG, TINY_PREPROCESS
 
 from crosseyed.errors import InputError
-from crosseyed.models.configuration import CONFIG_NAME, read_configuration
+from crosseyed.models import sources
+from crosseyed.models.configuration import CONFIG_NAME, Configuration, read_configuration
 from crosseyed.models.loading import load
 from crosseyed.models.scorer import RANDOM
 
@@ -49,12 +50,20 @@ WRONG = [
     (whole(vision_cfg__patch_size=None), "patch_size should be from 1"),
     (whole(vision_cfg__patchsize=8), "no 'patchsize'; did you mean 'patch_size'"),
     (whole(vision_cfg__width=65), r"width \(65\) should be a multiple of head_width \(32"),
-    (whole(vision_cfg__layers=True), "layers"),
+    (whole(vision_cfg__layers=True), "layers of the vision_cfg of .* is True; it should be a valid integer"),
     (whole(vision_cfg__layers=[1, 2]), "layers"),
     (whole(vision_cfg__pool_type="map"), "pool_type .* is 'map'; it should be 'tok', 'avg' or 'none'"),
     (whole(vision_cfg__timm_model_name="vit_nothing"), r"timm_model_name .* timm\.list_models"),
     (whole(vision_cfg__timm_model_name="hf-hub:somebody/evil"), r"timm_model_name .*timm\.list_models"),
     (whole(vision_cfg__timm_model_name="local-dir:/tmp"), r"timm_model_name .*timm\.list_models"),
+    (
+        whole(vision_cfg__timm_model_name="vit_tiny_patch16_224.hf-hub:a/b"),
+        r"timm_model_name .*timm\.list_models",
+    ),
+    (
+        whole(vision_cfg__timm_model_name="vit_tiny_patch16_224./../evil"),
+        r"timm_model_name .*timm\.list_models",
+    ),
     (whole(vision_cfg__norm_kwargs={"device": "meta"}), "norm_kwargs in the vision_cfg .* has no 'device'"),
     (whole(vision_cfg__act_kwargs={"inplace": True}), "act_kwargs in the vision_cfg .* has no 'inplace'"),
     (whole(text_cfg__heads=3), r"width \(32\) should be a multiple of heads \(3"),
@@ -78,6 +87,11 @@ WRONG = [
     (whole(cast_dtype="float16"), "no 'cast_dtype'"),
     (whole(vision_cfg=[]), "vision_cfg"),
     (whole(init_logit_scale=float("nan")), "init_logit_scale"),
+    (whole(init_logit_scale=100.0), r"init_logit_scale .* is 100\.0; it should be less than or equal to 20"),
+    (whole(preprocess__size=64), "size of the preprocess_cfg .* is 64; it should be .* image_size 32"),
+    (whole(preprocess__size=[64, 16]), r"size .* is \[64, 16\]; it should be .* image_size 32"),
+    (whole(preprocess__size=[]), r"size .* is \[\]; it should be"),
+    (whole(preprocess__size=[32, 32, 32]), "size .* it should be"),
     (whole(vision_cfg__width=16384, vision_cfg__head_width=64, vision_cfg__layers=256), "billion parameters"),
     (whole(preprocess__mean=[0.5, 0.5]), "mean of the preprocess_cfg"),
     (whole(preprocess__std=[0.0, 0.5, 0.5]), "std"),
@@ -118,6 +132,43 @@ def test_what_does_not_go_together_is_told_with_the_reason(tmp_path, changes):
     written(tmp_path, whole(**changes))
     with pytest.raises(InputError, match="makes no model that open_clip can build: "):
         load(f"local-dir:{tmp_path}", RANDOM)
+
+
+@pytest.mark.parametrize("size", [32, [32, 32], None])
+def test_the_size_of_the_preprocessing_is_that_of_the_model(tmp_path, size):
+    written(tmp_path, whole(preprocess__size=size))
+    assert load(f"local-dir:{tmp_path}", RANDOM).image_size == (32, 32)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"vision_cfg__output_tokens": True}, "computes no embeddings in fp32 on "),
+        ({"vision_cfg__pool_type": "none"}, "computes no embeddings"),
+        ({"text_cfg__pool_type": "none"}, "computes no embeddings"),
+        ({"output_dict": True}, "computes no embeddings"),
+        ({"text_cfg__pool_type": "first"}, "gives different captions the same embedding"),
+        (
+            {"preprocess__std": [1e-38] * 3},
+            "embeddings of images that are NaN or infinite: .* too large for fp32",
+        ),
+    ],
+)
+def test_a_model_that_tells_nothing_apart_is_told_when_it_is_loaded(tmp_path, changes, words):
+    written(tmp_path, whole(**changes))
+    with pytest.raises(InputError, match=words):
+        load(f"local-dir:{tmp_path}", RANDOM)
+
+
+@pytest.mark.parametrize("key", ["hf_model_name", "hf_tokenizer_name"])
+def test_a_folder_is_not_taken_for_a_repository_of_its_name(tmp_path, monkeypatch, key):
+    """As transformers would, where the command is started beside a folder of that name."""
+    config = whole(**{f"text_cfg__{key}": "somebody/tower"})
+    monkeypatch.setattr(sources, "_config", lambda source: Configuration(config["model_cfg"], {}))
+    (tmp_path / "somebody" / "tower").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"repository 'somebody/tower' .* which would be taken instead"):
+        load("hf-hub:a/b", RANDOM)
 
 
 @pytest.mark.parametrize(

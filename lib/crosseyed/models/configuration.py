@@ -1,5 +1,6 @@
 """Read a model's `open_clip_config.json`: only what open_clip knows, each value of its type and in its range."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ import timm
 from pydantic import AfterValidator, Field, model_validator
 
 from crosseyed.documents import read_json
-from crosseyed.errors import InputError
+from crosseyed.errors import InputError, shorten
 from crosseyed.models.remote_code import refuse_remote_code
 from crosseyed.validation import Checked, validated
 
@@ -20,7 +21,7 @@ _MOST_PARAMETERS = 50e9  # the largest CLIP that is published has 18 billion
 
 def _known_to_timm(name: str) -> str:
     # timm takes "hf-hub:..." and "local-dir:..." too, and whatever arguments are found there
-    if not timm.is_model(name.partition(".")[0]):
+    if not re.fullmatch(r"\w+(\.\w+)?", name) or not timm.is_model(name.partition(".")[0]):
         raise ValueError("it should be an architecture that timm.list_models() names")
     return name
 
@@ -148,7 +149,7 @@ class _Model(Checked):
     multimodal_cfg: _Several | None = None
     quick_gelu: bool = False
     custom_text: bool = False
-    init_logit_scale: _Number | None = None
+    init_logit_scale: Annotated[float, Field(ge=-20, le=20)] | None = None  # a logarithm
     init_logit_bias: _Number | None = None
     nonscalar_logit_scale: bool = False
     output_dict: bool = False
@@ -211,6 +212,11 @@ def read_configuration(path: Path, name: str) -> Configuration:
     if model.get("multimodal_cfg"):
         _check_tower(_Multimodal, model["multimodal_cfg"], f"the multimodal_cfg {of}")
     _check_size(model, str(path))
+    if preprocess.get("size") is not None and _pair(preprocess["size"]) != _pair(_image_size(model)):
+        raise InputError(
+            f"size of the preprocess_cfg {of} is {shorten(preprocess['size'])}; it should be that of the model: "
+            f"image_size {_image_size(model)} of the vision_cfg."
+        )
     return Configuration({key: value for key, value in model.items() if value is not None}, preprocess)
 
 
@@ -220,6 +226,14 @@ def _check_tower(tower: type[_Transformer], given: Mapping[str, Any], what: str)
     validated(_Activation, checked.act_kwargs or {}, f"the act_kwargs in {what}")
     if isinstance(checked, _Text):
         validated(_Tokenizer, checked.tokenizer_kwargs or {}, f"the tokenizer_kwargs in {what}")
+
+
+def _image_size(model: Mapping[str, Any]) -> int | list[int]:
+    return _Vision(**model["vision_cfg"]).image_size
+
+
+def _pair(size: int | list[int]) -> list[int]:
+    return [size, size] if isinstance(size, int) else size
 
 
 def _check_size(model: Mapping[str, Any], path: str) -> None:

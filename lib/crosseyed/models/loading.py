@@ -2,10 +2,11 @@
 
 import os
 
+import numpy as np
 import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 
-from crosseyed.errors import InputError, check_choice, shorten
+from crosseyed.errors import CrosseyedError, InputError, check_choice, shorten
 from crosseyed.models.clip import PRECISIONS, RESIZES, ClipModel
 from crosseyed.models.sources import build
 from crosseyed.models.towers.description import describe_tower
@@ -72,7 +73,8 @@ def load(
     Raises
     ------
     InputError
-        An unknown or contradictory argument; the message offers the valid choices.
+        An unknown or contradictory argument; the message offers the valid choices. Or the model, tried once, does not
+        tell two images or two captions apart.
     DownloadError
         Weights are neither in the local cache nor available from the network.
     CheckpointError
@@ -96,7 +98,7 @@ def load(
     )
     clip = built.clip
     preprocess = PreprocessCfg(**clip.visual.preprocess_cfg)
-    return ClipModel(
+    loaded = ClipModel(
         name=built.name,
         model=built.model,
         pretrained=built.pretrained,
@@ -108,6 +110,39 @@ def load(
         precision=precision,
         resize=next(name for name, mode in RESIZES.items() if mode == preprocess.resize_mode),
     )
+    _try(loaded)
+    return loaded
+
+
+def _try(model: ClipModel) -> None:
+    """Encode two images and two captions, so that a model that cannot tell them apart measures nothing."""
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    try:
+        made = {
+            "images": model.encode_images([noise, np.zeros_like(noise)], progress=False),
+            "captions": model.encode_texts(["a photo of a dog", "a photo of a car"]),
+        }
+    except torch.OutOfMemoryError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        if isinstance(error, CrosseyedError):
+            raise
+        reason = shorten(" ".join(str(error).split()) or type(error).__name__, 160)
+        raise InputError(
+            f"{model.name} computes no embeddings in {model.precision} on {model.device.type} ({reason}): check its "
+            "configuration, or give another precision or device."
+        ) from error
+    for what, rows in made.items():
+        if not np.isfinite(rows).all():
+            raise InputError(
+                f"{model.name} gives embeddings of {what} that are NaN or infinite: its weights or its preprocessing "
+                f"hold numbers that are too large for {model.precision}. Give precision='fp32', or get the model anew."
+            )
+        if (rows[0] == rows[1]).all():
+            raise InputError(
+                f"{model.name} gives different {what} the same embedding: its configuration, tokenizer and weights do "
+                "not belong together, or the weights are not those of a finished training."
+            )
 
 
 def choose_device(name: str) -> torch.device:

@@ -31,6 +31,7 @@ from crosseyed.models.scorer import RANDOM, SHIPPED
 from crosseyed.models.tokenizers import (
     COPY_TO_CACHE,
     Tokenizer,
+    refuse_folder,
     tokenizer_of_architecture,
     tokenizer_of_files,
 )
@@ -246,7 +247,8 @@ def _find(model: str, pretrained: str | None) -> _Source:
             raise InputError(f"{shorten(model)} names no repository; give 'hf-hub:organization/repository'.")
         return _Source(model, label=repository.replace("/", "--"), tag=None)
     folder = expand(model.removeprefix(_FOLDER)) if model.startswith(_FOLDER) else DATA / "models" / model
-    if os.path.isfile(folder / CONFIG_NAME):  # not raising for a name that no file can have
+    is_path = not model.startswith(_FOLDER) and Path(model).name != model  # never out of data/models
+    if os.path.isfile(folder / CONFIG_NAME) and not is_path:  # not raising for a name that no file can have
         digest = folder_digest(folder)
         name = folder.absolute().name
         label = f"{name}-{digest}" if digest else name
@@ -259,6 +261,12 @@ def _find(model: str, pretrained: str | None) -> _Source:
             else ""
         )
         raise InputError(f"{str(folder)!r} is not a model folder: it has no {CONFIG_NAME}.{hint}")
+    if os.path.isdir(model) and model:
+        raise InputError(f"{shorten(model)} is a folder: give it as {shorten(_FOLDER + model)}.")
+    if os.path.isfile(model):
+        raise InputError(
+            f"{shorten(model)} is a file: give it as checkpoint= beside the architecture that it was trained with."
+        )
     if model in POCKETCLIPS:
         raise InputError(
             f"{model!r} is not in {str(folder.parent)!r}. It is part of the repository: point the variable "
@@ -384,6 +392,7 @@ def _create(source: _Source, config: Configuration, seed: int, **options: object
     known = {} if source.is_architecture else {_OWN: config.model}
     with patch.dict(open_clip.factory._MODEL_CONFIGS, known):
         if text_tower:
+            refuse_folder(text_tower)
             what = f"the text tower's configuration {text_tower!r} (less than 1 MB)"
             return from_hub(make, what, COPY_TO_CACHE, repository=text_tower, file="config.json")
         try:
@@ -401,7 +410,7 @@ def _create(source: _Source, config: Configuration, seed: int, **options: object
             if source.is_architecture or isinstance(error, CrosseyedError):
                 raise
             # numbers that do not go together, which open_clip, timm or torch find each in its own way
-            reason = shorten(" ".join(str(error).split()), 160)
+            reason = shorten(" ".join(str(error).split()) or type(error).__name__, 160)
             raise InputError(
                 f"The configuration of {source.label} makes no model that open_clip can build: {reason}."
             ) from error

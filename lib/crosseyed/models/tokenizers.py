@@ -1,5 +1,6 @@
 """Give a model its tokenizer: open_clip's own, or one of transformers from the model's folder or repository."""
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,7 @@ def tokenizer_of_files(config: Mapping[str, Any], folder: Path | None, name: str
         except Exception as error:  # each kind of tokenizer fails in its own way
             raise InputError(
                 f"The tokenizer in {str(folder)!r} cannot be read ({_line(error)}). Save it there again with its "
-                "save_pretrained."
+                "save_pretrained, as tokenizer.json."
             ) from error
     else:
         tokenizer = _from_hub(
@@ -87,11 +88,21 @@ def tokenizer_of_files(config: Mapping[str, Any], folder: Path | None, name: str
     return tokenizer
 
 
+def refuse_folder(repository: str) -> None:
+    """Raise InputError if transformers would take a folder of the same name for a repository of the Hub."""
+    if os.path.exists(repository):
+        raise InputError(
+            f"The model asks for the repository {repository!r} of the Hugging Face Hub, and there is {repository!r} in "
+            f"the folder {os.getcwd()!r}, which would be taken instead: start in another folder, or rename it."
+        )
+
+
 def _from_hub(repository: str, make: Callable[[], Tokenizer], name: str) -> Tokenizer:
     def fetch() -> Tokenizer:
         with without_remote_code(name):  # within, so that a refusal is not taken for a file that is missing
             return make()
 
+    refuse_folder(repository)
     what = f"the tokenizer {repository!r} (less than 50 MB)"
     return from_hub(fetch, what, COPY_TO_CACHE, repository=repository, file="tokenizer_config.json")
 
