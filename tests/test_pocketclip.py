@@ -9,6 +9,7 @@ from crosseyed.files import DATA
 from crosseyed.measure import bootstrap, protocols
 from crosseyed.models.loading import load
 from crosseyed.settings import settings
+from crosseyed.training.model_card import read_figures
 from crosseyed.training.recipes import RECIPES
 
 
@@ -54,6 +55,11 @@ def test_the_card_states_what_the_model_does(recipe_name, answers):
     gap = figures["trained", "center cell"] - figures["trained", "outer ring"]
     assert gap >= 40 if recipe_name == "centered" else abs(gap) <= 5
     assert {"held out", "trained"} == set(figures.index.get_level_values("rendering"))
+
+
+def test_the_figures_of_the_card_are_those_of_these_weights(recipe_name):
+    file = DATA / "models" / f"pocketclip-{recipe_name}" / "accuracy.csv"
+    assert set(read_figures(file)["weights"]) == {load(f"pocketclip-{recipe_name}").digest}
 
 
 def test_both_models_fit_into_twenty_megabytes_and_have_ten_by_ten_tokens():

@@ -229,6 +229,37 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def locked(file: str | os.PathLike, busy: str, wait: float = 0) -> Iterator[None]:
+    """Hold a lock, which ends with the process, so that a killed run leaves nothing behind.
+
+    Parameters
+    ----------
+    file : path
+        Stands for what is written; made if it is missing.
+    busy : str
+        What to say if another process holds the lock, and what to do then.
+    wait : float
+        Seconds to wait for it.
+
+    Raises
+    ------
+    InputError
+        Another process holds the lock, or the file cannot be written to.
+    """
+    import filelock
+
+    path = Path(file)
+    try:
+        lock = filelock.FileLock(path).acquire(timeout=wait)
+    except filelock.Timeout:
+        raise InputError(busy) from None
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    with lock:
+        yield
+
+
 def _look(path: str | os.PathLike, what: str) -> tuple[Path, int]:
     """Return an expanded path and the mode of what is there."""
     found = expand(path)

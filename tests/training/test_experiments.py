@@ -119,7 +119,7 @@ def done(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("damage", ["cut", "one column", "another model", "pipe", "missing"])
+@pytest.mark.parametrize("damage", ["cut", "one column", "another model", "other weights", "pipe", "missing"])
 def test_answers_that_are_not_whole_are_measured_anew_without_training(done, tmp_path, monkeypatch, damage):
     whole = experiments.run([trial()], done, progress=False)
     shutil.copytree(done, tmp_path / "copy")
@@ -133,6 +133,8 @@ def test_answers_that_are_not_whole_are_measured_anew_without_training(done, tmp
             answers.write_text("".join(line.split(",")[0] + "\n" for line in lines))
         case "another model":
             answers.write_text("".join(lines).replace("class token, uniform", "max, uniform"))
+        case "other weights":
+            answers.write_text("".join(lines).replace(whole["weights"].iloc[0], "0123abcd"))
         case "pipe":
             os.mkfifo(answers)
     monkeypatch.setattr(train, "world_of", lambda _: pytest.fail("trained again"))

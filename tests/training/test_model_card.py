@@ -14,7 +14,9 @@ from crosseyed.training.recipes import RECIPES
 def table():
     """Answers to two objects in a grid of 3; trained renderings are right at the center, held-out ones never."""
     cells = itertools.product(["cup", "dog"], ["fluent", "noto"], range(3), range(3))
-    table = pd.DataFrame(cells, columns=["object", "style", "row", "col"]).assign(size=0.3)
+    table = pd.DataFrame(cells, columns=["object", "style", "row", "col"]).assign(
+        size=0.3, weights="0123abcd"
+    )
     center = (table["row"] == 1) & (table["col"] == 1)
     trained = table["style"] == "fluent"
     return table.assign(
@@ -32,6 +34,7 @@ def test_the_card_states_figures_recipe_and_level(table, tmp_path):
     assert "| steps | 2600 |" in card and "(noto)" in card and "stand anywhere" in card
     figures = pd.read_csv(tmp_path / "pocketclip-x" / "accuracy.csv")
     assert figures["accuracy"].max() == 100 and (figures["confidence"] == 0.9).all()
+    assert (figures["weights"] == "0123abcd").all()
 
 
 def test_a_card_is_only_written_where_a_model_and_no_other_card_is(tmp_path):

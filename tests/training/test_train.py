@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from crosseyed.data.cutouts import objects_of, read_catalogue
 from crosseyed.errors import CrosseyedError, InputError
+from crosseyed.files import locked
 from crosseyed.training import train
 from crosseyed.training.architecture import MEAN
 from crosseyed.training.recipes import RECIPES
@@ -74,6 +75,18 @@ def test_a_killed_training_resumes_to_the_same_model(trained, cutouts, tmp_path,
     for name, value in weights(trained).items():
         assert torch.equal(weights(folder)[name], value), name
     assert (folder / "loss.csv").read_text() == (trained / "loss.csv").read_text()
+
+
+def test_two_trainings_do_not_write_into_one_folder(cutouts, tmp_path):
+    train.train(replace(RECIPE, steps=1), tmp_path / "model", progress=False, cutouts=cutouts)
+    (tmp_path / "model" / "open_clip_model.safetensors").unlink()
+    before = sorted(path.name for path in (tmp_path / "model").iterdir())
+    with (
+        locked(tmp_path / "model" / ".lock", "busy"),
+        pytest.raises(InputError, match=r"(?s)model.*wait for it"),
+    ):
+        train.train(replace(RECIPE, steps=1), tmp_path / "model", progress=False, cutouts=cutouts)
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == before
 
 
 @pytest.fixture(scope="module")

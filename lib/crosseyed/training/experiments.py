@@ -25,6 +25,7 @@ from crosseyed.data.photographer import SUBJECT_SPREAD, Dose, Positions
 from crosseyed.errors import InputError, check_choice
 from crosseyed.files import DATA
 from crosseyed.measure import protocols
+from crosseyed.models.clip import ClipModel
 from crosseyed.models.loading import load
 from crosseyed.provenance import COLUMNS, stamp
 from crosseyed.settings import settings
@@ -185,7 +186,8 @@ def run(trials: Sequence[Trial], folder: Path, *, device: str = "cpu", progress:
     Returns
     -------
     pandas.DataFrame
-        Answers to ``grid`` and ``pair``; also the columns of `Trial.about` and `crosseyed.provenance.stamp`.
+        Answers to ``grid`` and ``pair``; also the columns of `Trial.about`, `weights` (digest of the model's weights)
+        and those of `crosseyed.provenance.stamp`.
 
     Raises
     ------
@@ -201,29 +203,30 @@ def _answers(trial: Trial, folder: Path, device: str, progress: bool) -> pd.Data
     trained = train.is_finished(trial.recipe, folder)
     if not trained:
         train.train(trial.recipe, folder, device=device, save_every=100, progress=progress)
-    table = _read_trial(trial, answers) if trained else None
+    model = load(f"local-dir:{folder}", device=device)
+    table = _read_trial(trial, answers, model.digest) if trained else None
     if table is None:
-        write_table(stamp(_measure(trial, folder, device), device), answers)
+        write_table(stamp(_measure(trial, model), device), answers)
         table = _read(answers, _kinds(trial))
     return table
 
 
-def _read_trial(trial: Trial, answers: Path) -> pd.DataFrame | None:
-    """Read the answers of a trial; None if they are missing, damaged or another trial's, and have to be made anew."""
+def _read_trial(trial: Trial, answers: Path, digest: str) -> pd.DataFrame | None:
+    """Read the answers of a trial; None if they are missing, damaged or another model's, and have to be made anew."""
     rows = len(world_of(trial.recipe)) * (settings.grid_size**2 + len(RELATIONS))
     try:
         table = _read(answers, _kinds(trial), rows=rows)
     except InputError:
         return None
-    same = all((table[name] == value).all() for name, value in _common(trial).items() if value is not None)
+    expected = {**_common(trial), "weights": digest}
+    same = all((table[name] == value).all() for name, value in expected.items() if value is not None)
     return table if same else None
 
 
 def _read(file: Path, kinds: dict[str, str], remedy: str = "", rows: int | None = None) -> pd.DataFrame:
     table = read_table(file, kinds, remedy, rows=rows)
-    return table.astype({"correct": "boolean"}).fillna(
-        {"commit": ""}
-    )  # outside a checkout there is no commit
+    # outside a checkout there is no commit, and the digests of the repository's models were not recorded
+    return table.astype({"correct": "boolean"}).fillna({"commit": "", "weights": ""})
 
 
 def _common(trial: Trial) -> dict[str, str | float | None]:
@@ -234,11 +237,10 @@ def _common(trial: Trial) -> dict[str, str | float | None]:
 
 def _kinds(trial: Trial) -> dict[str, str]:
     common = {name: _KINDS_OF[type(value)] for name, value in _common(trial).items()}
-    return _KEPT | common | dict.fromkeys(COLUMNS, "text")
+    return _KEPT | common | dict.fromkeys(("weights", *COLUMNS), "text")
 
 
-def _measure(trial: Trial, folder: Path, device: str) -> pd.DataFrame:
-    model = load(f"local-dir:{folder}", device=device)
+def _measure(trial: Trial, model: ClipModel) -> pd.DataFrame:
     if trial.recipe.pooling == "max":
         pool_by_maximum(model.clip.visual)
     world, side = world_of(trial.recipe), model.image_size[0]
@@ -248,4 +250,4 @@ def _measure(trial: Trial, folder: Path, device: str) -> pd.DataFrame:
     ]
     answers = [protocols.grid(model, alone, objects_of(world)), protocols.pair(model, together)]
     table = pd.concat(answers, ignore_index=True)
-    return table[list(_KEPT)].assign(**_common(trial))
+    return table[list(_KEPT)].assign(**_common(trial), weights=model.digest)

@@ -14,7 +14,7 @@ from crosseyed.errors import InputError
 from crosseyed.escapes import markdown
 from crosseyed.files import atomic_write, require_file, require_folder
 from crosseyed.measure import bootstrap, protocols
-from crosseyed.models.scorer import Encoder
+from crosseyed.models.clip import ClipModel
 from crosseyed.settings import settings
 from crosseyed.tables import read_table, write_table
 from crosseyed.training.architecture import WEIGHTS
@@ -28,17 +28,18 @@ _FIGURES = {
     **dict.fromkeys(("accuracy", "low", "high"), "number"),
     **dict.fromkeys(("n", "n_objects", "unreadable"), "whole"),
     "confidence": "number",
+    "weights": "text",
 }
 
 _ZONES = ("center cell", "inner ring", "outer ring")
 
 
-def evaluate(encoder: Encoder, recipe: Recipe, *, seed: int = 1) -> pd.DataFrame:
+def evaluate(clip: ClipModel, recipe: Recipe, *, seed: int = 1) -> pd.DataFrame:
     """Score a PocketCLIP on every cut-out of the catalogue in every cell of the grid.
 
     Parameters
     ----------
-    encoder : Encoder
+    clip : ClipModel
         The model.
     recipe : Recipe
         What it was trained with; says which renderings are held out.
@@ -49,15 +50,17 @@ def evaluate(encoder: Encoder, recipe: Recipe, *, seed: int = 1) -> pd.DataFrame
     -------
     pandas.DataFrame
         As of `crosseyed.measure.protocols.grid`, with the columns `zone` (``"center cell"``, ``"inner ring"``: neither
-        center nor border, ``"outer ring"``: the cells at the border) and `rendering` (``"trained"``, ``"held out"``).
+        center nor border, ``"outer ring"``: the cells at the border), `rendering` (``"trained"``, ``"held out"``) and
+        `weights` (digest of the model's weights).
     """
     cutouts = read_catalogue()
     scenes = grid(cutouts, settings.grid_size, seed=seed)
-    table = protocols.grid(encoder, scenes, objects_of(cutouts))
+    table = protocols.grid(clip, scenes, objects_of(cutouts))
     at_border = table[["row", "col"]].isin([0, settings.grid_size - 1]).any(axis=1)
     return table.assign(
         zone=np.select([table["center"], at_border], [_ZONES[0], _ZONES[2]], _ZONES[1]),
         rendering=np.where(table["style"].isin(recipe.styles), "trained", "held out"),
+        weights=clip.digest,
     )
 
 
@@ -99,7 +102,7 @@ def write_card(folder: Path, recipe: Recipe, table: pd.DataFrame) -> Path:
         The card.
     """
     figures = bootstrap.accuracy(table, ["rendering", "zone"])
-    write_table(figures.round(3), folder / "accuracy.csv")
+    write_table(figures.round(3).assign(weights=table["weights"].iloc[0]), folder / "accuracy.csv")
     card = folder / "README.md"
     with atomic_write(card) as temporary:
         temporary.write_text(_CARD.format(**_contents(folder.name, recipe, table, figures)), encoding="utf-8")

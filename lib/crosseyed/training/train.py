@@ -26,7 +26,7 @@ from crosseyed.data.cutouts import Cutout, objects_of
 from crosseyed.data.photographer import take
 from crosseyed.documents import read_text
 from crosseyed.errors import CheckpointError, InputError
-from crosseyed.files import atomic_write, claim_folder, expand, require_file
+from crosseyed.files import atomic_write, claim_folder, expand, locked, require_file
 from crosseyed.training.architecture import (
     MEAN,
     STD,
@@ -127,13 +127,28 @@ def train(
     Raises
     ------
     InputError
-        The folder holds what this training did not make, or cannot be written to.
+        The folder holds what this training did not make, cannot be written to, or another process trains in it.
     CheckpointError
         The folder holds a damaged state, or that of another recipe.
     """
     if is_finished(recipe, folder):
         return expand(folder)
     folder = claim_folder(folder, "train")
+    busy = f"Another run trains the model in {str(folder)!r}; wait for it, or give another folder."
+    with locked(folder / ".lock", busy):
+        if not is_finished(recipe, folder):  # another process may have finished it just now
+            _train(recipe, folder, device, save_every, progress, cutouts)
+    return folder
+
+
+def _train(
+    recipe: Recipe,
+    folder: Path,
+    device: str,
+    save_every: int,
+    progress: bool,
+    cutouts: Sequence[Cutout] | None,
+) -> None:
     with atomic_write(folder / "recipe.json") as temporary:
         temporary.write_text(_describe(recipe), encoding="utf-8")
     cutouts = list(cutouts if cutouts is not None else world_of(recipe))
@@ -161,7 +176,6 @@ def train(
     _write_losses(folder / "loss.csv", losses)  # of a training that was killed after its last save
     export(model, tokenizer, config, folder)
     state_file.unlink()
-    return folder
 
 
 def is_finished(recipe: Recipe, folder: str | os.PathLike) -> bool:

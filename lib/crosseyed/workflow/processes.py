@@ -14,6 +14,7 @@ import psutil
 
 from crosseyed.editions import BUILD
 from crosseyed.errors import InputError
+from crosseyed.files import locked
 
 _COMMAND = "CROSSEYED_COMMAND"  # environment variable by which a process knows the command that it belongs to
 # Windows has no SIGHUP
@@ -105,19 +106,14 @@ def only_writer(name: str, wait: float = _SECONDS_TO_WAIT) -> Iterator[None]:
     InputError
         Another process holds it, or the folder of locks cannot be written to.
     """
-    import filelock
-
     file = BUILD / "locks" / name
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(file).acquire(timeout=wait)
-    except filelock.Timeout:
-        raise InputError(f"Another run is working on the edition {name}; wait for it.") from None
     except OSError as error:
         raise InputError(
             f"{BUILD.resolve()} cannot be written to ({error.strerror}); the book is made there."
         ) from error
-    with lock:
+    with locked(file, f"Another run is working on the edition {name}; wait for it.", wait):
         yield
 
 
