@@ -134,7 +134,7 @@ TABLES = [
             written(
                 lambda folder: edited(lambda text: "".join(text.splitlines(True)[:-1]))(folder / "bias.csv")
             ),
-            ("rows", ANEW),
+            ("cut off", ANEW),
         ),
         ("a pipe", written(lambda folder: replaced_by(os.mkfifo)(folder / "bias.csv")), ("is a pipe",)),
         (

@@ -165,7 +165,7 @@ def read(results: Path, chapter: str, name: str) -> pd.DataFrame:
         raise MissingTableError(
             f"The table {name!r} of the chapter {chapter} is not at {path}. Execute the chapter again (make book)."
         )
-    if not _is_whole(path, record.tables[name]):
+    if path.is_file() and not _is_whole(path, record.tables[name]):
         raise InputError(
             f"{str(path)!r} is not as the chapter wrote it: it is cut off, altered, or of another run. {_REMEDY}"
         )
