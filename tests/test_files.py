@@ -190,7 +190,7 @@ def test_an_output_folder_belongs_to_the_command_that_made_it(tmp_path):
         claim_folder(folder, "train")
 
 
-@pytest.mark.parametrize("mark", [None, "", "[]", "{}", "not JSON"])
+@pytest.mark.parametrize("mark", [None, "", "[]", "{}", "not JSON", "[" * 100_000])
 def test_a_folder_with_files_of_the_user_is_left_as_it_is(tmp_path, mark):
     (tmp_path / "photograph.jpg").touch()
     if mark is not None:

@@ -80,7 +80,13 @@ def require_folder(path: str | os.PathLike, what: str) -> Path:
 
 
 def expand(path: str | os.PathLike) -> Path:
-    """Return a path with ``~`` expanded, unless there is no such home."""
+    """Return a path with ``~`` expanded, unless there is no such home; raise InputError for what is no path."""
+    try:
+        path = os.fsdecode(path)
+    except TypeError:
+        raise InputError(
+            f"{shorten(path)} is no path; give the name of a file or folder, as text or as a pathlib.Path."
+        ) from None
     try:
         return Path(path).expanduser()
     except RuntimeError:
@@ -136,16 +142,27 @@ def claim_folder(folder: str | os.PathLike, maker: str) -> Path:
         occupied = mark.exists() or any(not entry.name.startswith(".") for entry in path.iterdir())
     except (OSError, ValueError) as error:
         raise _unwritable(mark, error) from error
-    if occupied and _marked(mark) != maker:
+    marked = _read_mark(mark)
+    if occupied and marked.get("made_by") != maker:
         other = path.resolve()
         other = other.with_name(f"{other.name or 'results'}-{maker}")
         raise InputError(
             f"The folder {str(path)!r} holds files that 'crosseyed {maker}' did not make; they are left as they are. "
             f"Give a new or empty folder, such as {str(other)!r}."
         )
-    with atomic_write(mark) as temporary:
-        temporary.write_text(json.dumps({"made_by": maker}), encoding="utf-8")
+    _write_mark(mark, marked | {"made_by": maker})
     return path
+
+
+def files_made(folder: Path) -> set[str] | None:
+    """Return the names that `note_files` noted in the mark of an output folder; None if it never did."""
+    names = _read_mark(folder / MARK).get("files")
+    return {name for name in names if isinstance(name, str)} if isinstance(names, list) else None
+
+
+def note_files(folder: Path, names: Iterable[str]) -> None:
+    """Note in the mark of an output folder which of its files its maker made: no others are its to replace."""
+    _write_mark(folder / MARK, _read_mark(folder / MARK) | {"files": sorted(names)})
 
 
 def keep_caches(folder: Path) -> None:
@@ -295,12 +312,18 @@ def _kind(mode: int) -> str:
     return "a socket" if stat.S_ISSOCK(mode) else "a device"
 
 
-def _marked(mark: Path) -> str | None:
-    """Return who made a folder by its mark; None if that is missing or damaged."""
+def _read_mark(mark: Path) -> dict:
+    """Return what the mark of a folder says; nothing if it is missing or damaged."""
     try:
-        return json.loads(require_file(mark, "a mark").read_text(encoding="utf-8"))["made_by"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        found = json.loads(require_file(mark, "a mark").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _write_mark(mark: Path, content: dict) -> None:
+    with atomic_write(mark) as temporary:
+        temporary.write_text(json.dumps(content), encoding="utf-8")
 
 
 def _remove(path: Path) -> None:

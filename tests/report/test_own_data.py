@@ -193,7 +193,9 @@ def test_when_no_image_can_be_read_the_reasons_are_written_all_the_same(composed
     shutil.copytree(composed.parent / "images", tmp_path / "images")
     for file in (tmp_path / "images").iterdir():
         file.write_bytes(file.read_bytes()[:-400])
-    with pytest.raises(InputError, match=r"damaged or cut off\. All are listed in .*left_out\.csv"):
+    with pytest.raises(
+        InputError, match=r"annotation 1: .*damaged or cut off.*All are listed in .*left_out\.csv"
+    ):
         own_data.measure(tiny_clip, composed, tmp_path / "images", tmp_path / "out")
     assert set(pd.read_csv(tmp_path / "out" / "left_out.csv")["reason"]) == {"image file unreadable"}
 
@@ -311,3 +313,71 @@ def test_an_earlier_run_stays_when_nothing_of_a_new_one_can_be_used(composed, ti
     with pytest.raises(InputError, match="image file missing"):
         own_data.measure(never, composed, tmp_path / "empty", out)
     assert {name: (out / name).read_bytes() for name in before} == before
+
+
+def test_an_input_in_which_nothing_can_be_used_is_not_replaced_by_the_reasons(captioned, tmp_path):
+    out = claim_folder(tmp_path / "out", own_data.MAKER)
+    data = captioned("none.jpg,a dog,0.5,0.5").rename(out / "left_out.csv")
+    before = data.read_bytes()
+    with pytest.raises(
+        InputError, match=r"row 1: image file missing.*could not be listed: .*holds the input"
+    ):
+        own_data.measure(never, data, tmp_path / "images", out)
+    assert data.read_bytes() == before
+
+
+@pytest.mark.filterwarnings("ignore::crosseyed.measure.checks.EstimateWarning")
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_a_user_put_among_the_results_is_not_replaced(composed, tiny_clip, tmp_path, kind):
+    out, images = tmp_path / "out", composed.parent / "images"
+    own_data.measure(tiny_clip, composed, images, out)
+    own_data.measure(tiny_clip, composed, images, out)
+    mine = out / "captions.csv" if kind == "file" else out / "objects.csv" / "mine.txt"
+    if kind == "folder":
+        (out / "objects.csv").unlink()
+        (out / "objects.csv").mkdir()
+    mine.write_text("mine")
+    with pytest.raises(InputError, match=r"is no result of 'crosseyed own-data'.*move it"):
+        own_data.measure(never, composed, images, out)
+    assert mine.read_text() == "mine"
+
+
+@pytest.mark.filterwarnings("ignore::crosseyed.measure.checks.EstimateWarning")
+def test_results_of_a_version_that_noted_no_names_are_replaced(composed, tiny_clip, tmp_path):
+    out, images = tmp_path / "out", composed.parent / "images"
+    own_data.measure(tiny_clip, composed, images, out)
+    (out / ".crosseyed.json").write_text('{"made_by": "own-data"}')
+    own_data.measure(tiny_clip, composed, images, out)
+    assert (out / "objects.csv").exists()
+
+
+@pytest.mark.filterwarnings("ignore::crosseyed.models.scorer.UnreadableImagesWarning")
+def test_damaged_images_that_leave_no_contrast_are_counted(captioned, tiny_clip, tmp_path):
+    data = captioned("a.jpg,a dog,0.5,0.5", "b.jpg,a key,0.5,0.4", "c.jpg,a cup,0.1,0.1")
+    with pytest.raises(
+        InputError, match=r"at the center; .*2 of 3 rows are used \(left out: 1 × image file unread"
+    ):
+        own_data.measure(tiny_clip, data, tmp_path / "images", tmp_path / "out")
+
+
+@pytest.mark.filterwarnings("ignore::crosseyed.measure.checks.EstimateWarning")
+def test_the_finding_says_which_objects_are_not_in_the_estimate(composed, tiny_clip, tmp_path):
+    document = json.loads(composed.read_text())
+    twin = {**document["annotations"][0], "id": "twin", "bbox": [1, 1, 20, 20]}
+    (tmp_path / "annotations.json").write_text(
+        json.dumps({**document, "annotations": [*document["annotations"], twin]})
+    )
+    finding = own_data.measure(
+        tiny_clip, tmp_path / "annotations.json", composed.parent / "images", tmp_path / "out"
+    )
+    shared = pd.read_csv(tmp_path / "out" / "effects.csv").loc[0, "shared"]
+    assert shared >= 2
+    assert f"{shared} objects share their image with others of their category" in finding
+
+
+@pytest.mark.parametrize("output", [None, 3, ["out"]])
+def test_what_is_no_path_is_refused_by_its_type(composed, output):
+    with pytest.raises(InputError, match="is no path"):
+        own_data.measure(never, composed, composed.parent / "images", output)
+    with pytest.raises(InputError, match="is no path"):
+        own_data.measure(never, output, composed.parent / "images", "out")

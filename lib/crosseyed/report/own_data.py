@@ -11,9 +11,17 @@ from matplotlib.figure import Figure
 
 from crosseyed.data.captions import CaptionSet, read_captions
 from crosseyed.data.coco import CocoSet, read_coco
-from crosseyed.data.left_out import NothingUsableError
+from crosseyed.data.left_out import NothingUsableError, first_faults
 from crosseyed.errors import InputError, shorten
-from crosseyed.files import atomic_write, claim_folder, exchange, expand, require_file
+from crosseyed.files import (
+    atomic_write,
+    claim_folder,
+    exchange,
+    expand,
+    files_made,
+    note_files,
+    require_file,
+)
 from crosseyed.measure import bootstrap, protocols
 from crosseyed.measure.mixed_logit import COVARIATES, mixed_slope
 from crosseyed.measure.recognition import Recognition, recognise
@@ -70,15 +78,18 @@ def measure(
     try:
         content = read_captions(data, images) if is_table else read_coco(data, images)
         _check_choice(content)
-        folder = claim_folder(output, MAKER)
-        _check_apart(folder, file, images)
+        folder = _claim(output, file, images)
         clip = clip if isinstance(clip, ClipModel) else clip()
         finding, tables, figure = (
             _measure_captions(clip, content) if is_table else _measure_objects(clip, content)
         )
     except NothingUsableError as error:
-        place = _write_reasons(claim_folder(output, MAKER), error.left_out)
-        raise NothingUsableError(f"{error} All are listed in {str(place)!r}.", error.left_out) from error
+        try:
+            place = _write_reasons(_claim(output, file, images), error.left_out)
+            where = f"All are listed in {str(place)!r}."
+        except InputError as obstacle:
+            where = f"They could not be listed: {obstacle}"
+        raise NothingUsableError(f"{error} {where}", error.left_out) from error
     _replace(folder, tables, figure)
     return f"{clip.name} on {os.fspath(data)}: {finding} Tables and figure are in {folder}."
 
@@ -93,21 +104,41 @@ def _check_choice(content: CocoSet | CaptionSet) -> None:
             f"There is nothing to choose among but one {what}, {shorten(*choices)}; give at least two. "
             f"{content.summary}"
         )
-    if of_captions and content.table["center"].nunique() < 2:
+    if of_captions:
+        _check_contrast(content)
+
+
+def _check_contrast(content: CaptionSet) -> None:
+    """Raise InputError for objects that are all at the center, or all off-center."""
+    if content.table["center"].nunique() < 2:
         side = "at the center" if content.table["center"].all() else "off-center"
         raise InputError(f"All objects are {side}; give images of both kinds. {content.summary}")
 
 
-def _check_apart(folder: Path, file: Path, images: str | os.PathLike) -> None:
-    """Raise InputError if results would lie among the input, where they could replace it."""
+def _claim(output: str | os.PathLike, file: Path, images: str | os.PathLike) -> Path:
+    """Claim the output folder; raise InputError if results would lie among the input or replace what is no result."""
+    folder = claim_folder(output, MAKER)
     if folder.resolve() in (file.resolve().parent, expand(images).resolve()):
         raise InputError(f"The folder {str(folder)!r} holds the input; give another one for the results.")
+    there, made = {name for name in _RESULTS if os.path.lexists(folder / name)}, files_made(folder)
+    if made is None:
+        made = there
+        note_files(folder, made)
+    for name in sorted(there):
+        if name not in made or (folder / name).is_dir():
+            raise InputError(
+                f"{str(folder / name)!r} is no result of 'crosseyed {MAKER}' and would be replaced; move it to another "
+                "folder, or give another one for the results."
+            )
+    return folder
 
 
 def _write_reasons(folder: Path, left_out: pd.DataFrame) -> Path:
     """Write why nothing could be used, and leave the results of an earlier run as they are."""
     earlier = any((folder / name).exists() for name in _RESULTS - {"left_out.csv"})
     place = folder / (_FAILED if earlier else "left_out.csv")
+    if not earlier:
+        note_files(folder, {place.name})
     write_table(left_out, place)
     return place
 
@@ -122,11 +153,13 @@ def _replace(folder: Path, tables: Mapping[str, pd.DataFrame], figure: Figure | 
         with atomic_write(new / _FIGURE) as temporary:
             figure.savefig(temporary, dpi=150)
     written = {path.name for path in new.iterdir()}
+    note_files(folder, _RESULTS)  # until the last is in its place, a run that is killed leaves some of both
     for name in sorted(written):
         exchange(new / name, folder / name)
     new.rmdir()
     for name in {*_RESULTS, _FAILED} - written:  # of an earlier run about other data
         (folder / name).unlink(missing_ok=True)
+    note_files(folder, written)
 
 
 def _measure_objects(clip: ClipModel, data: CocoSet) -> tuple[str, dict[str, pd.DataFrame], Figure | None]:
@@ -144,8 +177,9 @@ def _measure_objects(clip: ClipModel, data: CocoSet) -> tuple[str, dict[str, pd.
         "categories": slope.categories,
     }
     first = slope.effects.iloc[0]
+    used = data.summary + _shared(first)
     if first["note"]:
-        finding = f"there is no estimate of the bias, because {first['note']}. {data.summary}"
+        finding = f"there is no estimate of the bias, because {first['note']}. {used}"
         return finding, tables, None
     reached = (
         f"each 0.1 of eccentricity multiplies the odds of recognition by {first['odds_ratio']:.2f} "
@@ -154,8 +188,15 @@ def _measure_objects(clip: ClipModel, data: CocoSet) -> tuple[str, dict[str, pd.
     )
     worst = ", ".join(f"{row.object} ({row.odds_ratio:.2f})" for row in slope.categories.head(5).itertuples())
     precision = found.categories["average_precision"].mean()
-    finding = f"{reached} Worst affected: {worst}. Mean average precision {precision:.1f} %. {data.summary}"
+    finding = f"{reached} Worst affected: {worst}. Mean average precision {precision:.1f} %. {used}"
     return finding, tables, intervals.odds_ratios(slope.effects, slope.categories)
+
+
+def _shared(effect: pd.Series) -> str:
+    """Say how many of the objects that are used are not in the estimate, and why."""
+    if not effect["shared"]:
+        return ""
+    return f" {effect['shared']} objects share their image with others of their category and are not in the estimate."
 
 
 def _without_unreadable(data: CocoSet, found: Recognition) -> tuple[CocoSet, Recognition]:
@@ -172,7 +213,8 @@ def _unreadable(answers: pd.DataFrame, left_out: pd.DataFrame) -> tuple[pd.Serie
     rows = answers.loc[lost, [entry, "image"]].assign(reason="image file unreadable", detail=_DAMAGED)
     left_out = pd.concat([left_out, rows.astype(object)], ignore_index=True)
     if lost.all():
-        raise NothingUsableError(f"None of the images can be read: {_DAMAGED}.", left_out)
+        first = first_faults(left_out.tail(len(rows)))
+        raise NothingUsableError(f"None of the images can be read: {first}.", left_out)
     return lost, left_out
 
 
@@ -183,6 +225,7 @@ def _measure_captions(clip: ClipModel, data: CaptionSet) -> tuple[str, dict[str,
     lost, left_out = _unreadable(found, data.left_out)
     found = found[~lost].reset_index(drop=True)
     data = replace(data, table=found, left_out=left_out)
+    _check_contrast(data)
     rings = bootstrap.accuracy_by_eccentricity(found)
     bias = bootstrap.center_bias(found)
     row = bias.iloc[0]
