@@ -4,10 +4,13 @@ import contextlib
 import logging
 import os
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from huggingface_hub import HfApi, file_download
 from huggingface_hub import constants as hub_constants
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
@@ -105,6 +108,39 @@ def test_a_hub_that_does_not_answer_after_the_first_time_is_given_up(served):
 def test_a_connection_that_breaks_is_taken_up_again(served):
     served.cut_after = 4000
     assert fetch().read_bytes() == WEIGHTS
+
+
+DOWNLOAD = """
+import sys
+from pathlib import Path
+from huggingface_hub import constants, file_download
+from crosseyed.hub import download_first, from_hub
+constants.ENDPOINT, constants.HF_HUB_CACHE = sys.argv[1:]
+constants.HUGGINGFACE_CO_URL_TEMPLATE = sys.argv[1] + "/{repo_id}/resolve/{revision}/{filename}"
+source = {"repository": "somebody/tiny", "file": "weights"}
+from_hub(lambda: download_first("somebody/tiny", "weights"), "it", "Do this.", **source)
+"""
+
+
+def test_what_a_killed_download_left_is_removed_by_the_next_and_none_in_progress(served, tmp_path):
+    served.stall_after = 1000
+    given = [sys.executable, "-c", DOWNLOAD, hub_constants.ENDPOINT, hub_constants.HF_HUB_CACHE]
+    with subprocess.Popen(given) as process:
+        end = time.monotonic() + 60
+        while not left_over(tmp_path) and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.01)
+        process.kill()
+    (killed,) = left_over(tmp_path)
+    served.stall_after = None
+    repository = killed.parents[1].name
+    other = killed.with_name(f"{'e' * 64}.01234567.incomplete")
+    other.touch()
+    with FileLock(tmp_path / "hub" / ".locks" / repository / f"{'e' * 64}.lock"):
+        assert fetch().read_bytes() == WEIGHTS
+        assert left_over(tmp_path) == [other]
+    served.files["more"] = b"more"
+    fetch("more")
+    assert left_over(tmp_path) == []
 
 
 def test_what_does_not_fit_the_announced_digest_is_removed(served, tmp_path):

@@ -5,7 +5,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -20,7 +20,7 @@ from huggingface_hub.errors import (
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
 )
-from huggingface_hub.utils import get_session, hf_raise_for_status
+from huggingface_hub.utils import WeakFileLock, get_session, hf_raise_for_status
 from huggingface_hub.utils._http import default_client_factory
 
 from crosseyed.errors import CrosseyedError, DownloadError, shorten
@@ -51,6 +51,7 @@ def from_hub(
     Left to itself, the Hub's client keeps trying for minutes without a network, and for as long as a server tells it.
     Here the cache is searched first; then the Hub has `PROBE_SECONDS` to answer for a file before anything is
     downloaded; and what falls silent is asked for `ATTEMPTS` times. What came is compared with its announced digest.
+    What an earlier download left unfinished, because it was killed, is removed.
 
     Parameters
     ----------
@@ -86,11 +87,13 @@ def from_hub(
     except Exception:  # each library has its own error for what is not in the cache
         problem = _network_problem(lambda: hf_hub_url(repository, file, repo_type=kind))
     if problem is None:
+        cache = cache or Path(hub_constants.HF_HUB_CACHE)
+        _remove_left_over(cache, f"{kind}s--{repository.replace('/', '--')}")
         watch = _Watch()
         try:
             with _watching(watch):
                 fetched = fetch()
-                watch.verify(cache or Path(hub_constants.HF_HUB_CACHE))
+                watch.verify(cache)
                 return fetched
         except Exception as error:
             if isinstance(error, CrosseyedError) and not watch.problem:
@@ -120,6 +123,15 @@ def offline() -> Iterator[None]:
         yield
     finally:
         hub_constants.HF_HUB_OFFLINE = before
+
+
+def _remove_left_over(cache: Path, repository: str) -> None:
+    """Remove what downloads that were killed left of a repository: the Hub's client never takes it up again."""
+    for file in (cache / repository / "blobs").glob("*.incomplete"):
+        digest = re.sub(r"(\.[0-9a-f]{8})?\.incomplete$", "", file.name)
+        # a lock that is held is that of a download in progress; it ends in TimeoutError, an OSError
+        with suppress(OSError), WeakFileLock(cache / ".locks" / repository / f"{digest}.lock", timeout=0.05):
+            file.unlink(missing_ok=True)
 
 
 class _Watch:
