@@ -93,13 +93,22 @@ def in_cache(monkeypatch, tmp_path, repository, files):
         (snapshot / name).write_text(content)
 
 
-def test_a_repository_with_code_is_refused_and_its_code_does_not_run(folder, tmp_path, monkeypatch):
+@pytest.mark.parametrize("pretrained", [RANDOM, None])
+def test_a_repository_with_code_is_refused_before_its_weights_are_asked_for(
+    folder, tmp_path, monkeypatch, pretrained
+):
     change(folder, hf_tokenizer_name="somebody/evil")
     files = {path.name: path.read_text() for path in folder.iterdir() if path.suffix in (".json", ".py")}
     in_cache(monkeypatch, tmp_path, "somebody/evil", files | {"config.json": "{}"})
     with pytest.raises(InputError, match=r"asks to run program code .*trust_remote_code"):
-        load("hf-hub:somebody/evil", RANDOM)
+        load("hf-hub:somebody/evil", pretrained)
     assert not (tmp_path / "it ran").exists()
+
+
+def test_a_configuration_is_checked_before_the_weights_are_asked_for(tmp_path, monkeypatch):
+    in_cache(monkeypatch, tmp_path, "somebody/wrong", {"open_clip_config.json": '{"model_cfg": 3}'})
+    with pytest.raises(InputError, match="model_cfg of the configuration of open_clip"):
+        load("hf-hub:somebody/wrong")
 
 
 TEXT_TOWER = {

@@ -185,7 +185,7 @@ def build(
         )
         weights = files[0]
     else:
-        origin, weights = source.origin, _weights(source)
+        origin, weights = source.origin, _weights_here(source)
     given = random or checkpoint or (source.tag and not source.named)
     config = _config(source)
     tokenizer = (
@@ -193,6 +193,8 @@ def build(
         if source.is_architecture
         else tokenizer_of_files(config.model, source.folder, source.label)
     )
+    if weights is None and not random:  # large, so what is small is looked at first
+        weights = _weights_of_hub(source)
     published = get_pretrained_cfg(source.address, source.tag) if source.tag else {}
     clip = _create(
         source,
@@ -286,8 +288,8 @@ def _tags(architecture: str) -> str:
     return f"Tags of {architecture!r}: {', '.join(tags) or 'none'}."
 
 
-def _weights(source: _Source) -> str | os.PathLike:
-    """Return the file with a model's weights, downloaded if need be."""
+def _weights_here(source: _Source) -> Path | None:
+    """Return the file with a model's weights; None if they are in a repository of the Hub."""
     if source.named:
         return _checkpoint_of(source.label, source.named)
     if source.folder:
@@ -298,18 +300,32 @@ def _weights(source: _Source) -> str | os.PathLike:
             f"pretrained=, a file as checkpoint=, or ask for random ones with pretrained={RANDOM!r}. "
             f"{_tags(source.address)}"
         )
+    return None
+
+
+def _weights_of_hub(source: _Source) -> str:
+    """Return the file with a model's weights, downloaded if need be."""
+    what, instead = _told(source)
+    file = HF_WEIGHTS_NAME
+    if source.tag:
+        file = get_pretrained_cfg(source.address, source.tag)["hf_hub"].rpartition("/")[2] or file
+    return _weights_from_hub(source.repository, file, what, instead)
+
+
+def _told(source: _Source) -> tuple[str, str]:
+    """Say what a repository holds and how large that is, and what to do without network."""
     instead = f"Without network, get open_clip_model.safetensors of {source.repository} elsewhere, then "
     if source.tag:
-        what, size = f"the weights {source.tag!r} of {source.address!r}", _size(source.address)
         instead += f"load({source.address!r}, {source.tag!r}, checkpoint='path/to/file')."
-        what = f"{what} ({source.repository}, {size})"
-        file = get_pretrained_cfg(source.address, source.tag)["hf_hub"].rpartition("/")[2]
-        return _weights_from_hub(source.repository, file or HF_WEIGHTS_NAME, what, instead)
+        size = _size(source.address)
+        return f"the weights {source.tag!r} of {source.address!r} ({source.repository}, {size})", instead
     same = [name for name, tag in open_clip.list_pretrained() if _repository(name, tag) == source.repository]
     size = _size(same[0]) if same else "of unknown size"
-    instead += "put it into a folder with the repository's other files and load('local-dir:path/to/folder')."
-    what = f"{source.repository!r} ({size})"
-    return _weights_from_hub(source.repository, HF_WEIGHTS_NAME, what, instead)
+    instead += "put it into a folder with the repository's other files and load('local-dir:path/to/folder'). "
+    instead += (
+        f"Weights of a repository without {CONFIG_NAME} go as checkpoint= to the architecture that fits."
+    )
+    return f"{source.repository!r} ({size})", instead
 
 
 def _weights_from_hub(repository: str, file: str, what: str, instead: str) -> str:
@@ -351,8 +367,7 @@ def _config(source: _Source) -> Configuration:
         return Configuration(open_clip.get_model_config(source.address), {})
     file = from_hub(
         lambda: hf_hub_download(source.repository, CONFIG_NAME),
-        f"the configuration of {source.repository!r}",
-        "Without network, get its files elsewhere, then load('local-dir:path/to/folder').",
+        *_told(source),
         repository=source.repository,
         file=CONFIG_NAME,
     )
