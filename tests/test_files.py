@@ -3,9 +3,11 @@
 import errno
 import os
 import socket
+import warnings
 from pathlib import Path
 
 import pytest
+from IPython.paths import get_ipython_dir
 
 from crosseyed import files
 from crosseyed.errors import CheckpointError, CrosseyedError, DownloadError, InputError, shorten, suggest
@@ -287,6 +289,13 @@ def test_downloaded_models_stay_where_they_are(no_caches, tmp_path, monkeypatch,
         keep_caches(no_caches)
         assert os.environ["HF_HOME"] == str(tmp_path / "home" / ".cache" / "huggingface")
         assert os.environ["XDG_CACHE_HOME"] == str(no_caches / "any")
+
+
+def test_ipython_finds_its_place_in_the_build_folder(no_caches):
+    no_caches.parent.mkdir(exist_ok=True)
+    keep_caches(no_caches)
+    with warnings.catch_warnings(action="error"):
+        assert get_ipython_dir() == str(no_caches / "ipython")
 
 
 def test_a_cache_that_the_user_has_chosen_stays_if_it_can_be_written_to(no_caches, tmp_path, monkeypatch):

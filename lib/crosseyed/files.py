@@ -173,6 +173,10 @@ def keep_caches(folder: Path) -> None:
     """
     if not _may_write(folder):
         return
+    with suppress(
+        OSError
+    ):  # IPython takes a temporary folder where this one is missing; elsewhere nothing is made
+        folder.mkdir(exist_ok=True)
     # downloaded models may lie where only reading is possible
     usual = Path(os.environ.get("XDG_CACHE_HOME") or expand("~/.cache"), "huggingface")
     models = Path(os.environ.get("HF_HOME") or usual)
