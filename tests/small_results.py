@@ -19,18 +19,18 @@ TOWER = {
 
 
 def bias(model, center, off_center):
-    """The row of a model in a table of the first chapter, with intervals of ±1."""
+    """The row of a model in a table of the first chapter, with intervals of ±1 (the index: ±0.1) where they can be."""
     levels = {
         "center_accuracy": center,
         "off_center_accuracy": off_center,
         "gap": center - off_center,
         "bias_index": (center - off_center) / center,
     }
-    ends = {
-        f"{name}{end}": value + by
-        for name, value in levels.items()
-        for end, by in (("_low", -1), ("_high", 1))
-    }
+    reach = {"gap": (1, -100, 100), "bias_index": (0.1, -1, 1)}
+    ends = {}
+    for name, value in levels.items():
+        by, least, most = reach.get(name, (1, 0, 100))
+        ends |= {f"{name}_low": max(value - by, least), f"{name}_high": min(value + by, most)}
     counts = {"n_center": 4, "n_off_center": 4, "n_objects": 4, "unreadable": 0, "confidence": 0.95}
     return {"model": model, "pretrained": "openai", **levels, **ends, **counts}
 

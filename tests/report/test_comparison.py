@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from small_results import collected, write_results
 
 from crosseyed.report import comparison, kept_results
 from crosseyed.tables import write_table
@@ -91,9 +92,11 @@ def test_when_all_is_done_nothing_awaits_its_run():
 
 
 def test_random_weights_do_not_count_as_a_result(tmp_path):
-    random = kept(row("ViT-L-14--openai", model="ViT-L-14")).assign(pretrained="random")
-    write_table(random.assign(rows=1, weights="1a2b3c4d", confidence=0.95), tmp_path / "random.csv")
-    table = comparison.describe(kept_results.read(tmp_path), LISTED)
+    random = collected(write_results(tmp_path / "made")).assign(
+        edition="ViT-L-14--openai", pretrained="random"
+    )
+    write_table(random, tmp_path / "kept" / "random.csv")
+    table = comparison.describe(kept_results.read(tmp_path / "kept"), LISTED)
     assert table.empty
     assert "ViT-L-14" in comparison.awaiting(table, LISTED)["model"].tolist()
 

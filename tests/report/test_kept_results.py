@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -49,10 +51,31 @@ def test_random_weights_are_no_result(results, tmp_path):
         ),
         (lambda table: table.assign(gap_low=np.nan), "interval of gap with one end"),
         (lambda table: table.assign(gap=table["gap"] + 1), "whose difference is not the gap"),
-        (lambda table: table.assign(center_accuracy=120.0), "accuracies that are no percentages"),
+        (lambda table: table.assign(center_accuracy=120.0), "center_accuracy .* no percentages"),
+        (lambda table: table.assign(off_center_accuracy_low=-300.0), "off_center_accuracy .* no percentages"),
+        (lambda table: table.assign(gap_high=500.0), "gap .* no percentages"),
+        (lambda table: table.assign(gap=np.nan), "a row without gap"),
+        (lambda table: table.assign(center_accuracy=np.nan), "a row without center_accuracy"),
+        (lambda table: table.assign(gap_low=np.nan, gap_high=np.nan), "without the interval of gap"),
+        (lambda table: table.assign(bias_index=0.1), "the index"),
+        (lambda table: table.assign(n_center=0), "center_accuracy.* of nothing"),
+        (lambda table: table.assign(rows=pd.NA), "announces another number of rows"),
+        (lambda table: table.assign(rows=pd.array([2, pd.NA], "Int64")), "announces another number of rows"),
         (lambda table: table.assign(edition=pd.NA), "a row without edition"),
-        (lambda table: table.assign(protocol="grid"), "a protocol twice"),
-        (lambda table: table.assign(n_center=-1), "out of its range"),
+        (lambda table: table.assign(seed=pd.NA), "a row without seed"),
+        (lambda table: table.assign(parameters=pd.NA), "a row without parameters"),
+        (lambda table: table.assign(protocol="grid"), r"\['grid', 'grid'\]; each is there once"),
+        (
+            lambda table: table.assign(protocol=["gird", "pair"]),
+            r"\['gird', 'pair'\].* of grid, pair, whatsup",
+        ),
+        (lambda table: table[table["protocol"] == "pair"].assign(rows=1), r"\['pair'\]"),
+        (lambda table: table.assign(model=["a", "b"]), "they differ in model"),
+        (lambda table: table.assign(weights=["1a2b3c4d", "1a2b3c4e"]), "they differ in weights"),
+        (lambda table: table.assign(seed=[2, 3]), "they differ in seed"),
+        (lambda table: table.assign(weights="2.1E+10"), "weights '2.1E\\+10', which are no digest"),
+        (lambda table: table.assign(patch_size=0), "patch_size that is out of its range"),
+        (lambda table: table.assign(unreadable=-1), "unreadable that is out of its range"),
         (lambda table: table.assign(confidence=95.0), "out of its range"),
     ],
 )
@@ -72,8 +95,42 @@ def test_a_table_cut_in_its_last_line_is_refused(results, tmp_path):
 def test_two_tables_of_one_edition_are_refused(results, tmp_path):
     for name in ("a", "b"):
         write_table(collected(results), tmp_path / f"{name}.csv")
-    with pytest.raises(InputError, match="more than one table of the edition ViT-B-32--openai--seed2"):
+    with pytest.raises(InputError, match=r"a\.csv' and 'b\.csv'.*ViT-B-32--openai--seed2"):
         kept_results.read(tmp_path)
+
+
+def test_intervals_of_several_confidences_are_not_put_side_by_side(results, tmp_path):
+    for name, confidence in (("a", 0.95), ("b", 0.9)):
+        table = collected(results).assign(edition=name, confidence=confidence)
+        write_table(table, tmp_path / f"{name}.csv")
+    with pytest.raises(InputError, match=r"a\.csv' and 'b\.csv'.*confidence, 0\.95 and 0\.9\."):
+        kept_results.read(tmp_path)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("nowhere", path)])
+def test_what_is_no_file_is_not_passed_over(results, tmp_path, make):
+    write_table(collected(results), tmp_path / "a.csv")
+    make(tmp_path / "b.csv")
+    with pytest.raises(InputError, match=r"b\.csv.*make sweep"):
+        kept_results.read(tmp_path)
+
+
+def test_what_could_not_be_measured_may_be_missing(results, tmp_path):
+    """Where nothing is right at the center there is no index, and of a side whose images are damaged no accuracy."""
+    table = collected(results)
+    nothing = {f"bias_index{end}": np.nan for end in ("", "_low", "_high")}
+    right = {"center_accuracy": 0.0, "center_accuracy_low": 0.0, "center_accuracy_high": 0.0}
+    gap = {"gap": -table["off_center_accuracy"], "gap_low": -100.0, "gap_high": 0.0}
+    unread = dict.fromkeys([name for name in table if name.startswith(("gap", "center_acc"))], np.nan)
+    one = {name: np.nan for name in table if name.endswith(("_low", "_high"))}
+    cases = {
+        "nothing right": table.assign(**nothing, **right, **gap),
+        "unreadable": table.assign(**nothing, **unread, n_center=0, unreadable=4),
+        "one object": table.assign(**one, n_objects=1),
+    }
+    for name, each in cases.items():
+        write_table(each.assign(edition=name), tmp_path / f"{name}.csv")
+    assert set(kept_results.read(tmp_path)["edition"]) == set(cases)
 
 
 def test_files_that_macos_adds_are_no_results(results, tmp_path):
