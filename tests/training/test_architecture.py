@@ -1,7 +1,8 @@
 import open_clip
 import torch
 
-from crosseyed.training.architecture import build_tokenizer, config_of, pool_by_maximum
+from crosseyed.models.loading import load
+from crosseyed.training.architecture import build_tokenizer, config_of, export, pool_by_maximum
 from crosseyed.training.recipes import POOLINGS, Recipe
 
 
@@ -10,6 +11,14 @@ def test_the_end_token_is_the_highest_and_unknown_words_share_one():
     known, unknown = tokenizer(["a photo of a DOG and a alarm clock", "a zyzzyva"]).input_ids
     assert known[-1] == unknown[-1] == len(tokenizer) - 1
     assert unknown[2] == tokenizer.unk_token_id not in known
+
+
+def test_a_model_of_a_few_words_is_loaded(tmp_path):
+    tokenizer = build_tokenizer(["zyzzyva", "umbrella"])
+    config = config_of(Recipe("centered", architecture="small"), len(tokenizer))
+    text = {key: value for key, value in config["text_cfg"].items() if key != "tokenizer_kwargs"}
+    export(open_clip.model.CLIP(**config | {"text_cfg": text}), tokenizer, config, tmp_path)
+    assert load(f"local-dir:{tmp_path}").image_size == (80, 80)
 
 
 def test_maximum_pooling_takes_the_largest_value_of_each_channel():
