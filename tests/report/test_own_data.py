@@ -60,6 +60,7 @@ def test_the_tables_say_what_was_measured(composed, tiny_clip, tmp_path):
     data = read_coco(composed, composed.parent / "images")
     assert len(tables["objects"]) == len(data.objects)
     assert tables["left_out"].empty
+    assert all((tables[name]["weights"] == tiny_clip.digest).all() for name in set(tables) - {"left_out"})
     assert tables["average_precision"]["object"].tolist() == data.categories
     assert (tables["objects"]["protocol"] == "own").all()
     assert (tables["objects"]["model"] == tiny_clip.model).all()

@@ -90,7 +90,8 @@ def measure(
         except InputError as obstacle:
             where = f"They could not be listed: {obstacle}"
         raise NothingUsableError(f"{error} {where}", error.left_out) from error
-    _replace(folder, tables, figure)
+    told = {name: table.assign(weights=clip.digest) for name, table in tables.items() if name != "left_out"}
+    _replace(folder, tables | told, figure)
     return f"{clip.name} on {os.fspath(data)}: {finding} Tables and figure are in {folder}."
 
 
