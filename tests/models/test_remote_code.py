@@ -136,6 +136,27 @@ def test_a_text_tower_with_code_is_refused_and_its_code_does_not_run(folder, tmp
     assert not ran.exists()
 
 
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ("null", "NoneType"),
+        ("{", "not a valid JSON"),
+        (json.dumps({"model_type": "gpt2"}), "text tower 'somebody/tower' makes no model"),
+        (json.dumps(ROBERTA | {"num_attention_heads": 5}), "multiple of the number of attention"),
+        (json.dumps(ROBERTA | {"attn_implementation": "somebody/kernel"}), "makes no model that open_clip"),
+        (json.dumps(ROBERTA | {"hidden_act": "os.system"}), "makes no model that open_clip can build"),
+    ],
+)
+def test_a_text_tower_that_cannot_be_built_is_no_failed_download(
+    folder, tmp_path, monkeypatch, config, words
+):
+    in_cache(monkeypatch, tmp_path, "somebody/tower", {"config.json": config})
+    (folder / "tokenizer_config.json").write_text("{}")
+    change(folder, hf_model_name="somebody/tower")
+    with pytest.raises(InputError, match=words):
+        load(f"local-dir:{folder}", RANDOM)
+
+
 class Code:
     def __init__(self, path):
         self.path = path

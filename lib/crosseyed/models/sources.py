@@ -7,10 +7,12 @@ import logging
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import open_clip
@@ -193,12 +195,14 @@ def build(
         if source.is_architecture
         else tokenizer_of_files(config.model, source.folder, source.label)
     )
+    text_tower = _fetch_text_tower(config.model)
     if weights is None and not random:  # large, so what is small is looked at first
         weights = _weights_of_hub(source)
     published = get_pretrained_cfg(source.address, source.tag) if source.tag else {}
     clip = _create(
         source,
         config,
+        text_tower,
         seed,
         force_quick_gelu=published.get("quick_gelu", False),
         force_preprocess_cfg=config.preprocess
@@ -393,7 +397,9 @@ def _warn_of_activation(architecture: str, config: dict) -> None:
     )
 
 
-def _create(source: _Source, config: Configuration, seed: int, **options: object) -> torch.nn.Module:
+def _create(
+    source: _Source, config: Configuration, text_tower: str | None, seed: int, **options: object
+) -> torch.nn.Module:
     """Make a model with random weights; the global random state is left as it was."""
     address = source.address if source.is_architecture else _OWN
 
@@ -402,33 +408,32 @@ def _create(source: _Source, config: Configuration, seed: int, **options: object
             torch.default_generator.manual_seed(seed)
             return open_clip.create_model(address, load_weights=False, pretrained_text=False, **options)
 
-    text_tower = config.model["text_cfg"].get("hf_model_name")
     # open_clip gets the configuration as it was checked, and reads nothing of the folder or repository
     known = {} if source.is_architecture else {_OWN: config.model}
     with patch.dict(open_clip.factory._MODEL_CONFIGS, known):
-        if text_tower:
-            refuse_folder(text_tower)
-            what = f"the text tower's configuration {text_tower!r} (less than 1 MB)"
-            return from_hub(make, what, COPY_TO_CACHE, repository=text_tower, file="config.json")
         try:
             with offline():
                 return make()
-        except (
-            AssertionError,
-            AttributeError,
-            IndexError,
-            KeyError,
-            RuntimeError,
-            TypeError,
-            ValueError,
-        ) as error:
-            if source.is_architecture or isinstance(error, CrosseyedError):
+        except Exception as error:  # whatever does not go together, each library finds in its own way
+            ours = source.is_architecture and not text_tower
+            if ours or isinstance(error, CrosseyedError | torch.OutOfMemoryError):
                 raise
-            # numbers that do not go together, which open_clip, timm or torch find each in its own way
             reason = shorten(" ".join(str(error).split()) or type(error).__name__, 160)
+            towers = f" with the text tower {text_tower!r}" if text_tower else ""
             raise InputError(
-                f"The configuration of {source.label} makes no model that open_clip can build: {reason}."
+                f"The configuration of {source.label}{towers} makes no model that open_clip can build: {reason}."
             ) from error
+
+
+def _fetch_text_tower(config: Mapping[str, Any]) -> str | None:
+    """Download the configuration of a text tower of transformers, and return its name; None if there is none."""
+    name = config["text_cfg"].get("hf_model_name")
+    if name:
+        refuse_folder(name)
+        what = f"the text tower's configuration {name!r} (less than 1 MB)"
+        fetch = partial(hf_hub_download, name, "config.json")
+        from_hub(fetch, what, COPY_TO_CACHE, repository=name, file="config.json")
+    return name
 
 
 @contextmanager
