@@ -168,6 +168,28 @@ def test_an_annotation_that_comes_twice_counts_once(written):
     assert again.left_out["reason"].tolist() == ["annotation repeated"]
 
 
+@pytest.mark.filterwarnings("ignore::crosseyed.data.left_out.LeftOutWarning")
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": 77},
+        {"bbox": [10.0, 10.0, 20.0, 20.0]},
+        {"bbox": ["10", "10", "20", "20"], "id": None, "attributes": {"occluded": False}},
+    ],
+)
+def test_an_annotation_that_comes_again_in_other_words_counts_once(written, change):
+    def first(document):
+        document["annotations"][0]["bbox"] = [10, 10, 20, 20]
+
+    def again(document):
+        first(document)
+        document["annotations"].append({**document["annotations"][0], **change})
+
+    whole, twice = written(first), written(again)
+    pd.testing.assert_frame_equal(whole.objects, twice.objects)
+    assert twice.left_out["reason"].tolist() == ["annotation repeated"]
+
+
 @pytest.mark.filterwarnings("error")
 def test_what_is_text_in_one_place_and_a_number_in_another_is_the_same(written):
     def as_text(document):
@@ -299,6 +321,7 @@ def spread(count, convert=lambda x, y, w, h: [x, y, w, h]):
         (spread(20, lambda x, y, w, h: [x, y, x + w, y + h]), r"corners \[left, top, right, bottom\]"),
         (spread(200, lambda x, y, w, h: [x + w / 2, y + h / 2, w, h]), "center x, center y"),
         (spread(20, lambda x, y, w, h: [y, x, y + h, x + w]), r"corners \[top, left, bottom, right\]"),
+        (spread(20, lambda x, y, w, h: [x, x + w, y, y + h]), r"\[left, right, top, bottom\]"),
         (spread(40, lambda x, y, w, h: [y, x, h, w]), r"\[top, left, height, width\]"),
         (spread(20, lambda x, y, w, h: [10 * v for v in (x, y, w, h)]), "larger copies"),
         (spread(20, lambda x, y, w, h: [v / 2 for v in (x, y, w, h)]), "smaller copies"),
@@ -311,6 +334,25 @@ def spread(count, convert=lambda x, y, w, h: [x, y, w, h]):
 def test_boxes_in_other_units_are_refused_with_the_likely_reason(written, boxes, reason):
     with pytest.raises(InputError, match=reason):
         written(boxed(boxes))
+
+
+@pytest.mark.parametrize("percent", [True, False])
+def test_percent_of_an_image_that_is_little_larger_is_noticed(written, tmp_path, percent):
+    Image.new("RGB", (150, 120)).save(tmp_path / "images" / "larger.png")
+    factors = (100 / WIDTH, 100 / HEIGHT) if percent else (120 / WIDTH, 100 / HEIGHT)
+
+    def change(document):
+        boxes = spread(
+            20, lambda x, y, w, h: [x * factors[0], y * factors[1], w * factors[0], h * factors[1]]
+        )
+        boxed(boxes)(document)
+        document["images"][0].update(file_name="larger.png", width=150, height=120)
+
+    if percent:
+        with pytest.raises(InputError, match=r"reaches beyond 100, though the images do.*percent"):
+            written(change)
+    else:
+        assert len(written(change).objects) == 20
 
 
 @pytest.mark.filterwarnings("ignore::crosseyed.data.left_out.LeftOutWarning")
@@ -366,16 +408,25 @@ def test_any_unicode_encoding_is_read(scenes, tmp_path, encoding):
 @pytest.mark.filterwarnings("error")
 def test_a_category_may_have_a_number_for_its_name(written):
     def number(document):
-        document["categories"][0]["name"], document["categories"][1]["name"] = 7, 2.5
+        document["categories"][0]["name"], document["categories"][1]["name"] = 0, 2.5
 
-    assert written(number).categories == ["7", "2.5"]
+    assert written(number).categories == ["0", "2.5"]
+
+
+@pytest.mark.filterwarnings("ignore::crosseyed.data.left_out.LeftOutWarning")
+@pytest.mark.parametrize("name", [float("nan"), float("inf"), None, True, "\u200b \x00"])
+def test_what_says_nothing_is_no_name_of_a_category(written, name):
+    data = written(lambda document: document["categories"][0].update(name=name))
+    assert data.categories == ["key"]
+    assert set(data.left_out["reason"]) == {"category without a name"}
 
 
 @pytest.mark.filterwarnings("error")
 def test_names_that_differ_in_case_and_blanks_alone_are_one_category(written):
     def add(document):
-        document["categories"].append({"id": 9, "name": " KEY"})
+        document["categories"] += [{"id": 9, "name": " KEY"}, {"id": 8, "name": "\ufeffkey\u200b\x00"}]
         document["annotations"][4]["category_id"] = 9
+        document["annotations"][3]["category_id"] = 8
 
     assert written(add).categories == ["dog", "key"]
 
@@ -448,7 +499,7 @@ def test_a_picture_without_annotations_is_kept_or_reported(written, tmp_path):
     assert data.images["image"].tolist()[-1] == "empty.png"
     assert data.left_out.to_numpy().tolist() == [
         [None, "gone.png", "image file missing", str(tmp_path / "images" / "gone.png")],
-        [None, None, "image without an id", "file_name 'anonymous.png'"],
+        [None, "anonymous.png", "image without an id", "file_name 'anonymous.png'"],
     ]
 
 

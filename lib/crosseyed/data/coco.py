@@ -186,11 +186,12 @@ def _without_outlines(entry: dict) -> dict:
 
 def _category_names(entries: Iterable[dict]) -> list[str | None]:
     """Give the name of each category; of names that differ in case or blanks alone, the first spelling."""
-    names = [entry.get("name") for entry in entries]
-    return first_spellings(
-        str(name) if isinstance(name, str | int | float) and not isinstance(name, bool) else ""
-        for name in names
-    )
+    return first_spellings(_name(entry.get("name")) for entry in entries)
+
+
+def _name(noted: object) -> str:
+    number = number_of(noted)
+    return str(noted) if isinstance(noted, str) or (number is not None and math.isfinite(number)) else ""
 
 
 def _images(entries: Sequence[dict], finder: ImageFinder) -> Lookup:
@@ -267,10 +268,12 @@ def _objects(
         ]
         annotated.update(here)
         try:
-            content = repr(sorted(entry.items()))
-            if content in seen:
-                raise FaultError("annotation repeated", "every field is the same as of an earlier one")
-            seen.add(content)
+            said = _said(entry, found, here)
+            if said in seen:
+                raise FaultError(
+                    "annotation repeated", "image, category and box are the same as of an earlier one"
+                )
+            seen.add(said)
             if image is not None and image.fault is None:
                 # whatever else is wrong: each category that may be meant is in the image
                 pairs.extend((image.name, name) for name in here)
@@ -286,6 +289,17 @@ def _objects(
             left_out.append((number, image.name if image else None, fault.reason, fault.detail))
     check_units(placed)
     return rows, pairs, left_out, annotated
+
+
+def _said(entry: dict, images: Sequence[int], categories: Sequence[str]) -> str:
+    """Give what an annotation says: its image, category and box, or all its fields where one of these is not known."""
+    try:
+        left, top, across, down = read_box(entry.get("bbox"))
+    except FaultError:
+        return repr(sorted(entry.items()))
+    if across <= 0 or down <= 0 or len(images) != 1 or not categories:
+        return repr(sorted(entry.items()))
+    return repr([images, categories, left, top, across, down, str(entry.get("iscrowd"))])
 
 
 def _check_image(image: _Image | None, entry: dict, found: Sequence[int]) -> None:
@@ -334,7 +348,7 @@ def _lone_faults(document: Mapping[str, list[dict]], images: Lookup) -> list[tup
         if image.fault is not None and place not in used and not images.nameless[place]
     ]
     return faults + [
-        (None, None, "image without an id", f"file_name {shorten(image.name)}")
+        (None, image.name or None, "image without an id", f"file_name {shorten(image.name)}")
         for place, image in enumerate(images.entries)
         if images.nameless[place]
     ]

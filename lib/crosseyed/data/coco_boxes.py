@@ -18,6 +18,7 @@ Placed = tuple[Sequence[float], int, int]
 _MANY = 20
 _FEW = 5
 _MOST = 0.95
+_NEAR, _FAR = 0.05, 0.1  # of a border, in parts of the image
 _CORNER = 0.52  # the right and lower ends of boxes in a copy of half the size, in parts of the image
 
 _ADVICE = "Write each as [left, top, width, height] in pixels."
@@ -28,6 +29,7 @@ _READINGS: Mapping[str, Callable[[float, float, float, float], tuple[float, floa
     _CORNERS: lambda a, b, c, d: (a, b, c, d),
     "[center x, center y, width, height]": lambda a, b, c, d: (a - c / 2, b - d / 2, a + c / 2, b + d / 2),
     "corners [top, left, bottom, right]": lambda a, b, c, d: (b, a, d, c),
+    "[left, right, top, bottom]": lambda a, b, c, d: (a, c, b, d),
     "[top, left, height, width]": lambda a, b, c, d: (b, a, b + d, a + c),
 }
 """What else four numbers may mean, as left, top, right and bottom."""
@@ -113,6 +115,10 @@ def check_units(placed: Sequence[Placed]) -> None:
             f"The right or lower edge of {beyond} of {n} boxes lies beyond the image: they are most likely pixels of "
             f"larger copies, or thousandths. {_ADVICE}"
         )
+    if _end_at_100(placed):
+        raise InputError(
+            f"None of {n} boxes reaches beyond 100, though the images do: they are most likely percent. {_ADVICE}"
+        )
     cornered = sum(
         (x + w) / width < _CORNER and (y + h) / height < _CORNER for (x, y, w, h), width, height in placed
     )
@@ -121,6 +127,19 @@ def check_units(placed: Sequence[Placed]) -> None:
             f"{cornered} of {n} boxes lie in the upper left quarter of their images: they are most likely percent, or "
             f"pixels of smaller copies. {_ADVICE}"
         )
+
+
+def _end_at_100(placed: Sequence[Placed]) -> bool:
+    """Tell whether boxes begin at the left and upper border and end at 100, and nearly none at the other borders."""
+    for axis in (0, 1):
+        starts = [box[axis] / sizes[axis] for box, *sizes in placed]
+        ends = [box[axis] + box[axis + 2] for box, *_ in placed]
+        free = min(1 - end / sizes[axis] for end, (_, *sizes) in zip(ends, placed, strict=True))
+        if not (
+            min(starts) < _NEAR and 100 * (1 - _FAR) < max(ends) <= 100 + BORDER_TOLERANCE and free > _FAR
+        ):
+            return False
+    return True
 
 
 def _reading(placed: Sequence[Placed], beyond: int) -> str | None:

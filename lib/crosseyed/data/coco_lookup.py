@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b\u2060\ufeff]")
+
 
 def same_name(text: str) -> str:
     """Return what two texts have in common that differ in case or Unicode form alone."""
@@ -14,9 +16,12 @@ def same_name(text: str) -> str:
 
 
 def first_spellings(texts: Iterable[str]) -> list[str | None]:
-    """Give each text without superfluous blanks, as it is spelt where it comes first; None for what is blank."""
+    """Give each text without superfluous blanks, as it is spelt where it comes first; None for what is blank.
+
+    Characters that nobody sees, such as the zero-width space, are blanks.
+    """
     spellings: dict[str, str] = {}
-    tidy = (" ".join(text.split()) for text in texts)
+    tidy = (" ".join(_UNSEEN.sub(" ", text).split()) for text in texts)
     return [spellings.setdefault(same_name(text), text) if text else None for text in tidy]
 
 
