@@ -1,8 +1,10 @@
+import functools
 import os
 import shutil
 from dataclasses import replace
 from math import inf
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -149,9 +151,10 @@ def test_weights_without_their_recipe_are_not_the_trials(done, tmp_path):
         experiments.run([trial()], tmp_path / "copy", progress=False)
 
 
+@functools.cache
 def some_answers():
-    """Three answers of each model of the repository's table."""
-    return experiments.read_answers("origins").groupby("model").head(3)
+    """Two answers of each model of the repository's table about each object."""
+    return experiments.read_answers("origins").groupby(["model", "protocol", "object"]).head(1)
 
 
 def test_answers_of_an_experiment_are_read_by_protocol(tmp_path):
@@ -161,7 +164,7 @@ def test_answers_of_an_experiment_are_read_by_protocol(tmp_path):
     everything = experiments.read_answers("origins", file)
     assert everything["correct"].dtype == "boolean"
     pd.testing.assert_frame_equal(everything, some_answers().reset_index(drop=True))
-    assert len(experiments.read_answers("origins", file, protocol="pair")) == 0
+    assert len(experiments.read_answers("origins", file, protocol="pair")) == len(everything) / 2
     kept = experiments.read_answers("origins")
     assert len(kept) == len(pd.read_csv(experiments.results_of("origins"), usecols=["protocol"]))
 
@@ -183,3 +186,48 @@ def test_a_table_of_an_experiment_that_is_not_whole_is_made_anew(tmp_path, damag
         file.write_bytes(file.read_bytes()[:-20])
     with pytest.raises(InputError, match="crosseyed experiment origins"):
         experiments.read_answers("origins", file)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (
+            lambda table: {"spread": table["spread"].replace(0.03, 0.2)},
+            "another spread for 'spread 0.03, seed 0'",
+        ),
+        (lambda table: {"spread": np.nan}, "another spread"),
+        (lambda table: {"varied": "naming"}, "another varied for 'spread 0.03, seed 0'"),
+        (lambda table: {"seed": 1}, "another seed"),
+        (lambda table: {"n_objects": 0}, "another n_objects"),
+        (lambda table: {"model": table["model"].mask(table["model"] == "naming 1, seed 0")}, "all models"),
+        (lambda table: {"image": table["image"].where(table.index != 7, "other")}, "to all images"),
+        (lambda table: {"object": "$x$"}, "not about 32 objects"),
+        (lambda table: {"center": pd.NA}, "at the center or not"),
+        (lambda table: {"eccentricity": np.inf}, "eccentricities"),
+        (lambda table: {"eccentricity": np.nan}, "eccentricities"),
+        (lambda table: {"protocol": table["protocol"].replace("pair", "pairs")}, "other protocols"),
+        (lambda table: {"protocol": "grid"}, "other protocols"),
+        (lambda table: {"choice": table["choice"].replace("object2", "second")}, "not to choose from"),
+        (lambda table: {"choice": pd.NA}, "not to choose from"),
+        (lambda table: {"relation": table["relation"].replace("on", "onto")}, "not to choose from"),
+        (lambda table: {"correct": True}, "called right or wrong by mistake"),
+        (lambda table: {"correct": pd.NA}, "called right or wrong by mistake"),
+    ],
+)
+def test_answers_that_cannot_be_are_refused_by_name(tmp_path, damage, message):
+    table = some_answers().reset_index(drop=True)
+    write_table(table.assign(**damage(table)), tmp_path / "mine.csv")
+    with pytest.raises(InputError, match=rf"mine\.csv' .*{message}.*'crosseyed experiment origins'"):
+        experiments.read_answers("origins", tmp_path / "mine.csv")
+
+
+def test_answers_to_images_that_could_not_be_read_are_none(tmp_path):
+    table = some_answers().reset_index(drop=True)
+    unread = table["object"] == "dog"
+    write_table(
+        table.assign(
+            choice=table["choice"].mask(unread, "unreadable"), correct=table["correct"].mask(unread)
+        ),
+        tmp_path / "mine.csv",
+    )
+    assert experiments.read_answers("origins", tmp_path / "mine.csv")["correct"].isna().sum() == unread.sum()

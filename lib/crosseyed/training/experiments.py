@@ -25,6 +25,7 @@ from crosseyed.data.photographer import SUBJECT_SPREAD, Dose, Positions
 from crosseyed.errors import InputError, check_choice
 from crosseyed.files import DATA
 from crosseyed.measure import protocols
+from crosseyed.measure.bootstrap import CHOICES
 from crosseyed.models.clip import ClipModel
 from crosseyed.models.loading import load
 from crosseyed.provenance import COLUMNS, stamp
@@ -60,6 +61,10 @@ _KEPT = {
     "choice": "text",
     "correct": "truth",
 }
+
+_SHOWN = [name for name in _KEPT if name not in ("choice", "correct")]
+
+_UNREADABLE = CHOICES[-1]
 
 _KINDS_OF = {str: "text", int: "whole", float: "number", type(None): "whole"}
 
@@ -155,7 +160,7 @@ def read_answers(
     Raises
     ------
     InputError
-        The table is damaged, cut off or that of another experiment.
+        The table is damaged, cut off or that of another experiment, or its answers do not fit together.
     """
     trials = find_trials(experiment)
     file = Path(path or results_of(experiment))
@@ -163,10 +168,8 @@ def read_answers(
         return None
     remedy = f"Make it anew with 'crosseyed experiment {experiment}'."
     table = _read(file, _kinds(trials[0]), remedy)
-    counts = table.groupby("model")["image"].agg(["size", "nunique"])
-    whole = counts["size"].nunique() == 1 and (counts["size"] == counts["nunique"]).all()
-    if not whole or set(counts.index) != {trial.name for trial in trials}:
-        raise InputError(f"{str(file)!r} does not have the answers of all models to all images. {remedy}")
+    if fault := _fault(table, trials):
+        raise InputError(f"{str(file)!r} {fault}. {remedy}")
     return table if protocol is None else table[table["protocol"] == protocol]
 
 
@@ -227,6 +230,40 @@ def _read(file: Path, kinds: dict[str, str], remedy: str = "", rows: int | None 
     table = read_table(file, kinds, remedy, rows=rows)
     # outside a checkout there is no commit, and the digests of the repository's models were not recorded
     return table.astype({"correct": "boolean"}).fillna({"commit": "", "weights": ""})
+
+
+def _fault(table: pd.DataFrame, trials: Sequence[Trial]) -> str | None:
+    """Say in what a table is not that of the trials, whose models were all asked about the same images."""
+    parts = {name: part.sort_values("image") for name, part in table.groupby("model", dropna=False)}
+    shown = [part[_SHOWN].reset_index(drop=True) for part in parts.values()]
+    whole = all(each["image"].is_unique and each.equals(shown[0]) for each in shown)
+    if not whole or set(parts) != {trial.name for trial in trials}:
+        return "does not have the answers of all models to all images"
+    for trial in trials:
+        for column, value in _common(trial).items():
+            if value is not None and not (parts[trial.name][column] == value).all():
+                return f"has another {column} for {trial.name!r} than {value!r}, with which it was trained"
+    images = shown[0]
+    if set(images["protocol"]) != {"grid", "pair"} or not images["eccentricity"].between(0, 1).all():
+        return "has other protocols than grid and pair, or eccentricities that are not between 0 and 1"
+    if (
+        images[["object", "center"]].isna().any(axis=None)
+        or images["object"].nunique() != trial.recipe.n_objects
+    ):
+        return f"is not about {trial.recipe.n_objects} objects, each at the center or not"
+    return _fault_of_answers(table)
+
+
+def _fault_of_answers(table: pd.DataFrame) -> str | None:
+    """Say which answers cannot be: others than there were, or called right or wrong by mistake."""
+    alone, readable = table["protocol"] == "grid", table["choice"] != _UNREADABLE
+    possible = table["choice"].isin(table["object"]).where(alone, table["choice"].isin(CHOICES))
+    if not (possible | ~readable).all() or not (alone | table["relation"].isin(RELATIONS)).all():
+        return "has answers or relations that there were not to choose from"
+    right = table["choice"] == table["object"].where(alone, "both")
+    if not right.astype("boolean").where(readable).equals(table["correct"]):
+        return "has answers that are called right or wrong by mistake"
+    return None
 
 
 def _common(trial: Trial) -> dict[str, str | float | None]:
