@@ -4,6 +4,7 @@ import pytest
 from scipy import stats
 from small_results import collected, write_results
 
+from crosseyed.editions import edition_name
 from crosseyed.report import comparison, kept_results
 from crosseyed.tables import write_table
 
@@ -59,6 +60,21 @@ def test_the_list_says_what_a_model_was_trained_on_whatever_its_seed():
     ]
     assert table["data"].tolist() == ["WIT-400M"] * 3 + ["WIT-400M + COCO", "drawings", "not stated"]
     assert table["published"].tolist() == [True] * 4 + [False, True]
+
+
+def test_a_name_that_ends_like_a_digest_is_not_another_model():
+    long = "hf-hub:" + "m" * 90  # whose name is cut and ends with a digest
+    listed = [{"model": each, "data": each} for each in ("ViT-1a2b3c4d", "RN50", long)]
+    listed += [{"model": "local-dir:runs/best", "checkpoint": "0.pt", "data": "mine"}]
+    results = kept(
+        row("ViT-1a2b3c4d", gap=1.0),
+        row("RN50-1a2b3c4d", gap=1.0),
+        row(edition_name(long), gap=1.0),
+        row("best--0-1a2b3c4d", gap=1.0),
+    )
+    table = comparison.describe(results, listed)
+    assert table["data"].tolist() == ["ViT-1a2b3c4d", "not stated", long, "mine"]
+    assert comparison.awaiting(table, listed)["model"].tolist() == ["RN50"]
 
 
 def test_models_without_a_result_await_their_run():

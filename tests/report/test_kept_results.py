@@ -58,7 +58,7 @@ def test_random_weights_are_no_result(results, tmp_path):
         (lambda table: table.assign(center_accuracy=np.nan), "a row without center_accuracy"),
         (lambda table: table.assign(gap_low=np.nan, gap_high=np.nan), "without the interval of gap"),
         (lambda table: table.assign(bias_index=0.1), "the index"),
-        (lambda table: table.assign(n_center=0), "center_accuracy.* of nothing"),
+        (lambda table: table.assign(n_center=[4, 0]), "center_accuracy.* of nothing"),
         (lambda table: table.assign(rows=pd.NA), "announces another number of rows"),
         (lambda table: table.assign(rows=pd.array([2, pd.NA], "Int64")), "announces another number of rows"),
         (lambda table: table.assign(edition=pd.NA), "a row without edition"),
@@ -125,7 +125,7 @@ def test_what_could_not_be_measured_may_be_missing(results, tmp_path):
     one = {name: np.nan for name in table if name.endswith(("_low", "_high"))}
     cases = {
         "nothing right": table.assign(**nothing, **right, **gap),
-        "unreadable": table.assign(**nothing, **unread, n_center=0, unreadable=4),
+        "unreadable": pd.concat([table[:1], table[1:].assign(**nothing, **unread, n_center=0, unreadable=4)]),
         "one object": table.assign(**one, n_objects=1),
     }
     for name, each in cases.items():

@@ -18,6 +18,8 @@ from crosseyed.report.model_list import ModelList, read_list
         ("- {model: a}", "names no models"),
         ("models: [a]", "entry 'a'"),
         ("models: [{pretrained: openai}]", "entry .*each is a mapping with `model`"),
+        ("models: [{model: '--'}]", "'--' names no model"),
+        ("models: [{model: 'local-dir:/'}]", "names no model"),
         ("models: [{model: a}]\nseeds: [one]", "seed 'one'"),
         ("models: [{model: a}]\nseeds: [-1]", "seed '-1'"),
         ("models: [{model: a}]\nseeds: 4294967296", "seed '4294967296'"),

@@ -31,7 +31,7 @@ LEAST_MODELS = 8
 LEAST_IN_GROUP = 3
 """A group's mean has an interval from this many models on."""
 
-_DIGEST = re.compile("-[0-9a-f]{8}$")  # the list names files, and a result the content of one
+_DIGEST = "\0"  # stands for any: the list names files, and a result the content of one
 
 _NOT_STATED = "not stated"
 
@@ -53,14 +53,14 @@ def describe(results: pd.DataFrame, models: Sequence[Mapping[str, str]]) -> pd.D
         trained on (``"not stated"`` if the list does not say); `published`, false for the PocketCLIPs, which this
         project trained itself.
     """
-    data = {_name(entry): entry.get("data") for entry in models}
+    named = [(_pattern(entry), entry.get("data")) for entry in models]
     names = [
         edition.removesuffix(f"--seed{seed}")
         for edition, seed in zip(results["edition"], results["seed"], strict=True)
     ]
     return results.assign(
         name=pd.array(names, dtype="string"),
-        data=pd.array([data.get(_DIGEST.sub("", name)) or _NOT_STATED for name in names], dtype="string"),
+        data=pd.array([_stated(name, named) for name in names], dtype="string"),
         published=(results["pretrained"] != SHIPPED).astype(bool),
     )
 
@@ -81,7 +81,7 @@ def awaiting(results: pd.DataFrame, models: Sequence[Mapping[str, str]]) -> pd.D
         In the order of the list: `model`; `weights`, the tag or the file that they come from; `data`; `download`,
         as the list states it; `gigabytes`, the same as a number, NaN where the list does not state it in GB.
     """
-    there = {_DIGEST.sub("", name) for name in results["name"]}
+    there = set(results["name"])
     rows = [
         {
             "model": entry["model"],
@@ -90,7 +90,7 @@ def awaiting(results: pd.DataFrame, models: Sequence[Mapping[str, str]]) -> pd.D
             "download": entry.get("download") or "",
         }
         for entry in models
-        if _name(entry) not in there
+        if not any(map(_pattern(entry).fullmatch, there))
     ]
     table = pd.DataFrame(rows, columns=["model", "weights", "data", "download"], dtype="string")
     size = table["download"].str.extract(r"^\s*([\d.]+)\s*GB\s*$", expand=False)
@@ -195,5 +195,15 @@ def group_means(
     return table.sort_values("mean", ignore_index=True)
 
 
-def _name(entry: Mapping[str, str]) -> str:
-    return edition_name(entry["model"], entry.get("pretrained"), entry.get("checkpoint"))
+def _stated(name: str, named: Sequence[tuple[re.Pattern[str], str | None]]) -> str:
+    return next((data for pattern, data in named if data and pattern.fullmatch(name)), _NOT_STATED)
+
+
+def _pattern(entry: Mapping[str, str]) -> re.Pattern[str]:
+    """Return what the names of the editions of a listed model look like, whatever the content of a user's own file."""
+    given = (entry["model"], entry.get("pretrained"), entry.get("checkpoint"))
+    plain = re.escape(edition_name(*given))
+    if not entry.get("checkpoint") and not entry["model"].startswith("local-dir:"):
+        return re.compile(plain)
+    own = re.escape(edition_name(*given, digest=_DIGEST)).replace(_DIGEST, "[0-9a-f]{8}")
+    return re.compile(f"{plain}|{own}")

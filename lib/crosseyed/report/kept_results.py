@@ -160,7 +160,8 @@ def _fault(table: pd.DataFrame) -> str | None:
 def _fault_of_quantities(numbers: dict[str, np.ndarray], grid: np.ndarray) -> str | None:
     """Say which accuracies, gaps, indices and intervals cannot be."""
     level, other, gap, index = (numbers[name] for name in _QUANTITIES)
-    sides = [numbers[name] > 0 for name in ("n_center", "n_off_center")]  # a side may have no readable image
+    # a side may have no image that can be read, but those of the grid are made here
+    sides = [grid | (numbers[name] > 0) for name in ("n_center", "n_off_center")]
     there = (*sides, sides[0] & sides[1], sides[0] & sides[1] & (level > 0))
     # on the grid each object is on both sides; elsewhere one object may be alone on its side, and has no interval
     resampled = grid & (numbers["n_objects"] > 1) & (numbers["unreadable"] == 0)

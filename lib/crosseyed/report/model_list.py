@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from crosseyed.documents import read_yaml
+from crosseyed.editions import edition_name
 from crosseyed.errors import InputError, shorten, suggest
 from crosseyed.validation import LARGEST_SEED
 
@@ -72,7 +73,12 @@ def _entry(content: object) -> dict[str, str]:
             raise InputError(
                 f"has {shorten(value)} for {key!r} of a model; write one name, without brackets."
             )
-    return {key: value for key, value in content.items() if value}
+    given = {key: value for key, value in content.items() if value}
+    try:
+        edition_name(given["model"], given.get("pretrained"), given.get("checkpoint"))
+    except InputError as error:
+        raise InputError(f"has an entry that cannot be: {error}") from error
+    return given
 
 
 def _seed(value: object) -> int:

@@ -62,6 +62,13 @@ def test_gaps_are_counted_by_their_intervals():
     )
 
 
+def test_a_gap_without_an_interval_is_not_counted_as_around_zero():
+    one = pd.DataFrame({"name": ["one object"], "gap": [2.0], "gap_low": [None], "gap_high": [None]})
+    table = pd.concat([PUBLISHED, one]).astype({"gap_low": "Float64", "gap_high": "Float64"})
+    said = comparison.gaps(table.reset_index(drop=True))
+    assert "contains zero in 2 and lies below it in 1. There is no interval for 1." in said
+
+
 def test_without_a_published_model_the_question_is_open():
     assert "is **open**" in comparison.gaps(PUBLISHED[:0])
 

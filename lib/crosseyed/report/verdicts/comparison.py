@@ -80,10 +80,13 @@ def gaps(published: pd.DataFrame) -> str:
             "PocketCLIPs are not members of the family."
         )
     biased, free = (published["gap_low"] > 0).sum(), (published["gap_high"] < 0).sum()
+    without = published["gap_low"].isna().sum()  # measured on one object
+    unknown = f" There is no interval for {without}." if without else ""
+    around = len(published) - biased - free - without
     low, high = published.loc[published["gap"].idxmin()], published.loc[published["gap"].idxmax()]
     return (
         f"Of {len(published)} published models, the interval of the gap (one object) lies **above zero in {biased}**, "
-        f"contains zero in {len(published) - biased - free} and lies below it in {free}. Gaps range from "
+        f"contains zero in {around} and lies below it in {free}.{unknown} Gaps range from "
         f"{low['gap']:.1f} points ({markdown(low['name'])}) to {high['gap']:.1f} ({markdown(high['name'])})."
     )
 
