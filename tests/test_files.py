@@ -154,7 +154,7 @@ def places(tmp_path, monkeypatch):
         ("pipe", "is a pipe and not a regular file"),
         ("socket", "is a socket"),
         ("/dev/zero", "is a device"),
-        ("link", "There is no 'link'"),
+        ("link", "There is no 'link', but a link to nothing. Give"),
         ("tables.csv", "There is no 'tables.csv'; did you mean 'table.csv'"),
         ("table.csv/more", "Not a directory"),
         ("", "is a folder"),

@@ -287,7 +287,8 @@ def _look(path: str | os.PathLike, what: str) -> tuple[Path, int]:
     try:
         return found, found.stat().st_mode
     except FileNotFoundError:
-        near = suggest(found.name, _names_beside(found)) or "."
+        link = ", but a link to nothing." if found.is_symlink() else ""
+        near = link or suggest(found.name, _names_beside(found)) or "."
         raise InputError(f"There is no {os.fspath(path)!r}{near} Give {what}.") from None
     except (OSError, ValueError) as error:  # a name with NUL is a ValueError
         reason = getattr(error, "strerror", None) or error
