@@ -17,6 +17,8 @@ LARGEST = 64 * 2**20
 
 _DEEPEST = 100
 _MOST_NODES = 100_000
+_STANDARD = "tag:yaml.org,2002:"
+_TAGS = {_STANDARD + kind for kind in ("str", "seq", "map", "merge")}
 
 
 def read_text(path: str | os.PathLike, what: str, *, largest: int = LARGEST) -> str:
@@ -113,7 +115,8 @@ def read_yaml(path: str | os.PathLike, what: str) -> Any:
     Raises
     ------
     InputError
-        As by `read_text`; it is not YAML, names a key twice, is nested deeply, or has aliases that multiply.
+        As by `read_text`; it is not YAML, names a key twice, is nested deeply, has aliases that multiply, or gives a
+        value a type (``!!int``).
     """
     text = read_text(path, what, largest=2**20)
     try:
@@ -159,6 +162,9 @@ class _TextLoader(yaml.SafeLoader):
             raise RecursionError
         node = super().compose_node(parent, index)
         self._depth -= 1
+        if node.tag not in _TAGS:
+            problem = f"the type {shorten(node.tag.replace(_STANDARD, '!!'))} is not known here, leave it out"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
         if isinstance(node, yaml.MappingNode):
             _refuse_twice(node)
         return node
@@ -179,7 +185,8 @@ class _TextLoader(yaml.SafeLoader):
             )
             known[id(node)] = 1 + sum(self._count(part, known) for part in parts)
         if known[id(node)] >= _MOST_NODES:
-            raise yaml.MarkedYAMLError(problem="aliases that multiply", problem_mark=node.start_mark)
+            problem = f"aliases that multiply, or more than {_MOST_NODES:,} entries"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
         return known[id(node)]
 
 

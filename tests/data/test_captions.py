@@ -84,8 +84,13 @@ def test_the_faults_of_a_table_without_a_usable_row_are_listed(photographs):
     assert caught.value.left_out["row"].tolist() == [1, 2, 3, 4]
 
 
-def test_a_decimal_comma_and_the_hint_of_a_separator_are_read(photographs):
-    file = photographs("a.png;a dog;0,25;0,75", header="sep=;\nimage;caption;x;y")
+@pytest.mark.parametrize("hint", ["sep=;", "SEP=;", '"sep=;"', "sep=|"])
+def test_a_decimal_comma_and_the_hint_of_a_separator_are_read(photographs, hint):
+    mark = hint.strip('"')[-1]
+    file = photographs(
+        "a.png;a dog;0,25;0,75".replace(";", mark),
+        header=f"{hint}\n{mark.join(('image', 'caption', 'x', 'y'))}",
+    )
     assert read_captions(file).table[["x", "y"]].to_numpy().tolist() == [[0.25, 0.75]]
 
 
@@ -97,8 +102,17 @@ def test_a_decimal_comma_and_the_hint_of_a_separator_are_read(photographs):
         (b"image,caption,x,y\n\xff\xfe,a,0,0\n", "is not text in UTF-8"),
         (b"image,caption,x,y\na.png,a dog,0.5,0.5,1,2\n,,,,,,,\n", "Row 1 .* has 6 fields and the header 4"),
         (b"image,caption,x,y\na.png,a dog, asleep,0.5,0.5\n", "Row 1 .*quotes"),
+        (b"image,caption,x,y\na.png,a dog\n", "Row 1 .*has 2 fields .*cut off"),
+        (b"image|caption|x|y\na.png|a dog|0.5|0.5\n", "no column 'image'"),
+        (
+            b"image,caption,x,y\na.png,a dog,-0.4,0\nb.png,a key,0.1,-0.2\n",
+            "2 of 2 .*distances from the center",
+        ),
         (b"image,captions,x,y\na.png,a dog,0.5,0.5\n", "no column 'caption'.*did you mean 'captions'"),
-        (b"image,caption,x,x\na.png,a dog,0.5,0.5\n", "more than one column 'x'"),
+        (
+            b"image,caption,x,x\na.png,a dog,0.5,0.5\n",
+            r"more than one column 'x'; expected image, caption, x, y\.$",
+        ),
         (b"image,caption,x,y\na.png,a\x00dog,0.5,0.5\n", "NUL"),
         (b"image,caption,x,y\na.png,a dog,40,30\nb.png,a key,10,20\n", "2 of 2 rows .* pixels or percent"),
         (b"image,caption,x,y\n", "None of the 0 rows"),
@@ -123,6 +137,11 @@ def test_tables_are_read_as_office_programs_write_them(photographs, encoding, se
     file.write_bytes(file.read_text(encoding="utf-8").replace(",", separator).encode(encoding))
     table = read_captions(file).table
     assert table["object"].tolist() == ["a Schlüssel"]
+
+
+def test_the_name_of_a_further_column_does_not_change_the_separator(photographs):
+    data = read_captions(photographs("a.png,a dog,0.5,0.5,2", header="image,caption,x,y,a;b;c;d;e;f"))
+    assert data.table["a;b;c;d;e;f"].tolist() == ["2"]
 
 
 def test_what_a_further_column_says_stays_text(photographs):

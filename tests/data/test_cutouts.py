@@ -97,10 +97,17 @@ def test_a_bad_cutout_is_named(tmp_path, write, message):
         read_cutout_folder(tmp_path)
 
 
-def test_two_files_of_the_same_object_are_refused(tmp_path):
+@pytest.mark.parametrize("other", ["palm_tree.webp", "palm--tree.webp", "PALM-Tree.webp"])
+def test_two_files_of_the_same_object_are_refused(tmp_path, other):
     write_cutout(tmp_path / "palm-tree.png", disc)
-    write_cutout(tmp_path / "palm_tree.webp", disc)
-    with pytest.raises(InputError, match=r"palm-tree\.png.*palm_tree\.webp.*'palm tree'"):
+    write_cutout(tmp_path / other, disc)
+    with pytest.raises(InputError, match=r"palm.tree.* both show '(?i:palm tree)'; keep one"):
+        read_cutout_folder(tmp_path)
+
+
+def test_a_file_named_after_nothing_is_refused(tmp_path):
+    write_cutout(tmp_path / "-_.png", disc)
+    with pytest.raises(InputError, match=r"-_\.png names no object"):
         read_cutout_folder(tmp_path)
 
 

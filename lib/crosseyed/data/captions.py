@@ -121,9 +121,11 @@ def read_captions(file: str | os.PathLike, folder: str | os.PathLike | None = No
 
 def _rows(text: str, shown: str) -> list[dict[str, str]]:
     """Take a table apart by the separator with which its header has the columns."""
-    text = re.sub(r"^\s*\"?sep=.\"?[\r\n]+", "", text.lstrip("\ufeff"))  # a hint that Excel takes and writes
-    header = text.lstrip("\r\n").partition("\n")[0]
-    separator = max(",;\t", key=header.count)
+    text = text.lstrip("\ufeff")
+    if hint := re.match(r"\s*\"?sep=(.)\"?[\r\n]+", text, re.IGNORECASE):  # which Excel takes and writes
+        text = text[hint.end() :]
+    header = re.split(r"[\r\n]", text.lstrip("\r\n"), maxsplit=1)[0].lower()
+    separator = max((hint[1] if hint else "") + ",;\t", key=lambda mark: _columns_by(mark, header))
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     try:
         names, *lines = [
@@ -137,27 +139,42 @@ def _rows(text: str, shown: str) -> list[dict[str, str]]:
     names = [name.lower() if name.lower() in _COLUMNS else name for name in names]
     for column in _COLUMNS:
         if names.count(column) != 1:
-            fault = "no column" if column not in names else "more than one column"
-            raise InputError(
-                f"{shown} has {fault} {column!r}; expected {', '.join(_COLUMNS)}{suggest(column, names) or '.'}"
+            fault, near = (
+                ("more than one column", ".") if column in names else ("no column", suggest(column, names))
             )
+            raise InputError(f"{shown} has {fault} {column!r}; expected {', '.join(_COLUMNS)}{near or '.'}")
     for number, line in enumerate(lines, start=1):
         if len(line) != len(names):
+            advice = (
+                "put quotes around a text with a separator in it"
+                if len(line) > len(names)
+                else "it is cut off, or a quotation mark is not closed"
+            )
             raise InputError(
-                f"Row {number} of {shown} has {len(line)} fields and the header {len(names)}: "
-                "put quotes around a text with a separator in it."
+                f"Row {number} of {shown} has {len(line)} fields and the header {len(names)}: {advice}."
             )
     return [dict(zip(names, line, strict=True)) for line in lines]
+
+
+def _columns_by(separator: str, header: str) -> int:
+    """Count the columns that a header has if its fields are separated so."""
+    return len({field.strip(' "') for field in header.split(separator)} & set(_COLUMNS))
 
 
 def _check_units(rows: Sequence[dict[str, str]], shown: str) -> None:
     """Raise InputError where most places are no fractions."""
     places = [(_number(row["x"]), _number(row["y"])) for row in rows]
-    beyond = sum(max(place) > 1 for place in places if not any(map(math.isnan, place)))
-    if 2 * beyond > len(rows):
+    places = [place for place in places if not any(map(math.isnan, place))]
+    above, below = (sum(max(place) > 1 for place in places), sum(min(place) < 0 for place in places))
+    if 2 * above > len(rows):
         raise InputError(
-            f"x or y of {beyond} of {len(rows)} rows of {shown} is above 1: they are most likely pixels or percent. "
+            f"x or y of {above} of {len(rows)} rows of {shown} is above 1: they are most likely pixels or percent. "
             "Give fractions of width and height."
+        )
+    if 2 * below > len(rows):
+        raise InputError(
+            f"x or y of {below} of {len(rows)} rows of {shown} is below 0: they are most likely distances from the "
+            "center. Give fractions of width and height from the top left corner."
         )
 
 

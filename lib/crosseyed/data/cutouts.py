@@ -1,6 +1,7 @@
 """Objects cut out of their background, and the catalogue of them."""
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from crosseyed.data.coco_lookup import same_name
 from crosseyed.errors import InputError, suggest
 from crosseyed.escapes import printable
 from crosseyed.files import DATA, require_folder, visible_files
@@ -88,16 +90,17 @@ def read_cutout_folder(folder: str | os.PathLike) -> list[Cutout]:
     files = visible_files(folder, *_CUTOUT_SUFFIXES)
     if not files:
         raise InputError(f"{folder} has no PNG or WebP file; put one transparent file per object there.")
-    names = [printable(file.stem.replace("-", " ").replace("_", " ")) for file in files]
+    names = [" ".join(printable(re.sub("[-_]", " ", file.stem)).split()) for file in files]
     cutouts = [Cutout(name, "own", "own", file) for name, file in zip(names, files, strict=True)]
     paths: dict[str, Path] = {}
     for cutout in cutouts:
         premultiplied(cutout.path)
-        if cutout.object in paths:
-            raise InputError(
-                f"{paths[cutout.object]} and {cutout.path} both show {cutout.object!r}; keep one of them."
-            )
-        paths[cutout.object] = cutout.path
+        key = same_name(cutout.object)
+        if not key:
+            raise InputError(f"{cutout.path} names no object; name it after what it shows.")
+        if key in paths:
+            raise InputError(f"{paths[key]} and {cutout.path} both show {cutout.object!r}; keep one of them.")
+        paths[key] = cutout.path
     return cutouts
 
 

@@ -52,7 +52,8 @@ def measure(
     clip : ClipModel or callable
         The model, or a function that loads it: that is called when data and output are known to be in order.
     data : path
-        Annotations in the COCO format (``.json``), or a table of image, caption, x, y (``.csv`` or ``.tsv``).
+        Annotations in the COCO format (``.json``), or a table of image, caption, x, y (``.csv``, ``.tsv`` or
+        ``.txt``).
     images : path
         Folder with the images.
     output : path
@@ -74,7 +75,7 @@ def measure(
         `crosseyed.measure.mixed_logit.mixed_slope`.
     """
     file = require_file(data, "a COCO-format JSON file, or a CSV file with image, caption, x and y")
-    is_table = file.suffix.lower() in (".csv", ".tsv")
+    is_table = file.suffix.lower() in (".csv", ".tsv", ".txt")
     try:
         content = read_captions(data, images) if is_table else read_coco(data, images)
         _check_choice(content)
