@@ -320,7 +320,7 @@ LISTS = [
         ),
         ("a model without a name", listed("models: [{pretrained: b}]"), ("model",)),
         ("a model that is text", listed("models: [a]"), ("mapping", "'a'")),
-        ("names in brackets", listed("models: [{model: [a, b]}]"), ("without brackets",)),
+        ("names in brackets", listed("models: [{model: [a, b]}]"), ("model", "['a', 'b']", "valid string")),
         ("a seed of words", listed(f"{ONE}seeds: many"), ("seed", "many")),
         ("a negative seed", listed(f"{ONE}seeds: [0, -1]"), ("seed", "-1")),
         ("half a seed", listed(f"{ONE}seeds: 1.5"), ("seed", "1.5")),

@@ -1,16 +1,38 @@
 """The list of models that the study is about, such as ``models.yml``."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
 
 from crosseyed.documents import read_yaml
 from crosseyed.editions import edition_name
-from crosseyed.errors import InputError, shorten, suggest
-from crosseyed.validation import LARGEST_SEED
+from crosseyed.errors import InputError, shorten
+from crosseyed.validation import Checked, Seed, validated
 
-KEYS = ("models", "seeds", "notebooks")
-MODEL_KEYS = ("model", "pretrained", "checkpoint", "download", "data")
+_Name = Annotated[str, Field(min_length=1)]
+
+
+def _number(value: object) -> object:
+    """Take the text of a whole number, as YAML is read here, for the number."""
+    return int(value) if isinstance(value, str) and re.fullmatch("-?[0-9]{1,20}", value) else value
+
+
+class _Entry(Checked):
+    model: _Name
+    pretrained: str | None = None
+    checkpoint: str | None = None
+    download: str | None = None
+    data: str | None = None
+
+
+class _List(Checked):
+    models: Annotated[list[object], Field(min_length=1)]
+    seeds: list[Annotated[Seed, BeforeValidator(_number)]] = Field(default_factory=list)
+    notebooks: list[_Name] = Field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -40,51 +62,27 @@ def read_list(path: str | os.PathLike) -> ModelList:
         The file is missing, is not YAML, names no model, or has an unknown key or a value of another kind.
     """
     content = read_yaml(path, "a YAML file such as models.yml")
-    try:
-        return _checked(content)
-    except InputError as error:
-        raise InputError(f"{os.fspath(path)!r} {error}") from None
-
-
-def _checked(content: object) -> ModelList:
-    if not isinstance(content, Mapping):
-        raise InputError("names no models; it needs a list `models:` of entries such as {model: ViT-B-32}.")
-    _check_keys(content, KEYS)
-    models = tuple(_entry(each) for each in _listed(content.get("models")))
-    if not models:
-        raise InputError("names no models; it needs a list `models:` of entries such as {model: ViT-B-32}.")
-    seeds = tuple(_seed(each) for each in _listed(content.get("seeds")))
-    notebooks = _listed(content.get("notebooks"))
-    for name in notebooks:
-        if not isinstance(name, str) or not name:
-            raise InputError(f"names the notebook {shorten(name)}; write a name such as 01_center_bias.")
-    return ModelList(models, seeds or (0,), tuple(notebooks))
-
-
-def _entry(content: object) -> dict[str, str]:
-    if not isinstance(content, Mapping) or not content.get("model"):
+    what = f"the list of models {os.fspath(path)!r}"
+    if not isinstance(content, Mapping) or not content.get("models"):
         raise InputError(
-            f"has the entry {shorten(content)}; each is a mapping with `model` and perhaps `pretrained`, "
-            "such as {model: ViT-B-32, pretrained: openai}."
+            f"{os.fspath(path)!r} names no models; it needs a list `models:` of entries such as {{model: ViT-B-32}}."
         )
-    _check_keys(content, MODEL_KEYS)
-    for key, value in content.items():
-        if not isinstance(value, str | None):
-            raise InputError(
-                f"has {shorten(value)} for {key!r} of a model; write one name, without brackets."
-            )
-    given = {key: value for key, value in content.items() if value}
+    given = validated(_List, {key: _listed(value) for key, value in content.items()}, what)
+    models = tuple(_entry(each, what) for each in given.models)
+    return ModelList(models, tuple(given.seeds) or (0,), tuple(given.notebooks))
+
+
+def _entry(content: object, what: str) -> dict[str, str]:
+    if not isinstance(content, Mapping):
+        raise InputError(
+            f"The entry {shorten(content)} of {what} is no mapping; write {{model: ViT-B-32, pretrained: openai}}."
+        )
+    entry = validated(_Entry, content, f"the entry {shorten(content)} of {what}")
     try:
-        edition_name(given["model"], given.get("pretrained"), given.get("checkpoint"))
+        edition_name(entry.model, entry.pretrained, entry.checkpoint)
     except InputError as error:
-        raise InputError(f"has an entry that cannot be: {error}") from error
-    return given
-
-
-def _seed(value: object) -> int:
-    if not isinstance(value, str) or not (value.isascii() and value.isdigit()) or int(value) > LARGEST_SEED:
-        raise InputError(f"has the seed {shorten(value)}; seeds are whole numbers from 0 to {LARGEST_SEED}.")
-    return int(value)
+        raise InputError(f"{what[0].upper()}{what[1:]} has an entry that cannot be: {error}") from error
+    return {key: value for key, value in entry.model_dump().items() if value}
 
 
 def _listed(value: object) -> Sequence[object]:
@@ -92,10 +90,3 @@ def _listed(value: object) -> Sequence[object]:
     if value is None:
         return []
     return value if isinstance(value, list) else [value]
-
-
-def _check_keys(mapping: Mapping[object, object], known: Sequence[str]) -> None:
-    for key in mapping:
-        if key not in known:
-            near = suggest(str(key), known) or "."
-            raise InputError(f"has the unknown key {shorten(key)}{near} Known: {', '.join(known)}.")
