@@ -156,7 +156,12 @@ def test_of_a_clip_of_transformers_what_is_missing_is_named_and_nothing_else(tmp
         (["vision_model.head.probe", "vision_model.head.attention.in_proj_weight"], "SigLIP.*hf-hub:timm"),
         (["visual_encoder.cls_token", "text_encoder.cls.bias"], "BLIP"),
         (["patch_embed.proj.weight", "blocks.0.norm1.weight"], "timm without a text tower"),
+        (["image_encoder.model.patch_emb.0.weight", "text_encoder.a", "logit_scale"], "MobileCLIP; name"),
         (["text_model.final_layer_norm.weight"], "one tower of transformers' CLIP"),
+        (["text_model.embeddings.token_embedding.weight", "text_model.a"], "one tower of transformers' CLIP"),
+        (["encoder.layers.0.self_attn.k_proj.weight"], "one tower of transformers' CLIP"),
+        (["vision_model.head.probe", "text_model.a", "logit_scale", "logit_bias"], "SigLIP"),
+        (["head.probe", "head.attention.in_proj_weight", "embeddings.a"], "SigLIP"),
         (["model.layers.0.mlp.weight"], "a language model"),
     ],
 )
@@ -166,6 +171,32 @@ def test_names_of_other_models_are_called_by_name(tmp_path, names, words):
         CheckpointError, match=rf"other\.pt.*does not fit 'tiny': its names are those of .*{words}"
     ):
         load_weights(open_clip.CLIP(**TINY_CONFIG), tmp_path / "other.pt", "tiny")
+
+
+def test_where_a_whole_tower_is_missing_it_is_named(tmp_path, of_transformers):
+    state = open_clip.CLIP(**TINY_CONFIG).state_dict()
+    image = {name: tensor for name, tensor in state.items() if name.startswith("visual.")}
+    theirs = of_transformers.state_dict()
+    vision = {name: tensor for name, tensor in theirs.items() if name.startswith("vis")}
+    timm = {f"visual.trunk.{name}": torch.ones(2) for name in ("pos_embed", "blocks.0.norm1.weight")}
+    text = {name: tensor for name, tensor in state.items() if name not in image}
+    for parts, tower in [(image, "text"), (vision, "text"), (text, "image"), (text | timm, "image")]:
+        torch.save(parts, tmp_path / "part.pt")
+        with pytest.raises(
+            CheckpointError, match=rf"has nothing of the {tower} tower\. Give the whole model"
+        ):
+            load_weights(open_clip.CLIP(**TINY_CONFIG), tmp_path / "part.pt", "tiny")
+
+
+@pytest.mark.parametrize(
+    "name", ["visual.conv1.lora_A", "visual.proj.lora_B.default.weight", "a.lora_down.b"]
+)
+def test_an_adapter_beside_weights_that_fit_is_refused(tmp_path, name):
+    torch.save(open_clip.CLIP(**TINY_CONFIG).state_dict() | {name: torch.ones(2)}, tmp_path / "tuned.pt")
+    with pytest.raises(
+        CheckpointError, match=rf"tuned\.pt' holds a LoRA adapter beside its weights, {name}: merge"
+    ):
+        load_weights(open_clip.CLIP(**TINY_CONFIG), tmp_path / "tuned.pt", "tiny")
 
 
 class Tied(nn.Module):

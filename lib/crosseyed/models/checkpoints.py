@@ -4,6 +4,7 @@ import os
 import re
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from crosseyed.documents import read_json
 from crosseyed.errors import CheckpointError, shorten
 from crosseyed.models.naming import (
+    LORA,
     OF_TRANSFORMERS,
     OPENAI_MARKS,
     fitting_architectures,
@@ -32,6 +34,7 @@ _MAY_BE_CONSTANT = re.compile(
     r"pos_embed|positional|position|class_|cls_|reg_token|relative|gamma|latent|query"
 )
 _LARGEST_LOGARITHM = 20.0  # of the factor of the logits, which trainings limit to 100
+_FITS_BY_CHANCE = 2  # scale and bias of the logits, which models of every kind have
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -86,6 +89,7 @@ def load_weights(model: nn.Module, path: str | os.PathLike, architecture: str) -
     _check_heads(model, settings, path)
     expected = model.state_dict()
     chosen = _choose(_fitted(model, expected, copies), path)
+    _check_merged(chosen, path)
     _check_fit(chosen, expected, path, architecture)
     _check_values(chosen.state, expected, path)
     if chosen.left_out:
@@ -113,10 +117,9 @@ def _fitted(
                 name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)
             }
             outside = [name for name in tensors if not name.startswith(tuple(prefixes[1:]))] if prefix else []
-            try:
-                state = named_as_in(model, state)
-            except (KeyError, RuntimeError, TypeError, ValueError, IndexError):
-                continue  # names as of one writer, and something missing among them
+            # names as of one writer, and something missing among them, are left as they are
+            with suppress(AttributeError, KeyError, RuntimeError, TypeError, ValueError, IndexError):
+                state = named_as_in(model, dict(state))
             unknown = [name for name in state if name not in expected]
             left_out = [name for name in unknown + outside if not _UNUSED.search(name)]
             fits = sum(name in state and _shape(state[name]) == expected[name].shape for name in expected)
@@ -229,6 +232,16 @@ def _check_activation(model: nn.Module, quick: bool | None, path: str | os.PathL
     )
 
 
+def _check_merged(chosen: _Copy, path: str | os.PathLike) -> None:
+    """Refuse a model beside whose weights lies an adapter, without which it is another model."""
+    adapters = [name for name in chosen.left_out if re.search(LORA, name)]
+    if adapters and chosen.fits > _FITS_BY_CHANCE:
+        raise CheckpointError(
+            f"The checkpoint {str(path)!r} holds a LoRA adapter beside its weights, {some(adapters)}: merge it into "
+            "the weights and save them."
+        )
+
+
 def _check_fit(
     chosen: _Copy, expected: Mapping[str, Tensor], path: str | os.PathLike, architecture: str
 ) -> None:
@@ -240,8 +253,8 @@ def _check_fit(
     ]
     if not missing and not reshaped:
         return
-    told = told_by_names(chosen.state) if not chosen.fits else None
-    if told:
+    told = told_by_names([*chosen.state, *chosen.left_out])
+    if told and chosen.fits <= _FITS_BY_CHANCE:
         raise CheckpointError(
             f"The checkpoint {str(path)!r} does not fit {architecture!r}: its names are {told}."
         )
@@ -252,12 +265,25 @@ def _check_fit(
     ]
     if chosen.left_out:
         problems.append(f"{len(chosen.left_out)} found are unknown: {some(chosen.left_out)}")
+    lacking = _lacking_tower(missing, expected)
+    if lacking:
+        problems.append(f"it has nothing of the {lacking} tower")
     fitting = [name for name in fitting_architectures(chosen.state) if name != architecture]
     advice = f"Its sizes are those of {', '.join(fitting[:4])}. " if fitting else ""
     raise CheckpointError(
         f"The checkpoint {str(path)!r} does not fit the architecture {architecture!r}: "
-        f"{'; '.join(problems)}. {advice}Name the architecture that the checkpoint was trained with."
+        f"{'; '.join(problems)}. {advice}"
+        + ("Give the whole model, or name" if lacking else "Name")
+        + " the architecture that the checkpoint was trained with."
     )
+
+
+def _lacking_tower(missing: list[str], expected: Mapping[str, Tensor]) -> str | None:
+    """Name the tower of which everything is missing; None if there is none or nothing else."""
+    image = {name for name in expected if name.startswith("visual.")}
+    text = {name for name in expected if name not in image and not name.startswith("logit_")}
+    lacking = [name for name, tower in (("image", image), ("text", text)) if tower <= set(missing)]
+    return lacking[0] if len(lacking) == 1 else None
 
 
 def _check_values(

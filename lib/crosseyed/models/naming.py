@@ -1,7 +1,7 @@
 """Rename the tensors of a checkpoint, whoever wrote it, to the names that an open_clip model uses."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import open_clip
 import torch
@@ -24,14 +24,18 @@ _ANCHORS = (
 )
 """Names that nearly every checkpoint has, by which the prefix of all its names is found."""
 
+LORA = r"lora_[AB]\b|\blora_(down|up)\b"
+"""Pattern of the names of LoRA's tensors."""
+
 _OTHERS = {
-    r"lora_[AB]\b|\blora_(down|up)\b": "those of a LoRA adapter; merge it into its model and save that",
-    r"vision_model\.head\.(probe|attention)": (
+    LORA: "those of a LoRA adapter; merge it into its model and save that",
+    r"(^|\.)head\.(probe|attention)": (
         "those of transformers' SigLIP; load the same model by 'hf-hub:timm/ViT-B-16-SigLIP' or its relatives"
     ),
+    r"^image_encoder\.model\.": "those of Apple's MobileCLIP; name the one of its architectures, such as MobileCLIP-S1",
     r"^(visual_encoder|text_encoder|qformer|vision_proj)\.": "those of BLIP or ALBEF, which is no CLIP of open_clip",
     r"^(patch_embed|blocks\.0|cls_token)": "those of an image model of timm without a text tower; give a CLIP",
-    r"^(vision_model|text_model|embeddings|encoder)\.": (
+    r"^(vision_model|text_model)\.|^encoder\.layers\.\d+\.self_attn|^embeddings\.(class|token)_embedding": (
         "those of one tower of transformers' CLIP; give the checkpoint of the whole model"
     ),
     r"^transformer\.h\.|^model\.layers\.": "those of a language model; give a CLIP",
@@ -94,10 +98,10 @@ def named_as_in(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]
     return _with_tied(model, state)
 
 
-def told_by_names(state: Mapping[str, Tensor]) -> str | None:
+def told_by_names(names: Iterable[str]) -> str | None:
     """Say whose names those of a checkpoint are, and what to do, if they are not those of a CLIP."""
     for pattern, what in _OTHERS.items():
-        if any(re.search(pattern, name) for name in state):
+        if any(re.search(pattern, name) for name in names):
             return what
     return None
 
