@@ -62,6 +62,15 @@ def test_gray_of_16_bits_keeps_its_high_byte(tmp_path):
     np.testing.assert_array_equal(read(tmp_path / "gray.png")[..., 0], [[0, 0], [1, 255]])
 
 
+@pytest.mark.parametrize("largest", [1, 255, 4095])
+def test_gray_of_fewer_bits_in_16_is_not_taken_for_black(tmp_path, largest):
+    Image.fromarray(np.array([[0, largest]], np.uint16)).save(tmp_path / "gray.png")
+    with pytest.raises(UnreadableImage, match=f"16-bit pixels are at most {largest} of 65535"):
+        read(tmp_path / "gray.png")
+    Image.fromarray(np.array([[0, 0]], np.uint16)).save(tmp_path / "black.png")
+    assert not read(tmp_path / "black.png").any()
+
+
 def test_palette_and_cmyk_become_rgb(tmp_path):
     palette = Image.fromarray(np.array([[0, 1]], np.uint8), "P")
     palette.putpalette([255, 0, 0, 0, 0, 255])

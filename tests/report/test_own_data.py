@@ -382,3 +382,47 @@ def test_what_is_no_path_is_refused_by_its_type(composed, output):
         own_data.measure(never, composed, composed.parent / "images", output)
     with pytest.raises(InputError, match="is no path"):
         own_data.measure(never, output, composed.parent / "images", "out")
+
+
+def test_captions_that_are_one_to_the_model_are_refused(captioned, tiny_clip, tmp_path):
+    data = captioned(f"a.jpg,{'very ' * 90} dog,0.5,0.5", f"b.jpg,{'very ' * 90} key,0.1,0.1")
+    with pytest.raises(InputError, match=r"dog' and 'very.*key' are one: it drops what exceeds"):
+        own_data.measure(tiny_clip, data, tmp_path / "images", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_categories_that_are_one_to_the_model_are_refused(composed, tiny_clip, tmp_path):
+    document = json.loads(composed.read_text())
+    for entry, name in zip(document["categories"], ("caf\u00e9", "caf&eacute;"), strict=False):
+        entry["name"] = name
+    (tmp_path / "annotations.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match=r"caf.*are one"):
+        own_data.measure(
+            tiny_clip, tmp_path / "annotations.json", composed.parent / "images", tmp_path / "out"
+        )
+
+
+@pytest.mark.filterwarnings("ignore::crosseyed.measure.checks.EstimateWarning")
+def test_the_finding_counts_objects_that_nothing_is_compared_with(composed, tiny_clip, tmp_path):
+    document = json.loads(composed.read_text())
+    document["annotations"] = document["annotations"][:1] * 2
+    document["annotations"][1] = {**document["annotations"][0], "category_id": 2, "id": 2}
+    assert document["annotations"][0]["category_id"] != 2
+    (tmp_path / "annotations.json").write_text(json.dumps(document))
+    finding = own_data.measure(
+        tiny_clip, tmp_path / "annotations.json", composed.parent / "images", tmp_path / "out"
+    )
+    assert "2 objects are in images that show every category and are not in the estimate" in finding
+
+
+def fails():
+    raise InputError("no such model")
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_model_that_cannot_be_loaded_leaves_no_folder_behind(composed, tmp_path, there):
+    if there:
+        (tmp_path / "out").mkdir()
+    with pytest.raises(InputError, match="no such model"):
+        own_data.measure(fails, composed, composed.parent / "images", tmp_path / "out")
+    assert (tmp_path / "out").exists() == there

@@ -24,6 +24,9 @@ MAX_ASPECT = 100
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """The formats of files that are opened; others may start programs (EPS) or need ones."""
 
+_DARKEST = 4096
+"""Values of cameras with 12 bits stay below this; without being stretched they would look black."""
+
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -58,8 +61,8 @@ def read_image(source: ImageSource) -> Image.Image:
     Raises
     ------
     UnreadableImage
-        The file is missing, empty, damaged or not an image; the image has more than `MAX_PIXELS` pixels, or one side
-        more than `MAX_ASPECT` times the other.
+        The file is missing, empty, damaged or not an image; the image has more than `MAX_PIXELS` pixels, one side more
+        than `MAX_ASPECT` times the other, or 16-bit gray in the lowest 12 bits alone.
     InputError
         `source` is of another kind, or an array of another shape or type.
     """
@@ -204,7 +207,10 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         return image
     if image.mode.startswith("I"):
         # Pillow reads 16-bit color by its high byte but would clip 16-bit gray at 255: make them the same
-        image = Image.fromarray((np.asarray(image).clip(0, 65535) // 256).astype(np.uint8))
+        pixels = np.asarray(image).clip(0, 65535)
+        if 0 < pixels.max() < _DARKEST:
+            raise ValueError(f"its 16-bit pixels are at most {pixels.max()} of 65535; stretch them")
+        image = Image.fromarray((pixels // 256).astype(np.uint8))
     if image.has_transparency_data:
         background = Image.new("RGBA", image.size, "white")
         background.alpha_composite(image.convert("RGBA"))

@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from crosseyed.data.coco import CocoSet, read_coco
 from crosseyed.data.left_out import NothingUsableError, first_faults
 from crosseyed.errors import InputError, shorten
 from crosseyed.files import (
+    MARK,
     atomic_write,
     claim_folder,
     exchange,
@@ -36,7 +38,7 @@ _FIGURE = "bias.png"
 _TABLES = ("objects", "left_out", "average_precision", "effects", "categories", "captions", "bias", "rings")
 _FAILED = "left_out_failed.csv"
 _RESULTS = {_FIGURE, *(f"{name}.csv" for name in _TABLES)}
-_DAMAGED = "its pixels are damaged or cut off"
+_DAMAGED = "its pixels are damaged or cut off, or use too few of 16 bits"
 
 
 def measure(
@@ -79,11 +81,11 @@ def measure(
     try:
         content = read_captions(data, images) if is_table else read_coco(data, images)
         _check_choice(content)
-        folder = _claim(output, file, images)
-        clip = clip if isinstance(clip, ClipModel) else clip()
-        finding, tables, figure = (
-            _measure_captions(clip, content) if is_table else _measure_objects(clip, content)
-        )
+        with _claimed(output, file, images) as folder:
+            clip = clip if isinstance(clip, ClipModel) else clip()
+            finding, tables, figure = (
+                _measure_captions(clip, content) if is_table else _measure_objects(clip, content)
+            )
     except NothingUsableError as error:
         try:
             place = _write_reasons(_claim(output, file, images), error.left_out)
@@ -115,6 +117,21 @@ def _check_contrast(content: CaptionSet) -> None:
     if content.table["center"].nunique() < 2:
         side = "at the center" if content.table["center"].all() else "off-center"
         raise InputError(f"All objects are {side}; give images of both kinds. {content.summary}")
+
+
+@contextmanager
+def _claimed(output: str | os.PathLike, file: Path, images: str | os.PathLike) -> Iterator[Path]:
+    """Yield the output folder as by `_claim`, and leave no new one behind if nothing comes of it."""
+    new = not os.path.lexists(expand(output))
+    folder = _claim(output, file, images)
+    try:
+        yield folder
+    except BaseException:
+        with suppress(OSError):
+            if new and os.listdir(folder) == [MARK]:
+                (folder / MARK).unlink()
+                folder.rmdir()
+        raise
 
 
 def _claim(output: str | os.PathLike, file: Path, images: str | os.PathLike) -> Path:
@@ -166,6 +183,7 @@ def _replace(folder: Path, tables: Mapping[str, pd.DataFrame], figure: Figure | 
 
 def _measure_objects(clip: ClipModel, data: CocoSet) -> tuple[str, dict[str, pd.DataFrame], Figure | None]:
     """Score every annotated object; return the finding, the tables and the figure."""
+    _check_told_apart(clip, protocols.captions_of(data.categories, None, "category"))
     found = recognise(clip, data)
     data, found = _without_unreadable(data, found)
     # where a model sees whole images, no part of an object is lost to the crop
@@ -179,7 +197,7 @@ def _measure_objects(clip: ClipModel, data: CocoSet) -> tuple[str, dict[str, pd.
         "categories": slope.categories,
     }
     first = slope.effects.iloc[0]
-    used = data.summary + _shared(first)
+    used = data.summary + _not_estimated(first)
     if first["note"]:
         finding = f"there is no estimate of the bias, because {first['note']}. {used}"
         return finding, tables, None
@@ -194,11 +212,29 @@ def _measure_objects(clip: ClipModel, data: CocoSet) -> tuple[str, dict[str, pd.
     return finding, tables, intervals.odds_ratios(slope.effects, slope.categories)
 
 
-def _shared(effect: pd.Series) -> str:
+def _check_told_apart(clip: ClipModel, texts: Sequence[str]) -> None:
+    """Raise InputError for two texts that are one to the model, so that its choice between them says nothing."""
+    first: dict[bytes, str] = {}
+    for text, tokens in zip(texts, clip.tokenizer(list(texts)), strict=True):
+        other = first.setdefault(tokens.numpy().tobytes(), text)
+        if other != text:
+            raise InputError(
+                f"To {clip.name} the texts {shorten(other)} and {shorten(text)} are one: it drops what exceeds its "
+                "context length and some signs. Give texts that differ in their first words."
+            )
+
+
+def _not_estimated(effect: pd.Series) -> str:
     """Say how many of the objects that are used are not in the estimate, and why."""
-    if not effect["shared"]:
-        return ""
-    return f" {effect['shared']} objects share their image with others of their category and are not in the estimate."
+    reasons = {
+        "shared": "share their image with others of their category",
+        "unanswered": "are in images that show every category",
+    }
+    return "".join(
+        f" {effect[name]} objects {reason} and are not in the estimate."
+        for name, reason in reasons.items()
+        if effect[name]
+    )
 
 
 def _without_unreadable(data: CocoSet, found: Recognition) -> tuple[CocoSet, Recognition]:
@@ -223,6 +259,7 @@ def _unreadable(answers: pd.DataFrame, left_out: pd.DataFrame) -> tuple[pd.Serie
 def _measure_captions(clip: ClipModel, data: CaptionSet) -> tuple[str, dict[str, pd.DataFrame], Figure]:
     """Find the caption that fits each image best; return the finding, the tables and the figure."""
     labels = list(dict.fromkeys(data.table["object"]))
+    _check_told_apart(clip, labels)
     found = protocols.zero_shot(clip, list(data.table["path"]), data.table, labels, "{}", protocol="own")
     lost, left_out = _unreadable(found, data.left_out)
     found = found[~lost].reset_index(drop=True)
