@@ -1,6 +1,7 @@
 """Encoding with a model, against open_clip used plainly, one image and one text at a time."""
 
 import _thread
+import copy
 import dataclasses
 import re
 import threading
@@ -113,6 +114,20 @@ def test_unreadable_images_are_nan_and_reported_once_by_name(tiny_clip, photogra
 def test_a_long_list_of_unreadable_images_ends_with_a_count(tiny_clip):
     with pytest.warns(UnreadableImagesWarning, match=r"^30 of 30 .*missing-19 .*; 10 more\.$"):
         tiny_clip.encode_images([f"missing-{number:02}" for number in range(30)])
+
+
+def test_a_model_that_gives_nan_is_not_an_image_that_cannot_be_read(tiny_clip):
+    clip = copy.deepcopy(tiny_clip.clip)
+    clip.visual.proj.data[0, 0] = clip.text_projection.data[0, 0] = float("nan")
+    broken = dataclasses.replace(tiny_clip, clip=clip)
+    for encode in (
+        lambda: broken.encode_images([np.zeros((9, 9, 3), np.uint8)]),
+        lambda: broken.encode_texts(["a"]),
+    ):
+        with pytest.raises(
+            InputError, match=rf"{tiny_clip.name} gives embeddings that are NaN.*precision='fp32'"
+        ):
+            encode()
 
 
 def test_a_mistake_of_the_caller_is_an_error(tiny_clip):

@@ -107,7 +107,8 @@ class ClipModel(Encoder):
         """Return the embeddings of any number of images, in constant memory beyond them.
 
         Images are read and resized in background threads while the model computes. Parameters, NaN rows and warnings
-        as of `Scorer.similarities`; a single image, or what is not an `ImageSource`, raises InputError.
+        as of `Scorer.similarities`; a single image, or what is not an `ImageSource`, raises InputError, and so does a
+        model that gives NaN for an image that can be read.
         """
         rows = [np.empty((0, self.tower.embed_dim), np.float32)]
         for pixels, readable in self.read_batches(images, progress=progress):
@@ -179,7 +180,7 @@ class ClipModel(Encoder):
         rows = [np.empty((0, self.tower.embed_dim), np.float32)]
         while batch := list(islice(distinct, _TEXTS_AT_ONCE)):
             with torch.inference_mode():
-                rows.append(_unit(self._encode_tokens(self.tokenizer(batch).to(self.device))).numpy())
+                rows.append(self._unit(self._encode_tokens(self.tokenizer(batch).to(self.device))).numpy())
         return np.concatenate(rows)[[place[text] for text in texts]]
 
     def _encode_tokens(self, tokens: Tensor) -> Tensor:
@@ -212,11 +213,17 @@ class ClipModel(Encoder):
         return torch.cat(list(by_halves(self._embed_at_once, pixels)))
 
     def _embed_at_once(self, pixels: list[np.ndarray], _first: int) -> Tensor:
-        return _unit(self.clip.encode_image(self.to_input(pixels)))
+        return self._unit(self.clip.encode_image(self.to_input(pixels)))
 
-
-def _unit(embeddings: Tensor) -> Tensor:
-    return nn.functional.normalize(embeddings.float(), dim=-1).cpu()
+    def _unit(self, embeddings: Tensor) -> Tensor:
+        """Return rows of length 1; refuse what is none, which would count as an image that cannot be read."""
+        unit = nn.functional.normalize(embeddings.float(), dim=-1).cpu()
+        if not torch.isfinite(unit).all():
+            raise InputError(
+                f"{self.name} gives embeddings that are NaN or infinite: its weights or its preprocessing hold numbers "
+                f"that are too large for {self.precision}. Give precision='fp32', or get the model anew."
+            )
+        return unit
 
 
 def report_unreadable(unreadable: Sequence[UnreadableImage], total: int) -> str:
