@@ -246,11 +246,12 @@ def _fault(table: pd.DataFrame, trials: Sequence[Trial]) -> str | None:
     images = shown[0]
     if set(images["protocol"]) != {"grid", "pair"} or not images["eccentricity"].between(0, 1).all():
         return "has other protocols than grid and pair, or eccentricities that are not between 0 and 1"
-    if (
-        images[["object", "center"]].isna().any(axis=None)
-        or images["object"].nunique() != trial.recipe.n_objects
-    ):
-        return f"is not about {trial.recipe.n_objects} objects, each at the center or not"
+    if images["object"].isna().any() or images["object"].nunique() != trial.recipe.n_objects:
+        return f"is not about {trial.recipe.n_objects} objects"
+    alone = images["protocol"] == "grid"
+    at_center = (images["eccentricity"] == 0).where(alone, images["relation"] == RELATIONS[0])
+    if not at_center.astype("boolean").equals(images["center"].astype("boolean")):
+        return "calls images at the center or off-center by mistake"
     return _fault_of_answers(table)
 
 
