@@ -210,7 +210,7 @@ def test_a_table_of_an_experiment_that_is_not_whole_is_made_anew(tmp_path, damag
         (lambda table: {"protocol": "grid"}, "other protocols"),
         (lambda table: {"choice": table["choice"].replace("object2", "second")}, "not to choose from"),
         (lambda table: {"choice": pd.NA}, "not to choose from"),
-        (lambda table: {"relation": table["relation"].replace("on", "onto")}, "not to choose from"),
+        (lambda table: {"relation": table["relation"].replace("on", "onto")}, "at the center or off-center"),
         (lambda table: {"correct": True}, "called right or wrong by mistake"),
         (lambda table: {"correct": pd.NA}, "called right or wrong by mistake"),
     ],
