@@ -16,11 +16,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 from crosseyed.editions import BUILD, Edition
-from crosseyed.files import visible_files
-from crosseyed.workflow.notebooks import reads
+from crosseyed.errors import check_choice
+from crosseyed.workflow.notebooks import names, reads
+from crosseyed.workflow.stamps import contents
 
-NOTEBOOKS = [path.stem for path in visible_files("notebooks", ".ipynb")]
+NOTEBOOKS = names()
 CHOSEN = config.get("notebooks") or NOTEBOOKS
+CHOSEN = CHOSEN if isinstance(CHOSEN, list) else [CHOSEN]
+for name in CHOSEN:
+    check_choice("notebook", name, NOTEBOOKS)
 HEADLINE = "01_center_bias"  # the notebook whose tables are the result of an edition
 EDITIONS = {
     edition.name: edition
@@ -60,6 +64,14 @@ ANALYSIS = (*MODELS, "measure", "internals", "mitigations", "training", "report"
 
 # Weights that a user gives are no inputs: their digest is in the edition's name, so that others are another edition.
 WEIGHTS = files_below("data/models")
+# the PocketCLIPs are shown beside every other model
+DATA = files_below("data/objects", "data/models", "data/whatsup")
+PAGES = [
+    *files_below("book"),
+    *(path for path in WEIGHTS if path.endswith(".csv")),
+    "_config.yml",
+    *modules(*ANALYSIS, "workflow"),
+]
 
 # Jobs note here what is whole, and exchange old for new by themselves: Snakemake deletes the outputs of a job that is
 # due or that fails, and the last whole notebook, tables or pages shall stay until there are new ones.
@@ -77,6 +89,11 @@ def stated_reads(wildcards):
     return [file for path in stated for file in ([str(path)] if path.is_file() else files_below(path))]
 
 
+def analysed(wildcards):
+    """What a notebook computes with: the library, data and the files that it states to read."""
+    return [*modules(*ANALYSIS), *DATA, *stated_reads(wildcards)]
+
+
 def gpus(wildcards):
     """A notebook takes one of the GPUs where the run was given some (`--resources gpu=...`)."""
     return 1 if "gpu" in workflow.global_resources else 0
@@ -90,7 +107,7 @@ localrules:
 
 wildcard_constraints:
     edition=r"[\w.-]+",
-    notebook=r"(?!(?:book|result)$)[\w.-]+",
+    notebook=r"(?!(?:book|result)$)[^/]+",
 
 
 rule all:
@@ -104,6 +121,10 @@ rule results:
         expand(f"{DONE}/result", edition=EDITIONS if HEADLINE in CHOSEN else []),
 
 
+# Snakemake sees that an input has changed by its date, which may be older than that of the file before: a copy or a
+# restored backup keeps dates. So each rule has, as a parameter, a digest of the contents of those that are not made here.
+
+
 # First, so that a name without a model stops an edition before anything of it is made, and a checkpoint is
 # downloaded once and not by every notebook at a time.
 rule model:
@@ -114,6 +135,7 @@ rule model:
         f"{BUILD}/models/{{edition}}.json",
     params:
         edition=lambda wildcards: json.dumps(asdict(EDITIONS[wildcards.edition])),
+        contents=contents([*modules(*MODELS), *WEIGHTS]),
     threads: workflow.cores or 1
     shell:
         "python -m crosseyed.cli describe {output:q} --edition {params.edition:q}"
@@ -122,16 +144,13 @@ rule model:
 rule notebook:
     input:
         model=rules.model.output[0],
-        weights=WEIGHTS,
         notebook="notebooks/{notebook}.ipynb",
-        library=modules(*ANALYSIS),
-        # the PocketCLIPs are shown beside every other model
-        data=files_below("data/objects", "data/models", "data/whatsup"),
-        reads=stated_reads,
+        analysed=analysed,
     output:
         f"{DONE}/{{notebook}}",
     params:
         folder=f"{BUILD}/editions/{{edition}}",
+        contents=lambda wildcards: contents([f"notebooks/{wildcards.notebook}.ipynb", *analysed(wildcards)]),
     # Snakemake hands this number on in OMP_NUM_THREADS and its like: a share of the machine for each notebook.
     threads: max(1, (workflow.cores or os.cpu_count()) // max(1, len(CHOSEN)))
     resources:
@@ -149,6 +168,7 @@ rule result:
         f"{DONE}/result",
     params:
         folder=f"{BUILD}/editions/{{edition}}",
+        contents=contents(["lib/crosseyed/workflow/results.py"]),
     shell:
         "python -m crosseyed.cli result {input.model:q} {params.folder:q}"
 
@@ -159,6 +179,8 @@ rule families:
         table="lib/crosseyed/report/family_table.py",
     output:
         f"{BUILD}/families.csv",
+    params:
+        contents=contents([*modules(*MODELS, "internals", "mitigations"), "lib/crosseyed/report/family_table.py"]),
     shell:
         "python -m crosseyed.cli families {output:q}"
 
@@ -167,14 +189,12 @@ rule book:
     input:
         model=rules.model.output[0],
         notebooks=expand(f"{BUILD}/editions/{{{{edition}}}}/done/{{notebook}}", notebook=NOTEBOOKS),
-        pages=files_below("book"),
-        accuracies=[path for path in files_below("data/models") if path.endswith(".csv")],
-        configuration="_config.yml",
-        library=modules(*ANALYSIS, "workflow"),
+        pages=PAGES,
         families=rules.families.output[0],
     output:
         f"{DONE}/book",
     params:
         folder=f"{BUILD}/editions/{{edition}}",
+        contents=contents(PAGES),
     shell:
         "python -m crosseyed.cli render {input.model:q} {input.families:q} {params.folder:q}"

@@ -4,11 +4,14 @@ The modules are imported inside the commands, so that ``crosseyed --help`` need 
 that only the workflow calls is hidden from the help.
 """
 
+import errno
 import json
 import os
+import shlex
 import sys
 import traceback
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -18,8 +21,8 @@ import typer
 
 from crosseyed.editions import BUILD, DEFAULT_MODEL, Description, Edition
 from crosseyed.errors import CrosseyedError, InputError
-from crosseyed.files import keep_caches
-from crosseyed.workflow import processes, snakemake
+from crosseyed.files import keep_caches, require_writable
+from crosseyed.workflow import notebooks, processes, snakemake
 
 if TYPE_CHECKING:
     from crosseyed.models.clip import ClipModel
@@ -33,12 +36,18 @@ app = typer.Typer(
 
 RecipeName = Annotated[str, typer.Argument(help="centered or uniform.")]
 ModelFile = Annotated[Path, typer.Argument(help="Description of the edition's model.")]
+Cores = Annotated[int | None, typer.Option(help="Cores to use; all, if not given.", min=1, max=4096)]
+
+_NO_SPACE_OR_RIGHT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def main() -> None:
     """Run the command line; of an error that is meant for the user, print only the message."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # a name may hold what the terminal's encoding lacks
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        # a name may hold what the terminal's encoding lacks
+        getattr(sys, name).reconfigure(errors="backslashreplace")
     keep_caches(BUILD / "caches")
     processes.stop_by_signals()
     processes.end_with_command()
@@ -48,7 +57,12 @@ def main() -> None:
         sys.exit(f"error: {error}")
     except processes.Stopped as stop:
         sys.exit(processes.report_stop(stop))
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _NO_SPACE_OR_RIGHT:
+            where = f" at {str(error.filename)!r}" if error.filename else ""
+            sys.exit(
+                f"error: {error.strerror}{where}; free some space or change permissions there, and start again."
+            )
         traceback.print_exc()
         sys.exit(
             "error: this is a defect of crosseyed and not of what you gave. Please report it in the project's issue "
@@ -68,17 +82,18 @@ def book(
     ] = DEFAULT_MODEL,
     pretrained: Annotated[str, typer.Option(help="Pretrained tag of the model.")] = "",
     checkpoint: Annotated[str, typer.Option(help="File with the weights of the model.")] = "",
-    cores: Annotated[int | None, typer.Option(help="Cores to use; all, if not given.", min=1)] = None,
+    cores: Cores = None,
 ) -> None:
     """Execute every notebook for a model and build its edition of the book."""
     edition = Edition.from_mapping({"model": model, "pretrained": pretrained, "checkpoint": checkpoint})
     _require_repository()
-    with processes.only_writer(edition.name, wait=0):
+    present = notebooks.names()
+    with _at_work_on([edition]):
         typer.echo(f"making the edition {edition.name}")
         code = snakemake.run([], {"editions": [edition.parameters]}, cores or _available_cores())
     if code:
-        failed = sorted((edition.folder / "failed").glob("*.ipynb"))
-        names = f" ({', '.join(path.stem for path in failed)} failed)" if failed else ""
+        failed = [name for name in present if (edition.folder / "failed" / f"{name}.ipynb").exists()]
+        names = f" ({', '.join(failed)} failed)" if failed else ""
         raise CrosseyedError(
             f"the edition {edition.name} is not complete{names}; what is done is kept. "
             "When the cause named above is fixed, the same command continues from there."
@@ -89,7 +104,7 @@ def book(
 @app.command()
 def sweep(
     models: Annotated[Path, typer.Argument(help="A YAML file with models, such as models.yml.")],
-    cores: Annotated[int | None, typer.Option(help="Cores to use; all, if not given.", min=1)] = None,
+    cores: Cores = None,
     gpus: Annotated[int, typer.Option(help="Notebooks that may use a GPU at a time.", min=0)] = 0,
     profile: Annotated[str, typer.Option(help="Snakemake profile, such as profiles/slurm.")] = "",
 ) -> None:
@@ -98,26 +113,29 @@ def sweep(
     from crosseyed.workflow import sweep
 
     _require_repository()
-    plan = sweep.read_sweep(models, sweep.measuring(Path("notebooks")))
+    plan = sweep.read_sweep(models, sweep.measuring(notebooks.FOLDER))
     options = ["--resources", f"gpu={gpus}"] if gpus else []
-    if profile:
-        snakemake.check_profile(profile)
-        options += ["--profile", profile]
+    resume = f"make sweep MODELS={shlex.quote(str(models))}"
+    if profile := profile.strip():
+        options += ["--profile", str(snakemake.find_profile(profile))]
+        resume += f" PROFILE={shlex.quote(profile)}"
+    require_writable(FOLDER)
     configuration = {
         "editions": [edition.parameters for edition in plan.editions],
         "notebooks": list(plan.notebooks),
     }
     code, due = 1, set()
-    with ExitStack() as locks:
-        for edition in plan.editions:
-            locks.enter_context(processes.only_writer(edition.name, wait=0))
+    with _at_work_on(plan.editions):
         typer.echo(f"{len(plan.editions)} editions, {len(plan.notebooks)} notebooks each")
         if plan.editions:
             code = snakemake.run(["results", *options], configuration, cores or _available_cores())
             due = snakemake.unfinished(["results"], configuration) if code else set()
     sweep.publish(plan, FOLDER, due)
-    typer.echo(sweep.summarize(plan, f"make sweep MODELS={models}", due))
-    if code or plan.missing:
+    typer.echo(sweep.summarize(plan, resume, due))
+    done = sweep.is_done(plan, due)
+    if code and done:
+        typer.echo("The run ended with an error all the same; the message above says which.")
+    if code or not done:
         raise typer.Exit(1)
 
 
@@ -218,11 +236,18 @@ def experiment(
 @app.command(hidden=True)
 def describe(output: Path, edition: Annotated[str, typer.Option(help="The edition as JSON.")]) -> None:
     """Load the model of an edition and write its description."""
+    from crosseyed.files import atomic_write
     from crosseyed.report.chapter import load_edition
+    from crosseyed.workflow.sweep import refusal
 
     wanted = Edition(**json.loads(edition))
     typer.echo(f"loading {wanted.name}", err=True)
-    clip = load_edition({**asdict(wanted), "device": "auto"})
+    try:
+        clip = load_edition({**asdict(wanted), "device": "auto"})
+    except CrosseyedError as error:
+        with atomic_write(refusal(wanted)) as note:
+            note.write_text(str(error), encoding="utf-8", errors="backslashreplace")
+        raise
     parameters = sum(parameter.numel() for parameter in clip.clip.parameters())
     tower, device = asdict(clip.tower), clip.device.type
     Description(wanted, clip.model, clip.pretrained, parameters, tower, device, clip.digest).write(output)
@@ -282,6 +307,21 @@ def _require_repository() -> None:
         raise InputError(
             f"{Path.cwd()} has no Snakefile; run this in the folder of the crosseyed repository."
         )
+
+
+@contextmanager
+def _at_work_on(editions: Sequence[Edition]) -> Iterator[None]:
+    """Hold the locks of editions whose folders can be written to, and forget which models an earlier run refused."""
+    from crosseyed.workflow.sweep import refusal
+
+    with ExitStack() as locks:
+        for edition in editions:
+            locks.enter_context(processes.only_writer(edition.name, wait=0))
+            for folder in (BUILD / "models", edition.folder):
+                if os.path.lexists(folder):
+                    require_writable(folder)
+            refusal(edition).unlink(missing_ok=True)
+        yield
 
 
 def _available_cores() -> int:

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from crosseyed.documents import read_json
 from crosseyed.errors import InputError, shorten
-from crosseyed.files import DATA, atomic_write, content_digest, require_folder, visible_files
+from crosseyed.files import DATA, atomic_write, content_digest, require_file, require_folder, visible_files
 from crosseyed.validation import Checked, Seed, validated
 from crosseyed.weight_files import weight_files
 
@@ -195,10 +195,10 @@ class Description:
     def read(cls, path: str | os.PathLike) -> "Description":
         """Read the description of an edition that `write` wrote; raise InputError if it is damaged."""
         what = "the description of an edition, which make book writes"
-        content = read_json(path, what)
+        require_file(path, what)
         try:
-            return TypeAdapter(cls).validate_python(content)
-        except ValidationError as error:
+            return TypeAdapter(cls).validate_python(read_json(path, what))
+        except (InputError, ValidationError) as error:
             raise InputError(f"{os.fspath(path)!r} is not {what}; delete it and start again.") from error
 
     def write(self, path: str | os.PathLike) -> None:

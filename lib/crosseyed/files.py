@@ -165,6 +165,20 @@ def note_files(folder: Path, names: Iterable[str]) -> None:
     _write_mark(folder / MARK, _read_mark(folder / MARK) | {"files": sorted(names)})
 
 
+def require_writable(folder: str | os.PathLike) -> None:
+    """Create a folder if it is missing, and try to write to it; raise InputError if that fails."""
+    path = expand(folder)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"The folder {str(path)!r} cannot be written to ({error.strerror or error}); change its permissions, free "
+            "some space, or move away what is there."
+        ) from error
+
+
 def keep_caches(folder: Path) -> None:
     """Let the tools that are used here keep caches and settings below a folder: in this process and its children.
 

@@ -1,7 +1,9 @@
 import nbformat
+import pytest
 from small_notebooks import write_notebook
 
-from crosseyed.workflow.notebooks import reads
+from crosseyed.errors import InputError
+from crosseyed.workflow.notebooks import names, reads
 
 
 def test_a_notebook_states_in_its_metadata_what_it_reads(tmp_path):
@@ -10,3 +12,23 @@ def test_a_notebook_states_in_its_metadata_what_it_reads(tmp_path):
     notebook = nbformat.v4.new_notebook(metadata={"crosseyed": {"reads": ["data/results/models"]}})
     nbformat.write(notebook, tmp_path / "reader.ipynb")
     assert reads(tmp_path / "reader.ipynb") == ["data/results/models"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "<<<<", "[1]", "{}", '{"metadata": 1}', '{"metadata": {"crosseyed": {"reads": 5}}}', "\ud800"],
+)
+def test_what_is_no_notebook_states_nothing(tmp_path, text):
+    (tmp_path / "a.ipynb").write_text(text, errors="surrogatepass")
+    assert reads(tmp_path / "a.ipynb") == []
+
+
+def test_a_notebook_may_have_any_name_but_that_of_another_result(tmp_path):
+    for name in ("01 (1)", "._01", "大きい"):
+        (tmp_path / f"{name}.ipynb").touch()
+    assert names(tmp_path) == ["01 (1)", "大きい"]
+    for name in ("book.ipynb", "{a}.ipynb", "a\nb.ipynb", "a.IPYNB"):
+        (tmp_path / name).touch()
+        with pytest.raises(InputError, match="cannot be executed under this name"):
+            names(tmp_path)
+        (tmp_path / name).unlink()

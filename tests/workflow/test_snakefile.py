@@ -321,7 +321,7 @@ def test_a_sweep_goes_on_past_what_fails_and_names_it(swept):
     assert "ViT-B-23--openai: its model could not be loaded" in output
     assert "no disk space" in output
     assert "pocketclip-uniform: failed in 02_later" in output
-    assert "ViT-B-32 needs its weights in missing.pt" in output
+    assert "ViT-B-32: There is no 'missing.pt'" in output
     assert "`make sweep MODELS=models.yml` continues with the rest" in output
     assert "Traceback" not in output
     assert sorted(kept_results(swept)) == ["pocketclip-centered", "pocketclip-uniform"]

@@ -43,9 +43,39 @@ def test_notices_are_not_shown():
 
 def test_a_profile_that_is_missing_is_named(tmp_path):
     with pytest.raises(InputError, match=r"There is no .*config\.yaml"):
-        snakemake.check_profile(str(tmp_path / "nowhere"))
+        snakemake.find_profile(str(tmp_path / "nowhere"))
 
 
 def test_a_profile_for_this_machine_needs_no_plugin(tmp_path):
     (tmp_path / "config.yaml").write_text("jobs: 2\n")
-    snakemake.check_profile(str(tmp_path))
+    assert snakemake.find_profile(str(tmp_path)) == tmp_path / "config.yaml"
+
+
+def test_a_profile_is_found_where_snakemake_keeps_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "snakemake" / "work").mkdir(parents=True)
+    (tmp_path / "snakemake" / "work" / "config.v8+.yaml").write_text("jobs: 2\n")
+    assert snakemake.find_profile("work").parent.name == "work"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no Snakemake profile"),
+        ("[jobs]", "no Snakemake profile"),
+        ("executor: [a, b]", "for `executor`"),
+        ("executor: ../x", "for `executor`"),
+        ("executor: nowhere", "pip install snakemake-executor-plugin-nowhere"),
+        ("jobs: 1\njobs: 2", "comes twice"),
+    ],
+)
+def test_a_profile_that_cannot_be_meant_is_refused(tmp_path, text, message):
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(InputError, match=message):
+        snakemake.find_profile(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "大きい", "a\nb", "a\0b"])
+def test_any_name_of_a_profile_that_is_missing_is_said(name):
+    with pytest.raises(InputError, match="There is no Snakemake profile"):
+        snakemake.find_profile(name)

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from crosseyed.editions import Edition
@@ -35,11 +37,28 @@ def test_a_sweep_is_models_times_seeds(write):
 
 
 def test_a_model_without_its_file_is_missing_and_the_others_stay(write, tmp_path):
-    file = write("models: [{model: a, checkpoint: one.pt}, {model: b, checkpoint: two.pt}]")
+    file = write(
+        "models: [{model: a, checkpoint: one.pt}, {model: b, checkpoint: two.pt}, {model: 'local-dir:nowhere'}]"
+    )
     (tmp_path / "two.pt").touch()
     sweep = read_sweep(file, NOTEBOOKS)
     assert [edition.name for edition in sweep.editions] == [f"b--two-{content_digest([tmp_path / 'two.pt'])}"]
-    assert sweep.missing == ("a needs its weights in one.pt",)
+    assert [words.split(".")[0] for words in sweep.missing] == [
+        "a: There is no 'one",
+        "local-dir:nowhere: There is no 'nowhere'",
+    ]
+
+
+def test_a_checkpoint_may_be_a_folder_or_in_the_home(write, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for folder in ("parts", "home"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "model.safetensors").touch()
+    text = "models: [{model: a, checkpoint: parts}, {model: b, checkpoint: ~/model.safetensors}]"
+    assert [Path(each.checkpoint).parent.name for each in read_sweep(write(text), NOTEBOOKS).editions] == [
+        "parts",
+        "home",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -51,6 +70,7 @@ def test_a_model_without_its_file_is_missing_and_the_others_stay(write, tmp_path
             "'01_centre_bias'.*did you mean '01_center_bias'",
         ),
         ("models: []", "names no models"),
+        (f"models: [{{model: a}}]\nseeds: {'9' * 5000}", "seeds.0 .* should be a valid integer"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(write, text, message):

@@ -9,12 +9,11 @@ from pathlib import Path
 import nbformat
 import papermill
 from nbclient.exceptions import DeadKernelError
-from nbformat.reader import NotJSONError
 from papermill.exceptions import PapermillExecutionError
 
 from crosseyed.editions import BUILD
-from crosseyed.errors import CrosseyedError
-from crosseyed.files import CACHE_VARIABLE, exchange
+from crosseyed.errors import CrosseyedError, shorten
+from crosseyed.files import CACHE_VARIABLE, exchange, require_file, require_writable
 from crosseyed.report import tables
 from crosseyed.workflow.stamps import stamp
 
@@ -44,15 +43,20 @@ def execute(notebook: str | os.PathLike, folder: str | os.PathLike, parameters: 
     Raises
     ------
     NotebookError
-        A cell failed, or the kernel died; the message names the notebook, the cell and the error.
+        A cell failed, or the kernel died; the message names the notebook, the cell and the error. Or it is no notebook.
     MissingTableError
         The notebook ended without a table that it declares.
+    InputError
+        The folder cannot be written to.
     """
     notebook, folder = Path(notebook), Path(folder)
     running = folder / "running" / notebook.stem
     failed = folder / "failed" / notebook.name
     failed.unlink(missing_ok=True)
     shutil.rmtree(running, ignore_errors=True)
+    for place in ("results", "notebooks", "done"):
+        require_writable(folder / place)
+    _require_notebook(notebook)
     results = running / "results"
     results.mkdir(parents=True)
     partial = running / notebook.name
@@ -63,8 +67,6 @@ def execute(notebook: str | os.PathLike, folder: str | os.PathLike, parameters: 
         exchange(results, folder / "results" / notebook.stem)
         exchange(partial, folder / "notebooks" / notebook.name)
         stamp(folder, notebook.stem)
-    except NotJSONError as error:
-        raise NotebookError(f"{notebook} is not a notebook: {error}") from error
     except (PapermillExecutionError, DeadKernelError) as error:
         message = f"{notebook} failed {_place_and_reason(error, partial)}"
         exchange(partial, failed)
@@ -76,8 +78,21 @@ def execute(notebook: str | os.PathLike, folder: str | os.PathLike, parameters: 
                 parent.rmdir()
 
 
+def _require_notebook(path: Path) -> None:
+    try:
+        nbformat.validate(nbformat.read(require_file(path, "a notebook"), as_version=4))
+    except CrosseyedError:
+        raise
+    except Exception as error:  # nbformat raises whatever its steps raise
+        reason = shorten(next(iter(str(error).splitlines()), type(error).__name__), 200)
+        raise NotebookError(f"{path} is not a notebook: {reason}") from error
+
+
 def _run(notebook: Path, executed: Path, parameters: dict[str, object]) -> None:
     os.environ.setdefault(CACHE_VARIABLE, str((BUILD / "cache").resolve()))  # notebooks share embeddings
+    if ipython := os.environ.get("IPYTHONDIR"):
+        with suppress(OSError):  # without it, IPython only warns, but twice
+            Path(ipython).mkdir(parents=True, exist_ok=True)
     papermill.execute_notebook(
         notebook,
         executed,

@@ -2,10 +2,44 @@
 
 import json
 import os
+import re
 from pathlib import Path
+
+from crosseyed.errors import InputError
+from crosseyed.files import visible_files
+
+FOLDER = Path("notebooks")
+"""Where the notebooks are, relative to the repository."""
+
+# Snakemake takes braces for wildcards, and the other two names for results of an edition
+_NAME = re.compile(r"(?!(?:book|result)$)[^{}\x00-\x1f\ud800-\udfff]+")
+
+
+def names(folder: str | os.PathLike = FOLDER) -> list[str]:
+    """Return the names of the notebooks of a folder, without suffix and sorted.
+
+    Raises
+    ------
+    InputError
+        A name has braces, or is that of something else that an edition consists of.
+    """
+    files = visible_files(folder, ".ipynb")
+    for path in files:
+        if path.suffix != ".ipynb" or not _NAME.fullmatch(path.stem):
+            raise InputError(
+                f"The notebook {str(path)!r} cannot be executed under this name: rename it, without braces, not to "
+                "'book' or 'result', and with the ending .ipynb; or move it to another folder."
+            )
+    return [path.stem for path in files]
 
 
 def reads(notebook: str | os.PathLike) -> list[str]:
-    """Return the paths in the repository that a notebook's metadata, under `crosseyed.reads`, state that it reads."""
-    metadata = json.loads(Path(notebook).read_text(encoding="utf-8"))["metadata"]
-    return metadata.get("crosseyed", {}).get("reads", [])
+    """Return the paths in the repository that a notebook's metadata, under `crosseyed.reads`, state that it reads.
+
+    What is no notebook states nothing: its execution fails and says why, and that of others does not.
+    """
+    try:
+        stated = json.loads(Path(notebook).read_text(encoding="utf-8"))["metadata"]["crosseyed"]["reads"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return []
+    return [path for path in stated if isinstance(path, str)] if isinstance(stated, list) else []

@@ -1,8 +1,10 @@
 """Run the workflow with Snakemake, as a process of its own, and show its errors and not its notices."""
 
+import argparse
 import hashlib
 import json
 import logging
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -10,8 +12,8 @@ from pathlib import Path
 
 from crosseyed.documents import read_yaml
 from crosseyed.editions import BUILD
-from crosseyed.errors import InputError
-from crosseyed.files import atomic_write
+from crosseyed.errors import InputError, shorten
+from crosseyed.files import atomic_write, expand, require_writable
 from crosseyed.workflow.processes import command_environment
 
 _BUILT_IN_EXECUTORS = ("local", "dryrun", "touch")
@@ -39,7 +41,13 @@ def run(wanted: list[str], configuration: dict[str, list], cores: int) -> int:
         `editions` and perhaps `notebooks`, as the Snakefile takes them.
     cores : int
         Cores to use.
+
+    Raises
+    ------
+    InputError
+        The folder cannot be written to.
     """
+    require_writable(".snakemake")  # Snakemake's records; it would show a traceback
     command = [*_command(configuration, cores), *_OPTIONS, *wanted]
     # a session of its own: a key that interrupts reaches this process alone, which then ends the others
     process = subprocess.Popen(command, env=command_environment(), start_new_session=True)
@@ -57,17 +65,42 @@ def unfinished(wanted: list[str], configuration: dict[str, list]) -> set[Path]:
     return {Path(row["output_file"]) for row in rows if row["plan"] != "no update" or row["status"] != "ok"}
 
 
-def check_profile(profile: str) -> None:
-    """Raise InputError for a profile that is missing, or whose executor is not installed."""
-    file = Path(profile) / "config.yaml"
-    content = read_yaml(file, "a folder with Snakemake's config.yaml, such as profiles/slurm")
-    executor = content.get("executor", "local") if isinstance(content, dict) else "local"
+def find_profile(profile: str) -> Path:
+    """Return the file of a profile: a folder with a ``config.yaml``, or the name of one that Snakemake keeps.
+
+    Raises
+    ------
+    InputError
+        There is none, it is no list of options, or its executor is not installed.
+    """
+    from snakemake.cli import get_profile_dir
+
+    try:
+        _, file = get_profile_dir(str(expand(profile))) or (None, None)
+    except (OSError, ValueError):  # a name that no file can have
+        file = None
+    if file is None:
+        raise InputError(
+            f"There is no Snakemake profile {shorten(profile)}; give a folder with a "
+            "config.yaml, such as profiles/slurm."
+        )
+    content = read_yaml(file, "a Snakemake profile")
+    if not isinstance(content, dict):
+        raise InputError(
+            f"{str(file)!r} is no Snakemake profile: it needs options, such as the line `jobs: 50`."
+        )
+    executor = content.get("executor") or "local"
+    if not isinstance(executor, str) or not re.fullmatch(r"[\w-]+", executor, re.ASCII):
+        raise InputError(
+            f"{str(file)!r} has {shorten(executor)} for `executor`; write one name, such as slurm."
+        )
     plugin = f"snakemake_executor_plugin_{executor}".replace("-", "_")
     if executor not in _BUILT_IN_EXECUTORS and find_spec(plugin) is None:
         raise InputError(
             f"The profile {profile} runs jobs by {executor!r}, and its plugin is not installed. Install it with: "
             f"sh environment.sh pip install {plugin.replace('_', '-')}"
         )
+    return file
 
 
 def main(arguments: list[str]) -> None:
@@ -75,6 +108,8 @@ def main(arguments: list[str]) -> None:
     from snakemake.cli import main as snakemake
 
     logging.getLogger("snakemake.logging").addFilter(_is_news)
+    argparse.ArgumentParser.print_usage = lambda *_: None  # of all its options, before the reason is told
+    sys.argv[0] = "snakemake"  # which says it
     snakemake(arguments)
 
 

@@ -1,5 +1,9 @@
 """Notes of what is whole in the folder of an edition: files in ``done/``, by which Snakemake knows what is due."""
 
+import functools
+import hashlib
+import os
+from collections.abc import Iterable
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,6 +15,23 @@ def stamp(folder: Path, name: str) -> None:
     """Note that something of an edition is whole; each time with another content, so that what needs it is due."""
     with atomic_write(folder / "done" / name) as file:
         file.write_text(uuid4().hex)
+
+
+def contents(files: Iterable[str | os.PathLike]) -> str:
+    """Return a digest of the names and contents of files, which tells that one has changed whatever its date says."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(os.fsencode(file) + b"\0" + _content(Path(file)))
+    return digest.hexdigest()[:16]
+
+
+@functools.cache
+def _content(file: Path) -> bytes:
+    try:
+        with open(file, "rb") as opened:
+            return hashlib.file_digest(opened, "sha256").digest()
+    except OSError:
+        return b""  # whoever needs it says so
 
 
 def forget_what_is_gone(folder: Path) -> None:

@@ -3,15 +3,15 @@
 import os
 import shutil
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crosseyed.editions import BUILD, Edition
 from crosseyed.errors import InputError, suggest
-from crosseyed.files import atomic_write, visible_files
+from crosseyed.files import atomic_write
 from crosseyed.models.scorer import RANDOM
 from crosseyed.report.model_list import read_list
-from crosseyed.workflow.notebooks import reads
+from crosseyed.workflow.notebooks import names, reads
 from crosseyed.workflow.results import CHAPTER
 
 RESULTS = "data/results/models"
@@ -27,7 +27,7 @@ class Sweep:
     notebooks: tuple[str, ...]
     """Names of the notebooks that are executed for each."""
     missing: tuple[str, ...]
-    """Models whose checkpoint file is not there, each with where it was expected."""
+    """Models whose checkpoint or folder cannot be used, each with the reason."""
 
 
 def read_sweep(path: str | os.PathLike, notebooks: Sequence[str]) -> Sweep:
@@ -47,7 +47,7 @@ def read_sweep(path: str | os.PathLike, notebooks: Sequence[str]) -> Sweep:
         As `crosseyed.report.model_list.read_list`; and if a notebook does not exist.
     """
     listed = read_list(path)
-    chosen = listed.notebooks or notebooks
+    chosen = dict.fromkeys(listed.notebooks or notebooks)
     for name in chosen:
         if name not in notebooks:
             raise InputError(
@@ -56,20 +56,22 @@ def read_sweep(path: str | os.PathLike, notebooks: Sequence[str]) -> Sweep:
     editions, missing = [], []
     for entry in listed.models:
         given = {key: entry[key] for key in ("model", "pretrained", "checkpoint") if entry.get(key)}
-        if "checkpoint" in given and not Path(given["checkpoint"]).is_file():
-            missing.append(f"{given['model']} needs its weights in {given['checkpoint']}")
+        try:
+            edition = Edition.from_mapping(given)
+        except InputError as error:
+            missing.append(f"{given['model']}: {error}")
             continue
-        editions += [Edition.from_mapping({**given, "seed": seed}) for seed in listed.seeds]
-    names = [edition.name for edition in editions]
-    for name in names:
-        if names.count(name) > 1:
+        editions += [replace(edition, seed=seed) for seed in listed.seeds]
+    found = [edition.name for edition in editions]
+    for name in found:
+        if found.count(name) > 1:
             raise InputError(f"{path} names {name} more than once; keep one of the entries.")
     return Sweep(tuple(editions), tuple(chosen), tuple(missing))
 
 
 def measuring(folder: Path) -> list[str]:
     """Name the notebooks of a folder that measure a model: all but those that compare the results of a sweep."""
-    return [path.stem for path in visible_files(folder, ".ipynb") if RESULTS not in reads(path)]
+    return [name for name in names(folder) if RESULTS not in reads(folder / f"{name}.ipynb")]
 
 
 def publish(sweep: Sweep, folder: Path, due: Collection[Path] = ()) -> None:
@@ -84,6 +86,17 @@ def publish(sweep: Sweep, folder: Path, due: Collection[Path] = ()) -> None:
         if not (kept.exists() and kept.read_bytes() == result.read_bytes()):
             with atomic_write(kept) as temporary:
                 shutil.copyfile(result, temporary)
+
+
+def refusal(edition: Edition) -> Path:
+    """Return the path of a note that is there if the model of an edition could not be loaded, and says why."""
+    return BUILD / "models" / f"{edition.name}.refused"
+
+
+def is_done(sweep: Sweep, due: Collection[Path] = ()) -> bool:
+    """Tell whether every edition of a sweep is done; parameters are as of `summarize`."""
+    states = (_state(edition, sweep.notebooks, due) for edition in sweep.editions)
+    return not sweep.missing and all(state == "done" for state in states)
 
 
 def summarize(sweep: Sweep, resume: str, due: Collection[Path] = ()) -> str:
@@ -110,17 +123,17 @@ def summarize(sweep: Sweep, resume: str, due: Collection[Path] = ()) -> str:
 
 
 def _state(edition: Edition, notebooks: Sequence[str], due: Collection[Path]) -> str:
-    description = BUILD / "models" / f"{edition.name}.json"
-    if description in due or not description.exists():
+    open_ = [name for name in notebooks if not _is_done(edition, name, due)]
+    if open_ and refusal(edition).exists():
         return "its model could not be loaded (the message above says why)"
-    failed = [name for name in notebooks if (edition.folder / "failed" / f"{name}.ipynb").exists()]
+    failed = [name for name in open_ if (edition.folder / "failed" / f"{name}.ipynb").exists()]
     if failed:
         return f"failed in {', '.join(failed)} (as far as they ran: {edition.folder / 'failed'})"
-    open_ = [name for name in notebooks if not _is_done(edition, name, due)]
     if open_:
-        return f"not run: {', '.join(open_)}"
-    needs_result = CHAPTER in notebooks
-    return "done" if not needs_result or _is_done(edition, "result", due) else "without a result"
+        return f"not run: {', '.join(open_)} (the message above says why)"
+    if CHAPTER in notebooks and not _is_done(edition, "result", due):
+        return "without a result (the message above says why)"
+    return "done"
 
 
 def _is_done(edition: Edition, name: str, due: Collection[Path]) -> bool:
