@@ -23,7 +23,7 @@ sweep: ## execute the notebooks for many models: MODELS=models.yml; on a cluster
 	@$(in_environment) python -m crosseyed.cli sweep "$$MODELS" --profile "$$PROFILE"
 
 test: lint ## check the style and run the tests
-	@$(in_environment) python -m pytest
+	@$(in_environment) python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test-slow: ## run the tests that make test leaves out
 	@$(in_environment) python -m pytest -m slow

@@ -1,6 +1,7 @@
 """Fixtures that several test modules share."""
 
 import json
+import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,14 @@ from small_models import OPEN_CLIP_TOWERS, TINY_CONFIG, TINY_PREPROCESS, build_o
 
 from crosseyed.models.clip import ClipModel
 from crosseyed.models.loading import load
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each of several processes its share of the cores, and so the commands that it starts."""
+    if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):
+        share = max(1, torch.get_num_threads() // workers)
+        torch.set_num_threads(share)
+        os.environ["OMP_NUM_THREADS"] = str(share)
 
 
 @pytest.fixture(scope="session")
