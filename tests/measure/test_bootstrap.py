@@ -250,46 +250,6 @@ def test_levels_must_be_two_different_values():
         bootstrap.paired_difference(two_models(), "model", ("a", "b"), quantity="index")
 
 
-def test_choices_are_counted_by_hand():
-    table = pd.DataFrame(
-        {
-            "object": ["cup", "dog", "cup", "dog", "cup", "dog"],
-            "center": [True, True, True, False, False, False],
-            "choice": ["both", "both", "unreadable", "object", "other", "object"],
-        }
-    )
-    result = bootstrap.choices(table, resamples=50).set_index(["center", "choice"])
-    assert list(result.index.get_level_values("choice")[:5]) == list(bootstrap.CHOICES)
-    assert list(result.index.get_level_values("center")) == [True] * 5 + [False] * 5
-    assert result.loc[True, "count"].tolist() == [2, 0, 0, 0, 1]
-    assert result.loc[False, "count"].tolist() == [0, 2, 0, 1, 0]
-    assert result.loc[(True, "both"), "share"] == 100
-    assert result.loc[(False, "object"), "share"] == pytest.approx(200 / 3)
-    assert np.isnan(result.loc[(True, "unreadable"), "share"])
-    assert result.loc[(True, "both"), "n"] == 2
-
-
-def test_share_of_both_is_the_accuracy_with_the_same_interval():
-    table = simulate(n_objects=12, k=5).assign(model="a")
-    rng = np.random.default_rng(0)
-    wrong = rng.choice(["object", "object2", "other"], len(table))
-    table["choice"] = np.where(table["correct"].to_numpy(dtype=bool), "both", wrong)
-    table.loc[7, ["choice", "correct"]] = ["unreadable", pd.NA]
-    shares = bootstrap.choices(table, by="model", resamples=100)
-    accuracies = bootstrap.accuracy(table.assign(center=is_center), by=["model", "center"], resamples=100)
-    both = shares[shares["choice"] == "both"].sort_values("center")
-    assert both["share"].tolist() == pytest.approx(accuracies["accuracy"].tolist())
-    assert both["low"].tolist() == pytest.approx(accuracies["low"].tolist())
-    assert both["high"].tolist() == pytest.approx(accuracies["high"].tolist())
-    totals = shares.groupby("center")["share"].sum()
-    assert totals.tolist() == pytest.approx([100, 100])
-
-
-def test_choices_of_a_zero_shot_table_are_refused():
-    with pytest.raises(InputError, match="has the value 'teapot' in 1 row"):
-        bootstrap.choices(pd.DataFrame({"object": ["cup"], "center": [True], "choice": ["teapot"]}))
-
-
 def test_mean_of_any_quantity_against_resampled_tables():
     table = simulate(n_objects=8, k=3).assign(effect=lambda table: table["x"] * len(table) % 7)
     table["row"] = table["row"].astype(str)

@@ -7,7 +7,8 @@ Images of one object are not independent, so every interval is a percentile boot
 bootstrap; Davison and Hinkley, *Bootstrap Methods and their Application*, 1997, section 3.8). All groups of a call
 share the same draws, so differences between groups are paired; draws without rows of a group are left out for it.
 Unreadable rows (`correct` is ``<NA>``) are left out and counted. With fewer than two readable objects the interval of a
-group is NaN, with an `EstimateWarning`.
+group is NaN, with an `EstimateWarning`. Images of two objects share them in another way: see
+`crosseyed.measure.dyadic`.
 
 Throughout, `by` (str, sequence of str or None) names the columns that define the groups (None: one group), and
 `cluster`, `confidence`, `resamples`, `seed` are those of `crosseyed.measure.resampling.Resampling`. In results, `low`
@@ -36,10 +37,6 @@ from crosseyed.measure.checks import (
     values_of,
 )
 from crosseyed.measure.resampling import Resampling
-
-CHOICES = ("both", "object", "object2", "other", "unreadable")
-
-"""The What'sUp choices: which of the four captions won, or that the image could not be read."""
 
 
 def accuracy(
@@ -313,57 +310,6 @@ def paired_difference(
         "confidence": sampling.confidence,
     }
     return pd.DataFrame([row])
-
-
-def choices(
-    table: pd.DataFrame,
-    by: str | Sequence[str] | None = None,
-    *,
-    cluster: str = "object",
-    confidence: float | None = None,
-    resamples: int | None = None,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Count which of What'sUp's four captions won, at the center and off-center.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        With columns `choice` (one of `CHOICES`), `cluster`, and `center` or `eccentricity`.
-    by, cluster, confidence, resamples, seed
-        See the module.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per group, `center` (center first) and `choice` (all of `CHOICES`): `count`; `share`, `low`, `high`
-        (percent of readable images; NaN for ``"unreadable"``); `n` (readable images), `n_objects`, `confidence`.
-    """
-    by, sampling = as_columns(by), Resampling(cluster, confidence, resamples, seed)
-    require_rows(table, [*by, cluster, "choice"])
-    unknown = table.loc[~table["choice"].isin(CHOICES), "choice"]
-    if len(unknown):
-        raise InputError(
-            f"column 'choice' has the value {unknown.iloc[0]!r} in {len(unknown)} row(s); expected one of "
-            f"{', '.join(CHOICES)} (the table of the four-caption protocol, not of a zero-shot one)"
-        )
-    centered = table.assign(center=pd.Categorical(is_center(table), categories=[True, False]))
-    groups, codes = groups_of(centered, [*by, "center"])
-    groups["center"] = groups["center"].astype(bool)
-    chosen = (centered["choice"].to_numpy()[:, None] == np.array(CHOICES)).astype(float)
-    counts = np.stack([np.bincount(codes, column, minlength=len(groups)) for column in chosen.T], axis=1)
-    chosen[chosen[:, -1] == 1] = np.nan
-    means, draws, group_counts = sampling.means(centered, chosen[:, :-1], codes, len(groups))
-    low, high = sampling.interval(100 * draws)
-    no_share = np.full((len(groups), 1), np.nan)
-    result = groups.loc[groups.index.repeat(len(CHOICES))].reset_index(drop=True)
-    result["choice"] = list(CHOICES) * len(groups)
-    result["count"] = counts.astype(int).ravel()
-    for name, values in (("share", 100 * means), ("low", low), ("high", high)):
-        result[name] = np.hstack([values, no_share]).ravel()
-    for name in ("n", "n_objects"):
-        result[name] = group_counts[name].repeat(len(CHOICES)).to_numpy()
-    return result.assign(confidence=sampling.confidence)
 
 
 def _group_means(

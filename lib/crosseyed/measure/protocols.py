@@ -39,8 +39,11 @@ FOUR_CAPTIONS_SCALE = 100.0
 """Factor from cosine similarity to logit in the four-caption protocol, whatever the model has learned."""
 
 Scorers = Scorer | Sequence[Scorer]
-_CHOICES = np.array(["both", "object", "object2", "other"], dtype=object)
-_UNREADABLE = "unreadable"
+CHOICES = ("both", "object", "object2", "other", "unreadable")
+"""What can be chosen of What'sUp's four captions, or that the image could not be read."""
+
+_CAPTIONS = np.array(CHOICES[:-1], dtype=object)
+_UNREADABLE = CHOICES[-1]
 
 
 def zero_shot(
@@ -158,7 +161,7 @@ def four_captions(
         winner = logits.argmax(axis=1)
         answers = pd.DataFrame(
             {
-                "choice": _CHOICES[winner],
+                "choice": _CAPTIONS[winner],
                 "correct": pd.array(winner == 0, dtype="boolean"),
                 "margin": _margin(logits, np.zeros(len(table), dtype=int)),
                 "probability": softmax(logits, axis=1)[:, 0],

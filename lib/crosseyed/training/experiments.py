@@ -25,7 +25,6 @@ from crosseyed.data.photographer import SUBJECT_SPREAD, Dose, Positions
 from crosseyed.errors import InputError, check_choice
 from crosseyed.files import DATA
 from crosseyed.measure import protocols
-from crosseyed.measure.bootstrap import CHOICES
 from crosseyed.models.clip import ClipModel
 from crosseyed.models.loading import load
 from crosseyed.provenance import COLUMNS, stamp
@@ -64,7 +63,7 @@ _KEPT = {
 
 _SHOWN = [name for name in _KEPT if name not in ("choice", "correct")]
 
-_UNREADABLE = CHOICES[-1]
+_UNREADABLE = protocols.CHOICES[-1]
 
 _KINDS_OF = {str: "text", int: "whole", float: "number", type(None): "whole"}
 
@@ -258,7 +257,7 @@ def _fault(table: pd.DataFrame, trials: Sequence[Trial]) -> str | None:
 def _fault_of_answers(table: pd.DataFrame) -> str | None:
     """Say which answers cannot be: others than there were, or called right or wrong by mistake."""
     alone, readable = table["protocol"] == "grid", table["choice"] != _UNREADABLE
-    possible = table["choice"].isin(table["object"]).where(alone, table["choice"].isin(CHOICES))
+    possible = table["choice"].isin(table["object"]).where(alone, table["choice"].isin(protocols.CHOICES))
     if not (possible | ~readable).all() or not (alone | table["relation"].isin(RELATIONS)).all():
         return "has answers or relations that there were not to choose from"
     right = table["choice"] == table["object"].where(alone, "both")

@@ -1,0 +1,230 @@
+"""Numbers with uncertainty for images of two objects.
+
+Images that share an object are not independent, and every object has two roles: it is named first in some images and
+is the partner in others. A bootstrap over the first objects takes the partners for fixed. One that draws objects, and
+keeps an image as often as both its objects were drawn, is far too wide: in simulations it covers the truth in 99 % of
+the cases where 95 % are meant. The intervals here rest on the dyadic cluster-robust variance (Aronow, Samii and
+Assenova, *Political Analysis* 23, 2015). An estimate is a smooth function of means, and row i moves it by e_i; then ::
+
+    V = Σ e_i e_j                        over all rows i, j that share an object
+      = Σ (Σ e_i over its rows)²         over objects
+        − Σ (Σ e_i over its rows)²       over pairs of objects, which the first sum counts twice
+
+An interval is the estimate ± t √(V m / (m − 1)), with m objects and the quantile t of Student's distribution with m − 1
+degrees of freedom, cut off where the quantity ends. If V is less than the variance of independent pairs, which can
+happen with few objects, that is taken.
+
+Throughout, `by` (str, sequence of str or None) names the columns that define the groups (None: one group), and
+`confidence` is by default that of the settings. Unreadable rows are left out and counted. With fewer than three
+readable objects the interval of a group is NaN, with an `EstimateWarning`. Every function raises `InputError` if the
+table is empty or lacks a column, or if a value or an argument is out of range.
+"""
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from crosseyed.errors import InputError
+from crosseyed.measure.checks import (
+    EstimateWarning,
+    as_columns,
+    clusters_of,
+    correct_of,
+    group_label,
+    groups_of,
+    is_center,
+    require_both_sides,
+    require_rows,
+    resolve,
+)
+from crosseyed.measure.protocols import CHOICES
+
+OBJECTS = ("object", "object2")
+"""Columns with the two objects of an image."""
+
+
+def center_bias(
+    table: pd.DataFrame, by: str | Sequence[str] | None = None, *, confidence: float | None = None
+) -> pd.DataFrame:
+    """Compute how much more often the caption with both objects wins at the center than off-center.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One row per image, with `correct` (true, false or ``<NA>``), the columns `OBJECTS` and those of `by`, and
+        `center` or `eccentricity` (see `crosseyed.measure.checks.is_center`).
+    by, confidence
+        See the module.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of `crosseyed.measure.bootstrap.center_bias`; `n_objects` counts objects in either role.
+    """
+    by, (confidence, _) = as_columns(by), resolve(confidence)
+    correct = correct_of(table, [*by, *OBJECTS])
+    groups, codes = groups_of(table, by)
+    center = is_center(table).to_numpy()
+    require_both_sides(groups, codes, ~center)
+    dyads, rows = _Dyads(table), []
+    for group in range(len(groups)):
+        inside = codes == group
+        readable = inside & ~np.isnan(correct)
+        dyads.check(readable, group_label(groups, group))
+        on, off = _mean(correct, readable & center), _mean(correct, readable & ~center)
+        row = {}
+        for name, (value, influence, ends) in _quantities(on, off).items():
+            row[name] = value
+            row[f"{name}_low"], row[f"{name}_high"] = dyads.interval(
+                value, influence, readable, confidence, ends
+            )
+        rows.append(
+            row
+            | {
+                "n_center": np.count_nonzero(readable & center),
+                "n_off_center": np.count_nonzero(readable & ~center),
+                "n_objects": dyads.n_objects(readable),
+                "unreadable": np.count_nonzero(inside & ~readable),
+                "confidence": confidence,
+            }
+        )
+    return groups.join(pd.DataFrame(rows))
+
+
+def choices(
+    table: pd.DataFrame, by: str | Sequence[str] | None = None, *, confidence: float | None = None
+) -> pd.DataFrame:
+    """Count which of What'sUp's four captions won, at the center and off-center.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One row per image, with `choice` (of `crosseyed.measure.protocols.CHOICES`), the columns `OBJECTS`, those of
+        `by`, and `center` or `eccentricity`.
+    by, confidence
+        See the module.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per group, `center` (center first) and `choice` (all of them): `count`; `share`, `low`, `high`
+        (percent of readable images; NaN for ``"unreadable"``); `n` (readable images), `n_objects` (in either role),
+        `confidence`.
+    """
+    by, (confidence, _) = as_columns(by), resolve(confidence)
+    require_rows(table, [*by, *OBJECTS, "choice"])
+    _check_choices(table["choice"])
+    centered = table.assign(center=pd.Categorical(is_center(table), categories=[True, False]))
+    groups, codes = groups_of(centered, [*by, "center"])
+    groups["center"] = groups["center"].astype(bool)
+    dyads, rows = _Dyads(table), []
+    for group in range(len(groups)):
+        inside = codes == group
+        readable = inside & (table["choice"] != CHOICES[-1]).to_numpy()
+        dyads.check(readable, group_label(groups, group))
+        for choice in CHOICES:
+            chosen = (table["choice"] == choice).to_numpy(dtype=float)
+            share, influence = _mean(chosen, readable) if choice != CHOICES[-1] else (np.nan, chosen)
+            low, high = dyads.interval(share, influence, readable, confidence, (0, 100))
+            rows.append(
+                {
+                    **groups.iloc[group],
+                    "choice": choice,
+                    "count": int(chosen[inside].sum()),
+                    "share": share,
+                    "low": low,
+                    "high": high,
+                    "n": np.count_nonzero(readable),
+                    "n_objects": dyads.n_objects(readable),
+                    "confidence": confidence,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+class _Dyads:
+    """Which rows of a table share an object."""
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        both = pd.concat([table[name] for name in OBJECTS], ignore_index=True).to_frame(OBJECTS[0])
+        self.first, self.second = clusters_of(both, OBJECTS[0]).reshape(2, -1)
+        if (self.first == self.second).any():
+            row = table.iloc[np.flatnonzero(self.first == self.second)[0]]
+            raise InputError(
+                f"column 'object2' repeats 'object', {row['object']!r}; expected two different objects in an image"
+            )
+        n = max(self.first.max(), self.second.max()) + 1
+        self.pair = np.minimum(self.first, self.second) * n + np.maximum(self.first, self.second)
+
+    def n_objects(self, rows: np.ndarray) -> int:
+        return len(np.union1d(self.first[rows], self.second[rows]))
+
+    def check(self, rows: np.ndarray, label: str) -> None:
+        if self.n_objects(rows) < 3:
+            warnings.warn(
+                f"the interval{label} is NaN: the readable rows have fewer than three objects",
+                EstimateWarning,
+                stacklevel=3,
+            )
+
+    def variance(self, influence: np.ndarray, rows: np.ndarray) -> float:
+        moved = influence[rows]
+        first, second, pair = self.first[rows], self.second[rows], self.pair[rows]
+        by_object = np.bincount(np.concatenate([first, second]), np.tile(moved, 2))
+        by_pair = np.bincount(np.unique(pair, return_inverse=True)[1], moved)
+        pairs = by_pair @ by_pair
+        return max(by_object @ by_object - pairs, pairs)
+
+    def interval(
+        self,
+        value: float,
+        influence: np.ndarray,
+        rows: np.ndarray,
+        confidence: float,
+        ends: tuple[float, float],
+    ) -> tuple[float, float]:
+        n = self.n_objects(rows)
+        if n < 3 or np.isnan(value):
+            return np.nan, np.nan
+        quantile = stats.t.ppf((1 + confidence) / 2, n - 1)
+        half = quantile * np.sqrt(self.variance(influence, rows) * n / (n - 1))
+        return max(ends[0], value - half), min(ends[1], value + half)
+
+
+_Estimate = tuple[float, np.ndarray]
+"""A value, and by how much each row moves it."""
+
+
+def _mean(values: np.ndarray, rows: np.ndarray) -> _Estimate:
+    """Return the percentage of rows whose value is 1; NaN without rows."""
+    if not rows.any():
+        return np.nan, np.zeros(len(values))
+    share = values[rows].mean()
+    return 100 * share, np.where(rows, 100 * (values - share) / np.count_nonzero(rows), 0.0)
+
+
+def _quantities(on: _Estimate, off: _Estimate) -> dict[str, tuple[float, np.ndarray, tuple[float, float]]]:
+    """Return accuracies, gap and index with their influences and ends."""
+    (center, moves_center), (off_center, moves_off_center) = on, off
+    index, moves_index = np.nan, np.zeros(len(moves_center))
+    if center > 0:
+        index = 1 - off_center / center
+        moves_index = off_center / center**2 * moves_center - moves_off_center / center
+    return {
+        "center_accuracy": (center, moves_center, (0, 100)),
+        "off_center_accuracy": (off_center, moves_off_center, (0, 100)),
+        "gap": (center - off_center, moves_center - moves_off_center, (-100, 100)),
+        "bias_index": (index, moves_index, (-np.inf, 1)),
+    }
+
+
+def _check_choices(given: pd.Series) -> None:
+    unknown = given[~given.isin(CHOICES)]
+    if len(unknown):
+        raise InputError(
+            f"column 'choice' has the value {unknown.iloc[0]!r} in {len(unknown)} row(s); expected one of "
+            f"{', '.join(CHOICES)} (the table of the four-caption protocol, not of a zero-shot one)"
+        )

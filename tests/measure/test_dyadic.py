@@ -1,0 +1,196 @@
+"""Intervals for images of two objects, against a plain double loop, cases worked by hand, and simulated coverage."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from crosseyed.errors import InputError
+from crosseyed.measure import dyadic
+from crosseyed.measure.checks import EstimateWarning
+from crosseyed.measure.protocols import CHOICES
+
+RELATIONS = 4
+
+
+def simulate(rng, n_objects=128, first=1.0, second=1.0, pair=0.5, gap=0.5, place=0.5):
+    """Answers as in the study: every object with a partner in two styles and four relations, one at the center."""
+    objects = np.tile(np.arange(n_objects), 2)
+    partners = rng.integers(n_objects - 1, size=len(objects))
+    partners += partners >= objects
+    logit = rng.normal(0, first, n_objects)[objects] + rng.normal(0, second, n_objects)[partners]
+    logit = (logit + rng.normal(0, pair, len(objects)))[:, None] + np.array([gap] + [0.0] * (RELATIONS - 1))
+    logit = logit + rng.normal(0, place, (n_objects, RELATIONS))[objects]
+    logit = logit + rng.normal(0, place, (n_objects, RELATIONS))[partners]
+    correct = rng.random(logit.shape) < 1 / (1 + np.exp(-logit))
+    return pd.DataFrame(
+        {
+            "object": np.repeat([f"a{each}" for each in objects], RELATIONS),
+            "object2": np.repeat([f"a{each}" for each in partners], RELATIONS),
+            "center": np.tile(np.arange(RELATIONS) == 0, len(objects)),
+            "correct": pd.array(correct.ravel(), dtype="boolean"),
+        }
+    )
+
+
+def plain_variance(table, moved):
+    """Sum e_i e_j over all rows that share an object, or if that is more, over those that share both, one by one."""
+    sharing_one, sharing_both = 0.0, 0.0
+    objects = list(zip(table["object"], table["object2"], strict=True))
+    for one, e in zip(objects, moved, strict=True):
+        for other, f in zip(objects, moved, strict=True):
+            sharing_one += e * f * bool(set(one) & set(other))
+            sharing_both += e * f * (set(one) == set(other))
+    return max(sharing_one, sharing_both)
+
+
+@pytest.mark.parametrize(("confidence", "seed"), [(0.95, 0), (0.8, 1), (0.95, 1), (0.95, 3)])
+def test_the_interval_of_the_gap_is_that_of_a_plain_double_loop(confidence, seed):
+    table = simulate(np.random.default_rng(seed), n_objects=15, place=4)
+    result = dyadic.center_bias(table, confidence=confidence).iloc[0]
+    center, correct = table["center"].to_numpy(), table["correct"].to_numpy(dtype=float)
+    on, off = correct[center].mean(), correct[~center].mean()
+    moved = np.where(center, (correct - on) / center.sum(), -(correct - off) / (~center).sum())
+    variance = plain_variance(table, 100 * moved) * 15 / 14
+    half = stats.t.ppf((1 + confidence) / 2, 14) * np.sqrt(variance)
+    assert result["gap"] == pytest.approx(100 * (on - off))
+    assert result["gap_low"] == pytest.approx(result["gap"] - half)
+    assert result["gap_high"] == pytest.approx(result["gap"] + half)
+
+
+def test_the_influence_of_each_row_is_the_change_that_it_makes():
+    """The index moves by its derivative when an answer does."""
+    table = simulate(np.random.default_rng(1), n_objects=15, place=4)
+    correct = table["correct"].to_numpy(dtype=float)
+    center = table["center"].to_numpy()
+
+    def index(weights):
+        shares = [np.average(correct[side], weights=weights[side]) for side in (center, ~center)]
+        return 1 - shares[1] / shares[0]
+
+    ones, step = np.ones(len(table)), 1e-6
+    moved = [
+        (index(ones + step * (ones.cumsum() == row + 1)) - index(ones)) / step for row in range(len(table))
+    ]
+    half = stats.t.ppf(0.975, 14) * np.sqrt(plain_variance(table, moved) * 15 / 14)
+    result = dyadic.center_bias(table).iloc[0]
+    assert result["bias_index"] == pytest.approx(index(ones))
+    assert result["bias_index"] - result["bias_index_low"] == pytest.approx(half, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        {"first": 0, "second": 0, "pair": 0, "place": 0},
+        {"first": 1, "second": 1},
+        {"first": 2, "second": 0.5, "place": 2},
+        {"first": 0.5, "second": 2, "gap": 2},
+    ],
+    ids=str,
+)
+def test_intervals_cover_the_truth_as_often_as_they_say(world):
+    truth = pd.concat(
+        [simulate(np.random.default_rng([1, number]), n_objects=4000, **world) for number in range(20)]
+    )
+    gap = 100 * (truth.loc[truth["center"], "correct"].mean() - truth.loc[~truth["center"], "correct"].mean())
+    found = [
+        dyadic.center_bias(simulate(np.random.default_rng([2, number]), **world)).iloc[0]
+        for number in range(1000)
+    ]
+    covered = np.mean([row["gap_low"] <= gap <= row["gap_high"] for row in found])
+    assert 0.93 <= covered <= 0.97
+
+
+def test_drawing_objects_and_keeping_what_both_were_drawn_for_would_be_too_wide():
+    """The bootstrap that the module's docstring warns of, with as many draws as the test can wait for."""
+    rng, covered, n = np.random.default_rng(0), [], 128
+    for number in range(200):
+        table = simulate(np.random.default_rng([2, number]))
+        first, second = (table[name].str[1:].astype(int).to_numpy() for name in dyadic.OBJECTS)
+        drawn = rng.multinomial(n, np.full(n, 1 / n), size=300)
+        weights = drawn[:, first] * drawn[:, second]
+        correct, center = table["correct"].to_numpy(dtype=float), table["center"].to_numpy()
+        shares = [weights[:, side] @ correct[side] / weights[:, side].sum(1) for side in (center, ~center)]
+        low, high = np.quantile(100 * (shares[0] - shares[1]), [0.025, 0.975])
+        covered.append(low <= 8.4 <= high)  # the gap of many objects
+    assert np.mean(covered) > 0.97
+
+
+def test_center_bias_of_a_hand_worked_table():
+    """Three objects in a ring, at both places; one pair is right at the center alone."""
+    pairs = [("a", "b"), ("b", "c"), ("c", "a")]
+    table = pd.DataFrame(2 * pairs, columns=["object", "object2"]).assign(
+        center=[True] * 3 + [False] * 3,
+        correct=pd.array([True, True, False, True, False, pd.NA], dtype="boolean"),
+    )
+    result = dyadic.center_bias(table).iloc[0]
+    assert result["center_accuracy"] == pytest.approx(200 / 3)
+    assert result["off_center_accuracy"] == 50
+    assert result[["n_center", "n_off_center", "n_objects", "unreadable"]].tolist() == [3, 2, 3, 1]
+    # center: e = 1/9, 1/9, -2/9. Sums: a -1/9, b 2/9, c -1/9, less those of the pairs: 6/81 - 6/81 = 0, which is less
+    # than independent pairs have: 6/81
+    half = 100 * stats.t.ppf(0.975, 2) * np.sqrt(6 / 81 * 3 / 2)
+    assert result["center_accuracy_low"] == max(0, 200 / 3 - half) == 0
+    assert result["center_accuracy_high"] == 100
+
+
+def test_groups_are_measured_by_themselves():
+    first, second = (simulate(np.random.default_rng(seed), n_objects=8) for seed in (3, 4))
+    both = pd.concat([first.assign(model="x"), second.assign(model="y")])
+    result = dyadic.center_bias(both, "model")
+    assert result["model"].tolist() == ["x", "y"]
+    for row, alone in zip(result.drop(columns="model").iloc, (first, second), strict=True):
+        pd.testing.assert_series_equal(row, dyadic.center_bias(alone).iloc[0], check_names=False)
+
+
+def test_two_objects_have_no_interval():
+    table = simulate(np.random.default_rng(0), n_objects=2)
+    with pytest.warns(EstimateWarning, match="fewer than three objects"):
+        result = dyadic.center_bias(table).iloc[0]
+    assert result[["gap_low", "gap_high"]].isna().all() and not np.isnan(result["gap"])
+
+
+def test_an_image_of_one_object_is_refused():
+    table = simulate(np.random.default_rng(0), n_objects=4)
+    table.loc[2, "object2"] = table.loc[2, "object"]
+    with pytest.raises(InputError, match="repeats 'object'"):
+        dyadic.center_bias(table)
+
+
+def test_choices_are_counted_by_hand():
+    table = pd.DataFrame(
+        {
+            "object": ["cup", "dog", "cup", "dog", "cup", "dog"],
+            "object2": ["dog", "hat", "hat", "hat", "dog", "cup"],
+            "center": [True, True, True, False, False, False],
+            "choice": ["both", "both", "unreadable", "object", "other", "object"],
+        }
+    )
+    result = dyadic.choices(table).set_index(["center", "choice"])
+    assert list(result.index.get_level_values("choice")[:5]) == list(CHOICES)
+    assert list(result.index.get_level_values("center")) == [True] * 5 + [False] * 5
+    assert result.loc[True, "count"].tolist() == [2, 0, 0, 0, 1]
+    assert result.loc[False, "count"].tolist() == [0, 2, 0, 1, 0]
+    assert result.loc[(True, "both"), "share"] == 100
+    assert result.loc[(False, "object"), "share"] == pytest.approx(200 / 3)
+    assert np.isnan(result.loc[(True, "unreadable"), "share"])
+    assert result.loc[(True, "both"), "n"] == 2
+
+
+def test_the_share_of_both_is_the_accuracy_with_the_same_interval():
+    table = simulate(np.random.default_rng(5), n_objects=12)
+    wrong = np.random.default_rng(0).choice(["object", "object2", "other"], len(table))
+    table["choice"] = np.where(table["correct"].to_numpy(dtype=bool), "both", wrong)
+    table.loc[7, ["choice", "correct"]] = ["unreadable", pd.NA]
+    shares, bias = dyadic.choices(table), dyadic.center_bias(table).iloc[0]
+    both = shares[shares["choice"] == "both"].set_index("center")
+    for center, name in ((True, "center_accuracy"), (False, "off_center_accuracy")):
+        expected = [bias[name], bias[f"{name}_low"], bias[f"{name}_high"]]
+        assert both.loc[center, ["share", "low", "high"]].tolist() == pytest.approx(expected)
+    assert shares.groupby("center")["share"].sum().tolist() == pytest.approx([100, 100])
+
+
+def test_choices_of_a_zero_shot_table_are_refused():
+    table = pd.DataFrame({"object": ["cup"], "object2": ["dog"], "center": [True], "choice": ["teapot"]})
+    with pytest.raises(InputError, match="has the value 'teapot' in 1 row"):
+        dyadic.choices(table)
