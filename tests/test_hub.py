@@ -19,6 +19,7 @@ from tiny_hub import serve
 from crosseyed import hub
 from crosseyed.errors import DownloadError, InputError
 from crosseyed.hub import download_first, from_hub
+from crosseyed.models.tokenizers import tokenizer_of_files
 
 WEIGHTS = bytes(range(256)) * 40
 SOURCE = {"repository": "somebody/tiny", "file": "weights"}
@@ -202,6 +203,20 @@ def test_a_name_that_no_repository_can_have_is_said(served):
     source = {"repository": "some body/../x", "file": "weights"}
     with pytest.raises(DownloadError, match="some body"):
         from_hub(lambda: download_first("some body/../x", "weights"), "it", "Do this.", **source)
+
+
+@pytest.mark.parametrize("settings", [b"[]", b"{", b'{"tokenizer_class": 3}', b"\xff"])
+def test_a_tokenizer_that_came_and_cannot_be_read_is_no_failed_download(served, settings):
+    served.files |= {"tokenizer_config.json": settings, "tokenizer.json": b"{}", "config.json": b"{}"}
+    with pytest.raises(InputError, match="tokenizer 'somebody/tiny' of it cannot be read"):
+        tokenizer_of_files({"text_cfg": {"hf_tokenizer_name": "somebody/tiny"}}, None, "it")
+
+
+@pytest.mark.parametrize("status", [401, 404, 503])
+def test_a_tokenizer_that_does_not_come_is_a_failed_download(served, status):
+    served.status = status
+    with pytest.raises(DownloadError, match=r"the tokenizer 'somebody/tiny' \(less than 50 MB\)"):
+        tokenizer_of_files({"text_cfg": {"hf_tokenizer_name": "somebody/tiny"}}, None, "it")
 
 
 def reachable(monkeypatch):

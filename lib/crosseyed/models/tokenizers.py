@@ -7,6 +7,7 @@ from typing import Any
 
 import open_clip
 import torch
+from huggingface_hub import constants
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 from torch import Tensor
 
@@ -28,6 +29,7 @@ _KINDS = (
     ("sentencepiece.bpe.model",),
     ("tokenizer.model",),
 )
+_OF_CONTENT = (AttributeError, LookupError, TypeError, ValueError)  # the tokenizers' own are plain Exceptions
 _SAMPLES = ["a photo of a cat", "zwei Katzen, 猫 🐈"]
 
 
@@ -99,8 +101,21 @@ def refuse_folder(repository: str) -> None:
 
 def _from_hub(repository: str, make: Callable[[], Tokenizer], name: str) -> Tokenizer:
     def fetch() -> Tokenizer:
-        with without_remote_code(name):  # within, so that a refusal is not taken for a file that is missing
-            return make()
+        try:
+            with without_remote_code(
+                name
+            ):  # within, so that a refusal is not taken for a file that is missing
+                return make()
+        except CrosseyedError:
+            raise
+        except Exception as error:
+            # while only the cache is read, files may be missing; afterwards they have come and are none
+            if constants.HF_HUB_OFFLINE or not (type(error) is Exception or isinstance(error, _OF_CONTENT)):
+                raise
+            raise InputError(
+                f"The tokenizer {repository!r} of {name} cannot be read ({_line(error)}): take another copy of the "
+                "model, with a tokenizer.json."
+            ) from error
 
     refuse_folder(repository)
     what = f"the tokenizer {repository!r} (less than 50 MB)"
