@@ -82,19 +82,27 @@ chapter.unavailable("it is made up", *(name for name in TABLES["01_center_bias"]
 )
 
 _TRAINING = """
-import sys
-from dataclasses import replace
 from crosseyed import cli
-from crosseyed.data import cutouts
-from crosseyed.settings import settings
-from crosseyed.training import model_card, recipes, train
-recipes.RECIPES["uniform"] = recipe = replace(
-    recipes.RECIPES["uniform"], architecture="small", steps=12, warmup=2, n_objects=5
-)
-names = cutouts.objects_of(recipes.world_of(recipe))
-model_card.read_catalogue = lambda: [each for each in cutouts.read_catalogue() if each.object in names]
-train.train.__kwdefaults__["save_every"] = 2
-settings.override({"resamples": 200})
+
+app = cli.app
+
+
+def quick(**options):  # once signals are heeded, as the real command heeds them before it imports what takes long
+    from dataclasses import replace
+    from crosseyed.data import cutouts
+    from crosseyed.settings import settings
+    from crosseyed.training import model_card, recipes, train
+    recipes.RECIPES["uniform"] = recipe = replace(
+        recipes.RECIPES["uniform"], architecture="small", steps=12, warmup=2, n_objects=5
+    )
+    names = cutouts.objects_of(recipes.world_of(recipe))
+    model_card.read_catalogue = lambda: [each for each in cutouts.read_catalogue() if each.object in names]
+    train.train.__kwdefaults__["save_every"] = 2
+    settings.override({"resamples": 200})
+    app(**options)
+
+
+cli.app = quick
 cli.main()
 """
 
