@@ -6,7 +6,15 @@ from small_mitigations import Turned, answered, random_answers
 from crosseyed.data.cutouts import objects_of, read_catalogue, sample_objects
 from crosseyed.errors import InputError
 from crosseyed.measure import bootstrap, permutation
-from crosseyed.mitigations.evaluation import choose, compare, contrast, evaluate, ranking
+from crosseyed.mitigations.evaluation import (
+    choose,
+    compare,
+    contrast,
+    evaluate,
+    picked,
+    ranking,
+    with_validation_rank,
+)
 from crosseyed.mitigations.scoring import BASELINE, score_all
 from crosseyed.mitigations.tasks import make_split
 
@@ -142,6 +150,42 @@ def test_the_best_harmless_setting_of_each_family_is_chosen():
     assert chosen["harmless"].to_dict() == {"a": True, "b": False, "c": True, "d": True}
     assert chosen["settings"].to_dict() == {"a": 3, "b": 2, "c": 2, "d": 2}
     assert choose(table, most_loss=5)["candidate"].tolist()[0] == "a_strong"
+
+
+def test_the_rank_on_validation_images_goes_with_each_candidate():
+    validated = settings(
+        none=(BASELINE, 0, 99, 1),
+        harmful=("a", -5, 90, 1),
+        second=("a", 0, 60, 1),
+        first=("b", -1, 70, 3),
+        third=("b", 0, 60, 2),
+    )
+    table = pd.DataFrame({"candidate": ["second", "none", "harmful", "third", "new", "first"]})
+    ranks = with_validation_rank(table, validated).set_index("candidate")["validation_rank"]
+    assert ranks.dropna().to_dict() == {"first": 1, "second": 2, "third": 3, "harmful": 4}
+    assert set(ranks[ranks.isna()].index) == {"none", "new"}
+    best = picked(with_validation_rank(table, validated).query("candidate != 'first'"))
+    assert best["candidate"].tolist() == ["second"]
+    assert picked(with_validation_rank(table[1:2], validated)).empty
+
+
+@pytest.mark.slow
+def test_the_interval_of_what_other_objects_picked_covers_the_truth():
+    """No candidate changes anything: the largest change of several often seems to, the picked one seldom."""
+    rng, n, names = np.random.default_rng(3), 100, [f"c{number}" for number in range(15)]
+    excluded = {"largest": [], "picked": []}
+    for _ in range(1000):
+        levels = dict(zip(names, rng.random(15), strict=True))
+        validated = settings(**{name: ("a", 0, level, 1) for name, level in levels.items()})
+        changes = pd.DataFrame(rng.normal(0, rng.uniform(20, 60, n)[:, None], (n, 15)), columns=names)
+        ranked = with_validation_rank(pd.DataFrame({"candidate": names}), validated)
+        best = {"largest": changes.mean().idxmax(), "picked": picked(ranked)["candidate"].item()}
+        for name, candidate in best.items():
+            answers = changes[[candidate]].rename_axis("object").reset_index()
+            row = bootstrap.mean(answers, candidate, resamples=1000, confidence=0.95).iloc[0]
+            excluded[name].append(not row["low"] <= 0 <= row["high"])
+    assert np.mean(excluded["largest"]) > 0.25
+    assert 0.03 <= np.mean(excluded["picked"]) <= 0.07
 
 
 def test_choosing_among_nothing_is_refused():

@@ -48,8 +48,8 @@ TABLES: dict[str, tuple[str, ...]] = {
         *("maps", "maps_summary", "maps_changes", "masked_max"),
     ),
     "05_mitigations": (
-        *("validation", "chosen", "answers", "evaluation", "visual_prompts", "attention_changes"),
-        "outcomes",
+        *("validation", "chosen", "answers", "evaluation"),
+        *("visual_prompts", "zoom", "attention_changes", "outcomes"),
     ),
     "06_model_family": ("results", "published", "correlations", "by_pooling", "by_data", "awaiting"),
     "07_origins": ("positions", "dose_response", "preference", "contrasts"),

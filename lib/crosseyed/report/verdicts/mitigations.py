@@ -1,20 +1,23 @@
 """The verdict of the chapter on mitigations.
 
-Throughout, a row or table is one of `crosseyed.mitigations.evaluation.compare`.
+Throughout, a row or table is one of `crosseyed.mitigations.evaluation.compare`. Where one of several candidates is
+named, the validation images picked it.
 """
-
-from collections.abc import Mapping
 
 import pandas as pd
 
 from crosseyed.escapes import markdown
+from crosseyed.mitigations.evaluation import picked
+from crosseyed.mitigations.marks import PROMPTS
 from crosseyed.mitigations.outcomes import OUTCOMES
 from crosseyed.mitigations.scoring import BASELINE
+from crosseyed.mitigations.visual_prompts import Prompted
 from crosseyed.report.verdicts.words import span
 from crosseyed.settings import SIGNIFICANCE
 
 _CLAIMS = {
-    "visual_prompts": ("visual prompt",),
+    "visual_prompts": tuple(f"{Prompted.label}: {kind}" for kind in PROMPTS if kind != "crop"),
+    "zoom": (f"{Prompted.label}: crop",),
     "attention_changes": (
         *("radial attention", "uniform mix", "attention temperature"),
         *("sink redistribution", "confidence scaling", "head suppression"),
@@ -31,10 +34,8 @@ def by_claim(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 def summary(
     name: str,
     winner: pd.Series,
-    table: pd.DataFrame,
     settled: pd.DataFrame,
     became: pd.DataFrame | None,
-    gates: Mapping[str, str],
     most_loss: float,
 ) -> str:
     """Say what to use for a model, what it costs, and what remains.
@@ -45,14 +46,10 @@ def summary(
         The model.
     winner : pandas.Series
         The candidate that validation chose among those that are not told where the object is, with its `family`.
-    table : pandas.DataFrame
-        Every candidate that was tested, with measured `cost`.
     settled : pandas.DataFrame
-        The chosen candidate of each family, and the plain model.
+        The chosen candidate of each family, with measured `cost` and `validation_rank`, and the plain model.
     became : pandas.DataFrame or None
         Of `crosseyed.mitigations.outcomes.outcomes` for the winner; None for a tower whose tokens cannot be read.
-    gates : mapping of str to str
-        From the candidate of each gate to its name for readers.
     most_loss : float
         Percentage points that a harmless candidate may cost the center.
     """
@@ -60,13 +57,11 @@ def summary(
     plain, family = on_grid.loc[BASELINE], winner["family"]
     oracle = on_grid["oracle"].astype(bool)
     cheap = on_grid[(on_grid["kind"] == "mitigation") & ~oracle & (on_grid["passes"] <= 2)]
-    cheap = cheap[cheap["center_change"] >= -most_loss]
     paired = settled[(settled["family"] == family) & (settled["protocol"] == "pair")].iloc[0]
     lines = [
         _chosen(on_grid.loc[family], most_loss),
-        *(_largest(row, gates, most_loss) for row in _certain(table, most_loss)),
-        *(f"With at most two passes: {row['family']}, {change(row)}." for row in _first(cheap)),
-        *(f"Told where the object is: {row['family']}, {change(row)}." for row in _first(on_grid[oracle])),
+        *_picked("With at most two passes", cheap),
+        *_picked("Told where the object is", on_grid[oracle]),
         f"In pairs, {family}: {change(paired)}.",
         *([] if became is None else [_remaining(family, became)]),
         f"What certainly harms large objects at the center: {_harmful(settled)}.",
@@ -98,21 +93,9 @@ def _chosen(row: pd.Series, most_loss: float) -> str:
     return verdict
 
 
-def _certain(table: pd.DataFrame, most_loss: float) -> list[pd.Series]:
-    rows = table[(table["protocol"] == "grid") & (table["center_change"] >= -most_loss)]
-    return _first(rows[~rows["oracle"].astype(bool) & (rows["off_center_change_low"] > 0)])
-
-
-def _largest(row: pd.Series, gates: Mapping[str, str], most_loss: float) -> str:
-    return (
-        f"Of all settings tested, the largest certain gain at a loss of at most {most_loss:g} points: "
-        f"{gates.get(row['candidate'], row['family'])}, {change(row)}."
-    )
-
-
-def _first(rows: pd.DataFrame) -> list[pd.Series]:
-    """Return the row with the largest gain off-center, if there is one."""
-    return [row for _, row in rows.sort_values("off_center_change", ascending=False).head(1).iterrows()]
+def _picked(case: str, rows: pd.DataFrame) -> list[str]:
+    """Say what the candidate changes that the validation images ranked first, if there is one."""
+    return [f"{case}: {row['family']}, {change(row)}." for _, row in picked(rows).iterrows()]
 
 
 def _remaining(family: str, became: pd.DataFrame) -> str:

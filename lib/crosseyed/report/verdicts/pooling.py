@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from crosseyed.escapes import markdown
+from crosseyed.mitigations.evaluation import picked
 from crosseyed.mitigations.scoring import BASELINE
 from crosseyed.report.verdicts.words import span
 from crosseyed.settings import SIGNIFICANCE
@@ -28,7 +29,7 @@ def alone(name: str, own: str, free: pd.DataFrame) -> str:
     name, own : str
         The model and its own pooling.
     free : pandas.DataFrame
-        See the module.
+        See the module; with `validation_rank`.
     """
     name = markdown(name)
     plain, others = _split(free)
@@ -39,24 +40,33 @@ def alone(name: str, own: str, free: pd.DataFrame) -> str:
     if others.empty:
         return f"{with_own} Its tower supports no other pooling without training."
     sure = others.loc[others["off_center_p"] < SIGNIFICANCE, "off_center_change"]
-    best = others.loc[others["off_center"].idxmax()]
+    best = picked(others).iloc[0]
     return (
         f"{with_own} Other poolings without training: {len(others)}; **better off-center: {(sure > 0).sum()}**, worse: "
-        f"{(sure < 0).sum()} (corrected p < {SIGNIFICANCE}). The best off-center, {best['candidate']}, changes the "
-        f"accuracy there by {_change(best)}."
+        f"{(sure < 0).sum()} (corrected p < {SIGNIFICANCE}). The best on the validation images, "
+        f"{best['candidate']}, changes the accuracy off-center by {_change(best)}."
     )
 
 
-def with_head(compared: pd.DataFrame) -> str:
-    """Say what trained heads change on objects that they were not trained on, and on those they were."""
+def with_head(compared: pd.DataFrame, best: str) -> str:
+    """Say what a trained head changes on objects that it was not trained on, and on those it was.
+
+    Parameters
+    ----------
+    compared : pandas.DataFrame
+        See the module.
+    best : str
+        The head that did best on the validation objects.
+    """
     _, tried = _split(compared[compared["protocol"] == "other objects, all names"])
     _, familiar = _split(compared[compared["protocol"] == "the head's objects"])
-    head = tried.loc[tried["off_center"].idxmax()]
+    head = tried.set_index("candidate", drop=False).loc[best]
+    there = familiar.set_index("candidate").loc[best, "off_center"]
     return (
-        f"**A trained head.** On objects that it was not trained on, the best head, {head['candidate']}, is right in "
-        f"{head['center']:.0f} % at the center and {head['off_center']:.0f} % off-center: off-center "
-        f"**{_change(head)}** against the unchanged model. On the objects that heads were trained on, the best is "
-        f"right in {familiar['off_center'].max():.0f} % off-center."
+        f"**A trained head.** The head that did best on the validation objects, {best}, is right in "
+        f"{head['center']:.0f} % at the center and {head['off_center']:.0f} % off-center on objects that it was not "
+        f"trained on: off-center **{_change(head)}** against the unchanged model. On those that it was trained on, it "
+        f"is right in {there:.0f} % off-center."
     )
 
 
