@@ -12,12 +12,14 @@ target `results` for the models of a file, with messages for people instead of S
 
 import json
 import os
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
 from crosseyed.editions import BUILD, Edition
 from crosseyed.errors import check_choice
 from crosseyed.workflow.notebooks import names, reads
+from crosseyed.workflow import stamps
 from crosseyed.workflow.stamps import contents
 
 NOTEBOOKS = names()
@@ -73,25 +75,31 @@ PAGES = [
     *modules(*ANALYSIS, "workflow"),
 ]
 
+
+def sources(notebook):
+    """What a notebook computes from: itself, the library, data and the files that its metadata state that it reads."""
+    file = f"notebooks/{notebook}.ipynb"
+    stated = [[str(path)] if path.is_file() else files_below(path) for path in map(Path, reads(file))]
+    return [file, *modules(*ANALYSIS), *DATA, *(each for files in stated for each in files)]
+
+
+# Snakemake tells by dates that a file has changed, but copies and restored backups keep old dates, and a clock may have
+# been wrong. So what is not made here is a digest of its contents, as a parameter of each rule.
+NOW = {
+    **{notebook: contents(sources(notebook)) for notebook in NOTEBOOKS},
+    "result": contents(["lib/crosseyed/workflow/results.py"]),
+    "book": contents(PAGES),
+}
+
 # Jobs note here what is whole, and exchange old for new by themselves: Snakemake deletes the outputs of a job that is
 # due or that fails, and the last whole notebook, tables or pages shall stay until there are new ones.
 DONE = f"{BUILD}/editions/{{edition}}/done"
-if workflow.is_main_process:
-    from crosseyed.workflow.stamps import forget_what_is_gone
-
+DRY = not {"-n", "--dry-run", "--dryrun"}.isdisjoint(sys.argv)  # at this point, Snakemake itself does not tell
+if workflow.is_main_process and not DRY:
     for edition in EDITIONS.values():
-        forget_what_is_gone(edition.folder)
-
-
-def stated_reads(wildcards):
-    """Files that the notebook states in its metadata to read."""
-    stated = map(Path, reads(f"notebooks/{wildcards.notebook}.ipynb"))
-    return [file for path in stated for file in ([str(path)] if path.is_file() else files_below(path))]
-
-
-def analysed(wildcards):
-    """What a notebook computes with: the library, data and the files that it states to read."""
-    return [*modules(*ANALYSIS), *DATA, *stated_reads(wildcards)]
+        stamps.forget_what_is_gone(edition.folder, NOW)
+        stamps.bring_to_the_present([f"{BUILD}/models/{edition.name}.json", *edition.folder.glob("done/[!.]*")])
+    stamps.bring_to_the_present([f"{BUILD}/families.csv"])
 
 
 def gpus(wildcards):
@@ -121,16 +129,9 @@ rule results:
         expand(f"{DONE}/result", edition=EDITIONS if HEADLINE in CHOSEN else []),
 
 
-# Snakemake sees that an input has changed by its date, which may be older than that of the file before: a copy or a
-# restored backup keeps dates. So each rule has, as a parameter, a digest of the contents of those that are not made here.
-
-
 # First, so that a name without a model stops an edition before anything of it is made, and a checkpoint is
 # downloaded once and not by every notebook at a time.
 rule model:
-    input:
-        library=modules(*MODELS),
-        weights=WEIGHTS,
     output:
         f"{BUILD}/models/{{edition}}.json",
     params:
@@ -144,39 +145,34 @@ rule model:
 rule notebook:
     input:
         model=rules.model.output[0],
-        notebook="notebooks/{notebook}.ipynb",
-        analysed=analysed,
     output:
         f"{DONE}/{{notebook}}",
     params:
         folder=f"{BUILD}/editions/{{edition}}",
-        contents=lambda wildcards: contents([f"notebooks/{wildcards.notebook}.ipynb", *analysed(wildcards)]),
+        notebook="notebooks/{notebook}.ipynb",
+        contents=lambda wildcards: NOW[wildcards.notebook],
     # Snakemake hands this number on in OMP_NUM_THREADS and its like: a share of the machine for each notebook.
     threads: max(1, (workflow.cores or os.cpu_count()) // max(1, len(CHOSEN)))
     resources:
         gpu=gpus,
     shell:
-        "python -m crosseyed.cli execute {input.model:q} {input.notebook:q} {params.folder:q}"
+        "python -m crosseyed.cli execute {input.model:q} {params.notebook:q} {params.folder:q} {params.contents}"
 
 
 rule result:
     input:
         model=rules.model.output[0],
         tables=f"{DONE}/{HEADLINE}",
-        library="lib/crosseyed/workflow/results.py",
     output:
         f"{DONE}/result",
     params:
         folder=f"{BUILD}/editions/{{edition}}",
-        contents=contents(["lib/crosseyed/workflow/results.py"]),
+        contents=NOW["result"],
     shell:
-        "python -m crosseyed.cli result {input.model:q} {params.folder:q}"
+        "python -m crosseyed.cli result {input.model:q} {params.folder:q} {params.contents}"
 
 
 rule families:
-    input:
-        library=modules(*MODELS, "internals", "mitigations"),
-        table="lib/crosseyed/report/family_table.py",
     output:
         f"{BUILD}/families.csv",
     params:
@@ -189,12 +185,11 @@ rule book:
     input:
         model=rules.model.output[0],
         notebooks=expand(f"{BUILD}/editions/{{{{edition}}}}/done/{{notebook}}", notebook=NOTEBOOKS),
-        pages=PAGES,
         families=rules.families.output[0],
     output:
         f"{DONE}/book",
     params:
         folder=f"{BUILD}/editions/{{edition}}",
-        contents=contents(PAGES),
+        contents=NOW["book"],
     shell:
-        "python -m crosseyed.cli render {input.model:q} {input.families:q} {params.folder:q}"
+        "python -m crosseyed.cli render {input.model:q} {input.families:q} {params.folder:q} {params.contents}"

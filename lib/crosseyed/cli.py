@@ -36,6 +36,7 @@ app = typer.Typer(
 
 RecipeName = Annotated[str, typer.Argument(help="centered or uniform.")]
 ModelFile = Annotated[Path, typer.Argument(help="Description of the edition's model.")]
+MadeFrom = Annotated[str, typer.Argument(help="Digest of what it is made from.")]
 Cores = Annotated[int | None, typer.Option(help="Cores to use; all, if not given.", min=1, max=4096)]
 
 _NO_SPACE_OR_RIGHT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
@@ -260,25 +261,25 @@ def workflow(context: typer.Context) -> None:
 
 
 @app.command(hidden=True)
-def execute(model: ModelFile, notebook: Path, folder: Path) -> None:
+def execute(model: ModelFile, notebook: Path, folder: Path, made_from: MadeFrom = "") -> None:
     """Execute one notebook into the folder of an edition."""
     from crosseyed.workflow.execution import execute as execute_notebook
 
     typer.echo(f"executing {notebook}", err=True)
     with processes.only_writer(f"{folder.name}.{notebook.stem}"):
-        execute_notebook(notebook, folder, Description.read(model).edition.parameters)
+        execute_notebook(notebook, folder, Description.read(model).edition.parameters, made_from)
     typer.echo(f"executed {notebook}", err=True)
 
 
 @app.command(hidden=True)
-def result(model: ModelFile, folder: Path) -> None:
+def result(model: ModelFile, folder: Path, made_from: MadeFrom = "") -> None:
     """Collect the result of an edition from the tables of its first chapter."""
     from crosseyed.tables import write_table
     from crosseyed.workflow.results import collect
     from crosseyed.workflow.stamps import stamp
 
     write_table(collect(folder / "results", Description.read(model)), folder / "result.csv")
-    stamp(folder, "result")
+    stamp(folder, "result", made_from)
 
 
 @app.command(hidden=True)
@@ -291,7 +292,7 @@ def families(output: Path) -> None:
 
 
 @app.command(hidden=True)
-def render(model: ModelFile, families: Path, folder: Path) -> None:
+def render(model: ModelFile, families: Path, folder: Path, made_from: MadeFrom = "") -> None:
     """Render the pages and the executed notebooks of an edition as HTML."""
     from crosseyed.workflow.book import render_book
     from crosseyed.workflow.stamps import stamp
@@ -299,7 +300,7 @@ def render(model: ModelFile, families: Path, folder: Path) -> None:
     typer.echo("rendering the book", err=True)
     with processes.only_writer(f"{folder.name}.book"):
         render_book(Description.read(model), families, folder)
-        stamp(folder, "book")
+        stamp(folder, "book", made_from)
 
 
 def _require_repository() -> None:

@@ -1,6 +1,5 @@
 """The workflow on small notebooks that need no model: what runs, what does not, what a fault leaves."""
 
-import base64
 import json
 import os
 import re
@@ -263,26 +262,21 @@ def runs_of(project):
     return sorted((project / "log").read_text().splitlines())
 
 
-def open_jobs(project):
-    """Give what Snakemake had not yet noted as finished when it was killed: a job may have ended just before."""
-    marks = (project / ".snakemake" / "incomplete").iterdir()
-    return {Path(base64.urlsafe_b64decode(mark.name).decode()) for mark in marks}
-
-
 def test_a_sweep_killed_and_started_again_ends_like_an_uninterrupted_one(swept):
     process = start(
         swept, "-m", "crosseyed.cli", "sweep", "models.yml", "--cores", "2", start_new_session=True
     )
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline and process.poll() is None:
-        if (swept / "log").exists() and "02 pocketclip-centered 1" in runs_of(swept):
+        begun = (swept / "log").exists() and "02 pocketclip-centered 1" in runs_of(swept)
+        if begun and list(swept.glob("_build/editions/*/done/0*")):
             break
         time.sleep(0.05)
     assert process.poll() is None, process.communicate()
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
-    notebooks = {path.relative_to(swept) for path in swept.glob("_build/editions/*/notebooks/*.ipynb")}
-    finished = notebooks - open_jobs(swept)
+    notes = swept.glob("_build/editions/*/done/0*")
+    finished = {path.parents[1].relative_to(swept) / "notebooks" / f"{path.name}.ipynb" for path in notes}
     assert finished
     (swept / "go").touch()
     before = {path: (swept / path).stat().st_mtime_ns for path in finished}
@@ -385,6 +379,26 @@ def test_what_was_whole_stays_when_its_next_execution_fails(project):
     assert (project / NOTEBOOKS / "01_first.ipynb").read_bytes() == before
     assert (project / RESULTS / "01_first" / "t.csv").exists()
     assert jobs_due(project) == 1
+
+
+@pytest.mark.parametrize("without_records", [False, True])
+def test_what_is_due_is_told_by_content_whatever_the_dates_say(project, without_records):
+    past, future = time.time() - 10**8, time.time() + 10**8
+    notebook = project / "notebooks/01_first.ipynb"
+    write_notebook(notebook, "1 + 1")
+    os.utime(notebook, (future, future))
+    code, output = snakemake(project)
+    assert code == 0 and jobs_due(project) == 0, output
+    for path in project.glob("_build/**/*"):
+        os.utime(path, (future, future))
+    assert jobs_due(project) == 0
+    write_notebook(notebook, "2 + 2")
+    os.utime(notebook, (past, past))
+    if without_records:
+        shutil.rmtree(project / ".snakemake")
+    code, output = snakemake(project)
+    assert code == 0, output
+    assert "2 + 2" in (project / NOTEBOOKS / "01_first.ipynb").read_text()
 
 
 def test_what_somebody_deleted_is_made_again(project):

@@ -6,7 +6,7 @@ from small_results import collected, write_results
 
 from crosseyed.report import tables
 from crosseyed.tables import write_table
-from crosseyed.workflow.stamps import forget_what_is_gone, stamp
+from crosseyed.workflow.stamps import contents, forget_what_is_gone, stamp
 
 
 def cut(path):
@@ -52,3 +52,27 @@ def test_what_is_gone_or_cut_off_is_made_again(folder, file, damage, left):
     damage(folder / file)
     forget_what_is_gone(folder)
     assert notes(folder) == left
+
+
+def test_what_was_made_from_something_else_is_made_again(folder):
+    stamp(folder, "result", "one")
+    stamp(folder, "01_center_bias", "two")
+    forget_what_is_gone(folder, {"result": "one", "01_center_bias": "other"})
+    assert notes(folder) == {"result"}
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"\xff"), lambda path: path.write_text("")])
+def test_a_damaged_note_is_taken_back(folder, damage):
+    damage(folder / "done" / "result")
+    forget_what_is_gone(folder, {"result": "one", "01_center_bias": ""})
+    assert notes(folder) == {"01_center_bias"}
+
+
+def test_contents_are_told_by_name_and_content_alone(tmp_path):
+    for name in "abc":
+        (tmp_path / name).mkdir()
+    for folder, text in (("a", "one"), ("b", "one"), ("c", "two")):
+        (tmp_path / folder / "file").write_text(text)
+    digests = [contents([tmp_path / folder / "file", tmp_path / "missing"]) for folder in "aabc"]
+    assert digests[0] == digests[1]
+    assert len(set(digests)) == 3

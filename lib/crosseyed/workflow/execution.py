@@ -22,7 +22,9 @@ class NotebookError(CrosseyedError):
     """A notebook did not run to its end."""
 
 
-def execute(notebook: str | os.PathLike, folder: str | os.PathLike, parameters: dict[str, object]) -> None:
+def execute(
+    notebook: str | os.PathLike, folder: str | os.PathLike, parameters: dict[str, object], made_from: str = ""
+) -> None:
     """Execute a notebook into the folder of an edition, whole or not at all.
 
     The notebook runs in a folder of its own, ``<folder>/running/<name>``, with its tables going to
@@ -39,6 +41,8 @@ def execute(notebook: str | os.PathLike, folder: str | os.PathLike, parameters: 
         Folder of the edition.
     parameters : dict
         Values of the notebook's parameters; `output` is added, the folder for its tables.
+    made_from : str
+        For the note that it is done (`crosseyed.workflow.stamps.stamp`).
 
     Raises
     ------
@@ -66,7 +70,7 @@ def execute(notebook: str | os.PathLike, folder: str | os.PathLike, parameters: 
             tables.check_complete(results, notebook.stem)
         exchange(results, folder / "results" / notebook.stem)
         exchange(partial, folder / "notebooks" / notebook.name)
-        stamp(folder, notebook.stem)
+        stamp(folder, notebook.stem, made_from)
     except (PapermillExecutionError, DeadKernelError) as error:
         message = f"{notebook} failed {_place_and_reason(error, partial)}"
         exchange(partial, failed)

@@ -19,11 +19,10 @@ from crosseyed.workflow.processes import command_environment
 _BUILT_IN_EXECUTORS = ("local", "dryrun", "touch")
 
 _OPTIONS = (
-    *("--keep-going", "--rerun-incomplete", "--scheduler", "greedy"),
     # Editions do not share files, and each has its own lock; that of Snakemake would remain after a killed run.
     *("--nolock", "--quiet", "host", "progress", "rules", "reason"),
-    # Where a checkout or a copy changes the date of a file, its checksum shows that the content is the same.
-    *("--max-checksum-file-size", str(100 * 2**20)),
+    # What the rules declare is written at the end of a job and whole, whether Snakemake has noted that or was killed.
+    *("--ignore-incomplete", "--keep-going", "--scheduler", "greedy"),
 )
 
 # What a job that failed has already printed by itself, and what follows from it.

@@ -3,7 +3,10 @@
 import functools
 import hashlib
 import os
-from collections.abc import Iterable
+import shutil
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,10 +14,13 @@ from crosseyed.files import atomic_write
 from crosseyed.report import kept_results, tables
 
 
-def stamp(folder: Path, name: str) -> None:
-    """Note that something of an edition is whole; each time with another content, so that what needs it is due."""
+def stamp(folder: Path, name: str, made_from: str = "") -> None:
+    """Note that something of an edition is whole, and the digest of `contents` that it was made from.
+
+    The note is another each time, so that what needs it is due.
+    """
     with atomic_write(folder / "done" / name) as file:
-        file.write_text(uuid4().hex)
+        file.write_text(f"{made_from}\n{uuid4().hex}\n")
 
 
 def contents(files: Iterable[str | os.PathLike]) -> str:
@@ -34,8 +40,16 @@ def _content(file: Path) -> bytes:
         return b""  # whoever needs it says so
 
 
-def forget_what_is_gone(folder: Path) -> None:
-    """Take back the notes of `stamp` about what is no longer there or, of tables, no longer whole."""
+def forget_what_is_gone(folder: Path, now: Mapping[str, str] | None = None) -> None:
+    """Take back the notes of `stamp` about what is no longer there, no longer whole, or made from something else.
+
+    Parameters
+    ----------
+    folder : path
+        Folder of the edition.
+    now : mapping from str to str
+        For the name of each note, the digest of what would be made from now.
+    """
     for note in (folder / "done").glob("[!.]*"):
         if note.name == "book":
             there = (folder / "html" / "index.html").is_file()
@@ -45,5 +59,27 @@ def forget_what_is_gone(folder: Path) -> None:
             results = folder / "results" / note.name
             there = (folder / "notebooks" / f"{note.name}.ipynb").is_file() and results.is_dir()
             there = there and tables.are_whole(results)
-        if not there:
-            note.unlink()
+        if not there or (now and _made_from(note) != now.get(note.name)):
+            _remove(note)
+
+
+def bring_to_the_present(files: Iterable[str | os.PathLike]) -> None:
+    """Give files whose date is in the future that of now: Snakemake takes nothing that is older than its input."""
+    for file in files:
+        with suppress(OSError):
+            if os.stat(file).st_mtime > time.time():
+                os.utime(file)
+
+
+def _made_from(note: Path) -> str | None:
+    try:
+        return note.read_text(encoding="utf-8").partition("\n")[0]
+    except (OSError, ValueError):
+        return None
+
+
+def _remove(note: Path) -> None:
+    if note.is_dir():
+        shutil.rmtree(note)
+    else:
+        note.unlink()
