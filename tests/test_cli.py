@@ -1,5 +1,6 @@
 """What holds for every command, whatever the terminal and the home are like."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -12,6 +13,20 @@ from crosseyed import cli
 from crosseyed.training import train
 
 LIBRARY = Path(__file__).parents[1] / "lib"
+
+
+def run_main(monkeypatch, *arguments):
+    """Run the command line in this process; return the status or the message that it ends with."""
+    monkeypatch.setattr(sys, "argv", ["crosseyed", *arguments])
+    monkeypatch.setattr(cli, "keep_caches", lambda folder: None)
+    former = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+    finally:
+        for each, handler in former.items():
+            signal.signal(each, handler)
+    return caught.value.code
 
 
 @pytest.mark.parametrize(
@@ -37,14 +52,37 @@ def test_any_name_is_printed_to_a_terminal_of_any_encoding(tmp_path, encoding, n
 @pytest.mark.parametrize("command", [["train", "uniform"], ["experiment", "pooling"]])
 def test_a_signal_stops_a_training_with_a_word(tmp_path, monkeypatch, capsys, command, number, code, word):
     monkeypatch.setattr(train, "train", lambda *_, **__: signal.raise_signal(number))
-    monkeypatch.setattr(sys, "argv", ["crosseyed", *command, "--folder", str(tmp_path / "new")])
-    monkeypatch.setattr(cli, "keep_caches", lambda folder: None)
-    former = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-    finally:
-        for each, handler in former.items():
-            signal.signal(each, handler)
-    assert caught.value.code == code
+    assert run_main(monkeypatch, *command, "--folder", str(tmp_path / "new")) == code
     assert f"{word}; what is done is kept, and the same command continues" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_closed_stream_does_not_matter(tmp_path, closed):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "mug_on_table.jpeg").touch()
+    command = '"$@" >&-' if closed == "stdout" else '"$@" 2>&-'
+    arguments = ["-m", "crosseyed.cli", "download", "whatsup", "--folder", "data"]
+    result = subprocess.run(
+        ["sh", "-c", command, "sh", sys.executable, *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(LIBRARY)},
+        capture_output=True,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS])
+def test_a_place_that_cannot_be_written_to_is_one_sentence(tmp_path, monkeypatch, number):
+    def fail(*_, **__):
+        raise OSError(number, os.strerror(number), "a.csv")
+
+    monkeypatch.setattr(train, "train", fail)
+    said = run_main(monkeypatch, "train", "uniform", "--folder", str(tmp_path / "new"))
+    assert said.startswith(f"error: {os.strerror(number)} at 'a.csv'; free some space")
+
+
+@pytest.mark.parametrize("cores", ["0", "1.5", "many", "9" * 20])
+def test_cores_are_a_number_that_a_machine_may_have(monkeypatch, capsys, cores):
+    assert run_main(monkeypatch, "book", "--cores", cores) == 2
+    assert "--cores" in capsys.readouterr().err

@@ -5,7 +5,7 @@ import pytest
 from crosseyed.editions import Edition
 from crosseyed.errors import InputError
 from crosseyed.files import DATA, content_digest
-from crosseyed.workflow.sweep import measuring, read_sweep
+from crosseyed.workflow.sweep import Sweep, is_done, measuring, read_sweep, refusal, summarize
 
 NOTEBOOKS = ["01_center_bias", "02_embedding_decomposition"]
 
@@ -83,3 +83,31 @@ def test_what_compares_the_results_of_a_sweep_is_not_part_of_it():
     assert names[0] == "01_center_bias"
     assert "05_mitigations" in names
     assert "06_model_family" not in names
+
+
+def test_a_summary_tells_what_is_done_from_notes_and_why_the_rest_is_not(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done, failed, refused, _ = editions = tuple(map(Edition, ("done", "failed", "refused", "left")))
+
+    def write(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+    write(done.folder / "done" / NOTEBOOKS[1])
+    write(done.folder / "failed" / f"{NOTEBOOKS[1]}.ipynb")  # of an earlier run
+    write(failed.folder / "failed" / f"{NOTEBOOKS[1]}.ipynb")
+    write(refusal(refused))
+    plan = Sweep(editions, (NOTEBOOKS[1],), ("gone: There is no 'gone'.",))
+    first, *lines = summarize(plan, "make sweep MODELS=a.yml").splitlines()
+    assert first == "1 of 5 editions are done:"
+    assert lines[0] == "  done: done"
+    assert lines[1].startswith(f"  failed: failed in {NOTEBOOKS[1]}")
+    assert lines[2].startswith("  refused: its model could not be loaded")
+    assert lines[3].startswith(f"  left: not run: {NOTEBOOKS[1]}")
+    assert lines[4:] == [
+        "  gone: There is no 'gone'.",
+        "What is done is kept. When the causes are fixed, `make sweep MODELS=a.yml` continues with the rest.",
+    ]
+    assert not is_done(plan)
+    assert is_done(Sweep((done,), plan.notebooks, ()))
+    assert not is_done(Sweep((done,), plan.notebooks, ()), {done.folder / "done" / NOTEBOOKS[1]})
