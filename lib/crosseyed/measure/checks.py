@@ -59,6 +59,14 @@ def require_rows(table: pd.DataFrame, columns: Sequence[str]) -> None:
         raise InputError("table has no rows; there is nothing to measure")
 
 
+def require_readable(readable: np.ndarray) -> None:
+    """Raise InputError unless some row is readable, given whether each is (n_rows,)."""
+    if not readable.any():
+        raise InputError(
+            f"all {len(readable)} rows of the table are unreadable images; there is nothing to measure"
+        )
+
+
 def resolve(confidence: float | None = None, resamples: int | None = None) -> tuple[float, int]:
     """Take confidence and number of resamples from the settings if None; raise InputError if impossible."""
     confidence = settings.confidence if confidence is None else confidence

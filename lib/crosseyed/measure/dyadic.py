@@ -17,7 +17,7 @@ happen with few objects, that is taken.
 Throughout, `by` (str, sequence of str or None) names the columns that define the groups (None: one group), and
 `confidence` is by default that of the settings. Unreadable rows are left out and counted. With fewer than three
 readable objects the interval of a group is NaN, with an `EstimateWarning`. Every function raises `InputError` if the
-table is empty or lacks a column, or if a value or an argument is out of range.
+table is empty, wholly unreadable or lacks a column, or if a value or an argument is out of range.
 """
 
 import warnings
@@ -37,6 +37,7 @@ from crosseyed.measure.checks import (
     groups_of,
     is_center,
     require_both_sides,
+    require_readable,
     require_rows,
     resolve,
 )
@@ -69,6 +70,7 @@ def center_bias(
     groups, codes = groups_of(table, by)
     center = is_center(table).to_numpy()
     require_both_sides(groups, codes, ~center)
+    require_readable(~np.isnan(correct))
     dyads, rows = _Dyads(table), []
     for group in range(len(groups)):
         inside = codes == group
@@ -117,6 +119,7 @@ def choices(
     by, (confidence, _) = as_columns(by), resolve(confidence)
     require_rows(table, [*by, *OBJECTS, "choice"])
     _check_choices(table["choice"])
+    require_readable((table["choice"] != CHOICES[-1]).to_numpy())
     centered = table.assign(center=pd.Categorical(is_center(table), categories=[True, False]))
     groups, codes = groups_of(centered, [*by, "center"])
     groups["center"] = groups["center"].astype(bool)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from crosseyed.errors import InputError
-from crosseyed.measure.checks import EstimateWarning, clusters_of, recode, resolve
+from crosseyed.measure.checks import EstimateWarning, clusters_of, recode, require_readable, resolve
 
 # Weights of the bootstrap are made in blocks of about this many numbers (32 MB) to keep memory constant.
 _BLOCK = 2**22
@@ -70,10 +69,7 @@ class Resampling:
             All rows are unreadable.
         """
         readable = ~np.isnan(values).any(axis=1)
-        if not readable.any():
-            raise InputError(
-                f"all {len(table)} rows of the table are unreadable images; there is nothing to measure"
-            )
+        require_readable(readable)
         clusters = recode(clusters_of(table, self.cluster)[readable])
         shape = (clusters.max() + 1, n_groups)
         cell = clusters * n_groups + codes[readable]

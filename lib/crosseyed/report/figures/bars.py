@@ -47,7 +47,7 @@ def choice_bars(table: pd.DataFrame, *, panel: str = "model", title: str | None 
     Parameters
     ----------
     table : pandas.DataFrame
-        From `crosseyed.measure.bootstrap.choices`.
+        From `crosseyed.measure.dyadic.choices`.
     panel, title
         See `crosseyed.report.figures`. The title of each panel tells how often both objects were named.
 
