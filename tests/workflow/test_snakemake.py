@@ -1,6 +1,7 @@
 """What of Snakemake's own words is shown; the runs themselves are in test_snakefile.py."""
 
 import logging
+import sys
 
 import pytest
 
@@ -79,3 +80,18 @@ def test_a_profile_that_cannot_be_meant_is_refused(tmp_path, text, message):
 def test_any_name_of_a_profile_that_is_missing_is_said(name):
     with pytest.raises(InputError, match="There is no Snakemake profile"):
         snakemake.find_profile(name)
+
+
+def test_that_snakemake_was_killed_is_said(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    kill = [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"]
+    monkeypatch.setattr(snakemake, "_command", lambda *_: kill)
+    assert snakemake.run([], {}, 1) == -9
+    assert "error: SIGKILL ended Snakemake" in capfd.readouterr().err
+
+
+def test_records_that_cannot_be_written_are_said_before_snakemake_starts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".snakemake").touch()
+    with pytest.raises(InputError, match=r"'\.snakemake' cannot be written to"):
+        snakemake.run([], {}, 1)

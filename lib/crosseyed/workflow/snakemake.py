@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import re
+import signal
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -50,7 +51,11 @@ def run(wanted: list[str], configuration: dict[str, list], cores: int) -> int:
     command = [*_command(configuration, cores), *_OPTIONS, *wanted]
     # a session of its own: a key that interrupts reaches this process alone, which then ends the others
     process = subprocess.Popen(command, env=command_environment(), start_new_session=True)
-    return process.wait()
+    code = process.wait()
+    if code < 0:  # then it could not say so
+        name = signal.Signals(-code).name
+        print(f"error: {name} ended Snakemake, most often for lack of memory", file=sys.stderr, flush=True)
+    return code
 
 
 def unfinished(wanted: list[str], configuration: dict[str, list]) -> set[Path]:
