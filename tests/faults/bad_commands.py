@@ -49,13 +49,8 @@ def occupied(folder):
     mine(folder / "results")
 
 
-def _marks(arguments):
-    """Name the mark of an output folder that is taken before a model is loaded."""
-    return ("new/.crosseyed.json",) if "new" in arguments else ()
-
-
 COMMANDS = [
-    Case("commands", name, called(*arguments, make=make), words, Refused, _marks(arguments))
+    Case("commands", name, called(*arguments, make=make), words, Refused)
     for name, arguments, make, words in [
         ("unknown", ["bok"], None, ("No such command", "bok")),
         ("unknown option", ["book", "--modle", "a"], None, ("No such option", "--modle")),
