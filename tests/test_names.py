@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shlex
 import warnings
 from dataclasses import asdict
 from html import unescape
@@ -16,10 +17,13 @@ from figure_tables import gaps, words
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from papermill.translators import PythonTranslator
 from small_notebooks import NOTEBOOKS
-from small_results import TOWER, WEIGHTS, bias
+from small_results import TOWER, WEIGHTS, bias, collected, write_results
+from snakemake.utils import QuotedFormatter
 
 from crosseyed.editions import Description, Edition
+from crosseyed.errors import InputError
 from crosseyed.escapes import printable
 from crosseyed.report import kept_results, notices, tables
 from crosseyed.report.figures import bars
@@ -94,6 +98,44 @@ def test_a_checkpoint_of_any_name_has_an_edition_that_the_workflow_takes(tmp_pat
         editions.append(edition.name)
     assert editions[0] != editions[1]
     file.unlink()
+
+
+@about(15)
+@given(FILE_NAMES)
+def test_a_checkpoint_of_any_name_reaches_command_notebook_results_and_page(tmp_path_factory, name):
+    folder = tmp_path_factory.mktemp("way")
+    file = folder / f"x{name}.pt"
+    file.write_bytes(b"1")
+    edition = Edition.from_mapping({"model": "ViT-B-32", "checkpoint": str(file)})
+    argument = json.dumps(asdict(edition))
+    assert shlex.split(QuotedFormatter().format("{edition:q}", edition=argument)) == [argument]
+    parameters = {}
+    exec(PythonTranslator.codify(edition.parameters), parameters)
+    assert parameters["checkpoint"] == str(file)
+    whole = collected(write_results(folder / "made"))
+    named = {"edition": edition.name, "model": file.name, "notebook_parameters": argument}
+    table = kept_results.typed(whole.assign(**named))
+    write_table(table, folder / f"kept/{edition.name}.csv")
+    read = kept_results.read(folder / "kept")
+    pd.testing.assert_frame_equal(read, table)
+    said = comparison.gaps(read.assign(name=read["model"]))
+    assert one_line(file.name) in text_of(MarkdownIt("commonmark").enable("table").render(said))
+
+
+@given(st.binary(min_size=1, max_size=20).filter(lambda raw: not set(raw) & set(b"/\0")))
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_checkpoint_whose_name_is_not_utf_8_is_refused_in_words_that_can_be_shown(tmp_path, raw):
+    file = os.path.join(tmp_path, os.fsdecode(b"x\xff" + raw + b".pt"))
+    try:
+        Path(file).write_bytes(b"1")
+    except OSError:
+        pytest.skip("this file system holds no such names")
+    with pytest.raises(
+        InputError, match="no text in UTF-8, and a notebook cannot hold it; rename it"
+    ) as refusal:
+        Edition.from_mapping({"model": "ViT-B-32", "checkpoint": file})
+    str(refusal.value).encode("utf-8")
+    os.unlink(file)
 
 
 @about(5)
