@@ -24,8 +24,9 @@ ALL = [
     permutation.permutation_test,
     dyadic.center_bias,
     dyadic.choices,
+    dyadic.left_out,
 ]
-OF_PAIRS = (dyadic.center_bias, dyadic.choices)
+OF_PAIRS = (dyadic.center_bias, dyadic.choices, dyadic.left_out)
 
 
 def answers():

@@ -190,6 +190,28 @@ def test_the_share_of_both_is_the_accuracy_with_the_same_interval():
     assert shares.groupby("center")["share"].sum().tolist() == pytest.approx([100, 100])
 
 
+def test_what_is_left_out_is_counted_by_hand():
+    """At the border: a alone is left out twice, its partner once; what is chosen at the center does not count."""
+    choices = ["object2", "object2", "object", "both", "other", "unreadable"]
+    table = pd.DataFrame(
+        {
+            "object": ["a", "b", "c", "a", "b", "c", "a"],
+            "object2": ["b", "c", "a", "c", "a", "b", "b"],
+            "center": [False] * 6 + [True],
+            "choice": [*choices, "object"],
+        }
+    )
+    result = dyadic.left_out(table).iloc[0]
+    assert result[["first", "second", "difference"]].tolist() == pytest.approx([40, 20, 20])
+    assert result[["n", "n_objects", "unreadable"]].tolist() == [5, 3, 1]
+    moved = np.array([1 - 0.2, 1 - 0.2, -1 - 0.2, -0.2, -0.2]) / 5
+    half = 100 * stats.t.ppf(0.975, 2) * np.sqrt(plain_variance(table[:5], moved) * 3 / 2)
+    assert result["difference_high"] == pytest.approx(min(100, 20 + half))
+    assert result["difference_low"] == pytest.approx(max(-100, 20 - half))
+    with pytest.raises(InputError, match="no off-center rows"):
+        dyadic.left_out(table[-1:])
+
+
 def test_choices_of_a_zero_shot_table_are_refused():
     table = pd.DataFrame({"object": ["cup"], "object2": ["dog"], "center": [True], "choice": ["teapot"]})
     with pytest.raises(InputError, match="has the value 'teapot' in 1 row"):

@@ -12,8 +12,8 @@ from crosseyed.workflow.claims import CLAIMS, Evidence, tabulate
 MODEL = Description(
     Edition("ViT-B-32", "openai"), "ViT-B-32", "openai", 1, tower={}, device="cpu", weights="1a2b3c4d"
 )
-BIAS, LOST, OVERLOOKED, BACKGROUND, MASKED, POOLED, PROMPTED, ATTENDED, FAMILY = (
-    CLAIMS[number] for number in (0, 3, 4, 5, 6, 7, 8, 10, 11)
+BIAS, PAIRED, LOST, OVERLOOKED, BACKGROUND, MASKED, POOLED, PROMPTED, ATTENDED, FAMILY = (
+    CLAIMS[number] for number in (0, 1, 3, 4, 5, 6, 7, 8, 10, 11)
 )
 
 
@@ -41,6 +41,13 @@ def test_the_gap_is_that_of_the_editions_own_model(tables):
     evidence = BIAS.evidence(tables("01_center_bias", "bias", [other, row]), MODEL)
     assert (evidence.value, evidence.low, evidence.high) == (75, 50, 100)
     assert "75.0 points" in str(evidence)
+
+
+def test_of_two_objects_it_counts_which_one_is_left_out(tables):
+    row = {"model": "ViT-B-32", "pretrained": "openai", "first": 40.0, "second": 42.0, "difference": -2.0}
+    row |= {"difference_low": -3.0, "difference_high": -1.0}
+    evidence = PAIRED.evidence(tables("01_center_bias", "pair_left_out", [row]), MODEL)
+    assert (evidence.value, evidence.verdict) == (-2, "contradicted")
 
 
 def test_what_speaks_for_a_claim_is_positive(tables):

@@ -148,6 +148,66 @@ def choices(
     return pd.DataFrame(rows)
 
 
+def left_out(
+    table: pd.DataFrame, by: str | Sequence[str] | None = None, *, confidence: float | None = None
+) -> pd.DataFrame:
+    """Compute how much more often the object off-center is left out than its partner at the center.
+
+    An object is left out where the caption that names only the other one wins. If objects were left out whatever their
+    place, as in an image that is hard to read, both would be equally often.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As for `choices`. Only rows off-center count, where the column `object` has the object off-center.
+    by, confidence
+        See the module.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per group: `first` and `second`, percent of the images off-center in which the object off-center, and
+        its partner, is left out; `difference`, the first minus the second in percentage points; each with its interval
+        (`first_low` and so on). Then `n`, `n_objects` (in either role), `unreadable`, `confidence`.
+
+    Raises
+    ------
+    InputError
+        Also if no row is off-center.
+    """
+    by, (confidence, _) = as_columns(by), resolve(confidence)
+    require_rows(table, [*by, *OBJECTS, "choice"])
+    _check_choices(table["choice"])
+    table = table[~is_center(table)]
+    if table.empty:
+        raise InputError("table has no off-center rows; nothing can be left out there")
+    readable = (table["choice"] != CHOICES[-1]).to_numpy()
+    require_readable(readable)
+    groups, codes = groups_of(table, by)
+    dyads, rows = _Dyads(table), []
+    for group in range(len(groups)):
+        inside = readable & (codes == group)
+        dyads.check(inside, group_label(groups, group))
+        first, second = (
+            _mean((table["choice"] == kept).to_numpy(dtype=float), inside) for kept in OBJECTS[::-1]
+        )
+        difference = first[0] - second[0], first[1] - second[1]
+        row = {}
+        for name, (value, influence), ends in (
+            ("first", first, (0, 100)),
+            ("second", second, (0, 100)),
+            ("difference", difference, (-100, 100)),
+        ):
+            row[name] = value
+            row[f"{name}_low"], row[f"{name}_high"] = dyads.interval(
+                value, influence, inside, confidence, ends
+            )
+        row |= {"n": np.count_nonzero(inside), "n_objects": dyads.n_objects(inside)}
+        row |= {"unreadable": np.count_nonzero((codes == group) & ~readable), "confidence": confidence}
+        rows.append(row)
+    return groups.join(pd.DataFrame(rows))
+
+
 class _Dyads:
     """Which rows of a table share an object."""
 
