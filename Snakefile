@@ -95,9 +95,9 @@ NOW = {
 # due or that fails, and the last whole notebook, tables or pages shall stay until there are new ones.
 DONE = f"{BUILD}/editions/{{edition}}/done"
 DRY = not {"-n", "--dry-run", "--dryrun"}.isdisjoint(sys.argv)  # at this point, Snakemake itself does not tell
-if workflow.is_main_process and not DRY:
+if workflow.is_main_process:
     for edition in EDITIONS.values():
-        stamps.forget_what_is_gone(edition.folder, NOW)
+        stamps.forget_what_is_gone(edition.folder, None if DRY else NOW)
         stamps.bring_to_the_present([f"{BUILD}/models/{edition.name}.json", *edition.folder.glob("done/[!.]*")])
     stamps.bring_to_the_present([f"{BUILD}/families.csv"])
 
