@@ -106,7 +106,7 @@ def test_means_are_lines_in_their_bands():
     assert list(lines["1"].get_ydata()) == [1, 1]
     band = ax.collections[1].get_paths()[0].vertices[:, 1]
     assert (band.min(), band.max()) == (0.5, 3)
-    assert {"It rises", "95 % bootstrap interval", "attention"} <= set(words(figure).split("\n"))
+    assert {"It rises", "95 % interval", "attention"} <= set(words(figure).split("\n"))
 
 
 def test_means_name_layers_that_are_colors():
@@ -197,7 +197,7 @@ def test_dose_panels_share_a_scale_that_respects_its_limits():
     assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim()
     low, high = figure.axes[0].get_ylim()
     assert -60 < low < -50 and 24 < high < 35
-    assert "no bias" in words(figure) and "95 % bootstrap interval" in words(figure)
+    assert "no bias" in words(figure) and "95 % interval" in words(figure)
 
 
 def test_a_dose_of_a_seed_stands_there_once():

@@ -175,7 +175,7 @@ def test_a_forest_has_a_line_for_each_model_in_the_order_of_the_table():
     assert set(marks["grid"][:, 1]).isdisjoint(marks["pair"][:, 1])
     segments = [segment[:, 0].tolist() for segment in left.collections[0].get_segments()]
     assert segments == [[19.5, 20.25], [9.5, 10.25], [-0.5, 0.25]]
-    assert "90 % bootstrap interval" in words(figure)
+    assert "90 % interval" in words(figure)
 
 
 def test_a_forest_says_where_an_interval_goes_on_beyond_its_limits():

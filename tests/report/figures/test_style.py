@@ -52,7 +52,7 @@ def test_models_interval_and_axes_are_named(draw, table):
     figure = draw(two(table))
     text = words(figure)
     assert "first-model" in text and "second-model" in text
-    assert f"{100 * table()['confidence'][0]:g} %" in text and "bootstrap interval" in text
+    assert f"{100 * table()['confidence'][0]:g} % interval" in text
     for ax in figure.axes:
         assert ax.get_xlabel() or ax.get_ylabel()
 

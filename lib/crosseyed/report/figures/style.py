@@ -167,8 +167,8 @@ def panel_title(name: object, finding: str | None, width: float) -> str:
 
 
 def interval_name(table: pd.DataFrame) -> str:
-    """Name the interval of the table, such as "95 % bootstrap interval"."""
-    return f"{100 * table['confidence'].iloc[0]:g} % bootstrap interval"
+    """Name the interval of the table, such as "95 % interval"."""
+    return f"{100 * table['confidence'].iloc[0]:g} % interval"
 
 
 def number_text(value: float) -> str:
