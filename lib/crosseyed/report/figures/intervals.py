@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from crosseyed.errors import InputError
+from crosseyed.mitigations.evaluation import picked
 from crosseyed.report.figures.lettering import legend_label
 from crosseyed.report.figures.style import (
     CENTER,
@@ -28,6 +29,7 @@ from crosseyed.report.figures.style import (
     panel_title,
     panels_of,
     parts_of,
+    range_text,
     require_once,
     require_rows,
     styled,
@@ -311,9 +313,9 @@ def trade_off(
     Parameters
     ----------
     table : pandas.DataFrame
-        From `crosseyed.mitigations.evaluation.evaluate`, of one protocol.
+        From `crosseyed.mitigations.evaluation.with_validation_rank`, of one protocol.
     label, title
-        See `crosseyed.report.figures`. The default title tells the best gain within `most_loss`.
+        See `crosseyed.report.figures`. The default title tells what the candidate gains that validation picked.
     baseline : str
         The candidate that the others are compared with, drawn as a cross at 0.
     most_named : int
@@ -331,7 +333,7 @@ def trade_off(
     """
     sides = ("center_change", "off_center_change")
     columns = [name for side in sides for name in ends_of(side)]
-    require_rows(table, [label, "kind", "oracle", "passes", *columns, "confidence"])
+    require_rows(table, [label, "kind", "oracle", "passes", *columns, "confidence", "validation_rank"])
     require_once(table, label, "label", None)
     others = table[table[label] != baseline]
     drawn = others[others["center_change"] >= far].sort_values("off_center_change", ascending=False)
@@ -399,7 +401,7 @@ def trade_off(
     ax.text(
         1.02, 0, textwrap.fill(note, 40), transform=ax.transAxes, va="bottom", fontsize="small", color="0.35"
     )
-    return finish(figure, title or _best_gain(others, label, most_loss), ax)
+    return finish(figure, title or _picked_gain(others, label), ax)
 
 
 def _points(
@@ -454,14 +456,13 @@ def _passes(passes: float) -> str:
     return f"{number} pass" if number == "1" else f"{number} passes"
 
 
-def _best_gain(others: pd.DataFrame, label: str, most_loss: float) -> str:
-    """Return the best gain off-center that costs the center little, with its interval, in words."""
-    harmless = others[(others["center_change"] >= -most_loss) & ~others["oracle"].astype(bool)]
-    if harmless.empty:
-        return f"Without an oracle everything costs the center more than {most_loss:g} points"
-    best = harmless.loc[harmless["off_center_change"].idxmax()]
+def _picked_gain(others: pd.DataFrame, label: str) -> str:
+    """Say what the candidate gains that other objects picked among those that are not told where the object is."""
+    found = picked(others[(others["kind"] == "mitigation") & ~others["oracle"].astype(bool)])
+    if found.empty:
+        return "What is gained off-center, and lost at the center"
+    row = found.iloc[0]
     return (
-        f"Best without an oracle, {best[label]}: {number_text(best['off_center_change'])} points off-center "
-        f"({number_text(best['off_center_change_low'])} to {number_text(best['off_center_change_high'])}), "
-        f"{number_text(best['center_change'])} at the center"
+        f"Picked by other objects, {row[label]}: {number_text(row['off_center_change'])} points off-center "
+        f"({range_text(row[ends_of('off_center_change')[1:]])}), {number_text(row['center_change'])} at the center"
     )
