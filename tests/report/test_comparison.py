@@ -10,12 +10,13 @@ from crosseyed.tables import write_table
 
 LISTED = [
     {"model": "pocketclip-centered", "data": "drawings"},
-    {"model": "ViT-B-32", "pretrained": "openai", "download": "0.6 GB", "data": "WIT-400M"},
+    {"model": "ViT-B-32", "pretrained": "openai", "download": "0.6 GB", "data": "WIT-400M", "year": "2021"},
     {
         "model": "ViT-B-32",
         "pretrained": "openai",
         "checkpoint": "data/negclip.pth",
         "data": "WIT-400M + COCO",
+        "year": "2023",
     },
     {"model": "ViT-L-14", "pretrained": "openai", "download": "1.7 GB"},
 ]
@@ -58,6 +59,8 @@ def test_the_list_says_what_a_model_was_trained_on_whatever_its_seed():
         "pocketclip-centered",
         "mine",
     ]
+    assert table["year"].tolist() == [2021] * 3 + [2023, pd.NA, pd.NA]
+    assert comparison.recent(table)["name"].tolist() == ["ViT-B-32--openai--negclip-1a2b3c4d"]
     assert table["data"].tolist() == ["WIT-400M"] * 3 + ["WIT-400M + COCO", "drawings", "not stated"]
     assert table["published"].tolist() == [True] * 4 + [False, True]
 

@@ -73,4 +73,4 @@ def test_every_published_model_of_the_list_is_known_to_open_clip():
     published = [entry for entry in entries if "pretrained" in entry and "checkpoint" not in entry]
     assert len(published) >= 30
     assert [entry for entry in published if (entry["model"], entry["pretrained"]) not in known] == []
-    assert all(entry["download"].endswith(" GB") and entry["data"] for entry in published)
+    assert all(entry["download"].endswith(" GB") and entry["data"] and entry["year"] for entry in published)

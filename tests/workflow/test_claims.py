@@ -86,13 +86,20 @@ def test_of_several_candidates_the_one_is_taken_that_other_objects_picked(tables
     assert POOLED.evidence(folder, MODEL).verdict == "not supported"
 
 
-def test_the_family_is_judged_by_the_smallest_gap_of_published_models(tables):
+def test_the_family_is_judged_by_the_smallest_gap_of_recent_models(tables):
     def family(**gaps):
         rows = [
-            {"edition": name, "model": name, "gap": gap, "gap_low": gap - 2, "gap_high": gap + 2}
+            {
+                "edition": name,
+                "model": name,
+                "year": 2023,
+                "gap": gap,
+                "gap_low": gap - 2,
+                "gap_high": gap + 2,
+            }
             for name, gap in gaps.items()
         ]
-        return FAMILY.evidence(tables("06_model_family", "published", rows), MODEL)
+        return FAMILY.evidence(tables("06_model_family", "recent", rows), MODEL)
 
     assert family(a=9, b=5).value == 5
     assert family(a=9, b=1).verdict == "not supported"

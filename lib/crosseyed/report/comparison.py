@@ -35,6 +35,9 @@ _DIGEST = "\0"  # stands for any: the list names files, and a result the content
 
 _NOT_STATED = "not stated"
 
+RECENT = 2023
+"""A model counts as recent if it was first described in this year or later."""
+
 
 def describe(results: pd.DataFrame, models: Sequence[Mapping[str, str]]) -> pd.DataFrame:
     """Add to results what the list of models says about them.
@@ -50,17 +53,20 @@ def describe(results: pd.DataFrame, models: Sequence[Mapping[str, str]]) -> pd.D
     -------
     pandas.DataFrame
         The same rows with further columns: `name`, the edition's name without its seed; `data`, what the model was
-        trained on (``"not stated"`` if the list does not say); `published`, false for the PocketCLIPs, which this
-        project trained itself.
+        trained on (``"not stated"`` if the list does not say); `year`, when it was first described (NA if the list does
+        not say); `published`, false for the PocketCLIPs, which this project trained itself.
     """
-    named = [(_pattern(entry), entry.get("data")) for entry in models]
+    named = [(_pattern(entry), entry) for entry in models]
     names = [
         edition.removesuffix(f"--seed{seed}")
         for edition, seed in zip(results["edition"], results["seed"], strict=True)
     ]
     return results.assign(
         name=pd.array(names, dtype="string"),
-        data=pd.array([_stated(name, named) for name in names], dtype="string"),
+        data=pd.array([_stated(name, named, "data") or _NOT_STATED for name in names], dtype="string"),
+        year=pd.array(
+            [int(year) if (year := _stated(name, named, "year")) else None for name in names], dtype="Int64"
+        ),
         published=(results["pretrained"] != SHIPPED).astype(bool),
     )
 
@@ -109,6 +115,11 @@ def one_row_each(results: pd.DataFrame, protocol: str = "grid") -> pd.DataFrame:
     """
     rows = results[results["published"] & (results["protocol"] == protocol)]
     return rows.sort_values(["name", "seed"]).drop_duplicates("name").reset_index(drop=True)
+
+
+def recent(models: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of models that were first described in `RECENT` or later."""
+    return models[(models["year"] >= RECENT).fillna(False)].reset_index(drop=True)
 
 
 def can_compare(models: pd.DataFrame, column: str) -> bool:
@@ -195,8 +206,9 @@ def group_means(
     return table.sort_values("mean", ignore_index=True)
 
 
-def _stated(name: str, named: Sequence[tuple[re.Pattern[str], str | None]]) -> str:
-    return next((data for pattern, data in named if data and pattern.fullmatch(name)), _NOT_STATED)
+def _stated(name: str, named: Sequence[tuple[re.Pattern[str], Mapping[str, str]]], key: str) -> str | None:
+    """Return what the list says of a model; None if it says nothing."""
+    return next((entry[key] for pattern, entry in named if entry.get(key) and pattern.fullmatch(name)), None)
 
 
 def _pattern(entry: Mapping[str, str]) -> re.Pattern[str]:

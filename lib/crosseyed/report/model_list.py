@@ -27,6 +27,7 @@ class _Entry(Checked):
     checkpoint: str | None = None
     download: str | None = None
     data: str | None = None
+    year: Annotated[str, Field(pattern=r"^(19|20)[0-9]{2}$")] | None = None
 
 
 class _List(Checked):
@@ -40,8 +41,8 @@ class ModelList:
     """What a file such as ``models.yml`` says."""
 
     models: tuple[dict[str, str], ...]
-    """Each with `model` and perhaps `pretrained`, `checkpoint` (a file), `download` (size, for the reader) and `data`
-    (what it was trained on, for the reader): the text as it stands in the file."""
+    """Each with `model` and perhaps `pretrained`, `checkpoint` (a file), `download` (size, for the reader), `data`
+    (what it was trained on, for the reader) and `year` (when it was first described): the text as it stands there."""
     seeds: tuple[int, ...] = (0,)
     notebooks: tuple[str, ...] = ()
     """Names of notebooks; none, if the file does not choose."""

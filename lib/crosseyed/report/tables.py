@@ -51,7 +51,9 @@ TABLES: dict[str, tuple[str, ...]] = {
         *("validation", "chosen", "answers", "evaluation"),
         *("visual_prompts", "zoom", "attention_changes", "outcomes"),
     ),
-    "06_model_family": ("results", "published", "correlations", "by_pooling", "by_data", "awaiting"),
+    "06_model_family": (
+        *("results", "published", "recent", "correlations", "by_pooling", "by_data", "awaiting"),
+    ),
     "07_origins": ("positions", "dose_response", "preference", "contrasts"),
 }
 """Names of the tables of each chapter, in the order in which it writes them."""

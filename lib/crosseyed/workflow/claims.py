@@ -141,9 +141,11 @@ def _picked_change(candidates: pd.DataFrame) -> Evidence:
     return Evidence(what, *row[["off_center_change", "off_center_change_low", "off_center_change_high"]])
 
 
-def _smallest_gap(published: pd.DataFrame) -> Evidence:
-    row = published.loc[published["gap_low"].idxmin()]
-    what = f"smallest gap of {published['edition'].nunique()} models, {row['edition']}"
+def _smallest_gap(recent: pd.DataFrame) -> Evidence:
+    row = recent.loc[recent["gap_low"].idxmin()]
+    what = (
+        f"smallest gap of {recent['edition'].nunique()} models since {recent['year'].min()}, {row['edition']}"
+    )
     return Evidence(what, row["gap"], row["gap_low"], row["gap_high"])
 
 
@@ -241,7 +243,7 @@ CLAIMS = (
         "chew2026crosseyed",
         "06_model_family",
         "gap of each model",
-        "published",
+        "recent",
         _smallest_gap,
         every_model=True,
     ),
