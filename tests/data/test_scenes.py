@@ -157,6 +157,15 @@ def test_later_objects_hide_earlier_ones_in_picture_and_masks(squares):
         assert (picture[inner] == color).all()
 
 
+def test_an_empty_scene_is_its_background(squares):
+    scene = Scene("one", dark_background(), (Placement(squares["red"], 0.5, 0.5, 0.2),), height=40, width=40)
+    assert (
+        scene.empty().render() == Scene("none", dark_background(), (), height=40, width=40).render()
+    ).all()
+    assert scene.empty().digest() != scene.digest()
+    assert (scene.empty().render() != scene.render()).any(2)[scene.masks()[0]].all()
+
+
 def test_an_object_that_is_wholly_hidden_has_an_empty_mask(squares):
     placements = (Placement(squares["red"], 0.5, 0.5, 0.2), Placement(squares["green"], 0.5, 0.5, 0.3))
     red, green = Scene("two", dark_background(), placements).masks()

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
+from crosseyed.errors import InputError
 from crosseyed.internals import attention_tables
 from crosseyed.internals.map_scores import fit_masks
 from crosseyed.internals.trace import run
@@ -24,3 +26,21 @@ def test_attention_is_measured_on_all_images_in_their_order(tiny_clip):
         assert list(table["object"]) == list(about["object"].to_numpy()[table["image"]])
         assert len(table) == len(made(whole))
         assert set(table["model"]) == {tiny_clip.model}
+
+
+def shares(**relative):
+    """Attention on the object of each image, in one layer and head of one model."""
+    rows = pd.DataFrame({"image": list(relative), "relative": list(relative.values())})
+    return rows.assign(model="ViT", layer=1, head=0)
+
+
+def test_what_an_object_adds_is_the_attention_on_it_less_that_on_its_place():
+    table = attention_tables.with_prior(shares(a=5.0, b=2.5), shares(b=0.5, a=5.25)).set_index("image")
+    assert table["prior"].to_dict() == {"a": 5.25, "b": 0.5}
+    assert table["own"].to_dict() == {"a": -0.25, "b": 2.0}
+
+
+@pytest.mark.parametrize("without", [{"a": 1.0}, {"a": 1.0, "c": 1.0}, {"a": 1.0, "b": 1.0, "c": 1.0}])
+def test_attention_on_other_images_is_refused(without):
+    with pytest.raises(InputError, match="not about the same images"):
+        attention_tables.with_prior(shares(a=5.0, b=2.5), shares(**without))

@@ -62,8 +62,13 @@ def test_what_speaks_for_a_claim_is_positive(tables):
     lost += [{"reader": "probe", "difference": 5, "low": -1, "high": 6}]
     evidence = LOST.evidence(tables("02_embedding_decomposition", "lost", lost), MODEL)
     assert (evidence.value, evidence.verdict) == (5, "not supported")
-    found = [{"model": "ViT-B-32", "difference": 2, "difference_low": 1, "difference_high": 3}]
-    assert OVERLOOKED.evidence(tables("03_attention_maps", "found", found), MODEL).verdict == "supported"
+    found = [
+        {"attention": name, "difference": value, "difference_low": value - 1, "difference_high": value + 1}
+        for name, value in (("with the object", 3), ("the place alone", 5), ("added by the object", -2))
+    ]
+    evidence = OVERLOOKED.evidence(tables("03_attention_maps", "found", found, model="ViT-B-32"), MODEL)
+    assert (evidence.value, evidence.verdict) == (-2, "contradicted")
+    assert "of the place alone: +5.00" in evidence.what
     changes = [{"map": "ITSM, trained", "mean": -0.1, "low": -0.2, "high": -0.05}]
     folder = tables("04_pooling_ablation", "masked_max", changes)
     assert MASKED.evidence(folder, MODEL).verdict == "contradicted"

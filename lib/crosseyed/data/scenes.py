@@ -12,7 +12,7 @@ are the longer side of the drawn object as a fraction of the shorter side of the
 import hashlib
 import inspect
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -105,6 +105,10 @@ class Scene:
                 transparency = 255 - tile[..., 3:].astype(np.uint16)
                 canvas[rows, cols] = np.minimum(tile[..., :3] + (ground * transparency + 127) // 255, 255)
         return canvas
+
+    def empty(self) -> "Scene":
+        """Return the same scene without its objects."""
+        return replace(self, placements=())
 
     def digest(self) -> bytes:
         """Return a digest of all that decides how the scene looks, without drawing it.

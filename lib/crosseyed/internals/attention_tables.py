@@ -193,6 +193,42 @@ def measure(
     return tuple(pd.concat(parts).assign(model=model.model) for parts in (radial, shares, sinks))
 
 
+def with_prior(shares: pd.DataFrame, without: pd.DataFrame) -> pd.DataFrame:
+    """Separate the attention that an object draws from what its place gets anyway.
+
+    Attention on an object has two parts: that of the place, which a model may attend to whatever is there, and what is
+    added because the object is there.
+
+    Parameters
+    ----------
+    shares : pandas.DataFrame
+        Of `mask_table`, about images with an object; with `model`.
+    without : pandas.DataFrame
+        The same about the same images without the object, and with the same masks.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of `shares` with two columns: `prior`, `relative` of the same place without the object, and `own`,
+        `relative` minus `prior`.
+
+    Raises
+    ------
+    InputError
+        An image, layer or head of the one table is not in the other.
+    """
+    keys = ["model", "image", "layer", "head"]
+    prior = without[[*keys, "relative"]].rename(columns={"relative": "prior"})
+    joined = shares.merge(prior, on=keys, how="left", validate="one_to_one")
+    if len(without) != len(shares) or set(map(tuple, shares[keys].values)) != set(
+        map(tuple, prior[keys].values)
+    ):
+        raise InputError(
+            "The tables with and without the objects are not about the same images, layers and heads."
+        )
+    return joined.assign(own=joined["relative"] - joined["prior"])
+
+
 def _rows(trace: Trace, layer: int, heads: int) -> pd.DataFrame:
     """Return the columns `image`, `layer` and `head`, the head changing fastest."""
     images = len(trace.images)

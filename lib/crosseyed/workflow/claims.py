@@ -115,8 +115,13 @@ def _lost_at_pooling(lost: pd.DataFrame) -> Evidence:
 
 
 def _overlooked(found: pd.DataFrame) -> Evidence:
-    ends = found.iloc[0][["difference", "difference_low", "difference_high"]]
-    return Evidence("attention to the object over its area, center minus off-center", *ends, unit="")
+    rows = found.set_index("attention")
+    own, place = rows.loc["added by the object"], rows.loc["the place alone"]
+    what = (
+        "attention that the object adds, over its area, center minus off-center (of the place alone: "
+        f"{place['difference']:+.2f})"
+    )
+    return Evidence(what, *own[["difference", "difference_low", "difference_high"]], unit="")
 
 
 def _background(contrasts: pd.DataFrame) -> Evidence:

@@ -11,14 +11,35 @@ def contrasts(**rows):
     return pd.DataFrame(rows, index=["mean", "low", "high"]).T.rename_axis("contrast").reset_index()
 
 
-def test_attention_is_compared_between_center_and_off_center():
-    found = {"center_mean": 2.04, "off_center_mean": 1.0}
-    found |= {"difference": 1.04, "difference_low": 0.9, "difference_high": 1.26}
+def found(difference, low, high):
+    """Attention with an object and on its place alone, and what the object adds, which differs by so much."""
+    columns = ["center_mean", "off_center_mean", "difference", "difference_low", "difference_high"]
+    rows = {
+        "with the object": [6.24, 2.6, 3.64, 3.0, 4.0],
+        "the place alone": [5.3, 0.5, 4.8, 4.0, 5.0],
+        "added by the object": [0.94, 0.94 - difference, difference, low, high],
+    }
+    return pd.DataFrame(rows, index=columns).T
+
+
+def test_what_an_object_adds_is_told_from_what_its_place_gets():
     with settings.overridden(confidence=0.9):
-        assert attention_maps.attended("ViT", pd.Series(found)) == (
-            "In its last layer **ViT** gives an object at the center 2.0 times the attention of an average place of "
-            "its size, and 1.0 times off-center (difference 1.0, 90 % interval 0.9 to 1.3)."
+        assert attention_maps.attended("ViT", found(-1.16, -1.3, -1.0)) == (
+            "In the last layer of **ViT** an object adds **more** attention off-center than at the center, against "
+            "the claim that the pooled token attends less to it there; that its place gets less is a habit of the "
+            "model: 0.9 at the center and 2.1 off-center (difference -1.2, 90 % "
+            "interval -1.3 to -1.0; in units of the attention of an average place of its size). The place alone, "
+            "without the object, gets 5.3 at the center and 0.5 off-center; with the object it gets 6.2 at the center "
+            "and 2.6 off-center."
         )
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [(0.1, 0.9, "adds less"), (0.0, 0.9, "adds as much"), (-0.9, -0.1, "adds **more**")],
+)
+def test_the_side_on_which_an_object_adds_more_is_told_by_the_interval(low, high, words):
+    assert words in attention_maps.attended("ViT", found((low + high) / 2, low, high))
 
 
 def test_the_preferred_side_is_named_before_and_after_pooling():

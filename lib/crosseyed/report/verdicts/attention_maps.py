@@ -9,21 +9,34 @@ from crosseyed.escapes import markdown
 from crosseyed.report.verdicts.words import named_span, span
 
 
-def attended(name: str, found: pd.Series) -> str:
-    """Say how much attention an object gets at the center and off-center.
+def attended(name: str, found: pd.DataFrame) -> str:
+    """Say how much attention an object adds at the center and off-center, beside what its place gets anyway.
 
     Parameters
     ----------
     name : str
         See the module.
-    found : pandas.Series
-        Row of `crosseyed.measure.bootstrap.center_difference`: attention on the object relative to its area.
+    found : pandas.DataFrame
+        By `attention`: ``"with the object"``, ``"the place alone"`` and ``"added by the object"``, each a row of
+        `crosseyed.measure.bootstrap.center_difference` about attention over the object's area.
     """
-    name = markdown(name)
+    whole, place, own = (
+        found.loc[each] for each in ("with the object", "the place alone", "added by the object")
+    )
+    if own["difference_low"] > 0:
+        verdict = "adds less attention off-center than at the center"
+    elif own["difference_high"] < 0:
+        verdict = (
+            "adds **more** attention off-center than at the center, against the claim that the pooled token attends "
+            "less to it there; that its place gets less is a habit of the model"
+        )
+    else:
+        verdict = "adds as much attention off-center as at the center, as far as can be told"
     return (
-        f"In its last layer **{name}** gives an object at the center {found['center_mean']:.1f} times the attention of "
-        f"an average place of its size, and {found['off_center_mean']:.1f} times off-center (difference "
-        f"{found['difference']:.1f}, {named_span(found, 'difference')})."
+        f"In the last layer of **{markdown(name)}** an object {verdict}: {_sides(own)} (difference "
+        f"{own['difference']:.1f}, {named_span(own, 'difference')}; in units of the attention of an average place of "
+        f"its size). The place alone, without the object, gets {_sides(place)}; with the object it gets "
+        f"{_sides(whole)}."
     )
 
 
@@ -69,6 +82,10 @@ def best_method(scores: pd.DataFrame) -> tuple[str, float]:
     """
     auroc = scores[scores["score"] == "auroc"].groupby("method", observed=True)["mean"].mean()
     return auroc.idxmax(), auroc.max()
+
+
+def _sides(row: pd.Series) -> str:
+    return f"{row['center_mean']:.1f} at the center and {row['off_center_mean']:.1f} off-center"
 
 
 def _side(row: dict[str, float]) -> str:
