@@ -26,7 +26,7 @@ test: lint ## check the style and run the tests
 	@$(in_environment) python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test-slow: ## run the tests that make test leaves out
-	@$(in_environment) python -m pytest -m slow
+	@$(in_environment) python -m pytest -m slow --numprocesses auto --maxprocesses 2 --dist loadfile
 
 lint: ## check the style of code and notebooks
 	@$(in_environment) ruff check .
