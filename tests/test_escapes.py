@@ -5,7 +5,7 @@ from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.substitution import substitution_plugin
 
-from crosseyed.escapes import markdown, printable, wildcard
+from crosseyed.escapes import markdown, printable
 
 NASTY = [
     "$x$",
@@ -71,11 +71,6 @@ def test_markdown_shows_any_text_as_it_is(text):
 def test_a_name_stays_in_its_cell(text):
     rendered = MYST.render(f"| a | b |\n|---|---|\n| x{markdown(text)} | y |\n")
     assert rendered.count("<td>") == 2
-
-
-@pytest.mark.parametrize("text", ["{b}", "a{b", "}{", "plain"])
-def test_braces_are_no_wildcards(text):
-    assert wildcard(text).format() == text
 
 
 def test_what_cannot_be_shown_is_written_by_its_code():

@@ -1,7 +1,7 @@
 """Names are text: how to write one where its characters would mean something.
 
-Matplotlib has no place here: figures draw every text as it is (`crosseyed.report.figures.style`). In HTML the standard
-library's `html.escape` does it, and in shell commands Snakemake's ``{name:q}``.
+Matplotlib has no place here: figures draw every text as it is (`crosseyed.report.figures.lettering`). In HTML the
+standard library's `html.escape` does it, and in shell commands Snakemake's ``{name:q}``.
 """
 
 import re
@@ -17,14 +17,6 @@ def markdown(text: object) -> str:
     """Return MyST Markdown that shows a text as it is, also in a cell of a table and in a substitution."""
     line = " ".join(printable(str(text)).split())
     return _MEANS_SOMETHING.sub(lambda found: "".join(f"&#{ord(each)};" for each in found[0]), line)
-
-
-def wildcard(text: str) -> str:
-    """Return a text with doubled braces, for what Snakemake formats: `expand`, commands and messages.
-
-    In the names of a rule's inputs and outputs Snakemake does not undo this, and has no other escape.
-    """
-    return text.replace("{", "{{").replace("}", "}}")
 
 
 def printable(text: str) -> str:
