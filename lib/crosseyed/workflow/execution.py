@@ -94,9 +94,6 @@ def _require_notebook(path: Path) -> None:
 
 def _run(notebook: Path, executed: Path, parameters: dict[str, object]) -> None:
     os.environ.setdefault(CACHE_VARIABLE, str((BUILD / "cache").resolve()))  # notebooks share embeddings
-    if ipython := os.environ.get("IPYTHONDIR"):
-        with suppress(OSError):  # without it, IPython only warns, but twice
-            Path(ipython).mkdir(parents=True, exist_ok=True)
     papermill.execute_notebook(
         notebook,
         executed,
