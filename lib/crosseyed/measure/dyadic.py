@@ -21,7 +21,7 @@ table is empty, wholly unreadable or lacks a column, or if a value or an argumen
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -45,6 +45,12 @@ from crosseyed.measure.protocols import CHOICES
 
 OBJECTS = ("object", "object2")
 """Columns with the two objects of an image."""
+
+_Estimate = tuple[float, np.ndarray]
+"""A value, and by how much each row moves it."""
+
+_Quantity = tuple[float, np.ndarray, tuple[float, float]]
+"""The same, and the ends of its possible range."""
 
 
 def center_bias(
@@ -77,14 +83,8 @@ def center_bias(
         readable = inside & ~np.isnan(correct)
         dyads.check(readable, group_label(groups, group))
         on, off = _mean(correct, readable & center), _mean(correct, readable & ~center)
-        row = {}
-        for name, (value, influence, ends) in _quantities(on, off).items():
-            row[name] = value
-            row[f"{name}_low"], row[f"{name}_high"] = dyads.interval(
-                value, influence, readable, confidence, ends
-            )
         rows.append(
-            row
+            dyads.estimates(_quantities(on, off), readable, confidence)
             | {
                 "n_center": np.count_nonzero(readable & center),
                 "n_off_center": np.count_nonzero(readable & ~center),
@@ -191,20 +191,20 @@ def left_out(
         first, second = (
             _mean((table["choice"] == kept).to_numpy(dtype=float), inside) for kept in OBJECTS[::-1]
         )
-        difference = first[0] - second[0], first[1] - second[1]
-        row = {}
-        for name, (value, influence), ends in (
-            ("first", first, (0, 100)),
-            ("second", second, (0, 100)),
-            ("difference", difference, (-100, 100)),
-        ):
-            row[name] = value
-            row[f"{name}_low"], row[f"{name}_high"] = dyads.interval(
-                value, influence, inside, confidence, ends
-            )
-        row |= {"n": np.count_nonzero(inside), "n_objects": dyads.n_objects(inside)}
-        row |= {"unreadable": np.count_nonzero((codes == group) & ~readable), "confidence": confidence}
-        rows.append(row)
+        quantities = {
+            "first": (*first, (0, 100)),
+            "second": (*second, (0, 100)),
+            "difference": (first[0] - second[0], first[1] - second[1], (-100, 100)),
+        }
+        rows.append(
+            dyads.estimates(quantities, inside, confidence)
+            | {
+                "n": np.count_nonzero(inside),
+                "n_objects": dyads.n_objects(inside),
+                "unreadable": np.count_nonzero((codes == group) & ~readable),
+                "confidence": confidence,
+            }
+        )
     return groups.join(pd.DataFrame(rows))
 
 
@@ -256,9 +256,15 @@ class _Dyads:
         half = quantile * np.sqrt(self.variance(influence, rows) * n / (n - 1))
         return max(ends[0], value - half), min(ends[1], value + half)
 
-
-_Estimate = tuple[float, np.ndarray]
-"""A value, and by how much each row moves it."""
+    def estimates(
+        self, quantities: Mapping[str, _Quantity], rows: np.ndarray, confidence: float
+    ) -> dict[str, float]:
+        """Return each value by its name, with the ends of its interval under ``<name>_low`` and ``<name>_high``."""
+        row = {}
+        for name, (value, influence, ends) in quantities.items():
+            low, high = self.interval(value, influence, rows, confidence, ends)
+            row |= {name: value, f"{name}_low": low, f"{name}_high": high}
+        return row
 
 
 def _mean(values: np.ndarray, rows: np.ndarray) -> _Estimate:
@@ -269,7 +275,7 @@ def _mean(values: np.ndarray, rows: np.ndarray) -> _Estimate:
     return 100 * share, np.where(rows, 100 * (values - share) / np.count_nonzero(rows), 0.0)
 
 
-def _quantities(on: _Estimate, off: _Estimate) -> dict[str, tuple[float, np.ndarray, tuple[float, float]]]:
+def _quantities(on: _Estimate, off: _Estimate) -> dict[str, _Quantity]:
     """Return accuracies, gap and index with their influences and ends."""
     (center, moves_center), (off_center, moves_off_center) = on, off
     index, moves_index = np.nan, np.zeros(len(moves_center))
