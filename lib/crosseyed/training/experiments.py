@@ -220,15 +220,21 @@ def _read_trial(trial: Trial, answers: Path, digest: str) -> pd.DataFrame | None
         table = _read(answers, _kinds(trial), rows=rows)
     except InputError:
         return None
-    expected = {**_common(trial), "weights": digest}
-    same = all((table[name] == value).all() for name, value in expected.items() if value is not None)
-    return table if same else None
+    return None if _differing(table, {**_common(trial), "weights": digest}) else table
 
 
 def _read(file: Path, kinds: dict[str, str], remedy: str = "", rows: int | None = None) -> pd.DataFrame:
     table = read_table(file, kinds, remedy, rows=rows)
     # outside a checkout there is no commit, and the digests of the repository's models were not recorded
     return table.astype({"correct": "boolean"}).fillna({"commit": "", "weights": ""})
+
+
+def _differing(table: pd.DataFrame, expected: dict[str, str | float | None]) -> str | None:
+    """Name the first column with another value than the one expected, None standing for any."""
+    return next(
+        (name for name, value in expected.items() if value is not None and not (table[name] == value).all()),
+        None,
+    )
 
 
 def _fault(table: pd.DataFrame, trials: Sequence[Trial]) -> str | None:
@@ -239,9 +245,11 @@ def _fault(table: pd.DataFrame, trials: Sequence[Trial]) -> str | None:
     if not whole or set(parts) != {trial.name for trial in trials}:
         return "does not have the answers of all models to all images"
     for trial in trials:
-        for column, value in _common(trial).items():
-            if value is not None and not (parts[trial.name][column] == value).all():
-                return f"has another {column} for {trial.name!r} than {value!r}, with which it was trained"
+        common = _common(trial)
+        if column := _differing(parts[trial.name], common):
+            return (
+                f"has another {column} for {trial.name!r} than {common[column]!r}, with which it was trained"
+            )
     images = shown[0]
     if set(images["protocol"]) != {"grid", "pair"} or not images["eccentricity"].between(0, 1).all():
         return "has other protocols than grid and pair, or eccentricities that are not between 0 and 1"
