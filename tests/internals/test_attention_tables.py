@@ -28,6 +28,20 @@ def test_attention_is_measured_on_all_images_in_their_order(tiny_clip):
         assert set(table["model"]) == {tiny_clip.model}
 
 
+def test_several_places_of_an_image_are_those_of_as_many_images(tiny_clip):
+    rng = np.random.default_rng(0)
+    images = list(rng.integers(0, 256, (3, 32, 32, 3), dtype=np.uint8))
+    masks = rng.random((3, 2, 32, 32)) > 0.5
+    about = pd.DataFrame({"image": [f"{n} {place}" for n in range(3) for place in "ab"], "object": "a"})
+    repeated = [image for image in images for _ in range(2)]
+    _, apart, _ = attention_tables.measure(tiny_clip, repeated, masks.reshape(6, 32, 32), about)
+    together = attention_tables.measure_places(tiny_clip, images, masks, about)
+    keys = ["image", "layer", "head"]
+    pd.testing.assert_frame_equal(
+        *(each.sort_values(keys, ignore_index=True) for each in (together, apart)), rtol=1e-5
+    )
+
+
 def shares(**relative):
     """Attention on the object of each image, in one layer and head of one model."""
     rows = pd.DataFrame({"image": list(relative), "relative": list(relative.values())})
