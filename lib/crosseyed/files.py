@@ -187,9 +187,8 @@ def keep_caches(folder: Path) -> None:
     """
     if not _may_write(folder):
         return
-    with suppress(
-        OSError
-    ):  # IPython takes a temporary folder where this one is missing; elsewhere nothing is made
+    # IPython takes a temporary folder where this one is missing; where the folder above is, too, nothing is made
+    with suppress(OSError):
         folder.mkdir(exist_ok=True)
     # downloaded models may lie where only reading is possible
     usual = Path(os.environ.get("XDG_CACHE_HOME") or expand("~/.cache"), "huggingface")

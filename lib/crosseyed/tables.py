@@ -95,9 +95,8 @@ def read_table(
 
 def _lines(file: Path) -> list[list[str]]:
     opened = gzip.open if file.suffix == ".gz" else open
-    with opened(
-        file, "rt", encoding="utf-8-sig", newline=""
-    ) as stream:  # spreadsheets add a mark at the beginning
+    # spreadsheets add a mark at the beginning
+    with opened(file, "rt", encoding="utf-8-sig", newline="") as stream:
         text = stream.read(_LARGEST + 1)
     if len(text) > _LARGEST:  # a small archive can hold more than the memory does
         raise ValueError(f"it has more than {_LARGEST:,} characters")

@@ -120,9 +120,8 @@ def _try(model: ClipModel) -> None:
     try:
         made = {
             "images": model.encode_images([noise, np.zeros_like(noise)], progress=False),
-            "captions": model.encode_texts(
-                ["a dog", "a photo of a car"]
-            ),  # also without these words they differ
+            # to a model that knows none of these words they differ, too
+            "captions": model.encode_texts(["a dog", "a photo of a car"]),
         }
     except torch.OutOfMemoryError:
         raise
@@ -155,9 +154,8 @@ def choose_device(name: str) -> torch.device:
         return torch.device(present[0])
     try:
         device = torch.device(name)
-        if (
-            not isinstance(name, str) or device.type == "meta"
-        ):  # a number is one of CUDA; meta computes nothing
+        # a number is one of CUDA; meta computes nothing
+        if not isinstance(name, str) or device.type == "meta":
             raise ValueError
         torch.zeros(1, device=device).item()  # only use shows whether "cuda:7" is there
     except Exception as error:  # each kind of device is missing in its own way
