@@ -181,7 +181,9 @@ VERDICTS = {
     "center bias": lambda name: center_bias.summary(
         name, pd.DataFrame([BIAS]), pd.DataFrame([BIAS]), pd.DataFrame([ENDS | INTERVAL])
     ),
-    "attention": lambda name: attention_maps.attended(name, pd.Series(ENDS)),
+    "attention": lambda name: attention_maps.attended(
+        name, pd.DataFrame([ENDS] * 3, index=["with the object", "the place alone", "added by the object"])
+    ),
     "preference": lambda name: attention_maps.preferred(
         name, pd.DataFrame([{"contrast": "before", "mean": 1.5, **INTERVAL}])
     ),

@@ -208,8 +208,9 @@ def test_a_name_is_shown_on_pages_as_it_is(small_book, monkeypatch):
     chapter.cells[1].outputs[0].data = {"text/markdown": f"Of **{markdown(NAME)}**, it is said."}
     nbformat.write(chapter, folder / "notebooks/01_center_bias.ipynb")
     tables.clear(family)
-    published = {"edition": [NAME], "gap": [1.0], "gap_low": [0.5], "gap_high": [2.0]}
+    published = {"edition": [NAME], "gap": [1.0], "gap_low": [0.5], "gap_high": [2.0], "year": [2024]}
     tables.write(family, "published", pd.DataFrame(published))
+    tables.write(family, "recent", pd.DataFrame(published))
     (project / "book/intro.md").write_text(PAGE)
     (project / "book/_toc.yml").write_text("format: jb-book\nroot: intro\nchapters:\n- glob: notebooks/*\n")
     shutil.copy(ROOT / "book/references.bib", project / "book")
@@ -219,7 +220,7 @@ def test_a_name_is_shown_on_pages_as_it_is(small_book, monkeypatch):
     monkeypatch.setattr(book, "DATA", project / "data")
     render_book(model, families(folder), folder)
     shown = unescape(text_of(folder / "html/intro.html"))
-    for words in (f"For {NAME}#", f"{NAME} with the weights {NAME}", f"of 1 models, {NAME}: +1.0 points"):
+    for words in (f"For {NAME}#", f"{NAME} with the weights {NAME}", f"of 1 models since 2024, {NAME}: +1.0 points"):
         assert words in shown
     assert f"position pocketclip-{in_a_path} renderings" in shown
     assert f"Of {NAME}, it is said." in unescape(text_of(folder / "html/notebooks/01_center_bias.html"))
