@@ -132,6 +132,36 @@ def hooked(modules: Mapping[str, nn.Module]) -> Iterator[Calls]:
             handle.remove()
 
 
+def encode_from(model: ClipModel, layer: int, state: Tensor) -> Tensor:
+    """Run only the part of the tower that comes after a depth.
+
+    What the blocks before make of an image does not depend on what is changed behind them. So it is computed once,
+    and what is changed, by hooks or otherwise, is run on from there. A change before the depth has no effect.
+
+    Parameters
+    ----------
+    model : ClipModel, in evaluation mode
+    layer : int, one of the depths `TowerAdapter.resumable`, else InputError; 0 is what enters the first block
+    state : torch.Tensor, `TowerAdapter.state` of a batch at that depth: of a transformer (batch, tokens, width)
+
+    Returns
+    -------
+    torch.Tensor, shape (batch, embed_dim)
+        What `model.clip.encode_image` gives for these images, not normalised, to a relative error of 1e-5.
+
+    Examples
+    --------
+    >>> with hooked(adapter.modules(())) as calls:
+    ...     model.clip.encode_image(pixels)
+    >>> with change_of_block(12):
+    ...     encode_from(model, 11, adapter.state(calls, 11))
+    """
+    # one blank image is enough for what precedes the blocks, which runs though nobody reads it
+    blank = torch.zeros(1, 3, *model.image_size, device=model.device, dtype=PRECISIONS[model.precision])
+    with adapter_of(model).resumed(layer, state):
+        return model.clip.encode_image(blank)
+
+
 def run(
     model: ClipModel,
     images: Iterable[ImageSource],

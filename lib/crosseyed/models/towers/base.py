@@ -10,6 +10,7 @@ Sizes in the shapes: `batch` images, `tokens` of `width` numbers, `heads` of `he
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar
@@ -201,6 +202,7 @@ class TowerAdapter(ABC):
     pooled_token : int, the token that pooling takes; None if it combines several
     class_token : int, the class token, pooled or not; None for a tower without
     native_pooling : {"class token", "average", "attention"}, the tower's own pooling
+    resumable : tuple of int, ascending depths from which the rest of the tower can be run by itself
     unsupported : mapping of str to str, which of `CAPABILITIES` the tower lacks, and why
     """
 
@@ -214,6 +216,7 @@ class TowerAdapter(ABC):
     pooled_token: int | None
     class_token: int | None
     native_pooling: str
+    resumable: tuple[int, ...] = ()
     unsupported: Mapping[str, str] = MappingProxyType({})
 
     @classmethod
@@ -280,6 +283,22 @@ class TowerAdapter(ABC):
     def laid_out(self, activation: Tensor) -> Tensor:
         """Return tokens, or a feature map, as tokens (batch, tokens, width)."""
         return activation.flatten(2).mT if activation.ndim == 4 else activation
+
+    def state(self, calls: Calls, layer: int) -> Tensor:
+        """Return all that the tower has computed at a depth, as `resumed` takes it: its tokens, unless overridden."""
+        return self.tokens(calls, layer)
+
+    def resumed(self, layer: int, state: Tensor) -> AbstractContextManager[None]:
+        """Let the tower go on from a state within the context, whatever it is shown; its modules before do nothing.
+
+        `state` has the batch that comes out. What modules listened to give at the depths before is meaningless.
+        """
+        depths = ", ".join(map(str, self.resumable)) or "from none in this tower"
+        raise InputError(f"The tower cannot be resumed at depth {layer!r}; it can at {depths}.")
+
+    def share_after(self, layer: int) -> float:
+        """Return which part of the tower's blocks comes after a depth, from 0 to 1."""
+        return 1 - layer / self.layers[-1]
 
     def attended(self, calls: Calls, layer: int) -> Tensor:
         """Return the input of a block's attention, (batch, tokens, width)."""

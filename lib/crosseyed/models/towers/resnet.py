@@ -1,6 +1,7 @@
 """Adapter of open_clip's modified ResNet with attention pooling."""
 
 from collections.abc import Collection
+from contextlib import AbstractContextManager
 from types import MappingProxyType
 
 import torch
@@ -16,6 +17,7 @@ from crosseyed.models.towers.base import (
     TowerAdapter,
     split_by_head,
 )
+from crosseyed.models.towers.skipping import returning
 
 
 class ModifiedResNetAdapter(TowerAdapter):
@@ -36,6 +38,7 @@ class ModifiedResNetAdapter(TowerAdapter):
         self.prefix = 1
         self.layers = (sum(map(len, (visual.layer1, visual.layer2, visual.layer3, visual.layer4))),)
         self.blocks = ()
+        self.resumable = self.layers
         self.pooled_token = None
         self.class_token = None
         self.native_pooling = "attention"
@@ -49,6 +52,17 @@ class ModifiedResNetAdapter(TowerAdapter):
         cells = calls["pooling"][0].flatten(2).mT
         tokens = torch.cat([cells.mean(1, keepdim=True), cells], 1)
         return tokens + self.visual.attnpool.positional_embedding.to(tokens.dtype)
+
+    def state(self, calls: Calls, layer: int) -> Tensor:
+        """Return the last feature map, (batch, width, rows, columns)."""
+        return calls["pooling"][0]
+
+    def resumed(self, layer: int, state: Tensor) -> AbstractContextManager[None]:
+        """Let the stages return the last feature map."""
+        if layer not in self.resumable:
+            return super().resumed(layer, state)
+        visual = self.visual
+        return returning((visual.layer1, visual.layer2, visual.layer3, visual.layer4), state)
 
     def pool(self, calls: Calls) -> Pooling:
         """Describe attention pooling, in which the mean token reads all tokens."""

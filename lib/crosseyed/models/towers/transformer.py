@@ -2,12 +2,14 @@
 
 from abc import abstractmethod
 from collections.abc import Collection
+from contextlib import AbstractContextManager
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from crosseyed.models.towers.base import AttentionStep, AttentionWeights, Calls, TowerAdapter
+from crosseyed.models.towers.skipping import given, returning
 
 
 class BlocksAdapter(TowerAdapter):
@@ -20,6 +22,7 @@ class BlocksAdapter(TowerAdapter):
         self._blocks = blocks
         self.layers = tuple(range(len(blocks) + 1))
         self.blocks = self.layers[1:]
+        self.resumable = self.layers
 
     def modules(self, want: Collection[str]) -> dict[str, nn.Module]:
         """Name the blocks, what follows them, and what attention and MLP add if wanted."""
@@ -33,6 +36,13 @@ class BlocksAdapter(TowerAdapter):
     def tokens(self, calls: Calls, layer: int) -> Tensor:
         """Return what enters the first block, or what a block returned."""
         return calls["block 1"][0] if layer == 0 else calls[f"block {layer}"][1]
+
+    def resumed(self, layer: int, state: Tensor) -> AbstractContextManager[None]:
+        """Give the tokens to the first block, or let the blocks that lead to the depth return them."""
+        if layer not in self.resumable:
+            return super().resumed(layer, state)
+        state = state.to(self._dtype)
+        return returning(self._blocks[:layer], state) if layer else given(self._blocks[0], state)
 
     def attended(self, calls: Calls, layer: int) -> Tensor:
         """Return the tokens that enter the block, normalised by it."""
