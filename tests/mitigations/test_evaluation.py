@@ -7,6 +7,7 @@ from crosseyed.data.cutouts import objects_of, read_catalogue, sample_objects
 from crosseyed.errors import InputError
 from crosseyed.measure import bootstrap, permutation
 from crosseyed.mitigations.evaluation import (
+    acting,
     choose,
     compare,
     contrast,
@@ -47,6 +48,16 @@ def test_compare_by_hand():
     assert (changed["n_center"], changed["n_off_center"], changed["n_objects"]) == (2, 4, 2)
     assert np.isnan(plain["off_center_p"])
     assert changed["off_center_p"] == 1  # one object changed: either sign is as likely
+
+
+def test_a_candidate_acts_on_the_images_whose_margin_it_moves():
+    answers = answered(none=[[True, False, False]] * 2, still=[[True, False, False]] * 2, a=[[True] * 3] * 2)
+    plain, still, moved = [1.0, -2.0, -3.0], [1.0001, -2.0, -3.0], [1.0, 2.0, 3.0]
+    margins = [*plain, 1.0, -2.0, None, *still, 1.0, -2.0, None, *moved, 1.0, -2.0, None]
+    table = compare(answers.assign(margin=margins), resamples=50).set_index("candidate")
+    assert table["acts"].to_dict() == {BASELINE: 0, "still": 0, "a": 40}
+    assert list(acting(table.reset_index())["candidate"]) == [BASELINE, "a"]
+    assert compare(answers, resamples=50)["acts"].isna().all()  # nothing is known without margins
 
 
 def test_changes_and_intervals_are_those_of_paired_differences():

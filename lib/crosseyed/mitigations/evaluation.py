@@ -28,8 +28,11 @@ from crosseyed.models.clip import ClipModel
 
 _SIDES = ("", "_low", "_high")
 
+_SAME = 1e-3
+"""Up to so much the margins of equal scores differ (in logits) where they were computed in other batches."""
+
 _COLUMNS = (
-    *("protocol", "candidate", "family", "kind", "oracle", "passes"),
+    *("protocol", "candidate", "family", "kind", "oracle", "passes", "acts"),
     *(quantity + side for quantity in ("center", "off_center", "gap") for side in _SIDES),
     *(f"{quantity}_change{side}" for quantity in ("center", "off_center", "gap") for side in _SIDES),
     *("center_p", "off_center_p", "gap_p"),
@@ -76,6 +79,8 @@ def compare(answers: pd.DataFrame, **sampling: float) -> pd.DataFrame:
         One row per protocol and candidate, in the order of the answers:
 
         - `protocol, candidate, family, kind, oracle, passes` as in the answers;
+        - `acts`: percentage of the readable images whose margin it changes; 0 for a candidate that finds nothing to
+          change in a model, about which the model then says nothing (`acting`); NaN for answers without margins;
         - `center, off_center, gap`: accuracies in percent and their difference in percentage points, with intervals in
           columns ending in ``_low`` and ``_high``;
         - `center_change, off_center_change, gap_change`: the same minus the plain model's, in percentage points, with
@@ -99,8 +104,17 @@ def compare(answers: pd.DataFrame, **sampling: float) -> pd.DataFrame:
             ["protocol", "candidate", "family", "kind", "oracle", "passes"]
         ]
         measured = _levels(paired, sampling).merge(_changes(paired, sampling), on="candidate")
+        measured["acts"] = measured["candidate"].map(_acts(rows))
         parts.append(about.merge(measured, on="candidate").reindex(columns=_COLUMNS))
     return pd.concat(parts, ignore_index=True)
+
+
+def acting(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `compare`'s table whose candidate changes at least one score, and the plain model's.
+
+    A candidate that changes none, such as a mitigation of sinks in a tower without sinks, was not tested.
+    """
+    return table[(table["acts"] != 0) | (table["candidate"] == BASELINE)]
 
 
 def contrast(
@@ -229,6 +243,15 @@ def _with_change(rows: pd.DataFrame, protocol: str) -> pd.DataFrame:
         for values in (rows["correct"], rows["image"].map(plain))
     )
     return rows.assign(change=100 * (correct - before))
+
+
+def _acts(rows: pd.DataFrame) -> pd.Series:
+    """Return by candidate the percentage of readable images with another margin than the plain model's."""
+    if "margin" not in rows:
+        return pd.Series(dtype=float)
+    plain = rows[rows["candidate"] == BASELINE].set_index("image")["margin"]
+    moved = (rows["margin"] - rows["image"].map(plain)).abs()
+    return (100.0 * (moved > _SAME)).where(moved.notna()).groupby(rows["candidate"]).mean()
 
 
 def _levels(paired: pd.DataFrame, sampling: dict[str, float]) -> pd.DataFrame:

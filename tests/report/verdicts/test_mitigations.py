@@ -14,12 +14,12 @@ def row(family, off_center=0.0, center=0.0, **given):
     about = {"protocol": "grid", "family": family, "candidate": f"{family}: 1", "kind": "mitigation"}
     off = {"off_center_change": off_center, "off_center_p": 0.0123}
     off |= {"off_center_change_low": off_center - 1, "off_center_change_high": off_center + 1}
-    price = {"oracle": False, "passes": 2.0, "cost": 1.96, "validation_rank": 9.0}
+    price = {"oracle": False, "acts": 90.0, "passes": 2.0, "cost": 1.96, "validation_rank": 9.0}
     return LEVELS | about | off | price | {"center_change": center, "center_p": 0.0123} | given
 
 
 PLAIN = row("none", candidate="none", kind="none", off_center_change_low=0.0, passes=1.0, center_p=None)
-PLAIN["validation_rank"] = None
+PLAIN |= {"validation_rank": None, "acts": 0.0}
 SHIFTS = row("cyclic shifts", 10.0, -1.0, passes=9.0, validation_rank=1.0)
 WEAK = row("tiles", 4.0, -0.5, validation_rank=7.0)
 HARSH = row("crops", 6.0, -2.1)
@@ -104,6 +104,14 @@ def test_harm_is_named_from_the_worst_on_if_it_is_certain():
     )
 
 
+def test_what_changes_no_score_is_not_testable_and_neither_picked_nor_counted():
+    idle = row("sinks", 0.0, acts=0.0, validation_rank=0.5)
+    lines = summary(SHIFTS, SHIFTS, WEAK, idle)
+    assert lines[-1] == "- Not testable here, as it changes no score: sinks."
+    assert any(line.startswith("- With at most two passes: tiles") for line in lines)
+    assert not any("Not testable" in line for line in summary(SHIFTS, SHIFTS, WEAK))
+
+
 def test_each_claim_has_the_candidates_of_its_families_in_the_grid():
     families = [
         "visual prompt: circle",
@@ -113,7 +121,8 @@ def test_each_claim_has_the_candidates_of_its_families_in_the_grid():
         "crops",
         "head suppression",
     ]
-    table = pd.DataFrame([PLAIN, *map(row, families), row("uniform mix", protocol="pair")])
+    others = [row("uniform mix", protocol="pair"), row("radial attention", acts=0.0)]
+    table = pd.DataFrame([PLAIN, *map(row, families), *others])
     claims = mitigations.by_claim(table)
     assert {name: list(rows["family"]) for name, rows in claims.items()} == {
         "visual_prompts": ["visual prompt: circle"],

@@ -7,7 +7,7 @@ named, the validation images picked it.
 import pandas as pd
 
 from crosseyed.escapes import markdown
-from crosseyed.mitigations.evaluation import picked
+from crosseyed.mitigations.evaluation import acting, picked
 from crosseyed.mitigations.marks import PROMPTS
 from crosseyed.mitigations.outcomes import OUTCOMES
 from crosseyed.mitigations.scoring import BASELINE
@@ -26,8 +26,11 @@ _CLAIMS = {
 
 
 def by_claim(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return the candidates of the grid that belong to each claim about mitigations, by the name of their table."""
-    rows = table[(table["protocol"] == "grid") & (table["candidate"] != BASELINE)]
+    """Return the candidates of the grid that belong to each claim about mitigations, by the name of their table.
+
+    One that changes no score of the model is neither for nor against a claim and is left out.
+    """
+    rows = acting(table[(table["protocol"] == "grid") & (table["candidate"] != BASELINE)])
     return {name: rows[rows["family"].str.startswith(families)] for name, families in _CLAIMS.items()}
 
 
@@ -55,6 +58,7 @@ def summary(
     """
     on_grid = settled[settled["protocol"] == "grid"].set_index("family", drop=False)
     plain, family = on_grid.loc[BASELINE], winner["family"]
+    on_grid, idle = acting(on_grid), on_grid.drop(acting(on_grid).index)
     oracle = on_grid["oracle"].astype(bool)
     cheap = on_grid[(on_grid["kind"] == "mitigation") & ~oracle & (on_grid["passes"] <= 2)]
     paired = settled[(settled["family"] == family) & (settled["protocol"] == "pair")].iloc[0]
@@ -65,6 +69,7 @@ def summary(
         f"In pairs, {family}: {change(paired)}.",
         *([] if became is None else [_remaining(family, became)]),
         f"What certainly harms large objects at the center: {_harmful(settled)}.",
+        *([f"Not testable here, as it changes no score: {', '.join(idle['family'])}."] if len(idle) else []),
     ]
     return (
         f"For **{markdown(name)}**, whose gap is {plain['gap']:.1f} points ({plain['center']:.1f} % at the center, "
