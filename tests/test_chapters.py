@@ -31,6 +31,7 @@ CHAPTERS = (
     "03_attention_maps",
     "04_pooling_ablation",
     "05_mitigations",
+    "08_robustness",
 )
 FAMILIES = {
     "class token": build_open_clip,
@@ -59,6 +60,10 @@ SMALL = {
     "references": [],
     "top": 5,
     "n_images": 1,
+    "n_off_center": 1,
+    "n_names": [2],
+    "object_sizes": [0.2],
+    "grid_sizes": [5],
 }
 NAMES = ("null", "007", "1e5", "$x$", "{{x}}", "[b](c)", "a|b", "<b>", "_x_", "猫 قطة")
 

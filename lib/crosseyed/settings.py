@@ -30,6 +30,13 @@ class Captions:
         The four captions of What'sUp: both objects, each of them alone, and two objects that no image shows.
     names : mapping of str to str
         Names of the objects in this language by their names in the catalogue; others keep their name.
+    alternatives : tuple of str
+        Other captions of an image of one object, which could as well have been chosen for `single`.
+    lengths : tuple of str
+        Captions of one object with fewer and with more words around its name than `single`.
+    articles : tuple of str, optional
+        An article as the templates write it, and the form that it takes before a vowel sound; None in a language
+        without such forms.
     """
 
     single: str
@@ -37,11 +44,34 @@ class Captions:
     one: str
     unrelated: str
     names: Mapping[str, str] = field(default_factory=dict)
+    alternatives: tuple[str, ...] = ()
+    lengths: tuple[str, ...] = ()
+    articles: tuple[str, str] | None = None
 
 
 CAPTIONS = {
     "en": Captions(
-        single="a photo of a {}", both="a {} and a {}", one="a {}", unrelated="a cat and a refrigerator"
+        single="a photo of a {}",
+        both="a {} and a {}",
+        one="a {}",
+        unrelated="a cat and a refrigerator",
+        alternatives=(
+            "a photo of a {}.",
+            "a photo of the {}",
+            "a picture of a {}",
+            "an image of a {}",
+            "a drawing of a {}",
+            "a bad photo of a {}",
+            "a close-up photo of a {}",
+            "itap of a {}",
+            "this is a {}",
+        ),
+        lengths=(
+            "{}",
+            "a {}",
+            "a photo of a {} that somebody took on an ordinary day and kept in an album",
+        ),
+        articles=("a", "an"),
     )
 }
 """Templates by language; another language is another entry."""
@@ -51,6 +81,10 @@ def _check_odd(number: int) -> int:
     if number % 2 == 0:
         raise InputError(f"{number} is even; give an odd number, so that one cell is the center.")
     return number
+
+
+GridSize = Annotated[int, Field(ge=3, le=101), AfterValidator(_check_odd)]
+"""Cells along each side of a grid, of which one is the center."""
 
 
 def _check_language(language: str) -> str:
@@ -69,7 +103,7 @@ class Settings(Checked):
     """Bootstrap resamples and permutations."""
     center_limit: Annotated[float, Field(gt=0, le=1)] = 1 / 3
     """Largest eccentricity that counts as the center."""
-    grid_size: Annotated[int, Field(ge=3, le=101), AfterValidator(_check_odd)] = 5
+    grid_size: GridSize = 5
     """Cells along each side of the grid."""
     language: Annotated[str, AfterValidator(_check_language)] = "en"
     """Language of the captions, a key of `CAPTIONS`."""

@@ -88,13 +88,22 @@ def zero_shot(
     _check_table(table, images, ["object"])
     _check_labels(table["object"], labels)
     captions = captions_of([settings.name(label) for label in labels], template, "label")
-    truth = pd.Index(labels).get_indexer(table["object"])
 
     def answer(scorer: Scorer, similarities: np.ndarray) -> pd.DataFrame:
-        logits = scorer.logit_scale * similarities
-        return _join(scorer, table, protocol, logits, _choose(logits, truth, labels))
+        return answers_of(scorer, table, scorer.logit_scale * similarities, labels, protocol)
 
     return _of_each(scorers, images, captions, table, answer)
+
+
+def answers_of(
+    scorer: Scorer, table: pd.DataFrame, logits: np.ndarray, labels: Sequence[str], protocol: str = "grid"
+) -> pd.DataFrame:
+    """Return the answers of `zero_shot`, given the logits (n_images, n_labels).
+
+    A label with a logit of minus infinity is not offered for that image.
+    """
+    truth = pd.Index(labels).get_indexer(table["object"])
+    return _join(scorer, table, protocol, logits, _choose(logits, truth, labels))
 
 
 def captions_of(names: Iterable[str], template: str | None, what: str) -> list[str]:

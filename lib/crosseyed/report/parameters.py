@@ -10,6 +10,7 @@ from crosseyed.data.cutouts import STYLES
 from crosseyed.errors import InputError, check_choice
 from crosseyed.files import require_file, require_folder
 from crosseyed.models.loading import choose_device
+from crosseyed.settings import GridSize
 from crosseyed.validation import Checked, Count, Seed, validated
 
 
@@ -31,7 +32,7 @@ def _check_file(path: str) -> str:
     return str(require_file(path, "a file")) if path else path
 
 
-def _check_distinct(names: list[str]) -> list[str]:
+def _check_distinct(names: list) -> list:
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"{name!r} comes more than once; keep one.")
@@ -149,6 +150,17 @@ class Origins(Parameters):
     n_images: Count
 
 
+class Robustness(_Measuring):
+    """Parameters of chapter 8."""
+
+    n_objects: Count
+    n_off_center: Count
+    n_names: Annotated[list[Annotated[int, Field(ge=2)]], AfterValidator(_check_distinct)]
+    object_sizes: Annotated[list[ObjectSize], AfterValidator(_check_distinct)]
+    grid_sizes: Annotated[list[GridSize], AfterValidator(_check_distinct)]
+    style: Style
+
+
 CHAPTERS: Mapping[str, type[Parameters]] = {
     "01_center_bias": CenterBias,
     "02_embedding_decomposition": EmbeddingDecomposition,
@@ -157,6 +169,7 @@ CHAPTERS: Mapping[str, type[Parameters]] = {
     "05_mitigations": Mitigations,
     "06_model_family": ModelFamily,
     "07_origins": Origins,
+    "08_robustness": Robustness,
 }
 """The parameters of each notebook, by its name without suffix."""
 
