@@ -76,7 +76,7 @@ def test_a_model_that_sees_whole_pictures_loses_nothing_to_the_crop(composed, ti
 @pytest.mark.filterwarnings("ignore::crosseyed.measure.checks.EstimateWarning")
 def test_where_there_is_no_estimate_the_finding_says_why_and_tables_are_written(tiny_clip, tmp_path):
     cutouts = sample_objects(read_catalogue(["fluent"]), 2, seed=0)
-    scenes = [scene for scene in grid(cutouts, 3, height=32, width=32) if scene.center]
+    scenes = [scene for scene in grid(cutouts, 3, jitter=0, height=32, width=32) if scene.center]
     file = write_coco(scenes, tmp_path)
     finding = own_data.measure(tiny_clip, file, tmp_path / "images", tmp_path / "out")
     assert "there is no estimate" in finding
@@ -281,7 +281,7 @@ def test_results_of_an_earlier_run_do_not_stay_beside_new_ones(composed, tiny_cl
     own_data.measure(tiny_clip, composed, composed.parent / "images", out)
     assert (out / "bias.png").exists()
     cutouts = sample_objects(read_catalogue(["fluent"]), 2, seed=0)
-    scenes = [scene for scene in grid(cutouts, 3, height=32, width=32) if scene.center]
+    scenes = [scene for scene in grid(cutouts, 3, jitter=0, height=32, width=32) if scene.center]
     own_data.measure(tiny_clip, write_coco(scenes, tmp_path), tmp_path / "images", out)
     assert not (out / "bias.png").exists()  # two images are too few for an estimate
     assert len(pd.read_csv(out / "objects.csv")) == 2

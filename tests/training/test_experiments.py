@@ -34,6 +34,9 @@ def test_every_trial_is_asked_about_every_object_of_its_world_everywhere(tmp_pat
     alone, together = (table[table["protocol"] == name] for name in ("grid", "pair"))
     assert (alone["correct"] == (alone["choice"] == alone["object"])).all()
     assert (together["correct"] == (together["choice"] == "both")).all()
+    kept = experiments.read_answers("pooling", protocol="grid")
+    places = [each["eccentricity"].round(9).unique().tolist() for each in (alone, kept)]
+    assert places[0] == places[1]  # the kept models were asked without jitter
     assert alone["center"].sum() == together["center"].sum() == 4 * 5 * 2
     assert not table[list(COLUMNS)].isna().any(axis=None)
     assert table.groupby("pooling")[list(COLUMNS)].nunique().eq(1).all(axis=None)

@@ -2,7 +2,9 @@
 
 A trial trains a recipe from scratch and scores it on every object of its world: alone in every cell of the grid, and
 beside another object at the center. The trials of an experiment share objects, number of steps, initial weights (by
-the seed) and, as far as possible, images. Finished trials are not repeated; interrupted ones continue.
+the seed) and, as far as possible, images. Finished trials are not repeated; interrupted ones continue. The images on
+which trials are scored are part of the experiment: they have no jitter (`crosseyed.data.layouts`), as when the kept
+models were measured. All towers of the experiments have patches of the same size, so they share the phase.
 
 - ``pooling``: class-token, average, attention and maximum pooling, each on the centered and the uniform recipe; a
   second seed for the class token. It separates the data from the architecture.
@@ -289,10 +291,9 @@ def _measure(trial: Trial, model: ClipModel) -> pd.DataFrame:
     if trial.recipe.pooling == "max":
         pool_by_maximum(model.clip.visual)
     world, side = world_of(trial.recipe), model.image_size[0]
-    alone = grid(world, settings.grid_size, seed=1, height=side, width=side)
-    together = [
-        scene for relation in RELATIONS for scene in pair(world, relation, seed=1, height=side, width=side)
-    ]
+    fixed = {"jitter": 0, "seed": 1, "height": side, "width": side}
+    alone = grid(world, settings.grid_size, **fixed)
+    together = [scene for relation in RELATIONS for scene in pair(world, relation, **fixed)]
     answers = [protocols.grid(model, alone, objects_of(world)), protocols.pair(model, together)]
     table = pd.concat(answers, ignore_index=True)
     return table[list(_KEPT)].assign(**_common(trial), weights=model.digest)

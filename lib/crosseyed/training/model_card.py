@@ -44,7 +44,7 @@ def evaluate(clip: ClipModel, recipe: Recipe, *, seed: int = 1) -> pd.DataFrame:
     recipe : Recipe
         What it was trained with; says which renderings are held out.
     seed : int
-        Decides the backgrounds.
+        Decides the backgrounds and the shifts (`crosseyed.data.layouts`).
 
     Returns
     -------
@@ -56,9 +56,10 @@ def evaluate(clip: ClipModel, recipe: Recipe, *, seed: int = 1) -> pd.DataFrame:
     cutouts = read_catalogue()
     scenes = grid(cutouts, settings.grid_size, seed=seed)
     table = protocols.grid(clip, scenes, objects_of(cutouts))
-    at_border = table[["row", "col"]].isin([0, settings.grid_size - 1]).any(axis=1)
+    cells, last = table[["row", "col"]], settings.grid_size - 1
+    in_center, at_border = (cells == last // 2).all(axis=1), cells.isin([0, last]).any(axis=1)
     return table.assign(
-        zone=np.select([table["center"], at_border], [_ZONES[0], _ZONES[2]], _ZONES[1]),
+        zone=np.select([in_center, at_border], [_ZONES[0], _ZONES[2]], _ZONES[1]),
         rendering=np.where(table["style"].isin(recipe.styles), "trained", "held out"),
         weights=clip.digest,
     )
@@ -163,8 +164,8 @@ It is an open_clip model: `open_clip.create_model_and_transforms("local-dir:data
 ## Figures
 
 Zero-shot accuracy over all {classes} classes (chance {chance}), one object at {size} of the image's side on a
-{k} × {k} grid, four kinds of background; in brackets the {interval} of a bootstrap over objects. All of them are
-recomputed by `crosseyed card {recipe_name}`.
+{k} × {k} grid, randomly shifted against the tower's patches, four kinds of background; in brackets the {interval} of a
+bootstrap over objects. All of them are recomputed by `crosseyed card {recipe_name}`.
 
 | position | renderings trained on ({trained}) | rendering held out ({held_out}) |
 |---|---|---|
