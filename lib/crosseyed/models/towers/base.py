@@ -105,6 +105,11 @@ class AttentionWeights:
         """What attention writes whatever it reads, because probabilities sum to 1: (output_width,)."""
         return torch.einsum("hd,hdo->o", self.value_bias, self.output) + self.output_bias
 
+    @property
+    def depends_on_places(self) -> bool:
+        """Whether a token reads or is read differently at another place among the tokens."""
+        return False
+
     def at(self, places: slice) -> "AttentionWeights":
         """Return the weights for the tokens reading at some places: the same, unless attention depends on places."""
         return self
@@ -141,7 +146,11 @@ class AttentionWeights:
 
     def write(self, rows: Tensor, read: Tensor) -> Tensor:
         """Return the output (batch, n_reading, output_width) for rows (batch, heads, n_reading, n_read)."""
-        return torch.einsum("bhqd,hdo->bqo", rows @ self.values(read), self.output) + self.output_bias
+        return self.combine(rows @ self.values(read))
+
+    def combine(self, gathered: Tensor) -> Tensor:
+        """Return the output for what heads gathered, rows times values, (batch, heads, n_reading, head_width)."""
+        return torch.einsum("bhqd,hdo->bqo", gathered, self.output) + self.output_bias
 
     def single_token_output(self, tokens: Tensor) -> Tensor:
         """Return the output (..., output_width) where each token (..., width) is read by itself."""

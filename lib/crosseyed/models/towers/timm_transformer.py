@@ -51,6 +51,11 @@ class PlacedWeights(AttentionWeights):
     finish: Callable[[Tensor], Tensor] | None = None
     places: slice = field(default_factory=partial(slice, None))
 
+    @property
+    def depends_on_places(self) -> bool:
+        """Whether queries and keys are rotated, or logits have a position bias."""
+        return self.rotation is not None or self.position_bias is not None
+
     def at(self, places: slice) -> "PlacedWeights":
         """Return the weights for the tokens at these places reading all."""
         return replace(self, places=places)
@@ -66,11 +71,11 @@ class PlacedWeights(AttentionWeights):
             logits = query * query.shape[-1] ** -0.5 @ key.mT
         return logits if self.position_bias is None else logits + self.position_bias[:, self.places]
 
-    def write(self, rows: Tensor, read: Tensor) -> Tensor:
-        """Gather values, and finish what the heads write together."""
+    def combine(self, gathered: Tensor) -> Tensor:
+        """Finish what the heads write together."""
         if self.finish is None:
-            return super().write(rows, read)
-        return self.finish((rows @ self.values(read)).transpose(1, 2).flatten(2))
+            return super().combine(gathered)
+        return self.finish(gathered.transpose(1, 2).flatten(2))
 
     def single_token_output(self, tokens: Tensor) -> Tensor:
         """Finish the values of each token."""
