@@ -5,12 +5,7 @@ import torch
 from small_models import model_input
 
 from crosseyed.data.scenes import eccentricity
-from crosseyed.mitigations.redistribution import (
-    AttentionTemperature,
-    RadialAttention,
-    SinkRedistribution,
-    UniformMix,
-)
+from crosseyed.mitigations.redistribution import RadialAttention, UniformMix
 
 TEXTS = ["a dog", "a cat", "a key"]
 
@@ -45,27 +40,9 @@ def mix_by_hand(row, tokens):
     return [row[0]] + [0.7 * share + 0.3 * sum(row[1:]) / len(row[1:]) for share in row[1:]]
 
 
-def temperature_by_hand(row, tokens):
-    powers = [share ** (1 / 2.5) for share in row[1:]]
-    return [row[0]] + [sum(row[1:]) * power / sum(powers) for power in powers]
-
-
-def sinks_by_hand(row, tokens):
-    norms = [float(token.norm()) for token in tokens[1:]]
-    sink = [norm > 1.02 * np.median(norms) for norm in norms]
-    on_sinks = sum(share for share, is_sink in zip(row[1:], sink, strict=True) if is_sink)
-    on_rest = sum(row[1:]) - on_sinks
-    return [row[0]] + [
-        share * 0.2 if is_sink else share * (1 + 0.8 * on_sinks / on_rest)
-        for share, is_sink in zip(row[1:], sink, strict=True)
-    ]
-
-
 CHANGES = {
     "radial": (RadialAttention(1.5), radial_by_hand),
     "mix": (UniformMix(0.3), mix_by_hand),
-    "temperature": (AttentionTemperature(2.5), temperature_by_hand),
-    "sinks": (SinkRedistribution(0.8, factor=1.02), sinks_by_hand),
 }
 
 

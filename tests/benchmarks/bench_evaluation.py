@@ -11,7 +11,7 @@ import time
 import torch
 
 from crosseyed.data.cutouts import objects_of, read_catalogue
-from crosseyed.mitigations import evaluation, head_suppression, registry, scoring, tasks
+from crosseyed.mitigations import evaluation, registry, scoring, tasks
 from crosseyed.models.loading import load
 
 TARGET = 180
@@ -33,8 +33,7 @@ def main() -> None:
     start, processor = time.perf_counter(), time.process_time()
     validation = tasks.make_split(known, labels, protocols=["grid"], cells=1, seed=1)
     grid = validation[0]
-    heads = head_suppression.center_biased_heads(model, grid.images, grid.table, labels, progress=False)
-    candidates, _ = registry.default_candidates(model, heads)
+    candidates, _ = registry.default_candidates(model, grid)
     tried = evaluation.evaluate(model, candidates, validation)
     chosen = set(evaluation.choose(tried)["candidate"])
     between = time.perf_counter()

@@ -139,7 +139,7 @@ def settings(**rows: tuple[str, float, float, float]) -> pd.DataFrame:
     table = pd.DataFrame.from_dict(
         rows, orient="index", columns=["family", "center_change", "off_center", "passes"]
     )
-    return table.rename_axis("candidate").reset_index().assign(protocol="grid")
+    return table.rename_axis("candidate").reset_index().assign(protocol="grid", acts=50.0)
 
 
 def test_the_best_harmless_setting_of_each_family_is_chosen():
@@ -161,6 +161,8 @@ def test_the_best_harmless_setting_of_each_family_is_chosen():
     assert chosen["harmless"].to_dict() == {"a": True, "b": False, "c": True, "d": True}
     assert chosen["settings"].to_dict() == {"a": 3, "b": 2, "c": 2, "d": 2}
     assert choose(table, most_loss=5)["candidate"].tolist()[0] == "a_strong"
+    idle = table.assign(acts=table["candidate"].map({"a_weak": 0.0, "b_bad": 0.0, "b_less": 0.0}).fillna(9.0))
+    assert choose(idle)["candidate"].tolist()[:2] == ["a_weaker", "b_less"]  # of b nothing else is there
 
 
 def test_the_rank_on_validation_images_goes_with_each_candidate():

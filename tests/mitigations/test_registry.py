@@ -11,12 +11,14 @@ from crosseyed.data import layouts
 from crosseyed.data.cutouts import objects_of, read_catalogue, sample_objects
 from crosseyed.errors import InputError
 from crosseyed.mitigations import (
+    adaptvis,
     composition,
     evaluation,
-    head_suppression,
+    locate_then_correct,
     marks,
     positions,
     redistribution,
+    rf_clip,
     scoring,
     tasks,
     views,
@@ -28,11 +30,16 @@ from crosseyed.mitigations.pooling_methods import POOLINGS
 from crosseyed.mitigations.registry import default_candidates, find, gates_of, views_of
 from crosseyed.models.loading import load
 
+FITTED = ("RFClip", "LocateThenCorrect")
+
 
 def test_the_registry_has_every_mitigation_that_can_be_made():
     made = {
         each
-        for module in (views, visual_prompts, redistribution, head_suppression, positions)
+        for module in (
+            *(views, visual_prompts, redistribution, positions),
+            *(adaptvis, rf_clip, locate_then_correct),
+        )
         for _, each in inspect.getmembers(module, inspect.isclass)
         if issubclass(each, Mitigation) and not inspect.isabstract(each) and "label" in vars(each)
     }
@@ -41,22 +48,24 @@ def test_the_registry_has_every_mitigation_that_can_be_made():
 
 
 def test_an_unknown_mitigation_is_refused_with_the_nearest_names():
-    with pytest.raises(InputError, match=r"did you mean 'cyclic shifts'.*Choose from .*head suppression"):
+    with pytest.raises(InputError, match=r"did you mean 'cyclic shifts'.*Choose from .*RF-CLIP"):
         find("cyclic shift")
 
 
+def small_task(n_objects=2, seed=0):
+    cutouts = sample_objects(read_catalogue(["fluent"]), n_objects, seed=seed)
+    labels = objects_of(cutouts)
+    (task,) = tasks.make_split(cutouts, labels, protocols=["grid"], cells=1, side=32, seed=seed)
+    return task
+
+
 def test_default_candidates_of_a_transformer(tiny_clip):
-    candidates, left_out = default_candidates(tiny_clip, heads=[(1, 0)])
+    candidates, left_out = default_candidates(tiny_clip, small_task())
     families = {scoring.family_of(each) for each in candidates if isinstance(each, Mitigation)}
     for expected in (
         *("cyclic shifts", "gated cyclic shifts", "crops", "tiles", "padding", "proposed prompts: crop"),
-        *(
-            "radial attention",
-            "sink redistribution",
-            "confidence scaling",
-            "head suppression",
-            "averaged positions",
-        ),
+        *("radial attention", "ScalingVis", "AdaptVis", "RF-CLIP", "Locate-Then-Correct"),
+        "averaged positions",
         *(f"visual prompt: {kind}" for kind in marks.PROMPTS),
     ):
         assert expected in families
@@ -66,20 +75,29 @@ def test_default_candidates_of_a_transformer(tiny_clip):
 
 
 def test_all_default_candidates_can_be_evaluated(tiny_clip):
-    cutouts = sample_objects(read_catalogue(["fluent"]), 2, seed=0)
-    labels = objects_of(cutouts)
-    data = tasks.make_split(cutouts, labels, protocols=["grid"], cells=1, side=32)
-    candidates, _ = default_candidates(tiny_clip, heads=[(1, 0)])
-    table = evaluation.evaluate(tiny_clip, candidates, data, resamples=10)
+    task = small_task()
+    candidates, _ = default_candidates(tiny_clip, task)
+    table = evaluation.evaluate(tiny_clip, candidates, [task], resamples=10)
     assert len(table) == len(candidates) + 1
-    assert table[["center", "off_center"]].notna().all(axis=None)
+    assert table[["center", "off_center", "acts"]].notna().all(axis=None)
     assert set(evaluation.choose(table)["family"]) == set(table["family"]) - {scoring.BASELINE}
 
 
-def test_without_heads_none_is_suppressed(tiny_clip):
+def test_a_fit_never_sees_the_objects_of_the_test(tiny_clip):
+    """What is fitted on validation images is the same whatever the test images are, and needs no test image."""
+    fitted = [
+        [
+            each
+            for each in default_candidates(tiny_clip, small_task(4))[0]
+            if each.__class__.__name__ in FITTED
+        ]
+        for _ in range(2)
+    ]
+    assert fitted[0] == fitted[1]
+    assert len(fitted[0]) == 4
     candidates, left_out = default_candidates(tiny_clip)
-    assert not any(isinstance(each, head_suppression.HeadSuppression) for each in candidates)
-    assert "No center-biased heads" in left_out["head suppression"]
+    assert not any(each.__class__.__name__ in FITTED for each in candidates)
+    assert all("No validation images" in left_out[name] for name in ("RF-CLIP", "Locate-Then-Correct"))
 
 
 @pytest.fixture
@@ -102,7 +120,7 @@ def test_what_a_tower_cannot_do_is_left_out_in_words(resnet):
     assert all(
         reason.endswith((".", "?")) and "resnet" in reason
         for name, reason in left_out.items()
-        if name != "head suppression"
+        if name not in ("RF-CLIP", "Locate-Then-Correct")
     )
     assert {"pooling: class token", "pooling: value only"} <= set(left_out)
     assert any(name.startswith("radial attention") and "last=2" in name for name in left_out)
@@ -112,7 +130,7 @@ def test_what_a_tower_cannot_do_is_left_out_in_words(resnet):
 
 
 def test_each_family_of_views_shows_its_first_view_after_the_plain_image(tiny_clip):
-    candidates, _ = default_candidates(tiny_clip, heads=[(1, 0)])
+    candidates, _ = default_candidates(tiny_clip)
     scene = layouts.grid(sample_objects(read_catalogue(["fluent"]), 1, seed=0), size=0.3, seed=0)[0]
     shown, image = views_of(candidates, scene), scene.render()
     of_views = [
@@ -127,7 +145,7 @@ def test_each_family_of_views_shows_its_first_view_after_the_plain_image(tiny_cl
     crop = next(each for each in of_views if scoring.family_of(each) == "visual prompt: crop")
     told = crop.views(image, Location(placed.x, placed.y, placed.size))
     np.testing.assert_array_equal(shown["visual prompt: crop"], told[min(1, len(told) - 1)])
-    assert not {"radial attention", "gated cyclic shifts", "head suppression"} & set(shown)
+    assert not {"radial attention", "gated cyclic shifts", "ScalingVis"} & set(shown)
 
 
 def test_the_gates_of_an_ensemble_are_those_with_its_views():

@@ -18,6 +18,7 @@ from math import inf, isfinite
 from typing import Any, ClassVar, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
+import pandas as pd
 from scipy.special import logsumexp
 
 from crosseyed.data.images import ImageSource
@@ -119,8 +120,36 @@ class Mitigation:
                 each.metadata["parameter"].check(each.name, getattr(self, each.name), self.label)
 
     @classmethod
-    def candidates(cls, heads: Sequence[tuple[int, int]]) -> Iterable["Mitigation"]:
-        """Return the settings that chapter 5 tries; `heads` are layer and head of the model's center-biased heads."""
+    def candidates(cls) -> Iterable["Mitigation"]:
+        """Return the settings that chapter 5 tries, as far as they need no images."""
+        return ()
+
+    @classmethod
+    def fitted(
+        cls,
+        model: ClipModel,
+        images: Iterable[ImageSource],
+        table: pd.DataFrame,
+        labels: Sequence[str],
+    ) -> Iterable["Mitigation"]:
+        """Return the settings that chapter 5 tries, as far as they are fitted to a model on validation images.
+
+        Parameters
+        ----------
+        model : ClipModel
+            The model.
+        images : iterable of ImageSource
+            Scenes of one object each; none of them, and none of their objects, is in the test.
+        table : pandas.DataFrame
+            One row per image, with `object` and `center`.
+        labels : sequence of str
+            What the model chooses among.
+
+        Raises
+        ------
+        InputError
+            The tower lacks what is fitted.
+        """
         return ()
 
     @property

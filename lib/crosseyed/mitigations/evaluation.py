@@ -158,7 +158,8 @@ def choose(table: pd.DataFrame, most_loss: float = 2.0, protocol: str = "grid") 
     """Choose the best setting of each family.
 
     Among settings that cost the center at most `most_loss` points, it has the highest off-center accuracy; if all cost
-    more, it costs least. Ties go to fewer passes, then to the first.
+    more, it costs least. Ties go to fewer passes, then to the first. A setting that changes no score is chosen only if
+    no setting of its family changes one.
 
     Parameters
     ----------
@@ -226,8 +227,11 @@ def _from_the_best(table: pd.DataFrame, most_loss: float, protocol: str) -> pd.D
         raise InputError(f"table has no candidate under the protocol {protocol!r}; evaluate some first")
     rows = rows.assign(harmless=rows["center_change"] >= -most_loss - 1e-9)
     rows = rows.assign(merit=rows["off_center"].where(rows["harmless"], rows["center_change"]))
-    best = rows.sort_values(["harmless", "merit", "passes"], ascending=[False, False, True], kind="stable")
-    return best.drop(columns="merit")
+    order = {"idle": True, "harmless": False, "merit": False, "passes": True}
+    best = rows.assign(idle=rows["acts"] == 0).sort_values(
+        [*order], ascending=[*order.values()], kind="stable"
+    )
+    return best.drop(columns=["idle", "merit"])
 
 
 def _with_change(rows: pd.DataFrame, protocol: str) -> pd.DataFrame:

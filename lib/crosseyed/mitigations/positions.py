@@ -72,7 +72,7 @@ class AveragedPositions(_OfPositions):
     strength: float = parameter(0.5, "weight of the mean", low=0, high=1)
 
     @classmethod
-    def candidates(cls, heads: Sequence[tuple[int, int]]) -> Iterable[Mitigation]:
+    def candidates(cls) -> Iterable[Mitigation]:
         """Return three strengths."""
         return [cls(strength) for strength in (0.25, 0.5, 1.0)]
 

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
+import torch
 from torch import Tensor, nn
 
 from crosseyed.errors import InputError
 from crosseyed.models.clip import ClipModel
-from crosseyed.models.towers.base import AttentionStep, TowerAdapter
+from crosseyed.models.towers.base import AttentionStep, AttentionWeights, TowerAdapter
 from crosseyed.models.towers.registry import adapter_of
 
 
@@ -24,11 +26,24 @@ class Scope:
         Rows and columns of the spatial tokens.
     prefix : int
         Number of tokens before them.
+    weights, reading, read : AttentionWeights, torch.Tensor, torch.Tensor
+        The attention, and the inputs of its queries and keys.
     """
 
     tokens: Tensor
     grid: tuple[int, int]
     prefix: int
+    weights: AttentionWeights | None = None
+    reading: Tensor | None = None
+    read: Tensor | None = None
+
+    @cached_property
+    def log_total(self) -> Tensor:
+        """Log of the sum of a row's exponentials, (batch, heads, reading tokens, 1).
+
+        Added to the log of the model's own attention it gives the logits, which attention alone does not tell.
+        """
+        return self.weights.logits(self.reading, self.read, exact=True).logsumexp(-1, keepdim=True)
 
 
 Change = Callable[[Tensor, Scope], Tensor]
@@ -37,12 +52,13 @@ left unchanged."""
 
 
 @contextmanager
-def redirected(model: ClipModel, changes: Mapping[int, Change]) -> Iterator[None]:
+def redirected(model: ClipModel, changes: Mapping[int, Change], *, spatial: bool = False) -> Iterator[None]:
     """Let a model attend differently within a context; afterwards, also after an exception, it is what it was.
 
     What an attention writes becomes ``Σ_h change(A)_h value_h(y) @ output[h] + output_bias`` (see
-    `crosseyed.models.towers.base.AttentionWeights`). With a float32 model an identity change gives the plain model to a
-    relative error of 1e-5. Contexts nest: of two changes of the same attention the one entered first comes first.
+    `crosseyed.models.towers.base.AttentionWeights`), for images whose attention is changed; with a float32 model to a
+    relative error of 1e-5. Of other images the model's own numbers are kept, bit for bit. Contexts nest: of two changes
+    of the same attention the one entered first comes first.
 
     Parameters
     ----------
@@ -50,6 +66,9 @@ def redirected(model: ClipModel, changes: Mapping[int, Change]) -> Iterator[None
         The model.
     changes : mapping of int to Change
         By the depth that the attention leads to. Without any, no hook is installed.
+    spatial : bool
+        Change the rows of the spatial tokens in blocks, not those of which the embedding is made. Where pooling
+        combines all tokens, a change is given the rows of all, the spatial tokens' last.
 
     Raises
     ------
@@ -63,7 +82,7 @@ def redirected(model: ClipModel, changes: Mapping[int, Change]) -> Iterator[None
     >>> with redirected(model, {12: lambda attention, scope: attention**2}):
     ...     model.encode_images(images)
     """
-    steps = attention_steps(model)
+    steps = adapter_of(model).spatial_steps() if spatial else attention_steps(model)
     for layer in changes:
         check_layer(model, steps, layer)
     with ExitStack() as entered:
@@ -91,14 +110,18 @@ class _Redirection:
         step, tokens = self.step, self.step.tokens(self.entering)
         self.entering = None
         reading, read = (part.float() for part in step.attended(tokens))
-        attention, scope = step.weights.rows(reading, read), Scope(tokens.float(), self.grid, self.prefix)
+        scope = Scope(tokens.float(), self.grid, self.prefix, step.weights, reading, read)
+        own = attention = step.weights.rows(reading, read)
         for change in self.changes.values():
             attention = change(attention, scope)
+        moved = (attention != own).flatten(1).any(1)
+        if not moved.any():
+            return output
         written = step.weights.write(attention, read).to(output.dtype)
         if output.ndim == 2:
-            return written[:, 0]
+            return torch.where(moved[:, None], written[:, 0], output)
         changed = output.clone()
-        changed[:, step.rows] = written
+        changed[:, step.rows] = torch.where(moved[:, None, None], written, output[:, step.rows])
         return changed
 
     def remove(self) -> None:
@@ -110,8 +133,8 @@ class _Redirection:
 def _in_force(change: Change, step: AttentionStep, adapter: TowerAdapter) -> Iterator[None]:
     """Add a change behind those already in force at an attention."""
     # two independent hooks would each change the model's own attention, so the second joins the first
-    hooks = step.exit._forward_hooks.values()
-    redirection = next((hook for hook in hooks if isinstance(hook, _Redirection)), None)
+    hooks = [hook for hook in step.exit._forward_hooks.values() if isinstance(hook, _Redirection)]
+    redirection = next((hook for hook in hooks if hook.step.rows == step.rows), None)
     redirection, key = redirection or _Redirection(step, adapter), object()
     redirection.changes[key] = change
     try:

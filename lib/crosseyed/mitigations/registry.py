@@ -6,23 +6,37 @@ The list has a few settings of each family, so that the best can be chosen on va
 need passes of their own are few.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
 
 from crosseyed.data.scenes import Scene
 from crosseyed.errors import InputError, check_choice
-from crosseyed.mitigations import head_suppression, positions, redistribution, views, visual_prompts
+from crosseyed.mitigations import (
+    adaptvis,
+    locate_then_correct,
+    positions,
+    redistribution,
+    rf_clip,
+    views,
+    visual_prompts,
+)
 from crosseyed.mitigations.base import MITIGATIONS, Location, Mitigation
-from crosseyed.mitigations.head_suppression import HeadSuppression
 from crosseyed.mitigations.pooling import PooledModel, native, pool
 from crosseyed.mitigations.pooling_methods import POOLINGS
 from crosseyed.mitigations.scoring import family_of
+from crosseyed.mitigations.tasks import Task
 from crosseyed.mitigations.views import Gated
 from crosseyed.models.clip import ClipModel
 
-_ORDER = [each.__name__ for each in (views, visual_prompts, redistribution, head_suppression, positions)]
+_ORDER = [
+    each.__name__
+    for each in (
+        *(views, visual_prompts, redistribution, adaptvis, rf_clip, locate_then_correct),
+        positions,
+    )
+]
 
 
 def find(name: str) -> type[Mitigation]:
@@ -43,7 +57,7 @@ def find(name: str) -> type[Mitigation]:
 
 
 def default_candidates(
-    model: ClipModel, heads: Sequence[tuple[int, int]] = ()
+    model: ClipModel, validation: Task | None = None
 ) -> tuple[list[Mitigation | PooledModel], dict[str, str]]:
     """List what is evaluated by default, as far as the model's tower can do it.
 
@@ -53,9 +67,9 @@ def default_candidates(
     ----------
     model : ClipModel
         The model.
-    heads : sequence of tuple of int
-        Layer and head of the center-biased heads, from
-        `crosseyed.mitigations.head_suppression.center_biased_heads`; without any, no head is suppressed.
+    validation : Task, optional
+        Scenes of one object each, of other objects than the test's, on which mitigations are fitted that have to be;
+        without it they are left out.
 
     Returns
     -------
@@ -66,9 +80,7 @@ def default_candidates(
         By name what the tower does not support, and why, in words.
     """
     candidates, left_out = [], {}
-    if not heads:
-        left_out[HeadSuppression.label] = "No center-biased heads were given."
-    for mitigation in _mitigations(heads):
+    for mitigation in _mitigations(model, validation, left_out):
         try:
             mitigation.check(model)
         except InputError as error:
@@ -109,16 +121,35 @@ def gates_of(
     return [each for each in candidates if isinstance(each, Gated) and each.ensemble in ensembles]
 
 
-def _mitigations(heads: Sequence[tuple[int, int]]) -> list[Mitigation]:
-    """Return the candidates of all registered mitigations, the oracles last."""
+def _mitigations(model: ClipModel, validation: Task | None, left_out: dict[str, str]) -> list[Mitigation]:
+    """Return the candidates of all registered mitigations, the oracles last; note what cannot be fitted."""
     known = [each for each in MITIGATIONS.values() if each.__module__ in _ORDER]
     every = []
     for mitigation in sorted(known, key=lambda each: _ORDER.index(each.__module__)):
-        settings = list(mitigation.candidates(heads))
+        settings = list(mitigation.candidates())
+        if _is_fitted(mitigation):
+            settings += _fitted(mitigation, model, validation, left_out)
         every += settings
         if mitigation.gated:
             every += Gated.each(settings)
     return sorted(every, key=lambda each: each.needs_location)
+
+
+def _is_fitted(mitigation: type[Mitigation]) -> bool:
+    return mitigation.fitted.__func__ is not Mitigation.fitted.__func__
+
+
+def _fitted(
+    mitigation: type[Mitigation], model: ClipModel, validation: Task | None, left_out: dict[str, str]
+) -> Iterable[Mitigation]:
+    if validation is None:
+        left_out[mitigation.label] = "No validation images were given to fit it on."
+        return []
+    try:
+        return mitigation.fitted(model, validation.images, validation.table, validation.labels)
+    except InputError as error:
+        left_out[mitigation.label] = str(error)
+        return []
 
 
 def _poolings(model: ClipModel) -> Iterator[tuple[str, Callable[[], PooledModel]]]:

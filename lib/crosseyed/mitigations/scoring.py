@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from crosseyed.data.images import ImageSource
 from crosseyed.errors import InputError
+from crosseyed.mitigations.adaptvis import AdaptVis, ScalingVis
 from crosseyed.mitigations.base import Ensemble, Location, Mitigation
 from crosseyed.mitigations.composition import Composed
 from crosseyed.mitigations.mitigated import mitigate
@@ -40,7 +41,8 @@ def score_all(
     """Score the plain model and every candidate on every image.
 
     Poolings share the run of the tower; settings of a mitigation that combine the same views differently share these
-    views. The passes reported are those that a candidate would make alone.
+    views, and those that scale attention alike share the scaled runs. The passes reported are those that a candidate
+    would make alone.
 
     Parameters
     ----------
@@ -75,10 +77,14 @@ def score_all(
                 elif entry.mitigation is not None and entry.mitigation.only_views:
                     scorer = _Shown(encoder, entry.mitigation, task.locations, shown)
                     passes = float(entry.mitigation.passes)
+                elif isinstance(entry.mitigation, AdaptVis | ScalingVis):
+                    scorer = _Scaled(encoder, entry.mitigation, shown)
+                    passes = float(entry.mitigation.passes)
                 else:
                     scorer, passes = entry.scorer(encoder, task.locations), None
                 rows = task.score(scorer)
-                passes = encoder.passes[0] / len(rows) if passes is None else passes
+                if passes is None:  # counted, where the model itself was asked
+                    passes = encoder.passes[0] / len(rows) or float(entry.passes)
                 answers.append(rows.assign(**entry.about, passes=passes))
     return pd.concat(answers, ignore_index=True)
 
@@ -165,6 +171,10 @@ class _Entry:
     @property
     def oracle(self) -> bool:
         return is_told(self.mitigation)
+
+    @property
+    def passes(self) -> int:
+        return 1 if self.mitigation is None else self.mitigation.passes
 
     @property
     def about(self) -> dict[str, object]:
@@ -283,6 +293,40 @@ class _Shown(ScorerWrapper):
             self.shown[key] = views.similarities(images, texts, progress=False)
         similarities = self.shown[key].reshape(-1, key.n_views, len(texts))
         return self.mitigation.combine(similarities, self.logit_scale)
+
+
+@dataclass(frozen=True, eq=False)
+class _Scaled(ScorerWrapper):
+    """A `ScalingVis`, or an `AdaptVis` that chooses between two of them; what is scaled alike is encoded once."""
+
+    encoder: Encoder
+    mitigation: AdaptVis | ScalingVis
+    shown: dict[Mitigation, np.ndarray]
+
+    @property
+    def name(self) -> str:
+        return f"{self.encoder.name}, {self.mitigation.name}"
+
+    @property
+    def inner(self) -> Scorer:
+        return self.encoder
+
+    def similarities(
+        self, images: Iterable[ImageSource], texts: Sequence[str], *, progress: bool = True
+    ) -> np.ndarray:
+        def scaled(by: ScalingVis) -> np.ndarray:
+            if by not in self.shown:
+                self.shown[by] = mitigate(self.encoder, by).similarities(images, texts, progress=False)
+            return self.shown[by]
+
+        if isinstance(self.mitigation, ScalingVis):
+            return scaled(self.mitigation)
+        plain = scaled(ScalingVis(1.0))
+        groups = self.mitigation.groups(plain, self.logit_scale)
+        found = plain.copy()
+        for group, by in zip(groups, self.mitigation.scalings, strict=True):
+            found[group] = scaled(by)[group]
+        return found
 
 
 def _maker_of_views(mitigation: Mitigation) -> Mitigation:

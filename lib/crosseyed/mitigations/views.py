@@ -66,7 +66,7 @@ class ViewEnsemble(Ensemble, ABC):
         """Make all views but the first; not called if there are none."""
 
     @classmethod
-    def candidates(cls, heads: Sequence[tuple[int, int]]) -> Iterable[Mitigation]:
+    def candidates(cls) -> Iterable[Mitigation]:
         """Return the default with each aggregate."""
         return cls.combined()
 
@@ -194,7 +194,7 @@ class Padding(ViewEnsemble):
             self._color()
 
     @classmethod
-    def candidates(cls, heads: Sequence[tuple[int, int]]) -> Iterable[Mitigation]:
+    def candidates(cls) -> Iterable[Mitigation]:
         """Return a narrow and a wide border."""
         return [cls(0.15, "edge"), cls(0.25, "reflect")]
 

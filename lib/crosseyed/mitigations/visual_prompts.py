@@ -18,7 +18,7 @@ Geometry is in pixels, and the pixel in row i and column j covers [i, i + 1) × 
 around its location whose side is its size; its *region* is this square, larger by the margin on all four sides.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
@@ -99,7 +99,7 @@ class Prompted(_Prompting):
     needs_location: ClassVar[bool] = True
 
     @classmethod
-    def candidates(cls, heads: Sequence[tuple[int, int]]) -> Iterable[Mitigation]:
+    def candidates(cls) -> Iterable[Mitigation]:
         """Return two settings of each kind."""
         for kind in PROMPTS:
             if kind in MARKS:
@@ -160,7 +160,7 @@ class ProposedPrompts(Ensemble, _Prompting):
     plain: bool = True
 
     @classmethod
-    def candidates(cls, heads: Sequence[tuple[int, int]]) -> Iterable[Mitigation]:
+    def candidates(cls) -> Iterable[Mitigation]:
         """Return circles and crops, with each aggregate."""
         circles = cls.combined(kind="circle")
         return circles + cls.combined(kind="crop", margin=_CROP_MARGIN)

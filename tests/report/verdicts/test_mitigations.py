@@ -119,7 +119,7 @@ def test_each_claim_has_the_candidates_of_its_families_in_the_grid():
         "proposed prompts: crop",
         "uniform mix",
         "crops",
-        "head suppression",
+        "AdaptVis",
     ]
     others = [row("uniform mix", protocol="pair"), row("radial attention", acts=0.0)]
     table = pd.DataFrame([PLAIN, *map(row, families), *others])
@@ -127,7 +127,7 @@ def test_each_claim_has_the_candidates_of_its_families_in_the_grid():
     assert {name: list(rows["family"]) for name, rows in claims.items()} == {
         "visual_prompts": ["visual prompt: circle"],
         "zoom": ["visual prompt: crop"],
-        "attention_changes": ["uniform mix", "head suppression"],
+        "attention_changes": ["uniform mix", "AdaptVis"],
     }
     assert set(claims["attention_changes"]["protocol"]) == {"grid"}
 

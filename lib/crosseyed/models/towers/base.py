@@ -123,8 +123,8 @@ class AttentionWeights:
         place = slice(token, token + 1)
         return self.at(place).rows(read[:, place], read)[:, :, 0]
 
-    def logits(self, reading: Tensor, read: Tensor) -> Tensor:
-        """Return logits (batch, heads, n_reading, n_read), up to a number added to a whole row.
+    def logits(self, reading: Tensor, read: Tensor, *, exact: bool = False) -> Tensor:
+        """Return logits (batch, heads, n_reading, n_read), unless `exact` up to a number added to a whole row.
 
         `reading` (batch or 1, n_reading, reading_width) is the input of the queries, `read` (batch, n_read, width) of
         the keys.
@@ -132,7 +132,7 @@ class AttentionWeights:
         query = torch.einsum("bqw,hwd->bhqd", reading, self.query) + self.query_bias[:, None]
         query = query * query.shape[-1] ** -0.5
         n_reading, (n_read, width), heads = reading.shape[1], read.shape[1:], len(self.query)
-        if n_reading * (width + heads * n_read) < n_read * width:
+        if not exact and n_reading * (width + heads * n_read) < n_read * width:
             # For few rows it is cheaper to carry the queries to the tokens than to make keys of all tokens.
             # The key's bias adds the same to all logits of a row and cancels in the softmax.
             carried = torch.einsum("bhqd,hwd->bhqw", query, self.key)
@@ -340,6 +340,10 @@ class TowerAdapter(ABC):
 
     def attention_steps(self) -> dict[int, AttentionStep]:
         """Return every attention that can be changed by the depth that it leads to: blocks, then attention pooling."""
+        return {}
+
+    def spatial_steps(self) -> dict[int, AttentionStep]:
+        """Return the attention of the blocks by depth, as it is read by the spatial tokens or by all of them."""
         return {}
 
     def _attention_pooling(

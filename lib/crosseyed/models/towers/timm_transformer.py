@@ -60,10 +60,10 @@ class PlacedWeights(AttentionWeights):
         """Return the weights for the tokens at these places reading all."""
         return replace(self, places=places)
 
-    def logits(self, reading: Tensor, read: Tensor) -> Tensor:
+    def logits(self, reading: Tensor, read: Tensor, *, exact: bool = False) -> Tensor:
         """Rotate queries and keys, and add the position bias."""
         if self.rotation is None:
-            logits = super().logits(reading, read)
+            logits = super().logits(reading, read, exact=exact)
         else:
             query = torch.einsum("bqw,hwd->bhqd", reading, self.query) + self.query_bias[:, None]
             key = torch.einsum("btw,hwd->bhtd", read, self.key) + self.key_bias[:, None]

@@ -65,12 +65,18 @@ class BlocksAdapter(TowerAdapter):
         """Return the attention of the blocks and, of a tower that pools by attention, of the pooling."""
         token = self.pooled_token
         rows = slice(None) if token is None else slice(token, token + 1)
+        return self._block_steps(rows) | self._pooling_steps()
 
+    def spatial_steps(self) -> dict[int, AttentionStep]:
+        """Return the attention of the blocks in the rows of the spatial tokens, or of all where all are pooled."""
+        return self._block_steps(slice(None) if self.pooled_token is None else slice(self.prefix, None))
+
+    def _block_steps(self, rows: slice) -> dict[int, AttentionStep]:
         def entering(tokens: Tensor, block: nn.Module) -> tuple[Tensor, Tensor]:
             read = self._enter(block, tokens)
             return read[:, rows], read
 
-        steps = {
+        return {
             layer: AttentionStep(
                 entry=block,
                 exit=self._branches(block)[0],
@@ -81,7 +87,6 @@ class BlocksAdapter(TowerAdapter):
             )
             for layer, block in zip(self.blocks, self._blocks, strict=True)
         }
-        return steps | self._pooling_steps()
 
     def _block(self, layer: int) -> nn.Module:
         if layer not in self.blocks:

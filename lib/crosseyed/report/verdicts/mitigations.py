@@ -19,8 +19,8 @@ _CLAIMS = {
     "visual_prompts": tuple(f"{Prompted.label}: {kind}" for kind in PROMPTS if kind != "crop"),
     "zoom": (f"{Prompted.label}: crop",),
     "attention_changes": (
-        *("radial attention", "uniform mix", "attention temperature"),
-        *("sink redistribution", "confidence scaling", "head suppression"),
+        *("radial attention", "uniform mix"),
+        *("RF-CLIP", "ScalingVis", "AdaptVis", "Locate-Then-Correct"),
     ),
 }
 
