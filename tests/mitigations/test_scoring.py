@@ -5,9 +5,11 @@ from small_mitigations import Darkened, Doubled, Turned, Turns
 from crosseyed.data.cutouts import objects_of, read_catalogue, sample_objects
 from crosseyed.errors import InputError
 from crosseyed.mitigations import scoring
+from crosseyed.mitigations.adaptvis import AdaptVis, ScalingVis
 from crosseyed.mitigations.composition import compose
 from crosseyed.mitigations.mitigated import mitigate
 from crosseyed.mitigations.pooling import pool
+from crosseyed.mitigations.redistribution import UniformMix
 from crosseyed.mitigations.scoring import BASELINE, score_all
 from crosseyed.mitigations.tasks import make_split
 from crosseyed.mitigations.views import CyclicShifts, Gated, Padding
@@ -47,22 +49,49 @@ def test_answers_are_those_of_each_candidate_alone(tiny_clip, split):
             assert rows["margin"].to_numpy() == pytest.approx(expected["margin"].to_numpy(), abs=1e-4)
 
 
-def test_views_in_common_are_encoded_once_and_counted_for_each(tiny_clip, split):
+def encoded_by(model, candidates, task):
+    """The answers, and the number of images that went through the tower."""
     encoded = []
-    hook = tiny_clip.clip.visual.register_forward_hook(lambda _, given, __: encoded.append(len(given[0])))
+    hook = model.clip.visual.register_forward_hook(lambda _, given, __: encoded.append(len(given[0])))
     try:
-        turns = [Turns(aggregate=aggregate) for aggregate in ("max", "mean")]
-        gated = Gated(Turns(aggregate="logsumexp"), 0.5)  # whose first view is the plain one
-        asked_again = Gated(Turned(), 0.5)  # which needs the plain one besides
-        candidates = [*turns, gated, Turned(), asked_again, "max", "average"]
-        answers = score_all(tiny_clip, candidates, split[:1])
+        return score_all(model, candidates, [task], progress=False), sum(encoded)
     finally:
         hook.remove()
-    passes = answers.drop_duplicates("candidate").set_index("candidate")["passes"]
-    assert passes.tolist() == [1, 4, 4, 4, 1, 2, 1, 1]
-    n_images = len(split[0].images)
-    # the plain pass, four views for all ensembles, one for Turned, two for it gated, one pass for both poolings
-    assert sum(encoded) == n_images * (1 + 4 + 1 + 2 + 1)
+
+
+def of_candidates(answers, column):
+    return answers.drop_duplicates("candidate")[column].tolist()
+
+
+def test_what_is_in_common_is_encoded_once_and_counted_for_each(tiny_clip, split):
+    turns = [Turns(aggregate=aggregate) for aggregate in ("max", "mean")]
+    gated = Gated(Turns(aggregate="logsumexp"), 0.5)  # whose first view is the plain one
+    asked_again = Gated(Turned(), 0.5)  # which needs the plain one besides
+    candidates = [*turns, gated, Turned(), asked_again, "max", "average"]
+    answers, encoded = encoded_by(tiny_clip, candidates, split[0])
+    assert of_candidates(answers, "passes") == [1, 4, 4, 4, 1, 2, 1, 1]
+    # the plain pass, which both poolings read, and three other views for all ensembles, which are also all of Turned
+    assert of_candidates(answers, "computed") == [1, 3, 0, 0, 0, 0, 0, 0]
+    assert encoded == answers["computed"].sum() == len(split[0].images) * 4
+
+
+def test_what_changes_the_last_block_costs_no_more_than_that_block(tiny_clip, split):
+    candidates = [UniformMix(), UniformMix(last=2), Doubled(), Turned(), UniformMix(0.2)]
+    answers, _ = encoded_by(tiny_clip, candidates, split[0])
+    # of two blocks; what moves all positions runs the whole tower
+    assert of_candidates(answers, "computed") == [1, 0.5, 1, 1, 1, 0.5]
+    assert of_candidates(answers, "passes") == [1] * 6
+
+
+def test_settings_that_choose_between_the_same_scalings_run_them_once(tiny_clip, split):
+    candidates = [ScalingVis(0.5), AdaptVis(0.5, 2.0, 0.3), AdaptVis(0.5, 2.0, 0.4), AdaptVis(1.0, 0.5, 0.3)]
+    answers, _ = encoded_by(tiny_clip, candidates, split[0])
+    assert of_candidates(answers, "computed") == [1, 1, 1, 0, 0]
+    assert of_candidates(answers, "passes") == [1, 1, 2, 2, 2]
+    for each in candidates:
+        rows = answers[answers["candidate"] == each.name]
+        expected = split[0].score(mitigate(tiny_clip, each))
+        assert rows["margin"].to_numpy() == pytest.approx(expected["margin"].to_numpy(), abs=1e-4)
 
 
 def test_what_changes_the_tower_is_never_remembered(tiny_clip, split):

@@ -48,6 +48,10 @@ class ScalingVis(Mitigation):
         """Return the weights that the authors try."""
         return [cls(weight) for weight in LOW + HIGH]
 
+    def first_changed(self, model: ClipModel) -> int:
+        """Return the first attention, as all are changed."""
+        return min(attention_steps(model))
+
     def check(self, model: ClipModel) -> None:
         """Raise InputError for a tower without attention."""
         attention_steps(model)

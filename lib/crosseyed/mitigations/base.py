@@ -215,6 +215,14 @@ class Mitigation:
         """Return a context in which the model computes differently, and is restored afterwards, also after an error."""
         return nullcontext()
 
+    def first_changed(self, model: ClipModel) -> int | None:
+        """Return the depth that the first block or attention which changes leads to; None if anything may change.
+
+        What comes before is then computed once for all (`crosseyed.mitigations.sharing`). So give a depth only where
+        the one view is the image as it is, and the tower up to there computes what the plain one does.
+        """
+        return None
+
     def check(self, model: ClipModel) -> None:
         """Raise InputError for a model to which this cannot be done; the message says what its tower has."""
 

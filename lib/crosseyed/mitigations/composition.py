@@ -82,6 +82,11 @@ class Composed(Mitigation):
                 entered.enter_context(part.applied(model))
             yield
 
+    def first_changed(self, model: ClipModel) -> int | None:
+        """Return the first of the parts' depths, if all have one."""
+        first = [part.first_changed(model) for part in self.parts]
+        return None if None in first else min(first)
+
     def check(self, model: ClipModel) -> None:
         """Let each part check the model."""
         for part in self.parts:

@@ -238,7 +238,7 @@ def _run(
     @torch.inference_mode()
     def run(pixels: Tensor, _: int) -> list[np.ndarray]:
         batch = Batch.of(clip_model, pixels)
-        return [_pooled(model, batch, texts).cpu().numpy() for model in models]
+        return [of_batch(model, batch, texts).cpu().numpy() for model in models]
 
     return gathered(clip_model, images, run, [_width(model, captions) for model in models], progress)
 
@@ -258,7 +258,8 @@ def gathered(
     return [np.concatenate(parts) for parts in results]
 
 
-def _pooled(model: PooledModel, batch: Batch, texts: Tensor | None) -> Tensor:
+def of_batch(model: PooledModel, batch: Batch, texts: Tensor | None) -> Tensor:
+    """Return unit vectors (batch, embed_dim); for a pooling by caption, cosines with `texts`, (batch, n_texts)."""
     method = model.method
     if method.by_caption:
         return method.step(batch, texts, **model.parameters)

@@ -55,6 +55,10 @@ class LastAttentions(Mitigation):
             raise InputError(f"heads is 'all' or numbers of heads, at least one, not {self.heads!r}.")
         object.__setattr__(self, "heads", tuple(int(head) for head in self.heads))
 
+    def first_changed(self, model: ClipModel) -> int:
+        """Return the first of these attentions."""
+        return self.layers(model)[0]
+
     def check(self, model: ClipModel) -> None:
         """Raise InputError for a tower with fewer attentions or heads."""
         self.layers(model)

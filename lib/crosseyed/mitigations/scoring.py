@@ -7,7 +7,7 @@ cannot be applied to the tower.
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -16,11 +16,12 @@ from tqdm import tqdm
 
 from crosseyed.data.images import ImageSource
 from crosseyed.errors import InputError
-from crosseyed.mitigations.adaptvis import AdaptVis, ScalingVis
+from crosseyed.mitigations.adaptvis import AdaptVis
 from crosseyed.mitigations.base import Ensemble, Location, Mitigation
 from crosseyed.mitigations.composition import Composed
 from crosseyed.mitigations.mitigated import mitigate
-from crosseyed.mitigations.pooling import PooledModel, pool, pool_together
+from crosseyed.mitigations.pooling import PooledModel, pool
+from crosseyed.mitigations.sharing import Counting, OfRun, Remembering, SharedRun, depth_in_common
 from crosseyed.mitigations.tasks import Task
 from crosseyed.mitigations.views import Gated
 from crosseyed.mitigations.visual_prompts import Prompted, ProposedPrompts
@@ -40,9 +41,9 @@ def score_all(
 ) -> pd.DataFrame:
     """Score the plain model and every candidate on every image.
 
-    Poolings share the run of the tower; settings of a mitigation that combine the same views differently share these
-    views, and those that scale attention alike share the scaled runs. The passes reported are those that a candidate
-    would make alone.
+    What candidates have in common is computed once for each task: the run of the plain tower with all poolings and what
+    changes only the last blocks, views that are equal, and the views that settings of a mitigation only combine
+    differently (`crosseyed.mitigations.sharing`).
 
     Parameters
     ----------
@@ -58,34 +59,33 @@ def score_all(
     pandas.DataFrame
         One row per candidate and image, the plain model (`BASELINE`) first, with the columns of the protocols and
         `candidate` (name), `family` (what it is a setting of), `kind` (``"mitigation"``, ``"pooling"`` or `BASELINE`),
-        `oracle` (whether it is told where the object is) and `passes` (of the image tower per image, averaged over the
-        protocol, as adaptive candidates vary).
+        `oracle` (whether it is told where the object is), `passes` (that the candidate would make alone) and `computed`
+        (those that it added here to what others before it had computed). Both are passes of the whole image tower for
+        one image, in which what runs only the last m of L blocks counts m / L, averaged over the protocol.
     """
     entries = _entries(model, candidates)
-    pooled = [entry.pooled for entry in entries if entry.pooled is not None]
+    reads = _reads(model, entries)
+    members = {name: member for found in reads.values() for name, member in found.items()}
     read, answers = {}, []
     with tqdm(total=len(entries) * len(data), unit="candidate", disable=None if progress else True) as bar:
         for task in data:
-            shown, together = {}, {}
+            plain, apart, shown = Remembering(model, read), Counting(model, read), {}
+            run = SharedRun(plain, members)
             for entry in entries:
                 bar.update()
                 if entry.oracle and task.locations is None:
                     continue
-                encoder = _Counting(model, read)
-                if entry.pooled is not None:
-                    scorer, passes = _Together(entry.pooled, pooled, together), 1.0
-                elif entry.mitigation is not None and entry.mitigation.only_views:
-                    scorer = _Shown(encoder, entry.mitigation, task.locations, shown)
-                    passes = float(entry.mitigation.passes)
-                elif isinstance(entry.mitigation, AdaptVis | ScalingVis):
-                    scorer = _Scaled(encoder, entry.mitigation, shown)
-                    passes = float(entry.mitigation.passes)
+                before = plain.passes + apart.passes
+                if reads[entry.name]:
+                    scorer = _of_run(run, entry)
+                elif entry.only_views:
+                    scorer = _Shown(plain, entry.mitigation, task.locations, shown)
                 else:
-                    scorer, passes = entry.scorer(encoder, task.locations), None
+                    scorer = entry.scorer(apart if entry.mitigation else plain, task.locations)
                 rows = task.score(scorer)
-                if passes is None:  # counted, where the model itself was asked
-                    passes = encoder.passes[0] / len(rows) or float(entry.passes)
-                answers.append(rows.assign(**entry.about, passes=passes))
+                counted = (plain.passes + apart.passes - before) / len(rows)
+                passes, computed = _cost(entry, run, reads[entry.name], counted)
+                answers.append(rows.assign(**entry.about, passes=passes, computed=computed))
     return pd.concat(answers, ignore_index=True)
 
 
@@ -173,6 +173,10 @@ class _Entry:
         return is_told(self.mitigation)
 
     @property
+    def only_views(self) -> bool:
+        return self.mitigation is not None and self.mitigation.only_views
+
+    @property
     def passes(self) -> int:
         return 1 if self.mitigation is None else self.mitigation.passes
 
@@ -213,36 +217,48 @@ def _entries(model: ClipModel, candidates: Sequence[Mitigation | PooledModel | s
     return entries
 
 
+Members = dict[str, ClipModel | PooledModel | Mitigation]
+
+
+def _reads(model: ClipModel, entries: Sequence[_Entry]) -> dict[str, Members]:
+    """Return by candidate which members of a shared run it reads, by their names; none, if it has to run apart."""
+    reads = {entry.name: _members_for(model, entry) for entry in entries}
+    if any(reads.values()):
+        reads[BASELINE] = {BASELINE: model}
+    return reads
+
+
+def _members_for(model: ClipModel, entry: _Entry) -> Members:
+    if entry.pooled is not None:
+        return {entry.name: entry.pooled}
+    if entry.mitigation is None or entry.only_views:
+        return {}
+    parts = [entry.mitigation]
+    if isinstance(entry.mitigation, AdaptVis):  # several of which choose between the same
+        parts = [part for part in entry.mitigation.scalings if not part.neutral]
+    shares = all(depth_in_common(model, part) is not None for part in parts)
+    return {name_of(part): part for part in parts} if shares else {}
+
+
+def _of_run(run: SharedRun, entry: _Entry) -> Scorer:
+    return (
+        _Chosen(run, entry.mitigation) if isinstance(entry.mitigation, AdaptVis) else OfRun(run, entry.name)
+    )
+
+
+def _cost(entry: _Entry, run: SharedRun, reads: Members, counted: float) -> tuple[float, float]:
+    """Return the passes that a candidate would make alone, and those that it added, from those counted apart."""
+    if not reads and (entry.mitigation is None or entry.only_views):
+        return float(entry.passes), counted
+    if not reads:  # nothing is counted where the mitigation asks the tower itself
+        return (counted or float(entry.passes),) * 2
+    alone = run.alone(entry.name) if entry.name in reads else 1 + max(run.repeated[name] for name in reads)
+    return alone, counted + run.bill(reads)
+
+
 def is_told(candidate: object) -> bool:
     """Return whether a candidate is an oracle."""
     return isinstance(candidate, Mitigation) and candidate.needs_location
-
-
-@dataclass(frozen=True, eq=False)
-class _Counting(ScorerWrapper, Encoder):
-    """A model that counts its passes and reads each text once, as no candidate changes the text tower."""
-
-    clip_model: ClipModel
-    read: dict[str, np.ndarray] = field(repr=False)
-    passes: list[int] = field(default_factory=lambda: [0])
-
-    @property
-    def name(self) -> str:
-        return self.clip_model.name
-
-    @property
-    def inner(self) -> Scorer:
-        return self.clip_model
-
-    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
-        new = [text for text in dict.fromkeys(texts) if text not in self.read]
-        self.read.update(zip(new, self.clip_model.encode_texts(new), strict=True))
-        return np.stack([self.read[text] for text in texts])
-
-    def encode_images(self, images: Iterable[ImageSource], *, progress: bool = True) -> np.ndarray:
-        vectors = self.clip_model.encode_images(images, progress=progress)
-        self.passes[0] += len(vectors)
-        return vectors
 
 
 @dataclass(frozen=True, eq=False)
@@ -296,36 +312,29 @@ class _Shown(ScorerWrapper):
 
 
 @dataclass(frozen=True, eq=False)
-class _Scaled(ScorerWrapper):
-    """A `ScalingVis`, or an `AdaptVis` that chooses between two of them; what is scaled alike is encoded once."""
+class _Chosen(ScorerWrapper):
+    """An `AdaptVis`, which chooses between the plain model and its two scalings, all members of a shared run."""
 
-    encoder: Encoder
-    mitigation: AdaptVis | ScalingVis
-    shown: dict[Mitigation, np.ndarray]
+    run: SharedRun
+    mitigation: AdaptVis
 
     @property
     def name(self) -> str:
-        return f"{self.encoder.name}, {self.mitigation.name}"
+        return f"{self.run.plain.name}, {self.mitigation.name}"
 
     @property
     def inner(self) -> Scorer:
-        return self.encoder
+        return self.run.plain
 
     def similarities(
         self, images: Iterable[ImageSource], texts: Sequence[str], *, progress: bool = True
     ) -> np.ndarray:
-        def scaled(by: ScalingVis) -> np.ndarray:
-            if by not in self.shown:
-                self.shown[by] = mitigate(self.encoder, by).similarities(images, texts, progress=False)
-            return self.shown[by]
-
-        if isinstance(self.mitigation, ScalingVis):
-            return scaled(self.mitigation)
-        plain = scaled(ScalingVis(1.0))
-        groups = self.mitigation.groups(plain, self.logit_scale)
+        plain = self.run.similarities(BASELINE, images, texts)
         found = plain.copy()
+        groups = self.mitigation.groups(plain, self.logit_scale)
         for group, by in zip(groups, self.mitigation.scalings, strict=True):
-            found[group] = scaled(by)[group]
+            if not by.neutral:
+                found[group] = self.run.similarities(name_of(by), images, texts)[group]
         return found
 
 
@@ -336,28 +345,3 @@ def _maker_of_views(mitigation: Mitigation) -> Mitigation:
     if isinstance(mitigation, Ensemble):
         return replace(mitigation, aggregate="max", temperature=1.0)
     return mitigation
-
-
-@dataclass(frozen=True, eq=False)
-class _Together(ScorerWrapper):
-    """One of several re-pooled models of the same tower; the first to be scored scores all."""
-
-    pooled: PooledModel
-    group: Sequence[PooledModel]
-    answers: dict[str, np.ndarray]
-
-    @property
-    def name(self) -> str:
-        return self.pooled.name
-
-    @property
-    def inner(self) -> Scorer:
-        return self.pooled
-
-    def similarities(
-        self, images: Iterable[ImageSource], texts: Sequence[str], *, progress: bool = True
-    ) -> np.ndarray:
-        if not self.answers:
-            every = pool_together(self.group, images, texts, progress=False)
-            self.answers.update(zip([each.name for each in self.group], every, strict=True))
-        return self.answers[self.pooled.name]

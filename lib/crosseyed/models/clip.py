@@ -114,7 +114,7 @@ class ClipModel(Encoder):
         for pixels, readable in self.read_batches(images, progress=progress):
             rows.append(np.full((len(readable), self.tower.embed_dim), np.nan, np.float32))
             if pixels:
-                rows[-1][readable] = self._embed(pixels).numpy()
+                rows[-1][readable] = self.encode_pixels(pixels)
         return np.concatenate(rows)
 
     def read_batches(
@@ -180,7 +180,7 @@ class ClipModel(Encoder):
         rows = [np.empty((0, self.tower.embed_dim), np.float32)]
         while batch := list(islice(distinct, _TEXTS_AT_ONCE)):
             with torch.inference_mode():
-                rows.append(self._unit(self._encode_tokens(self.tokenizer(batch).to(self.device))).numpy())
+                rows.append(self.unit(self._encode_tokens(self.tokenizer(batch).to(self.device))).numpy())
         return np.concatenate(rows)[[place[text] for text in texts]]
 
     def _encode_tokens(self, tokens: Tensor) -> Tensor:
@@ -209,14 +209,15 @@ class ClipModel(Encoder):
             return error
 
     @torch.inference_mode()
-    def _embed(self, pixels: list[np.ndarray]) -> Tensor:
-        return torch.cat(list(by_halves(self._embed_at_once, pixels)))
+    def encode_pixels(self, pixels: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the embeddings of one batch that `read_batches` has read; see `to_input` for `pixels`."""
+        return torch.cat(list(by_halves(self._embed_at_once, pixels))).numpy()
 
-    def _embed_at_once(self, pixels: list[np.ndarray], _first: int) -> Tensor:
-        return self._unit(self.clip.encode_image(self.to_input(pixels)))
+    def _embed_at_once(self, pixels: Sequence[np.ndarray], _first: int) -> Tensor:
+        return self.unit(self.clip.encode_image(self.to_input(pixels)))
 
-    def _unit(self, embeddings: Tensor) -> Tensor:
-        """Return rows of length 1; refuse what is none, which would count as an image that cannot be read."""
+    def unit(self, embeddings: Tensor) -> Tensor:
+        """Return rows of length 1, float32; refuse what is none, which would count as an unreadable image."""
         unit = nn.functional.normalize(embeddings.float(), dim=-1).cpu()
         if not torch.isfinite(unit).all():
             raise InputError(

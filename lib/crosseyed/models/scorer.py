@@ -121,7 +121,7 @@ class Encoder(Scorer, Protocol):
         self, images: Iterable[ImageSource], texts: Sequence[str], *, progress: bool = True
     ) -> np.ndarray:
         """Return every cosine in double precision, so that no rounding turns one choice into another; see `Scorer`."""
-        return _cosines(self, self.encode_images(images, progress=progress), texts)
+        return cosines(self.encode_images(images, progress=progress), self.encode_texts(texts))
 
 
 def similarities_of_each(
@@ -155,13 +155,13 @@ def similarities_of_each(
         for each in sharing:
             rows[id(each)].append(each.encode_images(drawn_once, progress=False))
     return [
-        _cosines(each, np.concatenate(rows[id(each)]), texts)
+        cosines(np.concatenate(rows[id(each)]), each.encode_texts(texts))
         if id(each) in rows
         else each.similarities(images, texts)
         for each in scorers
     ]
 
 
-def _cosines(encoder: Encoder, embeddings: np.ndarray, texts: Sequence[str]) -> np.ndarray:
-    """Return the cosine of every image's embedding (n_images, embed_dim) with every text's, in double precision."""
-    return embeddings.astype(np.float64) @ encoder.encode_texts(texts).astype(np.float64).T
+def cosines(embeddings: np.ndarray, captions: np.ndarray) -> np.ndarray:
+    """Return the cosines (n_images, n_texts) of unit vectors of images and of texts, in double precision."""
+    return embeddings.astype(np.float64) @ captions.astype(np.float64).T

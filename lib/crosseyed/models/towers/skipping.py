@@ -5,11 +5,18 @@ from contextlib import contextmanager
 
 from torch import Tensor, nn
 
+from crosseyed.errors import InputError
+
 
 @contextmanager
 def returning(modules: Iterable[nn.Module], state: Tensor) -> Iterator[None]:
-    """Let modules return a state, without computing anything, within the context."""
+    """Let modules return a state, without computing anything, within the context.
+
+    Raises InputError if something is to be changed inside one of them, which would be without effect.
+    """
     modules = list(modules)
+    if any(inside._forward_pre_hooks for module in modules for inside in module.modules()):
+        raise InputError("The tower is resumed behind a block that is changed: resume it at a depth before.")
     try:
         for module in modules:
             module.forward = lambda *_, **__: state

@@ -1,0 +1,242 @@
+"""Encode each image once for all candidates, as far as they compute the same.
+
+Two things are shared. The *run* of the plain tower on an image, which other poolings read, and from which mitigations
+that change only the last blocks go on (`Mitigation.first_changed`, `crosseyed.internals.trace.encode_from`): it is done
+batch by batch for all of them, so that no more than the tokens of one batch are kept. And the *embeddings* of views by
+the plain model, which many mitigations show: the image itself is the first view of most.
+
+Costs are counted in passes of the whole tower for one image. What runs only the last m of L blocks counts m / L.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+import torch
+
+from crosseyed.data.images import ImageSource
+from crosseyed.errors import InputError
+from crosseyed.internals.trace import encode_from
+from crosseyed.mitigations.base import Mitigation
+from crosseyed.mitigations.pooling import PooledModel, of_batch
+from crosseyed.mitigations.pooling_methods import Batch
+from crosseyed.models.clip import ClipModel
+from crosseyed.models.memory import by_halves
+from crosseyed.models.scorer import Encoder, Scorer, ScorerWrapper, cosines
+from crosseyed.models.towers.registry import adapter_of
+
+
+@dataclass(eq=False)
+class Counting(ScorerWrapper, Encoder):
+    """A model that counts its passes and reads each text once, as no candidate changes the text tower.
+
+    Attributes
+    ----------
+    clip_model : ClipModel
+        The model.
+    read : dict of str to numpy.ndarray
+        The embeddings of the texts that were read.
+    passes : float
+        Images encoded so far.
+    """
+
+    clip_model: ClipModel
+    read: dict[str, np.ndarray] = field(repr=False)
+    passes: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.clip_model.name
+
+    @property
+    def inner(self) -> Scorer:
+        """The model."""
+        return self.clip_model
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the embeddings of the texts, computing those that are new."""
+        new = [text for text in dict.fromkeys(texts) if text not in self.read]
+        self.read.update(zip(new, self.clip_model.encode_texts(new), strict=True))
+        return np.stack([self.read[text] for text in texts])
+
+    def encode_images(self, images: Iterable[ImageSource], *, progress: bool = True) -> np.ndarray:
+        """Return the embeddings of the images, counting them."""
+        vectors = self.clip_model.encode_images(images, progress=progress)
+        self.passes += len(vectors)
+        return vectors
+
+
+@dataclass(eq=False)
+class Remembering(Counting):
+    """The same for a model that nothing changes: what looks like an image before, once resized, is not encoded again.
+
+    Attributes
+    ----------
+    seen : dict of bytes to numpy.ndarray
+        By digest of what the model sees its embedding, (embed_dim,).
+    """
+
+    seen: dict[bytes, np.ndarray] = field(default_factory=dict, repr=False)
+
+    def encode_images(self, images: Iterable[ImageSource], *, progress: bool = True) -> np.ndarray:
+        """Return the embeddings of the images, counting only those that are computed."""
+        width = self.clip_model.tower.embed_dim
+        rows = [np.empty((0, width), np.float32)]
+        for pixels, readable in self.clip_model.read_batches(images, progress=progress):
+            keys = [_digest(picture) for picture in pixels]
+            new = {key: picture for key, picture in zip(keys, pixels, strict=True) if key not in self.seen}
+            if new:
+                self.seen.update(zip(new, self.clip_model.encode_pixels([*new.values()]), strict=True))
+                self.passes += len(new)
+            rows.append(np.full((len(readable), width), np.nan, np.float32))
+            if keys:
+                rows[-1][readable] = [self.seen[key] for key in keys]
+        return np.concatenate(rows)
+
+    def remember(self, pixels: Sequence[np.ndarray], vectors: np.ndarray) -> None:
+        """Keep embeddings (n_images, embed_dim) that were computed elsewhere, of pixels from `read_batches`."""
+        self.seen.update(zip(map(_digest, pixels), vectors, strict=True))
+
+
+def depth_in_common(model: ClipModel, mitigation: Mitigation) -> int | None:
+    """Return the depth up to which a mitigated tower computes what the plain one does; None if it has to run whole."""
+    first = mitigation.first_changed(model)
+    return None if first is None or first - 1 not in adapter_of(model).resumable else first - 1
+
+
+@dataclass(eq=False)
+class SharedRun:
+    """One run of the tower on the images of a task, for the plain model, poolings and mitigations.
+
+    Attributes
+    ----------
+    plain : Remembering
+        The plain model, which remembers what it saw here.
+    members : mapping of str to ClipModel, PooledModel or Mitigation
+        Who shares the run, by name: the plain model itself, other poolings of it, and mitigations with a
+        `depth_in_common`.
+    answers : dict of str to numpy.ndarray
+        By name the similarities (n_images, n_texts), once they are computed.
+    repeated : dict of str to float
+        By name the passes for one image that a member adds to the run of the plain tower.
+    """
+
+    plain: Remembering
+    members: Mapping[str, ClipModel | PooledModel | Mitigation]
+    answers: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+    repeated: dict[str, float] = field(default_factory=dict)
+    _owed: dict[str, float] = field(default_factory=dict, repr=False)
+
+    def similarities(self, name: str, images: Iterable[ImageSource], texts: Sequence[str]) -> np.ndarray:
+        """Return the answers of a member; the first call, with the same images and texts as all, runs the tower."""
+        if not self.answers:
+            self._run(images, texts)
+        return self.answers[name]
+
+    def alone(self, name: str) -> float:
+        """Return the passes for one image that a member would make alone: it would run the first blocks, too."""
+        member, model = self.members[name], self.plain.clip_model
+        if not isinstance(member, Mitigation):
+            return 1.0
+        return 1 - adapter_of(model).share_after(depth_in_common(model, member)) + self.repeated[name]
+
+    def bill(self, names: Iterable[str]) -> float:
+        """Return the passes for one image that members added, each when it is named for the first time."""
+        return sum(self._owed.pop(name, 0.0) for name in names)
+
+    def _run(self, images: Iterable[ImageSource], texts: Sequence[str]) -> None:
+        model, captions = self.plain.clip_model, self.plain.encode_texts(texts)
+        parts, masks = {name: [np.empty((0, len(texts)))] for name in self.members}, [np.empty(0, bool)]
+        for pixels, readable in model.read_batches(images, progress=False):
+            masks.append(readable)
+            for found in by_halves(partial(self._run_batch, texts, captions), pixels) if pixels else ():
+                for name, (similarities, passes) in found.items():
+                    parts[name].append(similarities)
+                    self.repeated[name] = self.repeated.get(name, 0.0) + passes
+        readable = np.concatenate(masks)
+        self.plain.passes += int(readable.sum())
+        self.repeated = {name: passes / len(readable) for name, passes in self.repeated.items()}
+        self._owed = dict(self.repeated)
+        for name, similarities in parts.items():
+            self.answers[name] = np.full((len(readable), len(texts)), np.nan)
+            self.answers[name][readable] = np.concatenate(similarities)
+
+    @torch.inference_mode()
+    def _run_batch(
+        self, texts: Sequence[str], captions: np.ndarray, pixels: Sequence[np.ndarray], _first: int
+    ) -> dict[str, tuple[np.ndarray, float]]:
+        """Return by name the similarities of all members, and the passes that they added."""
+        model = self.plain.clip_model
+        batch = Batch.of(model, model.to_input(pixels))
+        own = model.unit(batch.embedding).numpy()
+        self.plain.remember(pixels, own)
+        given = torch.from_numpy(captions).to(model.device)
+        found = {}
+        for name, member in self.members.items():
+            if isinstance(member, Mitigation):
+                found[name] = self._resume(member, batch, texts)
+                continue
+            result = own
+            if isinstance(member, PooledModel):
+                result = of_batch(member, batch, given).cpu().numpy()
+            by_caption = isinstance(member, PooledModel) and member.method.by_caption
+            found[name] = result.astype(float) if by_caption else cosines(result, captions), 0.0
+        return found
+
+    def _resume(self, mitigation: Mitigation, batch: Batch, texts: Sequence[str]) -> tuple[np.ndarray, float]:
+        model, layer = self.plain.clip_model, depth_in_common(self.plain.clip_model, mitigation)
+        state = batch.adapter.state(batch.calls, layer)
+        resumed = _Resumed(model, self.plain.read, layer=layer, state=state)
+        scores = mitigation.score(resumed, model, [_Place(place) for place in range(len(state))], texts)
+        return mitigation.combine(scores[:, None], model.logit_scale), resumed.passes
+
+
+@dataclass(frozen=True, eq=False)
+class OfRun(ScorerWrapper):
+    """One of the scorers that share a run."""
+
+    run: SharedRun
+    name: str
+
+    @property
+    def inner(self) -> Scorer:
+        """The plain model."""
+        return self.run.plain
+
+    def similarities(
+        self, images: Iterable[ImageSource], texts: Sequence[str], *, progress: bool = True
+    ) -> np.ndarray:
+        """Return what the run found; see `crosseyed.models.scorer.Scorer`."""
+        return self.run.similarities(self.name, images, texts)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """An image of a batch that has been run, by its place in it."""
+
+    place: int
+
+    def __call__(self) -> None:
+        raise InputError(
+            "A mitigation that says which block it changes first cannot read the pixels of views."
+        )
+
+
+@dataclass(eq=False, kw_only=True)
+class _Resumed(Counting):
+    """A model that has run a batch and goes on from a depth whenever it is asked about one of its images."""
+
+    layer: int
+    state: torch.Tensor = field(repr=False)
+
+    def encode_images(self, images: Iterable[ImageSource], *, progress: bool = True) -> np.ndarray:
+        places = [image.place for image in images]
+        self.passes += len(places) * adapter_of(self.clip_model).share_after(self.layer)
+        return self.clip_model.unit(encode_from(self.clip_model, self.layer, self.state[places])).numpy()
+
+
+def _digest(pixels: np.ndarray) -> bytes:
+    return hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
