@@ -78,8 +78,9 @@ class Mitigation:
     A subclass is a frozen dataclass whose fields are the hyper-parameters, each declared by
     `crosseyed.mitigations.parameters.parameter`; its docstring says the formula and the source. It overrides what it
     changes: `n_views` and `views` for another image or several of them, `applied` and `check` for another
-    computation, `combine` (or the fields of `Ensemble`) for several views, `score` if the computation depends on the
-    captions. With the decorator `register` and `candidates` it takes part in chapter 5.
+    computation, `first_changed` if that begins late in the tower, `combine` (or the fields of `Ensemble`) for several
+    views, `score` if the computation depends on the captions. With the decorator `register` and `candidates` it takes
+    part in chapter 5.
 
     Attributes
     ----------

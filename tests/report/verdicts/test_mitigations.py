@@ -136,3 +136,10 @@ def test_a_tower_without_attention_leaves_a_claim_empty():
     claims = mitigations.by_claim(pd.DataFrame([PLAIN, TOLD]))
     assert len(claims["zoom"]) == 1
     assert claims["attention_changes"].empty
+
+
+def test_work_counts_what_was_computed_and_what_candidates_would_make_alone():
+    answers = pd.DataFrame({"computed": [1.0, 1.0, 0.25, 0.25], "passes": [1.0, 1.0, 1.0, 500.0]})
+    text = mitigations.work(answers)
+    assert "took 2 passes" in text
+    assert "would take 503." in text

@@ -77,6 +77,15 @@ def summary(
     )
 
 
+def work(answers: pd.DataFrame) -> str:
+    """Say how much of the tower all candidates took together, and would take alone; from `score_all`."""
+    computed, alone = answers["computed"].sum(), answers["passes"].sum()
+    return (
+        f"All these comparisons took {computed:,.0f} passes of the tower. If nothing were shared between candidates, "
+        f"they would take {alone:,.0f}."
+    )
+
+
 def change(row: pd.Series) -> str:
     """Say what a candidate changes off-center, with interval and corrected p-value, and at the center."""
     p = "p < 0.001" if row["off_center_p"] < 0.001 else f"p = {row['off_center_p']:.3f}"
@@ -89,7 +98,7 @@ def change(row: pd.Series) -> str:
 def _chosen(row: pd.Series, most_loss: float) -> str:
     verdict = (
         f"The best that is not told, chosen on the validation images, is **{row['family']}**: {change(row)}, at "
-        f"{row['passes']:.0f} passes ({row['cost']:.1f} times the time)."
+        f"{row['passes']:.3g} passes ({row['cost']:.1f} times the time)."
     )
     if not row["off_center_change_low"] > 0:
         return f"{verdict} There is no certain gain: use the model without a mitigation."
