@@ -127,9 +127,23 @@ def test_itsm_after_pooling_is_what_each_token_adds(kind, model_of):
     np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max() + 1e-6)
 
 
-def test_feature_surgery_takes_away_the_mean_over_captions(tiny_clip):
+def second_path(model):
+    """The embedding of each token on CLIP Surgery's second path, of whose two blocks it has the last."""
+    visual = model.clip.visual
+    block = visual.transformer.resblocks[-1]
+    with hooked({"last": block}) as calls:
+        visual(model_input(model))
+    tokens = calls["last"][0]
+    values = F.linear(block.ln_1(tokens), block.attn.in_proj_weight, block.attn.in_proj_bias).chunk(3, -1)[2]
+    gathered = [value @ value.mT / value.shape[-1] ** 0.5 for value in values.chunk(block.attn.num_heads, -1)]
+    parts = zip(gathered, values.chunk(block.attn.num_heads, -1), strict=True)
+    written = torch.cat([logits.softmax(-1) @ value for logits, value in parts], -1)
+    return (visual.ln_post(tokens + block.attn.out_proj(written)) @ visual.proj)[:, 1:]
+
+
+def test_clip_surgery_takes_the_mean_over_captions_away_from_tokens_of_the_second_path(tiny_clip):
     pixels = model_input(tiny_clip)
-    tokens, every = F.normalize(tokens_alone(tiny_clip), dim=-1), embedded(tiny_clip, CAPTIONS)
+    tokens, every = F.normalize(second_path(tiny_clip), dim=-1), embedded(tiny_clip, CAPTIONS)
     image = F.normalize(tiny_clip.clip.encode_image(pixels), dim=-1)
     expected = []
     for number, own in enumerate(range(len(TEXTS))):
@@ -137,15 +151,15 @@ def test_feature_surgery_takes_away_the_mean_over_captions(tiny_clip):
         weights = weights / weights.mean()
         products = tokens[number][:, None] * every * weights[:, None]  # (tokens, captions, embed_dim)
         expected.append((products - products.mean(1, keepdim=True)).sum(-1)[:, own])
-    found = explain.feature_surgery(tiny_clip, pixels, TEXTS, captions=CAPTIONS)
+    found = explain.clip_surgery(tiny_clip, pixels, TEXTS, captions=CAPTIONS)
     np.testing.assert_allclose(found, upsampled(torch.stack(expected), tiny_clip), atol=1e-5)
 
 
-def test_feature_surgery_adds_a_caption_that_is_not_among_the_others(tiny_clip):
+def test_clip_surgery_adds_a_caption_that_is_not_among_the_others(tiny_clip):
     pixels = model_input(tiny_clip)
-    found = explain.feature_surgery(tiny_clip, pixels, TEXTS, captions=CAPTIONS[1:])
+    found = explain.clip_surgery(tiny_clip, pixels, TEXTS, captions=CAPTIONS[1:])
     reordered = [*CAPTIONS[1:], CAPTIONS[0]]
-    expected = explain.feature_surgery(tiny_clip, pixels, TEXTS, captions=reordered)
+    expected = explain.clip_surgery(tiny_clip, pixels, TEXTS, captions=reordered)
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
@@ -374,12 +388,12 @@ def test_an_unsupported_tower_is_refused(method, tiny_clip):
         tiny_clip.clip.visual = visual
 
 
-def test_feature_surgery_needs_two_captions(tiny_clip):
+def test_clip_surgery_needs_two_captions(tiny_clip):
     for captions in ([], ["a cup", "a cup"], "a cup"):
         with pytest.raises(InputError, match="at least two"):
             explain.methods(captions)
         with pytest.raises(InputError, match="at least two"):
-            explain.feature_surgery(tiny_clip, model_input(tiny_clip), TEXTS, captions=captions)
+            explain.clip_surgery(tiny_clip, model_input(tiny_clip), TEXTS, captions=captions)
 
 
 def test_masks_and_maps_must_be_of_one_size(tiny_clip):

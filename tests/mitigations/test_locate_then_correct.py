@@ -1,5 +1,7 @@
 """Locate-Then-Correct against loops over images and heads, and against worked values."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -72,6 +74,8 @@ def test_heads_are_located_as_by_hand(model_of, scenes):
     spurious, target, means, layers = located_by_hand(model, images, table, labels)
     assert (list(found.spurious), list(found.target)) == (spurious, target)
     assert not found.neutral
+    expected = [found, dataclasses.replace(found, target=())] if spurious and target else [found]
+    assert LocateThenCorrect.fitted(model, images, table, labels) == expected
     for head, mean in zip(found.spurious, [] if found.means is None else found.means, strict=True):
         np.testing.assert_allclose(mean, means[layers.index(head[0]), head[1]], atol=1e-5)
 

@@ -18,13 +18,15 @@ from small_models import (
 from torch.nn import functional as F  # noqa: N812
 
 from crosseyed.errors import InputError
-from crosseyed.internals.trace import run
+from crosseyed.internals import self_similarity
+from crosseyed.internals.trace import hooked, run
 from crosseyed.mitigations.pooling import candidates as candidates_of
 from crosseyed.mitigations.pooling import native, pool, pool_together, supported
 from crosseyed.mitigations.pooling_methods import POOLINGS
 from crosseyed.models.loading import load
 from crosseyed.models.scorer import Encoder, UnreadableImagesWarning
 from crosseyed.models.towers.base import UnsupportedTower
+from crosseyed.models.towers.registry import adapter_of
 from crosseyed.training.architecture import pool_by_maximum
 
 TEXTS = ["a photo of a cup", "a photo of a dog", "a photo of a tree"]
@@ -276,11 +278,19 @@ def test_attention_at_temperature_zero_reads_one_token_a_head(model_of):
 # --- the last block with other attention for the spatial tokens -----------------------------------------------
 
 
-def copy_part(source, *targets):
-    """Change a tower so that in its last block the parts `targets` of the attention are the part `source`."""
+def written(block, tokens, change):
+    """What a block's attention adds after parts of it are made the same, by torch's own attention."""
+    with torch.no_grad():
+        attention = copy.deepcopy(block.attn)
+        change(attention)
+        normed = block.ln_1(tokens)
+        return block.ls_1(attention(normed, normed, normed)[0])
 
-    def change(visual):
-        attention = visual.transformer.resblocks[-1].attn
+
+def copy_part(source, *targets):
+    """Make the parts `targets` of an attention the part `source`."""
+
+    def change(attention):
         for tensor in (attention.in_proj_weight.data, attention.in_proj_bias.data):
             parts = dict(zip(("query", "key", "value"), tensor.chunk(3), strict=True))
             for target in targets:
@@ -290,19 +300,47 @@ def copy_part(source, *targets):
 
 
 @of_transformers
-@pytest.mark.parametrize(
-    ("name", "change"),
-    [
-        ("query-query", copy_part("query", "key")),
-        ("key-key", copy_part("key", "query")),
-        ("value-value", copy_part("value", "query", "key")),
-    ],
-)
-def test_self_attention_is_that_of_a_block_whose_queries_and_keys_are_the_same(name, change, kind, model_of):
+def test_sclip_adds_the_attention_of_queries_to_queries_and_that_of_keys_to_keys(kind, model_of):
     model = model_of(kind)
-    tokens = last_tokens(altered(model, change).clip.visual, model_input(model))
+    visual = model.clip.visual
+    block, entering = visual.transformer.resblocks[-1], entering_last_block(visual, model_input(model))
+    parts = [written(block, entering, copy_part(*pair)) for pair in (("query", "key"), ("key", "query"))]
+    with torch.no_grad():
+        twice = block.ls_1(block.attn.out_proj.bias)  # each of the two has the bias of the output
+        tokens = entering + sum(parts) - twice
+        tokens = tokens + block.ls_2(block.mlp(block.ln_2(tokens)))
     expected = unit(embedded(model, candidates(model, tokens).mean(1)))
-    np.testing.assert_allclose(encoded(model, name), expected, atol=1e-5)
+    np.testing.assert_allclose(encoded(model, "SCLIP"), expected, atol=1e-5)
+
+
+@of_transformers
+def test_clip_surgery_adds_the_attention_of_values_to_values_and_no_mlp(kind, model_of):
+    """Of two blocks it is the last one: half of them."""
+    model = model_of(kind)
+    visual = model.clip.visual
+    block, entering = visual.transformer.resblocks[-1], entering_last_block(visual, model_input(model))
+    tokens = entering + written(block, entering, copy_part("value", "query", "key"))
+    expected = unit(embedded(model, candidates(model, tokens).mean(1)))
+    np.testing.assert_allclose(encoded(model, "CLIP Surgery"), expected, atol=1e-5)
+
+
+def test_the_paths_of_clip_surgery_part_for_several_blocks(model_of, monkeypatch):
+    """Later blocks add what they read on the first path, where the MLPs stay."""
+    model = model_of("class token")
+    visual = model.clip.visual
+    with torch.no_grad():
+        start = visual._embeds(model_input(model))
+        first, last = visual.transformer.resblocks
+        same = copy_part("value", "query", "key")
+        tokens = start + written(first, start, same) + written(last, first(start), same)
+    adapter = adapter_of(model)
+    assert self_similarity.surgery_blocks(adapter) == (2,)
+    monkeypatch.setattr(self_similarity, "surgery_blocks", lambda adapter: (1, 2))
+    with torch.no_grad(), hooked(adapter.modules(())) as calls:
+        visual(model_input(model))
+    with torch.no_grad():
+        found = self_similarity.dual_path(adapter, calls)
+    torch.testing.assert_close(found, tokens[:, 1:], atol=1e-5, rtol=1e-4)
 
 
 @of_transformers
@@ -490,7 +528,7 @@ def test_what_a_tower_does_not_have_it_does_not_support(model_of):
     assert supported(model_of("class token")) == [name for name in POOLINGS if name != "attention"]
     assert supported(model_of("average")) == [name for name in POOLINGS if name != "attention"]
     assert supported(model_of("pooler")) == list(POOLINGS)
-    blocks = {"value only", "query-query", "key-key", "value-value"}
+    blocks = {"value only", "SCLIP", "CLIP Surgery"}
     assert supported(model_of("ResNet")) == [
         name for name in POOLINGS if name not in {"class token", *blocks}
     ]

@@ -94,7 +94,7 @@ def test_a_fit_never_sees_the_objects_of_the_test(tiny_clip):
         for _ in range(2)
     ]
     assert fitted[0] == fitted[1]
-    assert len(fitted[0]) == 4
+    assert {each.__class__.__name__ for each in fitted[0]} == set(FITTED)
     candidates, left_out = default_candidates(tiny_clip)
     assert not any(each.__class__.__name__ in FITTED for each in candidates)
     assert all("No validation images" in left_out[name] for name in ("RF-CLIP", "Locate-Then-Correct"))

@@ -40,6 +40,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from crosseyed.errors import InputError
+from crosseyed.internals.self_similarity import dual_path
 from crosseyed.internals.trace import hooked
 from crosseyed.models.clip import ClipModel
 from crosseyed.models.towers.base import Calls, TowerAdapter
@@ -57,14 +58,14 @@ def methods(captions: Sequence[str], model: ClipModel | None = None) -> dict[str
 
     Parameters
     ----------
-    captions : sequence of str, at least two different ones, among which feature surgery distinguishes
+    captions : sequence of str, at least two different ones, among which CLIP Surgery distinguishes
     model : ClipModel, optional; leave out methods that its tower does not support (ITSM after pooling before an MLP)
     """
     _check_captions(captions)
     known = {
         "ITSM": itsm,
         "ITSM after pooling": itsm_after_pooling,
-        "feature surgery": partial(feature_surgery, captions=captions),
+        "CLIP Surgery": partial(clip_surgery, captions=captions),
         "Grad-CAM": grad_cam,
         "integrated gradients": integrated_gradients,
         "occlusion": occlusion,
@@ -111,21 +112,24 @@ def itsm_after_pooling(model: ClipModel, pixels: Tensor, texts: Sequence[str]) -
     return _upsample(added[:, adapter.prefix :], adapter.grid, pixels)
 
 
-def feature_surgery(
+def clip_surgery(
     model: ClipModel, pixels: Tensor, texts: Sequence[str], *, captions: Sequence[str]
 ) -> np.ndarray:
     """Compare each token with what distinguishes the caption from all `captions` (at least two different ones).
 
-    Feature surgery of CLIP Surgery (Li et al., arXiv 2304.05653) subtracts from the products of token and caption,
-    number by number, their mean over all captions. Captions count by how well they fit the whole image. The tokens
-    are those of `itsm`, without the surgery on the tower that the paper combines with it. Captions of `texts` are
-    added to `captions`.
+    CLIP Surgery (Li et al., arXiv 2304.05653) is surgery on the tower and on features. The tokens are those of its
+    second path (`crosseyed.internals.self_similarity.dual_path`); in a tower without blocks, those of `itsm`. Feature
+    surgery subtracts from the products of token and caption, number by number, their mean over all captions. Captions
+    count by how well they fit the whole image, which stays on the first path. Captions of `texts` are added to
+    `captions`.
     """
     adapter, _ = _check(model, pixels, texts)
     _check_captions(captions)
     place = {caption: number for number, caption in enumerate(dict.fromkeys([*captions, *texts]))}
     every = embed_pixels(model, list(place))
     tokens, calls = _last_tokens(model, adapter, pixels)
+    with torch.no_grad():
+        tokens = dual_path(adapter, calls) if adapter.blocks else tokens[:, adapter.prefix :]
     fit = F.normalize(calls["tower"][1].float(), dim=-1) @ every.T
     weights = (2 * fit).softmax(-1)  # the temperature of the authors' code
     weights = weights / weights.mean(-1, keepdim=True)
@@ -133,7 +137,7 @@ def feature_surgery(
     # The sum over a token's numbers is linear in the caption, so captions can be subtracted before it.
     distinct = weights.gather(1, own[:, None]) * every[own] - weights @ every / len(every)
     similarity = torch.einsum("bte,be->bt", F.normalize(adapter.project(tokens), dim=-1), distinct)
-    return _upsample(similarity[:, adapter.prefix :], adapter.grid, pixels)
+    return _upsample(similarity, adapter.grid, pixels)
 
 
 def _last_tokens(model: ClipModel, adapter: TowerAdapter, pixels: Tensor) -> tuple[Tensor, Calls]:
@@ -259,7 +263,7 @@ def check_texts(texts: Sequence[str], number: int, what: str) -> None:
 def _check_captions(captions: Sequence[str]) -> None:
     if isinstance(captions, str) or len(set(captions)) < 2:
         raise InputError(
-            f"captions is {captions!r}; feature surgery removes what captions have in common, so give at least two"
+            f"captions is {captions!r}; CLIP Surgery removes what captions have in common, so give at least two"
         )
 
 

@@ -1,7 +1,7 @@
 """Locate-Then-Correct: find the heads behind wrong answers, silence them, and strengthen those behind right ones."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 import numpy as np
@@ -60,8 +60,10 @@ class LocateThenCorrect(Mitigation):
         table: pd.DataFrame,
         labels: Sequence[str],
     ) -> list[Self]:
-        """Return the heads that `locate` finds."""
-        return [locate(model, images, table, labels)]
+        """Return the heads that `locate` finds, and without the correction, which the authors report too."""
+        located = locate(model, images, table, labels)
+        silenced = replace(located, target=())
+        return [located, silenced] if located.target and not silenced.neutral else [located]
 
     @property
     def parameters(self) -> dict[str, object]:

@@ -24,9 +24,9 @@ Methods of the last block run it again on its own input x_t with other attention
 - *uniform*, *sharpened* and *flattened attention* change the probabilities A that form the pooled vector: the class
   token's row in the last block or, where the tower averages, the rows of all spatial tokens; in a tower with attention
   pooling, that attention instead. The tower's own pooling follows.
-- *value only*, *query-query*, *key-key* and *value-value* recompute the last block's output of the spatial tokens,
-  which become v_t as above and are averaged. The class token is read but not pooled. (The papers segment: they read
-  tokens one by one, without averaging.)
+- *value only* and *SCLIP* recompute the last block's output of the spatial tokens, *CLIP Surgery* that of several
+  blocks (`crosseyed.internals.self_similarity`); they become v_t as above and are averaged. The class token is read but
+  not pooled. (The papers segment: they read tokens one by one, without averaging.)
 """
 
 import math

@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from crosseyed.internals.self_similarity import alike, dual_path
 from crosseyed.internals.trace import hooked
 from crosseyed.mitigations.parameters import Parameter
 from crosseyed.models.clip import ClipModel
@@ -211,13 +212,15 @@ def _value_only(batch: Batch) -> Tensor:
     return batch.finish(batch.weights.single_token_output(batch.read[:, spatial]), spatial)
 
 
-def _self_attention(batch: Batch, part: str) -> Tensor:
-    """Use the `part` ("query", "key" or "value") as both queries and keys of the last block."""
-    spatial, matrix = slice(batch.adapter.prefix, None), getattr(batch.weights, part)
-    bias = getattr(batch.weights, f"{part}_bias")
-    alike = replace(batch.weights.at(spatial), query=matrix, key=matrix, query_bias=bias, key_bias=bias)
-    rows = alike.rows(batch.read[:, spatial], batch.read)
+def _sclip(batch: Batch) -> Tensor:
+    spatial = slice(batch.adapter.prefix, None)
+    rows = sum(alike(batch.weights, part, spatial, batch.read) for part in ("query", "key"))
     return batch.finish(batch.weights.write(rows, batch.read), spatial)
+
+
+def _surgery(batch: Batch) -> Tensor:
+    tokens = dual_path(batch.adapter, batch.calls)
+    return batch.adapter.embed(batch.adapter.candidates(tokens).mean(1))
 
 
 def most_attended(attention: Tensor, fraction: float) -> Tensor:
@@ -356,25 +359,20 @@ _METHODS = (
         _value_only,
     ),
     PoolingMethod(
-        "query-query",
-        r"A = \mathrm{softmax}(q q^\top / \sqrt{d}) \text{ in the last block}, \; \frac{1}{T} \sum_t v_t",
-        "one half of the attention of Wang, Mei and Yuille, ECCV 2024 (SCLIP), arXiv 2312.01597",
+        "SCLIP",
+        r"A = \mathrm{softmax}(q q^\top / \sqrt{d}) + \mathrm{softmax}(k k^\top / \sqrt{d}) "
+        r"\text{ in the last block}, \; \frac{1}{T} \sum_t v_t",
+        "Wang, Mei and Yuille, ECCV 2024, arXiv 2312.01597 (github.com/wangf3014/SCLIP)",
         ("transformer blocks",),
-        partial(_self_attention, part="query"),
+        _sclip,
     ),
     PoolingMethod(
-        "key-key",
-        r"A = \mathrm{softmax}(k k^\top / \sqrt{d}) \text{ in the last block}, \; \frac{1}{T} \sum_t v_t",
-        "the other half of the attention of Wang, Mei and Yuille, ECCV 2024 (SCLIP), arXiv 2312.01597",
+        "CLIP Surgery",
+        r"x_t \text{ entering the last blocks} + \sum_\mathrm{blocks} \mathrm{softmax}(v v^\top / \sqrt{d}) v, \; "
+        r"\frac{1}{T} \sum_t v_t",
+        "Li et al. 2023, arXiv 2304.05653 (github.com/xmed-lab/CLIP_Surgery)",
         ("transformer blocks",),
-        partial(_self_attention, part="key"),
-    ),
-    PoolingMethod(
-        "value-value",
-        r"A = \mathrm{softmax}(v v^\top / \sqrt{d}) \text{ in the last block}, \; \frac{1}{T} \sum_t v_t",
-        "Li et al. 2023 (CLIP Surgery), arXiv 2304.05653; there in several blocks and without their MLPs",
-        ("transformer blocks",),
-        partial(_self_attention, part="value"),
+        _surgery,
     ),
     PoolingMethod(
         "caption-conditioned",

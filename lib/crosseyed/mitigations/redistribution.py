@@ -25,7 +25,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from itertools import product
 from typing import ClassVar
 
 import torch
@@ -159,8 +158,8 @@ class RadialAttention(Redistribution):
 
     @classmethod
     def candidates(cls) -> Iterable[Mitigation]:
-        """Return two strengths in one and two attentions."""
-        return [cls(strength, last=last) for strength, last in product((1.0, 3.0), (1, 2))]
+        """Return one strength in one and two attentions."""
+        return [cls(3.0, last=last) for last in (1, 2)]
 
     def redistribute(self, image: Tensor, scope: Scope) -> Tensor:
         """Apply the formula."""
