@@ -64,6 +64,7 @@ SMALL = {
     "n_names": [2],
     "object_sizes": [0.2],
     "grid_sizes": [5],
+    "n_crowd": [1, 3],
 }
 NAMES = ("null", "007", "1e5", "$x$", "{{x}}", "[b](c)", "a|b", "<b>", "_x_", "猫 قطة")
 

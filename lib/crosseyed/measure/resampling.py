@@ -85,7 +85,7 @@ class Resampling:
         counts = by_cluster(None)
         # All that resampling needs to know of a cluster: how many rows it brings to a group and their sum.
         totals = np.hstack([by_cluster(column) for column in values[readable].T] + [counts])
-        draws = means(np.concatenate([weights @ totals for weights in self._weights(len(totals))]))
+        draws = means(np.concatenate([weights @ totals for weights in self.weights(len(totals))]))
         n_objects = (counts > 0).sum(axis=0)
         draws[:, n_objects < 2] = np.nan
         if (n_objects < 2).any():
@@ -107,7 +107,7 @@ class Resampling:
             low, high = np.nanquantile(draws, [tail, 1 - tail], axis=0)
         return low, high
 
-    def _weights(self, n_clusters: int) -> Iterator[np.ndarray]:
+    def weights(self, n_clusters: int) -> Iterator[np.ndarray]:
         """Yield blocks (n_draws, n_clusters) of how often each draw takes each cluster."""
         rng = np.random.default_rng(self.seed)
         block = max(1, _BLOCK // n_clusters)

@@ -5,7 +5,7 @@ there are.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -100,13 +100,21 @@ def among(
     """
     if not 2 <= n_names <= len(labels):
         raise InputError(f"n_names is {n_names}; expected 2 to {len(labels)}, the number of labels.")
-    places = {label: number for number, label in enumerate(labels)}
+    names = np.array(labels, dtype=object)
     left_out = {}
-    for name in sorted(set(objects)):
-        own = places[name]
+    for own in np.flatnonzero(np.isin(names, list(set(objects)))):
         order = np.random.default_rng([seed, own]).permutation(len(labels))
-        left_out[name] = order[order != own][n_names - 1 :]
+        left_out[names[own]] = names[order[order != own][n_names - 1 :]]
+    return without(logits, [left_out[name] for name in objects], labels)
+
+
+def without(logits: np.ndarray, names: Sequence[Collection[str]], labels: Sequence[str]) -> np.ndarray:
+    """Return the logits (n_images, n_labels), those of the names that are not offered minus infinity, for each image.
+
+    The logits of an image that cannot be read stay NaN.
+    """
+    places = pd.Index(labels)
     offered = logits.copy()
-    for row, name in enumerate(objects):
-        offered[row, left_out[name]] = -np.inf
+    for row, left_out in enumerate(names):
+        offered[row, places.get_indexer(list(left_out))] = -np.inf
     return np.where(np.isnan(logits), np.nan, offered)

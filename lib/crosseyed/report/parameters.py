@@ -158,6 +158,10 @@ class Robustness(_Measuring):
     n_names: Annotated[list[Annotated[int, Field(ge=2)]], AfterValidator(_check_distinct)]
     object_sizes: Annotated[list[ObjectSize], AfterValidator(_check_distinct)]
     grid_sizes: Annotated[list[GridSize], AfterValidator(_check_distinct)]
+    n_crowd: Annotated[
+        list[Annotated[int, Field(ge=1, le=9)]], Field(min_length=1), AfterValidator(_check_distinct)
+    ]
+    n_searched: Annotated[int, Field(ge=2)]
     style: Style
 
 

@@ -78,6 +78,8 @@ def test_center_bars_are_the_accuracies_and_the_titles_tell_the_gaps():
         "centered\ngap 30 to 50 points",
         "uniform\ngap −1 to 0 points",
     ]
+    named = bars.center_bars(levels(), ylabel="recall (%)").axes[0]
+    assert (figure.axes[0].get_ylabel(), named.get_ylabel()) == ("accuracy (%)", "recall (%)")
 
 
 def test_center_bars_refuse_two_rows_for_one_bar():

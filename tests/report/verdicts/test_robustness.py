@@ -37,3 +37,70 @@ def test_specifications_are_summed_up_by_their_range_and_those_that_change_the_g
 def test_the_order_of_captions_must_not_matter():
     assert "same answer for all 1,000 images, as they must" in robustness.caption_order(0, 1000)
     assert "another answer for 3 of 1,000 images" in robustness.caption_order(3, 1000)
+
+
+def sided(p_values):
+    return pd.DataFrame(
+        {
+            "first": ["left", "above"],
+            "second": ["right", "below"],
+            "difference": [4.04, -8.0],
+            "low": [-1.0, -12.0],
+            "high": [9.0, -4.0],
+            "p_value": p_values,
+        }
+    )
+
+
+def test_sides_are_compared_and_the_better_one_is_named():
+    assert robustness.sides(sided([0.2, 0.01])) == (
+        "**Sides.** At equal eccentricity, left minus right +4.0 points (-1.0 to 9.0) and above minus below -8.0 "
+        "points (-12.0 to -4.0): objects are recognised better below (corrected p < 0.05)."
+    )
+    assert "better left and below" in robustness.sides(sided([0.04, 0.01]))
+    assert "no side is better" in robustness.sides(sided([0.06, 1.0]))
+
+
+def test_crowds_go_from_the_fewest_to_the_most_objects():
+    ends = {"gap": [50.0, 20.0], "gap_low": [40.0, 10.0], "gap_high": [60.0, 30.0]}
+    bias = pd.DataFrame(
+        {"shown": [1, 6], "center_accuracy": [90.0, 30.0], "off_center_accuracy": [40.0, 10.0], **ends}
+    )
+    assert robustness.crowds(bias.iloc[::-1]) == (
+        "**Clutter.** With 1 object in the image, the accuracy is 90 % at the center and 40 % off-center, with 6 it is "
+        "30 and 10 %: the gap goes from **50.0** (40.0 to 60.0) to **20.0 points** (10.0 to 30.0)."
+    )
+
+
+def test_confidence_is_compared_with_accuracy_and_its_areas_are_said():
+    rings = pd.DataFrame(
+        {
+            "accuracy": [90.0, 50.0, 20.0],
+            "probability": [80.0, 70.0, 55.0],
+            "overconfidence": [-10.0, 20.0, 35.0],
+            "overconfidence_low": [-15.0, 15.0, 30.0],
+            "overconfidence_high": [-5.0, 25.0, 40.0],
+        }
+    )
+    areas = {f"{side}_auroc{end}": 0.7 for side in ("center", "off_center") for end in ("", "_low", "_high")}
+    told = pd.DataFrame([areas | {"off_center_auroc": 0.615}])
+    text = robustness.calibration(rings, told)
+    assert "accuracy falls by 70 points and confidence by 25" in text
+    assert "from -10 (-15 to -5) to **+35 points** (30 to 40)" in text
+    assert "probability 0.70 (0.70 to 0.70) at the center and 0.61 (0.70 to 0.70) off-center" in text
+    unknown = robustness.calibration(rings, told.assign(center_auroc=np.nan))
+    assert "probability 0.61 (0.70 to 0.70) off-center; 0.5" in unknown
+    neither = robustness.calibration(rings, told.assign(center_auroc=np.nan, off_center_auroc=np.nan))
+    assert neither.endswith("nothing that confidence could tell apart.")
+
+
+def test_retrieval_says_both_sides_for_every_number():
+    ends = {"gap": [50.0, 20.0], "gap_low": [40.0, 10.0], "gap_high": [60.0, 30.0]}
+    bias = pd.DataFrame(
+        {"first": [1, 5], "center_accuracy": [80.0, 90.0], "off_center_accuracy": [30.0, 70.0], **ends}
+    )
+    assert robustness.retrieval(bias, 1000) == (
+        "**Retrieval.** Searching 1,000 images, a caption has the image with its object at the center, or with the "
+        "same object off-center, among the first 1 in 80 and 30 % (difference 50.0 points, 40.0 to 60.0); among the "
+        "first 5 in 90 and 70 % (difference 20.0 points, 10.0 to 30.0)."
+    )

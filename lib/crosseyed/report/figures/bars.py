@@ -75,7 +75,12 @@ def choice_bars(table: pd.DataFrame, *, panel: str = "model", title: str | None 
 
 @styled
 def center_bars(
-    table: pd.DataFrame, *, label: str = "pooling", panel: str = "positions", title: str | None = None
+    table: pd.DataFrame,
+    *,
+    label: str = "pooling",
+    panel: str = "positions",
+    ylabel: str = "accuracy (%)",
+    title: str | None = None,
 ) -> Figure:
     """Show the accuracy at the center and off-center under several conditions.
 
@@ -83,7 +88,7 @@ def center_bars(
     ----------
     table : pandas.DataFrame
         From `crosseyed.measure.bootstrap.center_bias`.
-    label, panel, title
+    label, panel, ylabel, title
         See `crosseyed.report.figures`. The title of each panel tells the range of its gaps.
 
     Returns
@@ -98,7 +103,7 @@ def center_bars(
     figure, panels = panels_of(table, panel, label, _PANEL)
     for ax, name, part in panels:
         series = [(words, estimates(part, label, order, ends_of(side))) for side, words in sides.items()]
-        _percent_bars(ax, series, [textwrap.fill(str(each), 12) for each in order], "accuracy (%)")
+        _percent_bars(ax, series, [textwrap.fill(str(each), 12) for each in order], ylabel)
         ax.set_title(panel_title(name, f"gap {range_text(part['gap'])} points", 4.2))
     return finish(figure, title, panels[0][0], interval_name(table))
 

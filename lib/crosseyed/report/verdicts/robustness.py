@@ -34,8 +34,8 @@ def specifications(name: str, table: pd.DataFrame) -> str:
     return (
         f"**Decisions.** As the study asks, the gap of {markdown(name)} on these objects is "
         f"**{row['gap']:.1f} points** ({named_span(row, 'gap')}). Under {len(table)} specifications "
-        f"it runs from {lowest['gap']:.1f} ({_named(lowest)}) to {highest['gap']:.1f} ({_named(highest)}); its interval "
-        f"lies above zero in {above} of them and below zero in {below}. "
+        f"it runs from {lowest['gap']:.1f} ({_named(lowest)}) to {highest['gap']:.1f} ({_named(highest)}); its "
+        f"interval lies above zero in {above} of them and below zero in {below}. "
         + (
             f"Decisions that change it (corrected p < {SIGNIFICANCE:g}): {changed}."
             if changed
@@ -61,6 +61,99 @@ def caption_order(n_changed: int, n_images: int) -> str:
     return (
         f"Listed in reverse, the captions give another answer for {n_changed:,} of {n_images:,} images: there, "
         "captions fit equally well to the rounding of numbers."
+    )
+
+
+def sides(table: pd.DataFrame) -> str:
+    """Say whether a model sees better to one side.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `crosseyed.measure.asymmetry.compare_sides`.
+    """
+    found = [
+        f"{row['first']} minus {row['second']} {row['difference']:+.1f} points ({span(row)})"
+        for _, row in table.iterrows()
+    ]
+    sure = table[table["p_value"] < SIGNIFICANCE]
+    better = [row["first"] if row["difference"] > 0 else row["second"] for _, row in sure.iterrows()]
+    answer = (
+        f"objects are recognised better {' and '.join(better)}"
+        if better
+        else "no side is better than the other"
+    )
+    return (
+        f"**Sides.** At equal eccentricity, {' and '.join(found)}: {answer} (corrected p < {SIGNIFICANCE:g})."
+    )
+
+
+def crowds(bias: pd.DataFrame) -> str:
+    """Say what other objects in the image do to accuracy and gap.
+
+    Parameters
+    ----------
+    bias : pandas.DataFrame
+        Of `crosseyed.measure.bootstrap.center_bias` by `shown`, the number of objects.
+    """
+    few, many = bias.loc[bias["shown"].idxmin()], bias.loc[bias["shown"].idxmax()]
+    return (
+        f"**Clutter.** With {few['shown']:.0f} object{'s' if few['shown'] > 1 else ''} in the image, the accuracy is "
+        f"{few['center_accuracy']:.0f} % at the center and {few['off_center_accuracy']:.0f} % off-center, with "
+        f"{many['shown']:.0f} it is "
+        f"{many['center_accuracy']:.0f} and {many['off_center_accuracy']:.0f} %: the gap goes from "
+        f"**{few['gap']:.1f}** ({span(few, 'gap')}) to **{many['gap']:.1f} points** ({span(many, 'gap')})."
+    )
+
+
+def calibration(rings: pd.DataFrame, told: pd.DataFrame) -> str:
+    """Say whether confidence falls with accuracy from the center outwards, and whether it tells right from wrong.
+
+    Parameters
+    ----------
+    rings, told : pandas.DataFrame
+        Of `crosseyed.measure.calibration.by_eccentricity` and `discrimination`.
+    """
+    inner, outer, row = rings.iloc[0], rings.iloc[-1], told.iloc[0]
+    lost = inner["accuracy"] - outer["accuracy"], inner["probability"] - outer["probability"]
+    sides = {"at the center": "center_auroc", "off-center": "off_center_auroc"}
+    areas = [
+        f"{row[name]:.2f} ({span(row, name, 2)}) {words}"
+        for words, name in sides.items()
+        if pd.notna(row[name])
+    ]
+    return (
+        f"**Confidence.** From the innermost to the outermost ring accuracy falls by {lost[0]:.0f} points and "
+        f"confidence by {lost[1]:.0f}: the overconfidence goes from {inner['overconfidence']:+.0f} "
+        f"({span(inner, 'overconfidence', 0)}) to **{outer['overconfidence']:+.0f} points** "
+        f"({span(outer, 'overconfidence', 0)}). "
+        + (
+            f"Of a right and a wrong answer the right one has more confidence with probability {' and '.join(areas)}; "
+            "0.5 is no better than a coin."
+            if areas
+            else "Answers are all right or all wrong on both sides: there is nothing that confidence could tell apart."
+        )
+    )
+
+
+def retrieval(bias: pd.DataFrame, n_images: int) -> str:
+    """Say how often a caption finds the image of its object among many, at the center and off-center.
+
+    Parameters
+    ----------
+    bias : pandas.DataFrame
+        Of `crosseyed.measure.bootstrap.center_bias` by `first`, from `crosseyed.measure.retrieval.recall`.
+    n_images : int
+        Images that were searched.
+    """
+    found = [
+        f"among the first {row['first']:.0f} in {row['center_accuracy']:.0f} and {row['off_center_accuracy']:.0f} % "
+        f"(difference {row['gap']:.1f} points, {span(row, 'gap')})"
+        for _, row in bias.iterrows()
+    ]
+    return (
+        f"**Retrieval.** Searching {n_images:,} images, a caption has the image with its object at the center, or with "
+        f"the same object off-center, {'; '.join(found)}."
     )
 
 
