@@ -17,6 +17,15 @@ from crosseyed.validation import Checked, Count, validated
 SIGNIFICANCE = 0.05
 """A difference counts as certain below this p-value, corrected for the number of comparisons."""
 
+PROTOCOL_VERSION = 2
+"""Version of what is shown to models, how answers are counted and how certain they are.
+
+Raise it with every change after which numbers cannot be compared with those of before. Tables carry it, and rows of
+another version are listed apart."""
+
+UNSTATED_VERSION = 1
+"""The version of tables that state none."""
+
 
 @dataclass(frozen=True)
 class Captions:

@@ -63,9 +63,12 @@ def add_chapters(folder, table):
     code = nbformat.v4.new_code_cell("6 * 7", execution_count=1)
     code.outputs = [nbformat.v4.new_output("execute_result", {"text/plain": "forty-two"}, execution_count=1)]
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    notebook = nbformat.v4.new_notebook(cells=[title, code], metadata=metadata)
     for chapter in (ROOT / "notebooks").glob("*.ipynb"):
-        nbformat.write(notebook, folder / "notebooks" / chapter.name)
+        headings = dict.fromkeys(f"## {each.section}" for each in CLAIMS if each.chapter == chapter.stem)
+        cells = [title, code, *map(nbformat.v4.new_markdown_cell, headings)]
+        nbformat.write(
+            nbformat.v4.new_notebook(cells=cells, metadata=metadata), folder / "notebooks" / chapter.name
+        )
     for (
         claim
     ) in CLAIMS:  # the first chapter's tables are written below, the others are registered as unavailable
@@ -148,6 +151,34 @@ def test_the_reference_documents_every_public_function(html):
                 assert f'id="crosseyed.{module}.{node.name}"' in page, f"{module}.{node.name}"
 
 
+def test_three_links_lead_from_each_verdict_to_figure_table_and_function(html):
+    for page in ("intro.html", "claims.html"):
+        text = (html / page).read_text()
+        targets = [unescape(each) for each in re.findall(r'href="([^"]+)"', text)]
+        for claim in CLAIMS:
+            (figure,) = {
+                each for each in targets if f"{claim.chapter}.html#" in each and _slug(each) == claim.section
+            }
+            assert f'id="{figure.partition("#")[2]}"' in (html / figure.partition("#")[0]).read_text()
+            name = f"crosseyed.{claim.function}"
+            (function,) = {each for each in targets if each.endswith(f"#{name}")}
+            assert f'id="{name}"' in (html / function.partition("#")[0]).read_text()
+        (table,) = {
+            each for each in targets if each.endswith("/bias.csv")
+        }  # the only one that was not made up
+        assert "center_accuracy" in (html / table).read_text()
+    assert "version 2 of the protocol" in text_of(html / "claims.html")
+
+
+def _slug(target):
+    """Return the heading of a claim that a link leads to."""
+    anchor = target.partition("#")[2]
+    return next(
+        (each.section for each in CLAIMS if re.sub(r"\W+", "-", each.section.lower()).strip("-") == anchor),
+        None,
+    )
+
+
 def test_the_bibliography_lists_what_is_cited(html):
     references = text_of(html / "references.html")
     for title in ("Is CLIP Cross-Eyed?", "Learning transferable visual models", "Reproducible scaling laws"):
@@ -220,7 +251,11 @@ def test_a_name_is_shown_on_pages_as_it_is(small_book, monkeypatch):
     monkeypatch.setattr(book, "DATA", project / "data")
     render_book(model, families(folder), folder)
     shown = unescape(text_of(folder / "html/intro.html"))
-    for words in (f"For {NAME}#", f"{NAME} with the weights {NAME}", f"of 1 models since 2024, {NAME}: +1.0 points"):
+    for words in (
+        f"For {NAME}#",
+        f"{NAME} with the weights {NAME}",
+        f"of 1 models since 2024, {NAME}: +1.0 points",
+    ):
         assert words in shown
     assert f"position pocketclip-{in_a_path} renderings" in shown
     assert f"Of {NAME}, it is said." in unescape(text_of(folder / "html/notebooks/01_center_bias.html"))

@@ -18,6 +18,7 @@ from pydantic.dataclasses import dataclass
 from crosseyed.documents import read_json
 from crosseyed.errors import CrosseyedError, InputError, check_choice
 from crosseyed.files import atomic_write, content_digest
+from crosseyed.settings import PROTOCOL_VERSION, UNSTATED_VERSION
 from crosseyed.tables import kinds_of, read_table, write_table
 
 RECORD = "tables.json"
@@ -94,6 +95,8 @@ class Record:
     """The tables that it wrote, by name."""
     unavailable: dict[str, str] = field(default_factory=dict)
     """For each table that it could not make: the reason."""
+    protocol_version: int = PROTOCOL_VERSION
+    """Version of the protocol that it followed (`crosseyed.settings.PROTOCOL_VERSION`)."""
 
 
 def read_record(folder: Path) -> Record:
@@ -102,7 +105,7 @@ def read_record(folder: Path) -> Record:
     if not path.exists():
         return Record()
     try:
-        return Record(**read_json(path, "the record of a chapter"))
+        return Record(**{"protocol_version": UNSTATED_VERSION, **read_json(path, "the record of a chapter")})
     except (TypeError, ValueError) as error:
         reason = error if isinstance(error, InputError) else "it is not what this version writes"
         raise InputError(f"{str(path)!r} is damaged: {reason}. {_REMEDY}") from error

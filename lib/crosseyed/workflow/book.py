@@ -22,10 +22,10 @@ from crosseyed.files import DATA, atomic_write, exchange
 from crosseyed.models.scorer import RANDOM, SHIPPED
 from crosseyed.report import family_table, tables
 from crosseyed.report.figures import curves
-from crosseyed.settings import settings
-from crosseyed.workflow.claims import tabulate
+from crosseyed.settings import PROTOCOL_VERSION, settings
 from crosseyed.workflow.findings import describe_bias, tabulate_accuracy, tabulate_families
 from crosseyed.workflow.results import CHAPTER, check_weights, own_rows
+from crosseyed.workflow.verdict_pages import copy_tables, describe, judge, tabulate
 
 PAGES = Path("book")
 
@@ -98,6 +98,8 @@ def stage_pages(model: Description, families: str | os.PathLike, folder: Path, s
     rings = tables.read(results, CHAPTER, "grid_by_eccentricity")
     curves.accuracy_by_eccentricity(rings).savefig(source / "finding.png", dpi=160, bbox_inches="tight")
     bias = own_rows(tables.read(results, CHAPTER, "bias"), model).iloc[0]
+    judged = judge(results, model)
+    copy_tables(judged, results, source)
     configuration = yaml.safe_load(CONFIGURATION.read_text(encoding="utf-8"))
     configuration["html"]["announcement"] = banner(model)
     configuration["sphinx"]["config"]["myst_substitutions"] = {
@@ -108,7 +110,9 @@ def stage_pages(model: Description, families: str | os.PathLike, folder: Path, s
         "modules": module_table(PACKAGE),
         "finding": describe_bias(bias),
         "interval": settings.interval,
-        "claims": tabulate(results, model),
+        "claims": tabulate(judged),
+        "tests": describe(judged),
+        "protocol_version": str(PROTOCOL_VERSION),
         "families": tabulate_families(family_table.read(families)),
         "pocketclip_figures": tabulate_accuracy(
             {file.parent.name: file for file in sorted(DATA.glob("models/pocketclip-*/accuracy.csv"))}

@@ -1,12 +1,10 @@
-"""What the two papers claim, and what the tables of an edition say about it.
+"""The claims that the study tests, as data: who makes each and where, and the rule that decides about it.
 
-Each claim is tested by one table of one chapter, which holds a quantity with its interval. A claim is *supported* where
-the interval lies wholly on the side that the claim names, *contradicted* where it lies on the other, *not supported*
-where it contains zero, and *not testable here* where the chapter registered the table as unavailable. Where several
-candidates belong to a claim, the one that is best on other objects is taken, so that the choice does not favour it.
+Of {cite:t}`chew2026crosseyed` only the abstract was at hand when the claims were written down, and of
+{cite:t}`li2022eclip` the abstract and the introduction; what stands there is said to be *made* there. What only follows
+from it, in our reading, is called an inference of ours, so that no paper answers for it.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,242 +12,233 @@ from pathlib import Path
 import pandas as pd
 
 from crosseyed.editions import Description
-from crosseyed.escapes import markdown
-from crosseyed.mitigations import evaluation
 from crosseyed.report import tables
-from crosseyed.settings import SIGNIFICANCE
+from crosseyed.workflow import evidence
+from crosseyed.workflow.evidence import Evidence
 from crosseyed.workflow.results import own_rows
-
-VERDICTS = ("supported", "not supported", "contradicted", "not testable here")
-"""The possible verdicts on a claim."""
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What an edition says about a claim: a quantity with its interval, of which positive values support it."""
-
-    what: str
-    """The quantity, in words."""
-    value: float
-    low: float
-    high: float
-    unit: str = "points"
-
-    @property
-    def verdict(self) -> str:
-        """One of `VERDICTS`."""
-        if self.low > 0:
-            return VERDICTS[0]
-        return VERDICTS[2] if self.high < 0 else VERDICTS[1]
-
-    def __str__(self) -> str:
-        """Write quantity and interval."""
-        digits = 1 if self.unit == "points" else 2
-        value, low, high = (f"{number:+.{digits}f}" for number in (self.value, self.low, self.high))
-        return f"{self.what}: {value}{' ' if self.unit else ''}{self.unit} [{low}, {high}]"
 
 
 @dataclass(frozen=True)
 class Claim:
     """One claim, in our words, and its test."""
 
+    name: str
+    """A word or two by which pages refer to it; letters and hyphens."""
     statement: str
     source: str
     """Citation key of the paper."""
+    made: str
+    """Where the paper makes it, or in what sense it does."""
+    quantity: str
+    """What is measured."""
+    rule: str
+    """When it is supported; fixed before the tables were looked at."""
+    would_change: str
+    """What would change the verdict."""
     chapter: str
-    figure: str
-    """The figure of the chapter that tests it, in words."""
+    section: str
+    """Heading of the chapter under which the figure stands."""
     table: str
     """Table of the chapter, by its name in `crosseyed.report.tables.TABLES`."""
+    function: str
+    """The function that measures it, such as ``"measure.bootstrap.center_bias"``."""
     test: Callable[[pd.DataFrame], Evidence]
     every_model: bool = False
     """Whether the test is about all models of the table, not only that of the edition."""
+    unpublished: str = ""
+    """What of the method the paper does not publish; then the study tries methods of its own and judges no claim."""
 
     def evidence(self, folder: Path, model: Description) -> Evidence:
-        """Test the claim with the tables of an edition; raise UnavailableTableError where it cannot be tested."""
+        """Test the claim with the tables of an edition.
+
+        Raises
+        ------
+        UnavailableTableError, NotTestableError
+            It cannot be tested; the message is the reason.
+        """
         table = tables.read(folder, self.chapter, self.table)
         return self.test(table if self.every_model else own_rows(table, model))
 
 
-def tabulate(folder: str | os.PathLike, model: Description) -> str:
-    """Return a Markdown table of all claims, with the figure that tests each and what an edition found.
-
-    Parameters
-    ----------
-    folder : path
-        The edition's tables, one folder for each chapter.
-    model : Description
-        The edition and its model.
-
-    Raises
-    ------
-    MissingTableError
-        A table that a claim needs is missing, and its chapter did not register why.
-    """
-    rows = ["| claim | tested by | in this edition |", "|---|---|---|"]
-    for claim in CLAIMS:
-        try:
-            evidence = claim.evidence(Path(folder), model)
-            found = f"**{evidence.verdict}** – {markdown(evidence)}"
-        except tables.UnavailableTableError as reason:
-            found = f"**{VERDICTS[3]}** – {reason}"
-        figure = f"{{doc}}`{claim.figure} </notebooks/{claim.chapter}>`"
-        rows.append(f"| {claim.statement} {{cite}}`{claim.source}` | {figure} | {found} |")
-    return "\n".join(rows)
-
-
-def _gap(bias: pd.DataFrame) -> Evidence:
-    row = bias.iloc[0]
-    return Evidence("center-bias gap", row["gap"], row["gap_low"], row["gap_high"])
-
-
-def _left_out(shares: pd.DataFrame) -> Evidence:
-    ends = shares.iloc[0][["difference", "difference_low", "difference_high"]]
-    return Evidence("left out: the object at the border minus the one at the center", *ends)
-
-
-def _lost_at_pooling(lost: pd.DataFrame) -> Evidence:
-    row = lost[lost["reader"] == "probe"].iloc[0]
-    what = "gap of the embedding minus that of the tokens"
-    return Evidence(what, row["difference"], row["low"], row["high"])
-
-
-def _overlooked(found: pd.DataFrame) -> Evidence:
-    rows = found.set_index("attention")
-    own, place = rows.loc["added by the object"], rows.loc["the place alone"]
-    what = (
-        "attention that the object adds, over its area, center minus off-center (of the place alone: "
-        f"{place['difference']:+.2f})"
-    )
-    return Evidence(what, *own[["difference", "difference_low", "difference_high"]], unit="")
-
-
-def _background(contrasts: pd.DataFrame) -> Evidence:
-    row = contrasts[contrasts["contrast"] == "before"].iloc[0]
-    what = "similarity elsewhere minus on the object"
-    return Evidence(what, -row["mean"], -row["high"], -row["low"], unit="")
-
-
-def _masked_max(changes: pd.DataFrame) -> Evidence:
-    row = changes[changes["map"] == "ITSM, trained"].iloc[0]
-    return Evidence("AUROC of the map, after minus before", row["mean"], row["low"], row["high"], unit="")
-
-
-def _picked_change(candidates: pd.DataFrame) -> Evidence:
-    """Take the candidate that other objects picked, and say how many of all change something."""
-    row = evaluation.picked(candidates).iloc[0]
-    sure = candidates.loc[candidates["off_center_p"] < SIGNIFICANCE, "off_center_change"]
-    what = (
-        f"change off-center by {row['candidate']}, picked on other objects; of {len(candidates)}, "
-        f"{(sure > 0).sum()} gain and {(sure < 0).sum()} lose"
-    )
-    return Evidence(what, *row[["off_center_change", "off_center_change_low", "off_center_change_high"]])
-
-
-def _smallest_gap(recent: pd.DataFrame) -> Evidence:
-    row = recent.loc[recent["gap_low"].idxmin()]
-    what = (
-        f"smallest gap of {recent['edition'].nunique()} models since {recent['year'].min()}, {row['edition']}"
-    )
-    return Evidence(what, row["gap"], row["gap_low"], row["gap_high"])
-
+_ABOVE_ZERO = (
+    "Supported if the interval lies above zero, contradicted if below, not supported if it contains zero."
+)
+_ON_OTHERS = (
+    "Settings are chosen on validation objects, and the one best candidate too; its change on the test objects counts. "
+    + _ABOVE_ZERO
+)
+_BACK = "change of the accuracy off-center, candidate minus unchanged model, on the same images (points)"
 
 CLAIMS = (
     Claim(
-        "An object off-center is recognised less often than the same object at the center.",
-        "chew2026crosseyed",
-        "01_center_bias",
-        "accuracy against eccentricity",
-        "bias",
-        _gap,
+        name="center-bias",
+        statement="An object off-center is recognised less often than the same object at the center.",
+        source="chew2026crosseyed",
+        made="abstract",
+        quantity="center-bias gap of single objects on a grid (points)",
+        rule=_ABOVE_ZERO,
+        would_change="A gap that other objects, backgrounds, sizes or renderings do not show.",
+        chapter="01_center_bias",
+        section="Accuracy over the grid",
+        table="bias",
+        function="measure.bootstrap.center_bias",
+        test=evidence.gap,
     ),
     Claim(
-        "Of two objects, the one off-center is left out of the caption that fits best (composed scenes).",
-        "chew2026crosseyed",
-        "01_center_bias",
-        "captions chosen in pair scenes",
-        "pair_left_out",
-        _left_out,
+        name="left-out",
+        statement="Of two objects, the one off-center is left out of the caption that fits best (composed scenes).",
+        source="chew2026crosseyed",
+        made="in general in the abstract; the test with four captions in the authors' public script",
+        quantity="images in which the object off-center is left out minus those in which its partner is (points)",
+        rule=_ABOVE_ZERO,
+        would_change="Scenes in which the partner is left out as often.",
+        chapter="01_center_bias",
+        section="Two objects, four captions",
+        table="pair_left_out",
+        function="measure.dyadic.left_out",
+        test=evidence.left_out,
     ),
     Claim(
-        "The same holds for What'sUp's photographs.",
-        "chew2026crosseyed",
-        "01_center_bias",
-        "captions chosen for photographs",
-        "whatsup_left_out",
-        _left_out,
+        name="left-out-in-photographs",
+        statement="The same holds for What'sUp's photographs.",
+        source="chew2026crosseyed",
+        made="the authors' public script; the photographs are those of Kamath, Hessel and Chang",
+        quantity="as in composed scenes (points)",
+        rule=_ABOVE_ZERO,
+        would_change="The photographs: without them it is not tested.",
+        chapter="01_center_bias",
+        section="What'sUp's photographs",
+        table="whatsup_left_out",
+        function="measure.dyadic.left_out",
+        test=evidence.left_out,
     ),
     Claim(
-        "The object off-center is present in the tokens and lost on the way to the embedding.",
-        "chew2026crosseyed",
-        "02_embedding_decomposition",
-        "tokens and embedding by eccentricity",
-        "lost",
-        _lost_at_pooling,
+        name="lost-at-pooling",
+        statement="The object off-center is present in the tokens and lost on the way to the embedding.",
+        source="chew2026crosseyed",
+        made="abstract, of concepts that vanish in the aggregation of tokens",
+        quantity="gap of the embedding minus the gap of the object's own tokens, both read by a probe (points)",
+        rule=_ABOVE_ZERO,
+        would_change="A probe that reads the tokens better, or controls that read as much where there is no object.",
+        chapter="02_embedding_decomposition",
+        section="Is it in the pooled token?",
+        table="lost",
+        function="measure.bootstrap.paired_difference",
+        test=evidence.lost_at_pooling,
     ),
     Claim(
-        "The pooled token attends less to an object off-center.",
-        "chew2026crosseyed",
-        "03_attention_maps",
-        "attention to the object by layer",
-        "found",
-        _overlooked,
+        name="attention",
+        statement="The pooled token attends less to an object off-center.",
+        source="chew2026crosseyed",
+        made="abstract, of a focus on the central region that attention maps show",
+        quantity="attention that the object adds to its place, over its area, center minus off-center",
+        rule=_ABOVE_ZERO,
+        would_change="Another measure of attention than that of the last layer.",
+        chapter="03_attention_maps",
+        section="On the object",
+        table="found",
+        function="measure.bootstrap.center_difference",
+        test=evidence.overlooked,
     ),
     Claim(
-        "Tokens of the background are more similar to the caption than those of the object.",
-        "li2022eclip",
-        "03_attention_maps",
-        "scores of the similarity map",
-        "contrast",
-        _background,
+        name="background",
+        statement="Tokens of the background are more similar to the caption than those of the object.",
+        source="li2022eclip",
+        made="abstract",
+        quantity="mean similarity elsewhere minus on the object, before pooling (cosine)",
+        rule=_ABOVE_ZERO,
+        would_change="Photographs instead of composed scenes, whose background holds no other objects.",
+        chapter="03_attention_maps",
+        section="Is the background preferred?",
+        table="contrast",
+        function="internals.explain.itsm",
+        test=evidence.background,
     ),
     Claim(
-        "A head with masked max pooling moves the similarity map onto the object.",
-        "li2022eclip",
-        "04_pooling_ablation",
-        "maps before and after masked max pooling",
-        "masked_max",
-        _masked_max,
+        name="masked-max",
+        statement="A head with masked max pooling moves the similarity map onto the object.",
+        source="li2022eclip",
+        made="abstract",
+        quantity="AUROC of the map of the trained head minus that of the unchanged model",
+        rule=_ABOVE_ZERO,
+        would_change="Training of the size that the authors used; the head here sees some hundred drawings.",
+        chapter="04_pooling_ablation",
+        section="Maps before and after masked max pooling",
+        table="masked_max",
+        function="mitigations.head_training.train_heads",
+        test=evidence.masked_max,
     ),
     Claim(
-        "Another pooling of the same tokens, without training, brings objects off-center back.",
-        "chew2026crosseyed",
-        "04_pooling_ablation",
-        "every pooling beside the model's own",
-        "poolings",
-        _picked_change,
+        name="other-pooling",
+        statement="Another pooling of the same tokens, without training, brings objects off-center back.",
+        source="chew2026crosseyed",
+        made="not made there: an inference of ours from the abstract, which holds the reliance on pooling responsible",
+        quantity=_BACK,
+        rule=_ON_OTHERS,
+        would_change="A pooling that is not among those tried.",
+        chapter="04_pooling_ablation",
+        section="Accuracy from center to corner",
+        table="poolings",
+        function="mitigations.evaluation.compare",
+        test=evidence.picked_change,
     ),
     Claim(
-        "A visual prompt at the object (a mark, or less of everything else) brings objects off-center back.",
-        "chew2026crosseyed",
-        "05_mitigations",
-        "mitigations that are told the place",
-        "visual_prompts",
-        _picked_change,
+        name="visual-prompts",
+        statement="A visual prompt at the object (a mark, or less of everything else) brings objects off-center back.",
+        source="chew2026crosseyed",
+        made="abstract, of visual prompting in general",
+        quantity=_BACK,
+        rule=_ON_OTHERS,
+        would_change="The authors' prompts, once they are published.",
+        chapter="05_mitigations",
+        section="What is gained, and what it costs",
+        table="visual_prompts",
+        function="mitigations.evaluation.compare",
+        test=evidence.picked_change,
+        unpublished="which prompts, in which places",
     ),
     Claim(
-        "Zooming in, by a crop around the object, brings objects off-center back.",
-        "shtedritski2023redcircle",
-        "05_mitigations",
-        "mitigations that are told the place",
-        "zoom",
-        _picked_change,
+        name="zoom",
+        statement="Zooming in, by a crop around the object, brings objects off-center back.",
+        source="subramanian2022reclip",
+        made="not made there: the crop is theirs, for referring expressions; that it helps off-center is ours",
+        quantity=_BACK,
+        rule=_ON_OTHERS,
+        would_change="Objects so large that a crop around them changes little.",
+        chapter="05_mitigations",
+        section="What is gained, and what it costs",
+        table="zoom",
+        function="mitigations.evaluation.compare",
+        test=evidence.picked_change,
     ),
     Claim(
-        "Redistributing attention brings objects off-center back.",
-        "chew2026crosseyed",
-        "05_mitigations",
-        "mitigations that are not told the place",
-        "attention_changes",
-        _picked_change,
+        name="redistribution",
+        statement="Redistributing attention brings objects off-center back.",
+        source="chew2026crosseyed",
+        made="abstract, of attention redistribution in general",
+        quantity=_BACK,
+        rule=_ON_OTHERS,
+        would_change="The authors' redistribution, once it is published.",
+        chapter="05_mitigations",
+        section="What is gained, and what it costs",
+        table="attention_changes",
+        function="mitigations.evaluation.compare",
+        test=evidence.picked_change,
+        unpublished="which attention is redistributed, by how much, in which layers",
     ),
     Claim(
-        "Center bias persists in recent models of the family.",
-        "chew2026crosseyed",
-        "06_model_family",
-        "gap of each model",
-        "recent",
-        _smallest_gap,
+        name="recent-models",
+        statement="Center bias persists in recent models of the family.",
+        source="chew2026crosseyed",
+        made="abstract",
+        quantity="smallest center-bias gap of the recent models that have been measured (points)",
+        rule="Supported if the interval of every recent model lies above zero, contradicted if one lies below.",
+        would_change="A recent model without a gap.",
+        chapter="06_model_family",
+        section="Gap and index of every model",
+        table="recent",
+        function="report.comparison.recent",
+        test=evidence.smallest_gap,
         every_model=True,
     ),
 )

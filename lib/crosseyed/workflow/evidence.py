@@ -1,0 +1,121 @@
+"""What the tables of an edition say about each claim: a quantity with its interval, and the verdict that follows.
+
+Each function takes the table that a claim names (`crosseyed.workflow.claims`) and returns its evidence. The rules are
+those of the claims, which were fixed before any table was looked at.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from crosseyed.errors import CrosseyedError
+from crosseyed.mitigations import evaluation
+from crosseyed.settings import SIGNIFICANCE
+
+SUPPORTED, NOT_SUPPORTED, CONTRADICTED, NOT_TESTABLE, NOT_PUBLISHED = VERDICTS = (
+    "supported",
+    "not supported",
+    "contradicted",
+    "not testable here",
+    "method not published",
+)
+"""The possible verdicts on a claim."""
+
+
+class NotTestableError(CrosseyedError):
+    """A table is there, but does not test the claim for this model; the message is the reason, a clause."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What an edition says about a claim: a quantity with its interval, of which positive values support it."""
+
+    what: str
+    """The quantity, in words."""
+    value: float
+    low: float
+    high: float
+    unit: str = "points"
+    also: tuple["Evidence", ...] = ()
+    """Further conditions, which have to hold too."""
+
+    @property
+    def verdict(self) -> str:
+        """One of `VERDICTS`: supported if all conditions are, contradicted if one of them is."""
+        conditions = (self, *self.also)
+        if any(np.isnan([each.low, each.high]).any() for each in conditions):
+            return NOT_TESTABLE
+        if all(each.low > 0 for each in conditions):
+            return SUPPORTED
+        return CONTRADICTED if any(each.high < 0 for each in conditions) else NOT_SUPPORTED
+
+    def __str__(self) -> str:
+        """Write the quantity and interval of each condition."""
+        digits = 1 if self.unit == "points" else 2
+        value, low, high = (f"{number:+.{digits}f}" for number in (self.value, self.low, self.high))
+        own = f"{self.what}: {value}{' ' if self.unit else ''}{self.unit} [{low}, {high}]"
+        return "; ".join([own, *map(str, self.also)])
+
+
+def gap(bias: pd.DataFrame) -> Evidence:
+    """Read the center-bias gap of the first row."""
+    row = bias.iloc[0]
+    return Evidence("center-bias gap", row["gap"], row["gap_low"], row["gap_high"])
+
+
+def left_out(shares: pd.DataFrame) -> Evidence:
+    """Read which of two objects is left out more often."""
+    ends = shares.iloc[0][["difference", "difference_low", "difference_high"]]
+    return Evidence("left out: the object at the border minus the one at the center", *ends)
+
+
+def lost_at_pooling(lost: pd.DataFrame) -> Evidence:
+    """Read by how much the gap of the embedding exceeds that of the object's tokens."""
+    row = lost[lost["reader"] == "probe"].iloc[0]
+    what = "gap of the embedding minus that of the tokens"
+    return Evidence(what, row["difference"], row["low"], row["high"])
+
+
+def overlooked(found: pd.DataFrame) -> Evidence:
+    """Read how much more attention an object adds at the center than off-center."""
+    rows = found.set_index("attention")
+    own, place = rows.loc["added by the object"], rows.loc["the place alone"]
+    what = (
+        "attention that the object adds, over its area, center minus off-center (of the place alone: "
+        f"{place['difference']:+.2f})"
+    )
+    return Evidence(what, *own[["difference", "difference_low", "difference_high"]], unit="")
+
+
+def background(contrasts: pd.DataFrame) -> Evidence:
+    """Read how much more similar to the caption tokens elsewhere are than those on the object."""
+    row = contrasts[contrasts["contrast"] == "before"].iloc[0]
+    what = "similarity elsewhere minus on the object"
+    return Evidence(what, -row["mean"], -row["high"], -row["low"], unit="")
+
+
+def masked_max(changes: pd.DataFrame) -> Evidence:
+    """Read how much better the map of the trained head agrees with the object."""
+    row = changes[changes["map"] == "ITSM, trained"].iloc[0]
+    return Evidence("AUROC of the map, after minus before", row["mean"], row["low"], row["high"], unit="")
+
+
+def picked_change(candidates: pd.DataFrame) -> Evidence:
+    """Take the candidate that other objects picked, and say how many of all change something."""
+    row = evaluation.picked(candidates).iloc[0]
+    sure = candidates.loc[candidates["off_center_p"] < SIGNIFICANCE, "off_center_change"]
+    what = (
+        f"change off-center by {row['candidate']}, picked on other objects; of {len(candidates)}, "
+        f"{(sure > 0).sum()} gain and {(sure < 0).sum()} lose"
+    )
+    return Evidence(what, *row[["off_center_change", "off_center_change_low", "off_center_change_high"]])
+
+
+def smallest_gap(recent: pd.DataFrame) -> Evidence:
+    """Read the gap of the recent model whose interval begins lowest."""
+    row = recent.loc[recent["gap_low"].idxmin()]
+    what = (
+        f"smallest gap of {recent['edition'].nunique()} models since {recent['year'].min()}, {row['edition']}"
+    )
+    return Evidence(what, row["gap"], row["gap_low"], row["gap_high"])
