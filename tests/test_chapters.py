@@ -52,6 +52,7 @@ SMALL = {
     "n_explained": 1,
     "settings": {"grid_size": 3, "resamples": 1000},
     "n_concepts": 60,
+    "n_exchanged": 3,
     "n_test": 4,
     "n_validation": 4,
     "n_training": 4,

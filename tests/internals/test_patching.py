@@ -251,10 +251,11 @@ def test_the_table_adds_up_and_knows_what_there_is_to_move(tiny_clip, cutouts):
 )
 def test_a_tower_that_cannot_be_patched_says_why(kind, reason, tiny_clip):
     model = built(tiny_clip, kind)
-    assert reason in patching.obstacle(model)
+    (found,) = patching.obstacles(model)
+    assert reason in found
     with pytest.raises(UnsupportedTower, match=reason):
         patching.record(model, model_input(model))
 
 
-def test_a_tower_that_can_be_patched_has_no_obstacle(tiny_clip):
-    assert patching.obstacle(tiny_clip) is None
+def test_a_tower_that_can_be_patched_has_no_obstacles(tiny_clip):
+    assert patching.obstacles(tiny_clip) == []

@@ -29,12 +29,13 @@ def test_the_box_says_whose_numbers_follow(tiny_clip, changes, kind, words):
 
 
 def test_a_tower_that_supports_everything_needs_no_box(tiny_clip):
-    assert notices.unsupported(tiny_clip, "attention", "heads") is None
     assert notices.reasons(tiny_clip, "attention", "heads") == []
+    assert notices.left_out(tiny_clip, []) is None
 
 
 def test_a_box_gives_the_reason_and_the_model_shown_instead(swin, tiny_clip):
-    box = notices.unsupported(swin, "attention", instead=tiny_clip).data
+    reasons = notices.reasons(swin, "attention")
+    box = notices.left_out(swin, reasons, instead=tiny_clip).data
     for words in (
         "Left out for &lt;Swin&gt;",
         "Its tower does not offer the probabilities",
@@ -42,6 +43,6 @@ def test_a_box_gives_the_reason_and_the_model_shown_instead(swin, tiny_clip):
     ):
         assert words in box
     assert f"{tiny_clip.name} is shown instead." in box
-    assert "instead" not in notices.unsupported(swin, "attention", instead=swin).data
+    assert "instead" not in notices.left_out(swin, reasons, instead=swin).data
     (reason,) = notices.reasons(swin, "attention", "tokens")[:1]
     assert reason.startswith("its tower does not offer")

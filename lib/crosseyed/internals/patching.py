@@ -15,7 +15,7 @@ donor's place with them.
 
 Two identities check an exchange: without any group the receiver's embedding comes out, with all groups, at any depth,
 the donor's. The second holds because blocks treat all places alike; so a tower whose attention depends on places is
-refused (`obstacle`). Shares of single groups need not add up to 1: groups are redundant, or act only together.
+refused (`obstacles`). Shares of single groups need not add up to 1: groups are redundant, or act only together.
 """
 
 from collections.abc import Iterator, Sequence
@@ -71,18 +71,16 @@ class Pairs:
         return [scene.placements[0].cutout.object for scene in self.scenes["center"]]
 
 
-def obstacle(model: ClipModel) -> str | None:
-    """Return why a tower's activations cannot be exchanged, in a clause such as "its pooling ..."; None if they can."""
+def obstacles(model: ClipModel) -> list[str]:
+    """Return why a tower's activations cannot be exchanged, as clauses: "its tower has ..."; none if they can."""
     adapter = adapter_of(model)
     if not adapter.blocks:
-        return "its tower has no transformer blocks between which tokens could be exchanged"
+        return ["its tower has no transformer blocks between which tokens could be exchanged"]
     if adapter.pooled_token is None:
-        return f"its tower does not pool a class token: its pooling is by {adapter.native_pooling}"
+        return [f"its tower does not pool a class token: its pooling is by {adapter.native_pooling}"]
     if any(adapter.attention(layer).depends_on_places for layer in adapter.blocks):
-        return (
-            "attention in its blocks depends on where tokens stand, so a token cannot be put at another place"
-        )
-    return None
+        return ["attention in its blocks depends on where tokens stand, so none can be put at another place"]
+    return []
 
 
 def object_pairs(model: ClipModel, cutouts: Sequence[Cutout], *, size: float = 0.3, seed: int = 0) -> Pairs:
@@ -187,10 +185,10 @@ def record(model: ClipModel, pixels: Tensor) -> Run:
     Raises
     ------
     UnsupportedTower
-        For the reason that `obstacle` gives.
+        For the reason that `obstacles` gives.
     """
-    if reason := obstacle(model):
-        raise UnsupportedTower(f"Activations of {model.name} cannot be exchanged: {reason}.")
+    if reasons := obstacles(model):
+        raise UnsupportedTower(f"Activations of {model.name} cannot be exchanged: {' and '.join(reasons)}.")
     adapter = adapter_of(model)
     with hooked(adapter.modules(())) as calls:
         embedding = model.clip.encode_image(pixels)
@@ -259,7 +257,7 @@ class Exchange:
     Attributes
     ----------
     table : pandas.DataFrame
-        One row per pair (`object`), `receiver` (of `SIDES`), `part`, `layer`, `head` and `quantity` (of `QUANTITIES`):
+        One row per pair (`object`), `receiver` (of `SIDES`), `part`, `layer`, `head` (<NA> for others) and `quantity`:
         `moved`, the quantity with the part exchanged minus that of the receiver, and `whole`, that of the donor minus
         that of the receiver. A `part` is
 
@@ -289,7 +287,7 @@ def exchange(
 
     Parameters
     ----------
-    model : ClipModel without an `obstacle`, else UnsupportedTower
+    model : ClipModel without `obstacles`, else UnsupportedTower
     pairs : Pairs, of this model
     captions : float (labels, embed_dim), embeddings of one caption for each label, of length 1
     labels : sequence of str, names of all objects
@@ -427,7 +425,8 @@ def _with_interactions(table: pd.DataFrame) -> pd.DataFrame:
     single = sums[sums["part"] == "head"].set_index(keys)["moved"]
     together = sums[sums["part"] == "attention"].assign(part="interaction of heads", head=-1)
     together["moved"] -= single.reindex(pd.MultiIndex.from_frame(together[keys])).to_numpy()
-    return pd.concat([table, rest, together], ignore_index=True).drop(columns="pair")
+    whole = pd.concat([table, rest, together], ignore_index=True).drop(columns="pair")
+    return whole.assign(head=whole["head"].astype("Int64").where(whole["part"] == "head"))
 
 
 def _distance(found: Tensor, expected: Tensor) -> float:

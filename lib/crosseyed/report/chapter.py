@@ -102,11 +102,15 @@ class Chapter:
         IPython.display.HTML or None
             A box for the reader; None if the tower supports everything.
         """
-        reasons = notices.reasons(self.encoder, *needed)
-        if not reasons:
-            return None
-        self.unavailable(" and ".join(reasons), *tables)
-        return notices.unsupported(self.encoder, *needed, instead=instead)
+        return self.leave_out(notices.reasons(self.encoder, *needed), tables=tables, instead=instead)
+
+    def leave_out(
+        self, reasons: Sequence[str], *, tables: Sequence[str] = (), instead: ClipModel | None = None
+    ) -> HTML | None:
+        """Do as `require` does for reasons that are known, such as ``["its tower has no class token"]``, or none."""
+        if reasons:
+            self.unavailable(" and ".join(reasons), *tables)
+        return notices.left_out(self.encoder, reasons, instead=instead)
 
 
 def begin(name: str, parameters: Mapping[str, object]) -> Chapter:

@@ -1,5 +1,6 @@
 """Boxes that a notebook shows a reader, styled by the book and readable in Jupyter."""
 
+from collections.abc import Sequence
 from html import escape
 
 from IPython.display import HTML
@@ -34,19 +35,19 @@ def weights(encoder: Encoder) -> HTML:
     )
 
 
-def unsupported(model: ClipModel, *needed: str, instead: ClipModel | None = None) -> HTML | None:
-    """Return a box that says what the tower of a model does not support, and why; None if it supports everything.
+def left_out(model: ClipModel, reasons: Sequence[str], instead: ClipModel | None = None) -> HTML | None:
+    """Return a box that says why something is left out for a model; None without reasons.
 
     Parameters
     ----------
     model : ClipModel
         The model of the edition.
-    *needed : str
-        What the cells below need, of `crosseyed.models.towers.base.CAPABILITIES`.
+    reasons : sequence of str
+        Clauses such as "its tower has no class token".
     instead : ClipModel, optional
         The model that is shown in its place.
     """
-    sentences = [f"{reason[0].upper()}{reason[1:]}." for reason in reasons(model, *needed)]
+    sentences = [f"{reason[0].upper()}{reason[1:]}." for reason in reasons]
     if not sentences:
         return None
     if instead not in (None, model):
@@ -55,7 +56,10 @@ def unsupported(model: ClipModel, *needed: str, instead: ClipModel | None = None
 
 
 def reasons(model: ClipModel, *needed: str) -> list[str]:
-    """Return a clause for each thing that is needed and that the tower of a model does not support."""
+    """Return a clause for each thing that is needed and that the tower of a model does not support.
+
+    What is needed are some of `crosseyed.models.towers.base.CAPABILITIES`.
+    """
     missing = adapter_of(model).unsupported
     return [
         f"its tower does not offer {CAPABILITIES[name]}, because {missing[name]}"

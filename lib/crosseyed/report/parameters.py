@@ -98,6 +98,7 @@ class EmbeddingDecomposition(_Beside):
     top: Count
     n_heads: Count
     n_concepts: Count
+    n_exchanged: Count
 
 
 class AttentionMaps(_Beside):

@@ -132,3 +132,34 @@ def test_positions_tell_named_objects_from_others():
     assert (first.get_title(loc="left"), second.get_title(loc="left")) == ("0", "1")
     with pytest.raises(InputError, match="'named'"):
         galleries.positions(table)
+
+
+def exchanged(share=(0.5, -0.25, np.nan, 0.04)):
+    """Two parts at two layers for one receiver; the second part is not exchanged at layer 0."""
+    rows = [("object", 0), ("object", 1), ("others", 0), ("others", 1)]
+    table = pd.DataFrame(rows, columns=["part", "layer"]).assign(
+        share=share, receiver="center", confidence=0.9
+    )
+    table = table.assign(share_low=table["share"] - 0.1, share_high=table["share"] + 0.1)
+    return table.assign(moved=[0.02, -0.01, np.nan, 0.0], moved_low=0.001, moved_high=0.03)
+
+
+def test_exchanges_show_shares_in_percent_and_in_bold_what_is_certain():
+    figure = galleries.exchanges(exchanged())
+    numbers = {text.get_text(): text.get_fontweight() for text in figure.axes[0].texts}
+    assert numbers == {"50": "bold", "−25": "bold", "4": "normal"}
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["object", "others"]
+    assert figure.axes[0].collections[0].get_clim() == (-50, 50)
+    assert "share of the difference moved (%)" in words(figure)
+    assert "Bold: the 90 % interval excludes zero." in words(figure)
+
+
+def test_exchanges_without_a_difference_show_what_is_moved():
+    figure = galleries.exchanges(exchanged(np.nan))
+    assert [text.get_text() for text in figure.axes[0].texts] == ["20", "−10", "0"]
+    assert "moved (thousandths of the similarity)" in words(figure)
+
+
+def test_exchanges_refuse_two_rows_for_one_cell():
+    with pytest.raises(InputError, match="4 row"):
+        galleries.exchanges(pd.concat([exchanged(), exchanged()]))

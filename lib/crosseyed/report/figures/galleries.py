@@ -20,9 +20,11 @@ from crosseyed.report.figures.style import (
     MARKERS,
     MAX_WIDTH,
     add_footnote,
+    ends_of,
     finish,
     interval_name,
     make_panels,
+    number_text,
     panel_title,
     parts_of,
     require_once,
@@ -204,6 +206,56 @@ def effect_maps(
         ax.grid(False)
         ax.set_title(textwrap.fill(text, 28), fontsize="small", fontweight="normal")
     _color_bar(figure, list(axes.flat[: len(drawn)]), image, "direct effect (cosine similarity)")
+    return finish(figure, title)
+
+
+@styled
+def exchanges(
+    table: pd.DataFrame, *, rows: str = "part", panel: str = "receiver", title: str | None = None
+) -> Figure:
+    """Show which share of a difference exchanged parts of a tower move, layer by layer, as heat maps with numbers.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `crosseyed.measure.shares.share` of one quantity of `crosseyed.internals.patching.Exchange`, by `layer` and
+        the columns of the next parameters.
+    rows : str
+        Column with a row for each of its values.
+    panel, title
+        See `crosseyed.report.figures`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Shares in percent, or where there are none for want of a difference, thousandths of what is moved. Bold: the
+        interval excludes zero.
+    """
+    require_rows(table, ["layer", rows, *ends_of("moved"), *ends_of("share"), "confidence"])
+    name, scale, unit = "share", 100, "share of the difference moved (%)"
+    if table["share"].isna().all():
+        name, scale, unit = "moved", 1000, "moved (thousandths of the similarity)"
+    parts = parts_of(table, panel)
+    for each, part in parts:
+        require_once(part, ["layer", rows], "panel", each)
+    count = table[rows].nunique(), table["layer"].nunique()
+    figure, axes = make_panels(len(parts), (0.55 * count[1] + 2.0, 0.36 * count[0] + 1.4))
+    limit = scale * np.nanmax(np.abs(table[name])) or 1.0
+    for ax, (each, part) in zip(axes, parts, strict=True):
+        middle, low, high = (
+            scale * part.pivot(index=rows, columns="layer", values=end).loc[list(dict.fromkeys(part[rows]))]
+            for end in ends_of(name)
+        )
+        look = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit, "cbar": False, "linewidths": 0.5}
+        sns.heatmap(middle, ax=ax, annot=True, fmt=".0f", **look)
+        sure = ((low > 0) | (high < 0)).to_numpy()[middle.notna().to_numpy()]
+        for number, certain in zip(ax.texts, sure, strict=True):
+            number.set(text=number_text(float(number.get_text())), fontweight="bold" if certain else "normal")
+        ax.tick_params(axis="y", labelrotation=0)
+        ax.set(xlabel="layer (0: what enters the first block)", ylabel="" if rows == "part" else rows)
+        ax.set_title("" if each is None else f"{panel}: {each}", fontsize="small", fontweight="normal")
+    _color_bar(figure, list(axes), axes[0].collections[0], unit)
+    add_footnote(figure, f"Bold: the {interval_name(table)} excludes zero.")
     return finish(figure, title)
 
 
