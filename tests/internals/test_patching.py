@@ -237,6 +237,17 @@ def test_the_table_adds_up_and_knows_what_there_is_to_move(tiny_clip, cutouts):
         np.testing.assert_allclose(rows["moved"], rows["whole"], atol=1e-5)
 
 
+def test_a_rim_that_would_leave_the_grid_is_left_out(tiny_clip, cutouts, monkeypatch):
+    pairs = patching.object_pairs(tiny_clip, cutouts[:1])
+    shown = {side: scenes[:1] for side, scenes in pairs.scenes.items()}
+    rim = np.zeros((1, 4, 4))
+    rim[0, 0, 1] = rim[0, 2, 2] = 0.01  # moved by a row and a column to the top left, the first is gone
+    monkeypatch.setattr(patching, "coverage", lambda masks, grid: rim)
+    under = patching._under(adapter_of(tiny_clip), {**shown, "off-center": shown["center"]}, pairs.shifts)
+    assert pairs.shifts.tolist() == [[-1, -1]]
+    assert [tuple(place) for place in np.argwhere(under[0])] == [(1, 2), (2, 2), (3, 3)]
+
+
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [

@@ -356,15 +356,25 @@ def _input(model: ClipModel, scenes: Sequence[Scene]) -> Tensor:
 
 
 def _under(adapter: TowerAdapter, shown: dict[str, list[Scene]], shifts: np.ndarray) -> np.ndarray:
-    """Mark the patches that the object touches at the center, or would by where it is off-center."""
+    """Mark the patches that the object touches at the center, or would by where it is off-center.
+
+    A rim of less than a pixel may reach into a patch that is off the grid on the other side: it is left out.
+    """
     touched = {
         side: coverage(np.stack([scene.masks()[0] for scene in scenes]), adapter.grid) > 0
         for side, scenes in shown.items()
     }
-    back = [
-        np.roll(one, tuple(-shift), (0, 1)) for one, shift in zip(touched["off-center"], shifts, strict=True)
-    ]
-    return touched["center"] | np.stack(back)
+    both = []
+    for center, moved, shift in zip(touched["center"], touched["off-center"], shifts, strict=True):
+        stays = np.all([(goal >= 0) & (goal < n) for goal, n in _goals(center.shape, shift)], 0)
+        both.append((center | np.roll(moved, tuple(-shift), (0, 1))) & stays)
+    return np.stack(both)
+
+
+def _goals(grid: tuple[int, int], shift: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+    """Yield row and column that each patch is moved to, (rows, columns), and the number of them."""
+    for places, by, cells in zip(np.indices(grid), shift, grid, strict=True):
+        yield places + by, cells
 
 
 def _matching(
