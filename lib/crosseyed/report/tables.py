@@ -37,7 +37,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "02_embedding_decomposition": (
         *("tokens", "tokens_by_eccentricity", "tokens_bias", "lost", "layers"),
         *("layer_effects", "radial_profile", "effect_parts", "heads", "textspan", "ablation"),
-        "exchanged",
+        *("ablation_changes", "exchanged"),
         *("splice", "concepts_instead", "splice_bias"),
     ),
     "03_attention_maps": (

@@ -41,10 +41,23 @@ def test_what_the_objects_tokens_contribute():
 
 def test_what_the_gap_is_without_heads():
     bias = pd.DataFrame({"ablated": ["none", "random 3", "top 3"], "gap": [10.2, 9.0, 4.4]})
-    assert lost_object.ablation("ViT", 7, 2, bias) == (
-        "The head of ViT that loses most is head 2 of layer 7. Without the top 3 heads the gap of 10 points is 4; "
-        "without as many others, drawn at random, 9."
+    changes = pd.DataFrame(
+        {
+            "contrast": ["top 3", "random 3", "top 3 against random 3"],
+            "off_center_mean": [-4.0, -1.0, -3.0],
+            "difference": [-6.0, -1.0, -5.0],
+            "difference_low": [-9.0, -2.0, -8.0],
+            "difference_high": [-3.0, 0.4, -2.0],
+        }
     )
+    assert lost_object.ablation("ViT", 7, 2, bias, changes) == (
+        "The head of ViT that loses most is head 2 of layer 7. On objects that the ranking did not see, the gap of 10 "
+        "points changes by -6 points (-9 to -3) without the top 3 heads, and by -1 points (-2 to 0) without as many "
+        "others of the same layers, drawn at random. The two differ (-5 points (-8 to -2)); without the heads at the "
+        "top off-center accuracy changes by -4 points."
+    )
+    changes.loc[2, "difference_high"] = 1.0
+    assert "The two do not certainly differ (" in lost_object.ablation("ViT", 7, 2, bias, changes)
 
 
 def test_which_concept_appears_instead():

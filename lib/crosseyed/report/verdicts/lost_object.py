@@ -54,8 +54,8 @@ def contributions(name: str, shares: pd.DataFrame) -> str:
     )
 
 
-def ablation(name: str, layer: int, head: int, bias: pd.DataFrame) -> str:
-    """Say which head loses most, and what the gap is without the heads that do.
+def ablation(name: str, layer: int, head: int, bias: pd.DataFrame, changes: pd.DataFrame) -> str:
+    """Say which head loses most, and what the gap is without the heads that do, on other objects.
 
     Parameters
     ----------
@@ -65,14 +65,19 @@ def ablation(name: str, layer: int, head: int, bias: pd.DataFrame) -> str:
         The head whose direct effect drops most.
     bias : pandas.DataFrame
         Of `crosseyed.measure.bootstrap.center_bias` by `ablated`: ``"none"``, ``"top n"`` and ``"random n"``.
+    changes : pandas.DataFrame
+        Of `crosseyed.measure.bootstrap.center_difference` by `contrast`, of
+        `crosseyed.internals.head_ablation.ablation_changes`.
     """
-    name = markdown(name)
-    gaps = {key.partition(" ")[0]: (key, gap) for key, gap in bias.set_index("ablated")["gap"].items()}
-    (top, without_top), (_, without_random) = gaps["top"], gaps["random"]
+    name, gap = markdown(name), bias.set_index("ablated")["gap"]["none"]
+    top, random, against = changes.to_dict("records")
+    certain = against["difference_low"] > 0 or against["difference_high"] < 0
     return (
-        f"The head of {name} that loses most is head {head} of layer {layer}. Without the {top} heads the gap of "
-        f"{gaps['none'][1]:.0f} points is {without_top:.0f}; without as many others, drawn at random, "
-        f"{without_random:.0f}."
+        f"The head of {name} that loses most is head {head} of layer {layer}. On objects that the ranking did not see, "
+        f"the gap of {gap:.0f} points changes by {_by(top)} without the {top['contrast']} heads, and by {_by(random)} "
+        "without as many others of the same layers, drawn at random. "
+        f"The two {'differ' if certain else 'do not certainly differ'} ({_by(against)}); without the heads at the top "
+        f"off-center accuracy changes by {top['off_center_mean']:+.0f} points."
     )
 
 
@@ -98,3 +103,7 @@ def instead(name: str, use: pd.DataFrame) -> str:
 
 def _sides(row: pd.Series) -> str:
     return f"{row['center_accuracy']:.0f} % at the center, {row['off_center_accuracy']:.0f} % off-center"
+
+
+def _by(row: dict[str, float]) -> str:
+    return f"{row['difference']:+.0f} points ({span(pd.Series(row), 'difference', digits=0)})"
