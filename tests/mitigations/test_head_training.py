@@ -26,17 +26,18 @@ def test_the_chosen_epoch_is_the_first_of_the_best_and_gives_its_accuracy(tiny_c
         history = head.history
         assert history["chosen"].sum() == 1
         assert history["chosen"].idxmax() == history["accuracy"].to_numpy().argmax()
-        data = head_training._freeze(tiny_clip, others, 2, 2, [0, 1], False)
+        data = head_training._freeze(tiny_clip, others, 2, [2], [0, 1], False)[2]
         texts = torch.from_numpy(tiny_clip.encode_texts([f"a photo of a {label}" for label in labels]))
         truth = torch.tensor([labels.index(name) for name in data.objects])
-        assert head_training._accuracy(head.head, data, texts, truth) == pytest.approx(
-            history.loc[history["chosen"], "accuracy"].item()
-        )
+        with torch.no_grad():
+            vectors = head.head(*data.at(slice(None)))
+        accuracy = 100 * ((vectors @ texts.T).argmax(1) == truth).float().mean().item()
+        assert accuracy == pytest.approx(history.loc[history["chosen"], "accuracy"].item())
 
 
 def test_what_is_trained_on_frozen_tokens_is_what_pictures_are_encoded_by(tiny_clip, world, trained):
     (learned, _), _ = world
-    data = head_training._freeze(tiny_clip, learned, 1, 2, [0, 0], False)
+    data = head_training._freeze(tiny_clip, learned, 1, [2], [0, 0], False)[2]
     scenes = [
         snapshot(learned, name, Dose(), np.random.default_rng([0, 0, 0, number]), 32)[0]
         for number, name in enumerate(objects_of(learned))
@@ -63,7 +64,7 @@ def test_every_batch_shows_every_object_once(tiny_clip, world, monkeypatch):
     monkeypatch.setattr(
         head_training._Frozen, "at", lambda data, rows: batches.append((data, rows)) or seen(data, rows)
     )
-    train(tiny_clip, world, names=["average"], epochs=1)
+    train(tiny_clip, world, names=["attention"], epochs=1)
     shown = [[data.objects[row] for row in rows] for data, rows in batches if isinstance(rows, torch.Tensor)]
     assert len(shown) == 4
     assert all(sorted(batch) == sorted(objects_of(learned)) for batch in shown)
@@ -71,9 +72,26 @@ def test_every_batch_shows_every_object_once(tiny_clip, world, monkeypatch):
     assert sorted(used.tolist()) == list(range(24))
 
 
+def test_heads_of_two_depths_are_trained_on_one_run_of_the_tower(tiny_clip, world, trained, monkeypatch):
+    runs = []
+    of = head_training.Batch.of
+    monkeypatch.setattr(
+        head_training.Batch, "of", lambda *given: runs.append(len(given[1])) or of(*given), raising=True
+    )
+    both = train(tiny_clip, world, names=["average"], earlier=["average"])
+    assert list(both) == ["average", "average, one block earlier"]
+    (learned, others), _ = world
+    images = 4 * len(objects_of(learned)) + 2 * len(objects_of(others))
+    assert sum(runs) == images + 2  # the two find the width of the tokens
+    assert both["average"].history.equals(trained["average"].history)
+    assert both["average, one block earlier"].pooling == "trained average (layer 1)"
+    alone = train(tiny_clip, world, names=[], earlier=["average"])
+    assert alone["average, one block earlier"].history.equals(both["average, one block earlier"].history)
+
+
 def test_captions_name_the_object_of_their_picture(tiny_clip, world):
     (learned, _), _ = world
-    data = head_training._freeze(tiny_clip, learned, 2, 2, [0, 0], False)
+    data = head_training._freeze(tiny_clip, learned, 2, [2], [0, 0], False)[2]
     assert len(data.tokens) == 12
     for name, caption in zip(data.objects, data.captions, strict=True):
         assert caption.endswith(f"a {name}")

@@ -11,7 +11,6 @@ beside those of `crosseyed.measure.bootstrap.center_bias`. In the rows of the st
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from crosseyed.errors import InputError
 from crosseyed.measure import bootstrap, permutation
@@ -100,5 +99,5 @@ def _tested(answers: pd.DataFrame, resamples: int | None, seed: int) -> pd.DataF
         return pd.DataFrame(columns=[*KEYS, "change_p"])
     others = others.assign(change=others["gap"] - others["object"].map(own))
     tested = permutation.sign_flip_test(others, "change", by=KEYS, resamples=resamples, seed=seed)
-    tested["change_p"] = multipletests(tested["p_value"], method="holm")[1]
+    tested["change_p"] = permutation.holm(tested["p_value"].to_numpy())
     return tested[[*KEYS, "change_p"]]

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from crosseyed.errors import InputError
 from crosseyed.measure import bootstrap, permutation
@@ -306,5 +305,5 @@ def _corrected(contrast: pd.DataFrame, sampling: dict[str, float]) -> pd.Series:
     tested = permutation.sign_flip_test(contrast, "change", "candidate", **flips)
     p_values = tested.set_index("candidate")["p_value"].drop(BASELINE).dropna()
     if len(p_values):
-        p_values[:] = multipletests(p_values, method="holm")[1]
+        p_values[:] = permutation.holm(p_values.to_numpy())
     return p_values

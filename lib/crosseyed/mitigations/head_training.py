@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -22,7 +22,6 @@ from crosseyed.internals.trace import stream
 from crosseyed.mitigations.heads import (
     Head,
     HeadedModel,
-    depth_of,
     embed_texts,
     encode_together,
     supported_heads,
@@ -36,6 +35,9 @@ from crosseyed.models.clip import ClipModel
 from crosseyed.settings import settings
 
 LEARNING_RATES = (3e-4, 1e-3, 3e-3)
+
+EARLIER = ", one block earlier"
+"""What follows the name of a head that reads the tokens that enter the last block."""
 
 _WEIGHT_DECAY = 0.05
 
@@ -53,7 +55,7 @@ def train_heads(
     epochs: int = 12,
     learning_rates: Sequence[float] = LEARNING_RATES,
     fraction: float | None = None,
-    layer: int = -1,
+    earlier: Sequence[str] = (),
     seed: int = 0,
     progress: bool = True,
 ) -> dict[str, HeadedModel]:
@@ -63,20 +65,22 @@ def train_heads(
 
     Parameters
     ----------
-    model, fraction, layer
+    model, fraction
         As for `crosseyed.mitigations.heads.untrained`, whose errors also apply.
     cutouts, validation : sequence of Cutout
         Objects (at least two) to train on, and others (half as many images each) to choose rate and epochs by.
     labels : sequence of str
         What the model chooses among on validation images; use the labels of the test.
     names : sequence of str, optional
-        The heads; by default all that the tower supports.
+        The heads that read the last tokens; by default all that the tower supports.
     scenes_per_object : int
         Training images of each object, at uniform positions, at least 1; every batch shows each object once.
     epochs : int
         Maximum number of times that each image is seen, at least 1.
     learning_rates : sequence of float
         Peak learning rates to choose among, for AdamW with cosine decay to zero.
+    earlier : sequence of str
+        Heads that read the tokens one block earlier, besides.
     seed : int
         Determines the images and their order.
     progress : bool
@@ -85,7 +89,7 @@ def train_heads(
     Returns
     -------
     dict of str to HeadedModel
-        By the head's name.
+        By the head's name, which of those that read earlier tokens is followed by `EARLIER`.
 
     Raises
     ------
@@ -94,31 +98,35 @@ def train_heads(
     """
     _check(cutouts, validation, labels, scenes_per_object, epochs, learning_rates)
     names = supported_heads(model) if names is None else names
-    started = {name: untrained(model, name, fraction=fraction, layer=layer) for name in names}
-    depth = depth_of(model, layer)
-    learn = _freeze(model, cutouts, scenes_per_object, depth, [seed, 0], progress)
-    check = _freeze(model, validation, math.ceil(scenes_per_object / 2), depth, [seed, 1], progress)
-    captions = embed_texts(model, learn.captions)
+    started = {name: untrained(model, name, fraction=fraction) for name in names}
+    started |= {name + EARLIER: untrained(model, name, fraction=fraction, layer=-2) for name in earlier}
+    depths = {each.head.layer for each in started.values()}
+    learned = _freeze(model, cutouts, scenes_per_object, depths, [seed, 0], progress)
+    checked = _freeze(model, validation, math.ceil(scenes_per_object / 2), depths, [seed, 1], progress)
+    captions = embed_texts(model, next(iter(learned.values())).captions)
     texts = embed_texts(model, [settings.caption(label) for label in labels])
-    truth = torch.from_numpy(pd.Index(labels).get_indexer(check.objects)).to(model.device)
+    truth = pd.Index(labels).get_indexer(next(iter(checked.values())).objects)
+    answers = texts, torch.from_numpy(truth).to(model.device)
     trained = {}
-    bar = tqdm(total=len(names) * len(learning_rates), unit="training", disable=None if progress else True)
+    bar = tqdm(total=len(started) * len(learning_rates), unit="training", disable=None if progress else True)
     with bar:
         for name, start in started.items():
-            attempts = []
+            head, attempts = start.head, []
+            learn, check = learned[head.layer], _pooled(head, checked[head.layer])
+            fresh = copy.deepcopy(head.state_dict())
             for rate in learning_rates:
-                head = copy.deepcopy(start.head)
+                head.load_state_dict(fresh)
                 losses = _epochs(head, learn, captions, model.logit_scale, rate, epochs, seed)
                 for epoch, loss in zip(count(), losses):
-                    accuracy = _accuracy(head, check, texts, truth)
+                    accuracy = _accuracy(head, check, *answers)
                     row = {"learning_rate": rate, "epoch": epoch, "loss": loss, "accuracy": accuracy}
                     attempts.append((row, copy.deepcopy(head.state_dict())))
                 bar.update()
             history = pd.DataFrame([row for row, _ in attempts])
             best = history["accuracy"].idxmax()  # of equally good ones the first
-            start.head.load_state_dict(attempts[best][1])
+            head.load_state_dict(attempts[best][1])
             history["chosen"] = history.index == best
-            trained[name] = HeadedModel(model, start.head.requires_grad_(False), history)
+            trained[name] = HeadedModel(model, head.requires_grad_(False), history)
     return trained
 
 
@@ -172,11 +180,11 @@ def _freeze(
     model: ClipModel,
     cutouts: Sequence[Cutout],
     scenes_per_object: int,
-    layer: int,
+    layers: Collection[int],
     seed: list[int],
     progress: bool,
-) -> _Frozen:
-    """Take images of all objects in turn and run the tower on them."""
+) -> dict[int, _Frozen]:
+    """Take images of all objects in turn and run the tower on them, once for all layers."""
     names = objects_of(cutouts)
     shots: list[tuple[Scene, str]] = [
         snapshot(cutouts, name, Dose(), np.random.default_rng([*seed, turn, number]), max(model.image_size))
@@ -186,19 +194,40 @@ def _freeze(
     reads_attention = "masked max" in supported(model)
 
     @torch.no_grad()
-    def run(pixels: Tensor, _: int) -> tuple[Tensor, Tensor | None]:
+    def run(pixels: Tensor, _: int) -> tuple[list[Tensor], Tensor | None]:
         batch = Batch.of(model, pixels)
-        return batch.tokens_at(layer).half(), batch.attention if reads_attention else None
+        tokens = [batch.tokens_at(layer).half() for layer in layers]
+        return tokens, batch.attention if reads_attention else None
 
     parts = stream(model, [scene.render for scene, _ in shots], run, progress=progress)
     tokens, attention = zip(*parts, strict=True)
-    return _Frozen(
-        tokens=torch.cat(tokens),
-        attention=torch.cat(attention) if reads_attention else None,
-        objects=names * scenes_per_object,
-        captions=[caption for _, caption in shots],
-        n_objects=len(names),
-    )
+    return {
+        layer: _Frozen(
+            tokens=torch.cat(of_layer),
+            attention=torch.cat(attention) if reads_attention else None,
+            objects=names * scenes_per_object,
+            captions=[caption for _, caption in shots],
+            n_objects=len(names),
+        )
+        for layer, of_layer in zip(layers, zip(*tokens, strict=True), strict=True)
+    }
+
+
+def _pooled(head: Head, data: _Frozen) -> Callable[[Tensor | slice], Tensor]:
+    """Return a function from rows to pooled vectors, (n, pooled_width).
+
+    They are computed once if the pooling has nothing to learn.
+    """
+    if next(head.pooling.parameters(), None) is not None:
+        return lambda rows: head.pooling(*data.at(rows))
+    with torch.no_grad():
+        places = _slices(len(data.objects))
+        whole = torch.cat([head.pooling(*data.at(rows)) for rows in places])
+    return lambda rows: whole[rows]
+
+
+def _slices(length: int) -> list[slice]:
+    return [slice(start, start + _AT_ONCE) for start in range(0, length, _AT_ONCE)]
 
 
 def _epochs(
@@ -209,12 +238,13 @@ def _epochs(
     optimizer = torch.optim.AdamW(head.parameters(), lr=rate, weight_decay=_WEIGHT_DECAY)
     rounds = np.arange(len(data.objects)).reshape(-1, data.n_objects)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(rounds))
-    rng, loss_of = np.random.default_rng([seed, 2]), ClipLoss()
+    rng, loss_of, pooled = np.random.default_rng([seed, 2]), ClipLoss(), _pooled(head, data)
     for _ in range(epochs):
         losses = []
         # each object once per batch, so that no other caption in it is true of the image
         for rows in torch.from_numpy(rng.permuted(rounds, axis=0)):
-            loss = loss_of(head(*data.at(rows)), captions[rows], torch.tensor(scale, device=captions.device))
+            vectors = head.project(pooled(rows))
+            loss = loss_of(vectors, captions[rows], torch.tensor(scale, device=captions.device))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -224,10 +254,12 @@ def _epochs(
 
 
 @torch.no_grad()
-def _accuracy(head: Head, data: _Frozen, texts: Tensor, truth: Tensor) -> float:
-    """Return how often the right text is nearest, in percent."""
-    places = [slice(start, start + _AT_ONCE) for start in range(0, len(truth), _AT_ONCE)]
-    right = [((head(*data.at(rows)) @ texts.T).argmax(1) == truth[rows]).float() for rows in places]
+def _accuracy(head: Head, pooled: Callable[[Tensor | slice], Tensor], texts: Tensor, truth: Tensor) -> float:
+    """Return how often the right text is nearest, in percent; `pooled` is that of the function of this name."""
+    right = [
+        ((head.project(pooled(rows)) @ texts.T).argmax(1) == truth[rows]).float()
+        for rows in _slices(len(truth))
+    ]
     return 100 * torch.cat(right).mean().item()
 
 

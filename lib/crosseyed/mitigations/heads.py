@@ -303,16 +303,16 @@ class Head(nn.Module):
 
     def forward(self, tokens: Tensor, attention: Tensor | None) -> Tensor:
         """Return unit vectors (batch, embed_dim) for tokens (batch, T, width) and attention (batch, T)."""
-        return F.normalize(self.map(self.pooling(tokens, attention)), dim=-1)
+        return self.project(self.pooling(tokens, attention))
 
     def map(self, pooled: Tensor) -> Tensor:
         """Return z (see the module), (..., embed_dim), for pooled vectors (..., width)."""
         embedded = self.embed(pooled)
         return embedded + self.change(embedded)
 
-    def project(self, tokens: Tensor) -> Tensor:
-        """Return the unit vector that the head would give for each token if it saw only that token."""
-        return F.normalize(self.map(tokens), dim=-1)
+    def project(self, pooled: Tensor) -> Tensor:
+        """Return the unit vectors of pooled vectors, or of single tokens, as if the head saw only that token."""
+        return F.normalize(self.map(pooled), dim=-1)
 
 
 HEADS: dict[str, type[HeadPooling]] = {
