@@ -2,12 +2,14 @@
 
     snakemake --cores 2                                              the default edition
     snakemake --cores 2 --config model=ViT-B-32 pretrained=openai    another edition
-    snakemake --configfile editions.yaml --executor slurm --jobs 20  several editions, on a cluster
+    snakemake --cores 2 --configfile editions.yaml                   several editions
 
-A configuration file names several editions as a list, `editions: [{model: ViT-B-32, pretrained: openai}, ...]`, and
-perhaps some of the notebooks, `notebooks: [01_center_bias]`. The target `results` executes notebooks and computes the
-results of each edition without rendering a book. `make book` is the first two of these lines, and `make sweep` the
-target `results` for the models of a file, with messages for people instead of Snakemake's own.
+A configuration file names several editions as a list, `editions: [{model: ViT-B-32, pretrained: openai}, ...]`, perhaps
+some of the notebooks, `notebooks: [01_center_bias]`, and for a cluster what each kind of job asks for, `requests:
+{notebook: {threads: 4, mem_mb: 24000, runtime: 240, gpu: 1}, ...}` (crosseyed.workflow.requests). The target `results`
+executes notebooks and computes the results of each edition without rendering a book. `make book` is the first two of
+these lines, and `make sweep` the target `results` for the models of a file, with messages for people instead of
+Snakemake's own.
 """
 
 import json
@@ -19,7 +21,7 @@ from pathlib import Path
 from crosseyed.editions import BUILD, Edition
 from crosseyed.errors import check_choice
 from crosseyed.workflow.notebooks import names, reads
-from crosseyed.workflow import stamps
+from crosseyed.workflow import requests, stamps
 from crosseyed.workflow.stamps import contents
 
 NOTEBOOKS = names()
@@ -33,9 +35,15 @@ EDITIONS = {
     for edition in map(
         Edition.from_mapping,
         config.get("editions")
-        or [{key: value for key, value in config.items() if key not in ("editions", "notebooks")}],
+        or [{key: value for key, value in config.items() if key not in ("editions", "notebooks", "requests")}],
     )
 }
+# A run on this machine is given its GPUs, where it has some, with `--resources gpu=...`: one for a notebook.
+ASKED = (
+    requests.from_configuration(config["requests"])
+    if "requests" in config
+    else requests.requests(gpus="gpu" in workflow.global_resources)
+)
 
 def files_below(*folders):
     """Files at any depth, without hidden ones and those in hidden folders.
@@ -102,11 +110,6 @@ if workflow.is_main_process:
     stamps.bring_to_the_present([f"{BUILD}/families.csv"])
 
 
-def gpus(wildcards):
-    """A notebook takes one of the GPUs where the run was given some (`--resources gpu=...`)."""
-    return 1 if "gpu" in workflow.global_resources else 0
-
-
 # The models are loaded for the first time, and with that downloaded, where there most likely is a network.
 localrules:
     model,
@@ -137,7 +140,9 @@ rule model:
     params:
         edition=lambda wildcards: json.dumps(asdict(EDITIONS[wildcards.edition])),
         contents=contents([*modules(*MODELS), *WEIGHTS]),
-    threads: workflow.cores or 1
+    threads: min(workflow.cores, os.cpu_count() or 1)
+    resources:
+        loading=1,  # a run on a cluster limits it, whose login node would otherwise load all models at once
     shell:
         "python -m crosseyed.cli describe {output:q} --edition {params.edition:q}"
 
@@ -151,10 +156,12 @@ rule notebook:
         folder=f"{BUILD}/editions/{{edition}}",
         notebook="notebooks/{notebook}.ipynb",
         contents=lambda wildcards: NOW[wildcards.notebook],
-    # Snakemake hands this number on in OMP_NUM_THREADS and its like: a share of the machine for each notebook.
-    threads: max(1, (workflow.cores or os.cpu_count()) // max(1, len(CHOSEN)))
+    # Snakemake hands this number on in OMP_NUM_THREADS and its like: on this machine a share of it for each notebook.
+    threads: ASKED["notebook"].threads if "requests" in config else max(1, workflow.cores // max(1, len(CHOSEN)))
     resources:
-        gpu=gpus,
+        mem_mb=ASKED["notebook"].mem_mb,
+        runtime=ASKED["notebook"].runtime,
+        gpu=ASKED["notebook"].gpu,
     shell:
         "python -m crosseyed.cli execute {input.model:q} {params.notebook:q} {params.folder:q} {params.contents}"
 
@@ -177,6 +184,9 @@ rule families:
         f"{BUILD}/families.csv",
     params:
         contents=contents([*modules(*MODELS, "internals", "mitigations"), "lib/crosseyed/report/family_table.py"]),
+    resources:
+        mem_mb=ASKED["families"].mem_mb,
+        runtime=ASKED["families"].runtime,
     shell:
         "python -m crosseyed.cli families {output:q}"
 
@@ -191,5 +201,8 @@ rule book:
     params:
         folder=f"{BUILD}/editions/{{edition}}",
         contents=NOW["book"],
+    resources:
+        mem_mb=ASKED["book"].mem_mb,
+        runtime=ASKED["book"].runtime,
     shell:
         "python -m crosseyed.cli render {input.model:q} {input.families:q} {params.folder:q} {params.contents}"

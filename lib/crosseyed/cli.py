@@ -11,9 +11,10 @@ import shlex
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,6 +40,7 @@ ModelFile = Annotated[Path, typer.Argument(help="Description of the edition's mo
 MadeFrom = Annotated[str, typer.Argument(help="Digest of what it is made from.")]
 Cores = Annotated[int | None, typer.Option(help="Cores to use; all, if not given.", min=1, max=4096)]
 
+_ANY_CORES = 4096  # on a cluster a job has as many as it asks for
 _NO_SPACE_OR_RIGHT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
@@ -111,25 +113,34 @@ def sweep(
 ) -> None:
     """Execute the notebooks for many models and keep their results in data/results/models."""
     from crosseyed.report.kept_results import FOLDER
-    from crosseyed.workflow import sweep
+    from crosseyed.workflow import slurm, sweep
 
     _require_repository()
     plan = sweep.read_sweep(models, sweep.measuring(notebooks.FOLDER))
-    options = ["--resources", f"gpu={gpus}"] if gpus else []
+    options = ["--resources", f"gpu={gpus}", "loading=1"] if gpus else []
     resume = f"make sweep MODELS={shlex.quote(str(models))}"
-    if profile := profile.strip():
-        options += ["--profile", str(snakemake.find_profile(profile))]
-        resume += f" PROFILE={shlex.quote(profile)}"
-    require_writable(FOLDER)
     configuration = {
         "editions": [edition.parameters for edition in plan.editions],
         "notebooks": list(plan.notebooks),
     }
+    cores, alone = cores or _available_cores(), nullcontext
+    if profile := profile.strip():
+        file, chosen = snakemake.find_profile(profile)
+        options += ["--profile", str(file)]
+        resume += f" PROFILE={shlex.quote(profile)}"
+        if chosen.get("executor") == "slurm":
+            settled = slurm.settle(chosen, str(file), slurm.ask())
+            typer.echo(settled.note)
+            options += settled.options
+            configuration["requests"] = settled.requests
+            cores, alone = _ANY_CORES, partial(slurm.alone, plan.editions, plan.notebooks)
+    require_writable(FOLDER)
     code, due = 1, set()
     with _at_work_on(plan.editions):
         typer.echo(f"{len(plan.editions)} editions, {len(plan.notebooks)} notebooks each")
         if plan.editions:
-            code = snakemake.run(["results", *options], configuration, cores or _available_cores())
+            with alone():
+                code = snakemake.run(["results", *options], configuration, cores)
             due = snakemake.unfinished(["results"], configuration) if code else set()
     sweep.publish(plan, FOLDER, due)
     typer.echo(sweep.summarize(plan, resume, due))
@@ -312,7 +323,8 @@ def _require_repository() -> None:
 
 @contextmanager
 def _at_work_on(editions: Sequence[Edition]) -> Iterator[None]:
-    """Hold the locks of editions whose folders can be written to, and forget which models an earlier run refused."""
+    """Hold the locks of editions whose folders can be written to, and forget what an earlier run said of them."""
+    from crosseyed.workflow import failures
     from crosseyed.workflow.sweep import refusal
 
     with ExitStack() as locks:
@@ -322,6 +334,7 @@ def _at_work_on(editions: Sequence[Edition]) -> Iterator[None]:
                 if os.path.lexists(folder):
                     require_writable(folder)
             refusal(edition).unlink(missing_ok=True)
+            failures.forget(edition)
         yield
 
 

@@ -5,6 +5,7 @@ import pytest
 from crosseyed.editions import Edition
 from crosseyed.errors import InputError
 from crosseyed.files import DATA, content_digest
+from crosseyed.workflow import failures
 from crosseyed.workflow.sweep import Sweep, is_done, measuring, read_sweep, refusal, summarize
 
 NOTEBOOKS = ["01_center_bias", "02_embedding_decomposition"]
@@ -83,6 +84,27 @@ def test_what_compares_the_results_of_a_sweep_is_not_part_of_it():
     assert names[0] == "01_center_bias"
     assert "05_mitigations" in names
     assert "06_model_family" not in names
+
+
+def test_a_summary_shows_why_a_job_on_a_cluster_failed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    left, failed = editions = (Edition("left"), Edition("failed"))
+    (failed.folder / "failed").mkdir(parents=True)
+    (failed.folder / "failed" / "01_a.ipynb").touch()
+    end = "For further error details see the cluster/cloud log and so on"
+    for edition, notebook in ((left, "02_b"), (failed, "01_a")):
+        failures.note_job([str(edition.folder / "done" / notebook)], f"Job 7 was cancelled. {end}", ["7.log"])
+    lines = summarize(Sweep(editions, ("01_a", "02_b"), ()), "again").splitlines()
+    assert lines[1:-1] == [
+        "  left: not run: 01_a, 02_b",
+        "      02_b: Job 7 was cancelled.",
+        "      log: 7.log",
+        "      | (there is no such file)",
+        f"  failed: failed in 01_a (as far as they ran: {failed.folder / 'failed'})",
+        "      01_a: Job 7 was cancelled.",
+        "      log: 7.log",
+        "      | (there is no such file)",
+    ]
 
 
 def test_a_summary_tells_what_is_done_from_notes_and_why_the_rest_is_not(tmp_path, monkeypatch):

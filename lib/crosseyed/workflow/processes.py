@@ -46,18 +46,23 @@ def stop_by_signals() -> None:
         signal.signal(number, stop)
 
 
+def stop_now(*_: object) -> None:
+    """Raise `Stopped` for SIGTERM, in the place of a handler that another library would set."""
+    raise Stopped(signal.SIGTERM)
+
+
 def command_environment() -> dict[str, str]:
     """Return the environment for processes that end when this one is gone."""
-    return {**os.environ, _COMMAND: f"{socket.gethostname()}:{os.getpid()}:{psutil.Process().create_time()}"}
+    return {**os.environ, _COMMAND: f"{_place()}:{os.getpid()}:{psutil.Process().create_time()}"}
 
 
 def end_with_command() -> None:
     """End this process and its children when the command that it belongs to is gone, killed perhaps.
 
-    On another machine, as on a cluster, the scheduler does that.
+    A job on a cluster goes on, on whatever machine: only its scheduler ends it.
     """
-    host, _, rest = os.environ.get(_COMMAND, "").partition(":")
-    if host != socket.gethostname():
+    place, _, rest = os.environ.get(_COMMAND, "").partition(":")
+    if place != _place():
         return
     number, _, born = rest.partition(":")
 
@@ -68,6 +73,11 @@ def end_with_command() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _place() -> str:
+    """Name the machine and the job of a cluster in which this process runs."""
+    return f"{socket.gethostname()}/{os.environ.get('SLURM_JOB_ID', '')}"
 
 
 def _is_alive(number: int, born: float) -> bool:
@@ -117,12 +127,17 @@ def only_writer(name: str, wait: float = _SECONDS_TO_WAIT) -> Iterator[None]:
         yield
 
 
-def report_stop(stop: Stopped) -> int:
-    """End the children, say that the command was stopped, and return its exit status."""
+def end_children() -> None:
+    """End every process that this one started, as its last act: no signal breaks this off, or what follows."""
     logging.getLogger("asyncio").disabled = True  # it would tell of every kernel that is ended
     for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not break this off
+        signal.signal(number, signal.SIG_IGN)
     kill_children()
+
+
+def report_stop(stop: Stopped) -> int:
+    """End the children, say that the command was stopped, and return its exit status."""
+    end_children()
     if _COMMAND not in os.environ:  # of a process that belongs to a command, the command speaks
         print(stop, file=sys.stderr)
     return 128 + stop.number

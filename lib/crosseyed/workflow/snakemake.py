@@ -15,7 +15,8 @@ from crosseyed.documents import read_yaml
 from crosseyed.editions import BUILD
 from crosseyed.errors import InputError, shorten
 from crosseyed.files import atomic_write, expand, require_writable
-from crosseyed.workflow.processes import command_environment
+from crosseyed.workflow import failures, slurm
+from crosseyed.workflow.processes import command_environment, stop_now
 
 _BUILT_IN_EXECUTORS = ("local", "dryrun", "touch")
 
@@ -28,6 +29,9 @@ _OPTIONS = (
 
 # What a job that failed has already printed by itself, and what follows from it.
 _ECHOES = ("Exiting because a job execution failed", "At least one job did not complete")
+
+# What an executor tells of its guesses, and of how to ask the cluster; `crosseyed.workflow.slurm` has asked it.
+_GUESSES = ("No SLURM account given", "No account was given", "Unable to guess SLURM account", "MinJobAge")
 
 
 def run(wanted: list[str], configuration: dict[str, list], cores: int) -> int:
@@ -69,8 +73,8 @@ def unfinished(wanted: list[str], configuration: dict[str, list]) -> set[Path]:
     return {Path(row["output_file"]) for row in rows if row["plan"] != "no update" or row["status"] != "ok"}
 
 
-def find_profile(profile: str) -> Path:
-    """Return the file of a profile: a folder with a ``config.yaml``, or the name of one that Snakemake keeps.
+def find_profile(profile: str) -> tuple[Path, dict[str, object]]:
+    """Return file and options of a profile: a folder with a ``config.yaml``, or the name of one that Snakemake keeps.
 
     Raises
     ------
@@ -104,13 +108,17 @@ def find_profile(profile: str) -> Path:
             f"The profile {profile} runs jobs by {executor!r}, and its plugin is not installed. Install it with: "
             f"sh environment.sh pip install {plugin.replace('_', '-')}"
         )
-    return file
+    return file, content
 
 
 def main(arguments: list[str]) -> None:
     """Run Snakemake in this process, without its notices; ends with SystemExit."""
     from snakemake.cli import main as snakemake
+    from snakemake.scheduling.job_scheduler import JobScheduler
 
+    JobScheduler.exit_gracefully = stop_now  # which would wait until all jobs have ended
+    if find_spec("snakemake_executor_plugin_slurm"):
+        slurm.mend_executor()
     logging.getLogger("snakemake.logging").addFilter(_is_news)
     argparse.ArgumentParser.print_usage = lambda *_: None  # of all its options, before the reason is told
     sys.argv[0] = "snakemake"  # which says it
@@ -136,9 +144,11 @@ def _command(configuration: dict[str, list], cores: int) -> list[str]:
 
 def _is_news(record: logging.LogRecord) -> bool:
     """Separate Snakemake's own errors from its notices and from what a job has already printed."""
+    if getattr(record, "rule_name", None) and record.levelno >= logging.ERROR:
+        failures.note_job(record.output, record.rule_msg, record.log)
+        return False
     message = record.getMessage()
     lines = [line.strip() for line in message.splitlines()]
     telling = [line for line in lines if line not in ("", "WorkflowError:") and not line.startswith(_ECHOES)]
-    # a job on this machine has printed why it failed; of one elsewhere this is all that is seen here
-    told = "returned non-zero exit status" in message and "external_jobid" not in message
+    told = "returned non-zero exit status" in message or message.startswith(_GUESSES)
     return record.levelno >= logging.WARNING and bool(telling) and not told

@@ -5,12 +5,14 @@ import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from textwrap import indent
 
 from crosseyed.editions import BUILD, Edition
 from crosseyed.errors import InputError, suggest
 from crosseyed.files import atomic_write
 from crosseyed.models.scorer import RANDOM
 from crosseyed.report.model_list import read_list
+from crosseyed.workflow import failures
 from crosseyed.workflow.notebooks import names, reads
 from crosseyed.workflow.results import CHAPTER
 
@@ -126,11 +128,13 @@ def _state(edition: Edition, notebooks: Sequence[str], due: Collection[Path]) ->
     open_ = [name for name in notebooks if not _is_done(edition, name, due)]
     if open_ and refusal(edition).exists():
         return "its model could not be loaded (the message above says why)"
+    notes = {name: note for name in open_ if (note := failures.read(edition, name))}
+    told = "".join(f"\n{indent(f'{name}: {note.rstrip()}', ' ' * 6)}" for name, note in notes.items())
     failed = [name for name in open_ if (edition.folder / "failed" / f"{name}.ipynb").exists()]
     if failed:
-        return f"failed in {', '.join(failed)} (as far as they ran: {edition.folder / 'failed'})"
+        return f"failed in {', '.join(failed)} (as far as they ran: {edition.folder / 'failed'}){told}"
     if open_:
-        return f"not run: {', '.join(open_)} (the message above says why)"
+        return f"not run: {', '.join(open_)}{told or ' (the message above says why)'}"
     if CHAPTER in notebooks and not _is_done(edition, "result", due):
         return "without a result (the message above says why)"
     return "done"
