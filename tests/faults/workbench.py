@@ -128,14 +128,7 @@ _RESULTS = {
 def make(project):
     """Make the project in a new folder: model, notebook, pages, photographs, and what counts as done already."""
     write_tiny(project / "tiny")
-    for module in _MODULES:
-        file = project / "lib" / "crosseyed" / f"{module}.py"
-        write(file, "one = 1\n")
-        write(file.with_name("__init__.py"), "")
-    (project / "Snakefile").symlink_to(ROOT / "Snakefile")
-    for folder in ("objects", "models"):
-        (project / "data").mkdir(exist_ok=True)
-        (project / "data" / folder).symlink_to(ROOT / "data" / folder)
+    write_repository(project)
     write(project / "_config.yml", json.dumps(_CONFIGURATION))
     write(project / "book" / "_toc.yml", "format: jb-book\nroot: intro\nchapters:\n- glob: notebooks/*\n")
     write(project / "book" / "intro.md", "# Tiny\n\n{{ finding }}\n\n![rings](finding.png)\n")
@@ -148,19 +141,31 @@ def make(project):
     return project
 
 
+def write_repository(project):
+    """Write what the Snakefile watches: modules that nobody imports, and the data."""
+    for module in _MODULES:
+        file = project / "lib" / "crosseyed" / f"{module}.py"
+        write(file, "one = 1\n")
+        write(file.with_name("__init__.py"), "")
+    (project / "Snakefile").symlink_to(ROOT / "Snakefile")
+    for folder in ("objects", "models"):
+        (project / "data").mkdir(exist_ok=True)
+        (project / "data" / folder).symlink_to(ROOT / "data" / folder)
+
+
 def write(path, text):
     """Write a file and the folders above it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
 
 
-def write_tiny(folder):
+def write_tiny(folder, seed=7):
     """Write a tiny model with random weights."""
     folder.mkdir(parents=True)
     config = {"model_cfg": TINY_CONFIG, "preprocess_cfg": TINY_PREPROCESS}
     write(folder / "open_clip_config.json", json.dumps(config))
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(7)
+        torch.default_generator.manual_seed(seed)
         save_file(open_clip.CLIP(**TINY_CONFIG).state_dict(), folder / "open_clip_model.safetensors")
 
 

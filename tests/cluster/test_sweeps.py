@@ -1,0 +1,203 @@
+"""Sweeps of three small models on a real Slurm of one node: what runs, fails, is cancelled, killed and resumed."""
+
+import re
+import signal
+import time
+
+import pandas as pd
+import pytest
+from cluster import one_node, swept
+from faults import workbench
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.cluster,
+    pytest.mark.skipif(one_node.missing() is not None, reason=f"no Slurm: {one_node.missing()}"),
+]
+
+PATIENCE = 900  # seconds for what takes one on an idle machine
+QUICK = {"slurm-init-seconds-before-status-checks": 5}  # instead of 40
+
+
+def wait_for(what, is_there, process=None):
+    deadline = time.monotonic() + PATIENCE
+    while not (found := is_there()):
+        assert process is None or process.poll() is None, f"the sweep ended before {what}"
+        assert time.monotonic() < deadline, f"{what} takes too long"
+        time.sleep(0.5)
+    return found
+
+
+class Bench:
+    """A cluster, the project that is swept on it, and what a test says of both."""
+
+    def __init__(self, folder, cluster, profile):
+        self.cluster = one_node.OneNode(folder / "cluster", **cluster)
+        self.project = swept.Swept(folder, **QUICK, **profile)
+
+    def about(self, model, notebook=swept.LATER):
+        return f"rule_notebook_wildcards_{self.project.editions()[model].name}_{notebook}"
+
+    def job(self, model, *states):
+        """Return the number of the newest job of a model's second chapter, if it is in one of the states."""
+        about = self.about(model)
+        jobs = [(int(number), state) for number, (state, of) in self.cluster.jobs().items() if of == about]
+        return max((number for number, state in jobs if state in states), default=None)
+
+    def sweep(self):
+        """Run a sweep to its end; return its status and words."""
+        process = self.project.start()
+        process.wait(timeout=PATIENCE)
+        return process.returncode, self.project.words()
+
+    def summary(self, words):
+        """Return what the summary says, by model."""
+        names = {edition.name: model for model, edition in self.project.editions().items()}
+        found = {}
+        for line in words.partition("editions are done:\n")[2].splitlines():
+            name, colon, text = line.strip().partition(": ")
+            if colon and name in names:
+                found[names[name]] = [text]
+            elif line.startswith("      ") and found:
+                found[list(found)[-1]].append(line.strip())
+        return found
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    for variable in ("SLURM_CONF", "SLURM_JOB_ID"):
+        monkeypatch.delenv(variable, raising=False)
+    made = []
+
+    def make(profile=None, **cluster):
+        made.append(Bench(tmp_path, cluster, profile or {}))
+        made[-1].cluster.start()
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.project.end()
+        each.cluster.stop()
+
+
+@pytest.fixture(scope="module")
+def local_tables(tmp_path_factory):
+    """The results of the same sweep on this machine alone."""
+    project = swept.Swept(tmp_path_factory.mktemp("local"))
+    process = project.start("--cores", "2", profile=None)
+    process.wait(timeout=PATIENCE)
+    assert process.returncode == 0, project.words()
+    return project.results()
+
+
+def assert_same(found, expected):
+    assert sorted(found) == sorted(expected) and len(expected) == len(swept.MODELS)
+    for name, table in expected.items():
+        pd.testing.assert_frame_equal(found[name], table)
+
+
+def test_without_accounting_and_gpus(bench, local_tables):
+    here = bench()
+    project, cluster = here.project, here.cluster
+
+    # one fails, one is cancelled, and the controller is away for longer than the pause between two questions
+    project.order(fail="second", wait="third")
+    process = project.start()
+    job = wait_for("the job that waits", lambda: here.job("third", "RUNNING"), process)
+    asked = cluster.ask("scontrol", "show", "job", str(job))
+    assert re.search(r"NumCPUs=4 .*\n.*TRES=cpu=4,mem=24000M,node=1", asked)
+    assert "TimeLimit=10:00:00" in asked and "gpu" not in asked
+    cluster.stop_controller()
+    time.sleep(25)
+    cluster.start_controller()
+    cluster.ask("scancel", str(job))
+    process.wait(timeout=PATIENCE)
+    words = project.words()
+    assert process.returncode == 1, words
+    assert "notebooks run without GPUs" in words and "1 of 3 editions are done" in words
+    assert "account" not in words and "Traceback" not in words, words
+    said = here.summary(words)
+    assert said["first"] == ["done"]
+    failed, cancelled = "\n".join(said["second"]), "\n".join(said["third"])
+    assert "failed in 02_later" in failed and "status is: 'FAILED'" in failed
+    assert "AssertionError: no luck with this model" in failed
+    assert "not run: 02_later" in cancelled and "status is: 'CANCELLED'" in cancelled
+    for text in (failed, cancelled):
+        (log,) = re.findall(r"log: (\S+)", text)
+        assert log.startswith("_build/logs/") and (project.folder / log).exists()
+    before = project.finished()
+
+    # stopped politely, it ends at once with its jobs and locks
+    project.order(fail=None, wait="third")
+    process = project.start()
+    wait_for("the job that waits again", lambda: here.job("third", "RUNNING"), process)
+    process.send_signal(signal.SIGTERM)
+    process.wait(timeout=60)
+    assert process.returncode == 143
+    assert "terminated; what is done is kept, and the same command continues from there" in project.words()
+    assert "jobs cancelled on the cluster: " in project.words()
+    wait_for("the end of all jobs", lambda: not here.job("third", "RUNNING", "PENDING", "COMPLETING"))
+    assert not project.processes()
+    assert not workbench.locked(project.folder)
+
+    # the login process is killed: its job goes on, and the next command waits for it
+    process = project.start()
+    job = wait_for("the job that waits at last", lambda: here.job("third", "RUNNING"), process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    wait_for("the end of what it has started", lambda: not project.processes())
+    assert here.job("third", "RUNNING") == job
+    process = project.start()
+    wait_for("a word about it", lambda: "waiting for jobs of an earlier run" in project.words(), process)
+    project.order(wait=None)
+    process.wait(timeout=PATIENCE)
+    assert process.returncode == 0, project.words()
+    assert "3 of 3 editions are done" in project.words()
+    assert here.job("third", "COMPLETED") == job
+    # nothing was computed twice
+    assert {path: time for path, time in project.finished().items() if path in before} == before
+    assert_same(project.results(), local_tables)
+
+
+def test_with_accounting_and_gpus(bench, local_tables):
+    here = bench(accounting=True, gpus=2, min_job_age=60)  # the controller forgets, so the database is asked
+    here.project.order(wait="third")
+    process = here.project.start()
+    job = wait_for("the job that waits", lambda: here.job("third", "RUNNING"), process)
+    asked = here.cluster.ask("scontrol", "show", "job", str(job))
+    assert "TresPerJob=gres:gpu:1" in asked and "TimeLimit=04:00:00" in asked
+    here.cluster.ask("scancel", str(job))
+    process.wait(timeout=PATIENCE)
+    words = here.project.words()
+    assert process.returncode == 1 and "notebooks run with a GPU each" in words
+    assert "account" not in words, words
+    said = here.summary(words)
+    assert said["first"] == said["second"] == ["done"]
+    assert "status is: 'CANCELLED'" in "\n".join(said["third"])
+    here.project.order(wait=None)
+    code, words = here.sweep()
+    assert code == 0 and "3 of 3 editions are done" in words
+    assert_same(here.project.results(), local_tables)
+
+
+def test_what_the_cluster_refuses_is_said(bench):
+    here = bench(profile={"set-resources": {"notebook": {"mem_mb": 10**9}}})
+    code, words = here.sweep()
+    assert code == 1 and "0 of 3 editions are done" in words
+    for text in here.summary(words).values():
+        assert text[0].startswith("not run: ") and "sbatch: error" in text[1]
+
+
+@pytest.mark.parametrize(
+    ("profile", "cluster", "words"),
+    [
+        ({"set-resources": {"notebook": {"gpu": 1}}}, {}, "asks for GPUs, and the partition short has none"),
+        ({"default-resources": {"slurm_partition": "shrot"}}, {}, "did you mean 'short'"),
+        ({}, {"min_job_age": 60}, "forgets a job 60 seconds after its end"),
+    ],
+)
+def test_what_the_profile_must_say_is_said_at_once(bench, profile, cluster, words):
+    here = bench(profile, **cluster)
+    code, said = here.sweep()
+    assert code == 1 and words in said and "Traceback" not in said
+    assert here.cluster.jobs() == {}
