@@ -220,7 +220,7 @@ def _status_command(profile: Mapping[str, object], file: str, cluster: Cluster) 
             f"{file} has `slurm-status-command: sacct`, and this cluster keeps no accounting that answers it. Remove "
             "the line."
         )
-    first = int(profile.get("slurm-init-seconds-before-status-checks") or 40)
+    first = _number(str(profile.get("slurm-init-seconds-before-status-checks"))) or 40
     if cluster.remembers > max(_LONGEST_PAUSE, 3 * first):
         return str(given or "squeue")
     if cluster.has_accounting:
