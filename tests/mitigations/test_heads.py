@@ -79,8 +79,8 @@ def test_an_unreadable_image_is_nan_and_the_others_are_not(tiny_clip, tmp_path):
 def test_heads_encode_together_what_they_encode_alone_with_one_run_of_the_tower(
     tiny_clip, trained, monkeypatch
 ):
-    several = [*trained.values(), heads.untrained(tiny_clip, "attention", layer=1)]
-    alone = [encoded(head) for head in several]
+    several = [tiny_clip, *trained.values(), heads.untrained(tiny_clip, "attention", layer=1)]
+    alone = [encoded(each) for each in several]
     runs = []
     run = heads.Batch.of
     monkeypatch.setattr(heads.Batch, "of", lambda *arguments: runs.append(1) or run(*arguments))

@@ -120,14 +120,14 @@ def untrained(model: ClipModel, name: str, *, fraction: float | None = None, lay
 
 
 def encode_together(
-    models: Sequence[HeadedModel], images: Iterable[ImageSource], *, progress: bool = True
+    models: Sequence[HeadedModel | ClipModel], images: Iterable[ImageSource], *, progress: bool = True
 ) -> list[np.ndarray]:
     """Encode images with several heads of one model, running its tower once on each image.
 
     Parameters
     ----------
-    models : sequence of HeadedModel
-        Heads on one and the same `ClipModel`; else InputError.
+    models : sequence of HeadedModel or ClipModel
+        Heads on one and the same `ClipModel`, or this model itself; else InputError.
     images, progress
         As for `ClipModel.encode_images`; images are not kept.
 
@@ -136,17 +136,20 @@ def encode_together(
     list of numpy.ndarray, shape (n_images, embed_dim)
         The `encode_images` of each model.
     """
-    if len({id(model.clip_model) for model in models}) != 1:
+    bases = {id(base): base for base in (getattr(model, "clip_model", model) for model in models)}
+    if len(bases) != 1:
         raise InputError(
             "encode_together takes at least one head, and all on the same loaded model. Given: "
             f"{', '.join(model.name for model in models) or 'none'}."
         )
-    clip_model = models[0].clip_model
+    (clip_model,) = bases.values()
 
     @torch.no_grad()
     def run(pixels: Tensor, _: int) -> list[np.ndarray]:
         batch = Batch.of(clip_model, pixels)
-        return [model.head(*_taken(batch, model.head)).cpu().numpy() for model in models]
+        own = F.normalize(batch.embedding.float(), dim=-1)
+        vectors = [own if each is clip_model else each.head(*_taken(batch, each.head)) for each in models]
+        return [each.cpu().numpy() for each in vectors]
 
     return gathered(clip_model, images, run, [clip_model.tower.embed_dim] * len(models), progress)
 

@@ -122,14 +122,14 @@ def measure_cost(
     locations = None if task.locations is None else [task.locations[place] for place in shown]
     texts = [settings.caption(label) for label in task.table["object"].unique()[:8]]
     scorers = [entry.scorer(model, locations) for entry in entries]
-    seconds = np.empty((rounds + 1, len(entries)))
+    plain = [entry.name for entry in entries].index(BASELINE)
+    scorers[plain].similarities(images, texts, progress=False)  # warms up
+    seconds = np.empty((rounds, len(entries)))
     for timed in seconds:
         for place, scorer in enumerate(scorers):
             start = time.perf_counter()
             scorer.similarities(images, texts, progress=False)
             timed[place] = time.perf_counter() - start
-    seconds = seconds[1:]  # the first round warms up
-    plain = [entry.name for entry in entries].index(BASELINE)
     return pd.DataFrame(
         {
             "candidate": [entry.name for entry in entries],
