@@ -66,6 +66,7 @@ SMALL = {
     "object_sizes": [0.2],
     "grid_sizes": [5],
     "n_crowd": [1, 3],
+    "resolutions": [1.5],
 }
 NAMES = ("null", "007", "1e5", "$x$", "{{x}}", "[b](c)", "a|b", "<b>", "_x_", "猫 قطة")
 

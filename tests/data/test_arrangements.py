@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from crosseyed.data.arrangements import SIDES, crowds, sides, thinned
+from crosseyed.data.arrangements import SIDES, crowds, first_objects, sides, spokes, thinned
 from crosseyed.data.layouts import grid
 from crosseyed.data.scenes import scene_table
 from crosseyed.errors import InputError
@@ -124,3 +124,41 @@ def test_a_crowd_that_cannot_be_is_refused(few):
         crowds(few, 0)
     with pytest.raises(InputError, match="would overlap"):
         crowds(few, 2, size=0.5)
+
+
+def test_spokes_by_hand(few):
+    scenes, stops = spokes(few[:2], [0, 0.25, 0.5], size=0.1, jitter=0)
+    assert stops == [0, 0.25, 0.5] * 2
+    table = scene_table(scenes)
+    assert table["eccentricity"].tolist() == pytest.approx(stops)
+    assert table["center"].tolist() == [True, False, False] * 2
+    assert (abs(table["x"] - 0.5) - abs(table["y"] - 0.5)).abs().max() < 1e-12
+    assert table["image"].is_unique
+
+
+def test_spokes_are_the_same_places_for_every_size(few):
+    small, large = (scene_table(spokes(few, [0, 0.4], size=size, seed=2)[0]) for size in (0.05, 0.4))
+    np.testing.assert_array_equal(small[["x", "y"]], large[["x", "y"]])
+    assert (small["size"] == 0.05).all() and (small["background"] == large["background"]).all()
+    moved = small[small["center"]]
+    assert moved["eccentricity"].min() > 0
+    inside = large[["x", "y"]].to_numpy()
+    assert inside.min() >= 0.2 and inside.max() <= 0.8
+
+
+def test_spokes_refuse_objects_that_would_be_cut_off_and_places_in_no_order(few):
+    with pytest.raises(InputError, match="cut off at eccentricity 0.9; give at most 0.7"):
+        spokes(few, [0, 0.9], size=0.3, jitter=0)
+    for places in ([], [0.1, 0.2], [0, 0.2, 0.2]):
+        with pytest.raises(InputError, match="increase from 0"):
+            spokes(few, places)
+
+
+def test_the_first_objects_of_crowds_are_described_and_the_others_named(few):
+    scenes = crowds(few, 3)
+    table, others = first_objects(scenes)
+    assert len(table) == len(scenes)
+    assert table["shown"].tolist() == [3] * len(scenes)
+    for row, names, scene in zip(table.itertuples(), others, scenes, strict=True):
+        shown = [placed.cutout.object for placed in scene.placements]
+        assert [row.object, *names] == shown and row.center == scene.center

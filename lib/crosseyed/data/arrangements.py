@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from crosseyed.data.cutouts import Cutout
+from crosseyed.data.geometry import ROUNDING
 from crosseyed.data.layouts import JITTER, grid
 from crosseyed.data.scenes import Scene, scene_table
 from crosseyed.errors import InputError
@@ -83,6 +84,54 @@ def sides(
             scenes.append(replace(scene, placements=(replace(placed, x=float(x), y=float(y)),)))
             names.append(next(name for name, cell in SIDES.items() if cell == (placed.row, placed.col)))
     return scenes, names
+
+
+def spokes(
+    cutouts: Sequence[Cutout],
+    eccentricities: Sequence[float],
+    *,
+    size: float = 0.3,
+    jitter: float = JITTER,
+    seed: int = 0,
+) -> tuple[list[Scene], list[float]]:
+    """Put each object at the same eccentricities whatever its size, on the way to a random corner.
+
+    Parameters
+    ----------
+    cutouts, size, jitter, seed
+        See `crosseyed.data.layouts`. Corner and shift of an object do not depend on its size.
+    eccentricities : sequence of float
+        Before the shift, increasing from 0; the first counts as center.
+
+    Returns
+    -------
+    scenes : list of Scene
+        So many for each cut-out, wholly inside the image.
+    stops : list of float
+        The eccentricity of each before the shift.
+
+    Raises
+    ------
+    InputError
+        The eccentricities do not increase from 0, or an object would be cut off at the last.
+    """
+    last = 1 - size - 2 * jitter
+    if not len(eccentricities) or eccentricities[0] != 0 or not (np.diff(eccentricities) > 0).all():
+        raise InputError(f"The eccentricities are {eccentricities!r}; they must increase from 0.")
+    if eccentricities[-1] > last + ROUNDING:
+        raise InputError(
+            f"Objects of size {size:g} would be cut off at eccentricity {eccentricities[-1]:g}; give at most {last:g}."
+        )
+    middles = [scene for scene in grid(cutouts, 3, size=size, jitter=jitter, seed=seed) if scene.center]
+    rng, scenes = np.random.default_rng([seed, 7]), []
+    corners, shifts = rng.choice([-1, 1], (len(cutouts), 2)), rng.uniform(-jitter, jitter, (len(cutouts), 2))
+    for scene, corner, shift in zip(middles, corners, shifts, strict=True):
+        for number, stop in enumerate(eccentricities):
+            x, y = 0.5 + corner * stop / 2 + shift
+            placed = replace(scene.placements[0], x=float(x), y=float(y), row=None, col=None)
+            name = f"{scene.name}_spoke{number}"
+            scenes.append(replace(scene, name=name, placements=(placed,), center=number == 0))
+    return scenes, [float(stop) for _ in middles for stop in eccentricities]
 
 
 def crowds(cutouts: Sequence[Cutout], number: int, *, size: float = 0.25, seed: int = 0) -> list[Scene]:

@@ -163,6 +163,9 @@ class Robustness(_Measuring):
         list[Annotated[int, Field(ge=1, le=9)]], Field(min_length=1), AfterValidator(_check_distinct)
     ]
     n_searched: Annotated[int, Field(ge=2)]
+    n_control_objects: Count
+    largest_size: Annotated[float, Field(gt=0, le=0.8)]
+    resolutions: Annotated[list[Annotated[float, Field(ge=0.5, le=4)]], AfterValidator(_check_distinct)]
     style: Style
 
 

@@ -57,7 +57,10 @@ TABLES: dict[str, tuple[str, ...]] = {
         *("results", "published", "recent", "correlations", "by_pooling", "by_data", "awaiting"),
     ),
     "07_origins": ("positions", "dose_response", "preference", "contrasts"),
-    "08_robustness": (*("specifications", "sides", "crowds", "calibration", "discrimination", "retrieval"),),
+    "08_robustness": (
+        *("specifications", "sides", "crowds", "calibration", "discrimination", "retrieval"),
+        *("sizes", "resolutions", "positions", "receptive_field"),
+    ),
 }
 """Names of the tables of each chapter, in the order in which it writes them."""
 

@@ -104,3 +104,50 @@ def test_retrieval_says_both_sides_for_every_number():
         "same object off-center, among the first 1 in 80 and 30 % (difference 50.0 points, 40.0 to 60.0); among the "
         "first 5 in 90 and 70 % (difference 20.0 points, 10.0 to 30.0)."
     )
+
+
+ENDS = {"gap": [10.0, 50.0], "gap_low": [0.0, 40.0], "gap_high": [20.0, 60.0]}
+
+
+def test_sizes_go_from_one_patch_to_the_largest():
+    bias = pd.DataFrame(
+        {"size": [0.1, 0.4], "center_accuracy": [30.0, 95.0], "off_center_accuracy": [20.0, 45.0], **ENDS}
+    )
+    assert robustness.sizes(bias) == (
+        "**Size.** At the same eccentricities, objects of one patch (0.10 of the side) are recognised in 30 % at the "
+        "center and 20 % off-center, a gap of **10.0 points** (0.0 to 20.0); objects of 0.40 in 95 and 45 %, a gap of "
+        "**50.0 points** (40.0 to 60.0)."
+    )
+    floor = robustness.sizes(bias.assign(center_accuracy=[9.0, 95.0]))
+    assert floor.endswith("hardly recognised anywhere, so that their gap says nothing.")
+
+
+def test_resolutions_are_sorted():
+    assert robustness.resolutions(pd.DataFrame({"side": [140, 70], **ENDS})) == (
+        "**Resolution.** With interpolated positional embeddings the gap is 50.0 (40.0 to 60.0) at 70 pixels a side, "
+        "10.0 (0.0 to 20.0) at 140 pixels a side."
+    )
+
+
+def test_positions_say_what_the_right_gains_and_the_center_loses():
+    names = ["as trained", "moved to the right", "averaged", "shuffled"]
+    index = pd.MultiIndex.from_product([names, ["center", "left", "right"]], names=["positions", "place"])
+    accuracy = [90.0, 30.0, 40.0, 35.0, 10.0, 85.0, 20.0, 12.0, 14.0, 6.0, 3.0, 5.0]
+    table = pd.DataFrame({"accuracy": accuracy}, index=index).reset_index()
+    table = table.assign(low=table["accuracy"] - 5, high=table["accuracy"] + 5)
+    assert robustness.positions(table) == (
+        "**Positions.** Where positional embeddings are moved so that the right is taken for the center, accuracy goes "
+        "at the right from 40 to **85 %** (80 to 90) and at the center from 90 to **35 %** (30 to 40). Right are, with "
+        "averaged embeddings 20 % at the center and 13 % elsewhere; with shuffled embeddings 6 % at the center and 4 % "
+        "elsewhere."
+    )
+
+
+def test_the_receptive_field_is_told_by_its_ends():
+    profile = pd.DataFrame(
+        {"images": ["a", "a", "b", "b"], "eccentricity": [0.1, 0.9] * 2, "mean": [2.0, 0.5] * 2}
+    )
+    profile = profile.assign(low=profile["mean"] - 0.25, high=profile["mean"] + 0.25)
+    text = robustness.receptive_field(profile)
+    assert "in a a pixel of the innermost ring has 2.00 times (1.75 to 2.25)" in text
+    assert "; in b a pixel" in text and text.endswith("the outermost 0.50 times (0.25 to 0.75).")

@@ -35,6 +35,45 @@ def changed_positions(model: ClipModel, change: Callable[[Tensor], Tensor]) -> I
         setattr(found.holder, found.attribute, original)
 
 
+def lacking(model: ClipModel) -> str | None:
+    """Return why the positional embeddings of a model cannot be changed, as a clause; None if they can."""
+    try:
+        positions(model)
+    except InputError:
+        return f"its tower, a {model.tower.kind}, has no positional embeddings that could be changed"
+    return None
+
+
+def treatments(columns: int, seed: int = 0) -> dict[str, Callable[[Tensor], Tensor]]:
+    """Return changes that take from a tower what it knows of places, for `changed_positions`.
+
+    Parameters
+    ----------
+    columns : int
+        How far the embeddings are moved to the right, cyclically: what stands so far to the right of the center is then
+        taken for standing at the center, and what stands at the center for standing to the left.
+    seed : int
+        Seed of the shuffled order.
+
+    Returns
+    -------
+    dict of callable
+        The changes by name, beginning with none. Averaged, all places are alike; shuffled, each place is taken for
+        another, and neighbors for far apart.
+    """
+
+    def shuffled(spatial: Tensor) -> Tensor:
+        order = torch.randperm(spatial[..., 0].numel(), generator=torch.Generator().manual_seed(seed))
+        return spatial.flatten(0, 1)[order.to(spatial.device)].view_as(spatial)
+
+    return {
+        "as trained": lambda spatial: spatial,
+        "moved to the right": lambda spatial: spatial.roll(columns, 1),
+        "averaged": lambda spatial: spatial.mean((0, 1)).expand_as(spatial),
+        "shuffled": shuffled,
+    }
+
+
 @dataclass(frozen=True, eq=False)
 class _Positions:
     """Where a tower keeps its positional embeddings: those of `before` tokens, then those of the grid, row by row."""

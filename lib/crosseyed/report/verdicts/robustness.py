@@ -7,6 +7,8 @@ from crosseyed.measure.specifications import OWN
 from crosseyed.report.verdicts.words import named_span, span
 from crosseyed.settings import SIGNIFICANCE
 
+_FLOOR = 10  # percent: below it, hardly anything is right, and nothing can be lost
+
 
 def specifications(name: str, table: pd.DataFrame) -> str:
     """Say in which range the gap lies under all decisions, and which of them change it.
@@ -155,6 +157,89 @@ def retrieval(bias: pd.DataFrame, n_images: int) -> str:
         f"**Retrieval.** Searching {n_images:,} images, a caption has the image with its object at the center, or with "
         f"the same object off-center, {'; '.join(found)}."
     )
+
+
+def sizes(bias: pd.DataFrame) -> str:
+    """Say how the gap depends on the size of the object, at the same eccentricities.
+
+    Parameters
+    ----------
+    bias : pandas.DataFrame
+        Of `crosseyed.measure.bootstrap.center_bias` by `size`; the smallest size is that of a patch.
+    """
+    small, large = bias.loc[bias["size"].idxmin()], bias.loc[bias["size"].idxmax()]
+    return (
+        f"**Size.** At the same eccentricities, objects of one patch ({small['size']:.2f} of the side) are recognised "
+        f"in {small['center_accuracy']:.0f} % at the center and {small['off_center_accuracy']:.0f} % off-center, a gap "
+        f"of **{small['gap']:.1f} points** ({span(small, 'gap')}); objects of {large['size']:.2f} in "
+        f"{large['center_accuracy']:.0f} and {large['off_center_accuracy']:.0f} %, a gap of "
+        f"**{large['gap']:.1f} points** ({span(large, 'gap')})."
+        + (
+            " The smallest are hardly recognised anywhere, so that their gap says nothing."
+            if small["center_accuracy"] < _FLOOR
+            else ""
+        )
+    )
+
+
+def resolutions(bias: pd.DataFrame) -> str:
+    """Say how the gap depends on the resolution of the input.
+
+    Parameters
+    ----------
+    bias : pandas.DataFrame
+        Of `crosseyed.measure.bootstrap.center_bias` by `side`, the pixels of the input.
+    """
+    found = [
+        f"{row['gap']:.1f} ({span(row, 'gap')}) at {row['side']:.0f} pixels a side"
+        for _, row in bias.sort_values("side").iterrows()
+    ]
+    return f"**Resolution.** With interpolated positional embeddings the gap is {', '.join(found)}."
+
+
+def positions(accuracy: pd.DataFrame) -> str:
+    """Say what happens where the tower is told other positions.
+
+    Parameters
+    ----------
+    accuracy : pandas.DataFrame
+        Of `crosseyed.measure.bootstrap.accuracy` by `positions` and `place`.
+    """
+    at = accuracy.set_index(["positions", "place"])
+    moved = [
+        f"{words} from {at.loc[('as trained', place), 'accuracy']:.0f} to "
+        f"**{at.loc[('moved to the right', place), 'accuracy']:.0f} %** "
+        f"({span(at.loc[('moved to the right', place)], digits=0)})"
+        for place, words in {"right": "at the right", "center": "at the center"}.items()
+    ]
+    others = [
+        f"{name} embeddings {at.loc[(name, 'center'), 'accuracy']:.0f} % at the center and "
+        f"{at.loc[name].drop('center')['accuracy'].mean():.0f} % elsewhere"
+        for name in ("averaged", "shuffled")
+    ]
+    return (
+        "**Positions.** Where positional embeddings are moved so that the right is taken for the center, accuracy goes "
+        f"{' and '.join(moved)}. Right are, with {'; with '.join(others)}."
+    )
+
+
+def receptive_field(profile: pd.DataFrame) -> str:
+    """Say how much pixels count by their distance from the center.
+
+    Parameters
+    ----------
+    profile : pandas.DataFrame
+        Of `crosseyed.measure.bootstrap.mean` by `images` and `eccentricity`.
+    """
+    found = []
+    for name, rows in profile.groupby("images", sort=False):
+        inner, outer = (rows.loc[rows["eccentricity"].idxmin()], rows.loc[rows["eccentricity"].idxmax()])
+        found.append(
+            f"in {name} a pixel of the innermost ring has {inner['mean']:.2f} times ({span(inner, digits=2)}) the "
+            f"influence of the average pixel, one of the outermost {outer['mean']:.2f} times "
+            f"({span(outer, digits=2)})"
+        )
+    return f"**Receptive field.** For the embedding, {'; '.join(found)}."
 
 
 def _named(row: pd.Series) -> str:
