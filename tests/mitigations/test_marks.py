@@ -52,6 +52,22 @@ def test_circle_has_the_area_of_a_ring():
     assert circled[..., 0].sum() / 255 == pytest.approx(np.pi * (14**2 - 10**2), rel=0.03)
 
 
+def test_circle_and_blur_keeps_the_inside_and_blurs_the_rest_as_published():
+    image, place = picture(64, 64), Location(0.5, 0.5, 0.5)
+    found = marks.circle_and_blur(image, place, margin=0, width=0.05)
+    row, column = np.mgrid[:64, :64] + 0.5
+    radius = np.hypot(row - 32, column - 32)
+    np.testing.assert_array_equal(found[radius < 15], image[radius < 15])
+    on_line, clear = (radius > 16.7) & (radius < 18.3), radius > 20.5
+    assert (found[on_line] == [255, 0, 0]).all()
+    blurred = np.stack(
+        [gaussian_filter(part.astype(float), 10, mode="nearest") for part in np.moveaxis(image, 2, 0)]
+    )
+    assert (
+        np.abs(found[clear] - np.moveaxis(blurred, 0, 2)[clear]).mean() < 3
+    )  # 100 of 640 pixels are 10 of 64
+
+
 @pytest.mark.parametrize("kind", ["circle", "box"])
 def test_a_mark_at_the_border_is_the_part_of_it_that_fits(kind):
     # the same place in pixels on a wider image with the same shorter side

@@ -14,6 +14,7 @@ from crosseyed.mitigations import (
     adaptvis,
     composition,
     evaluation,
+    falip,
     locate_then_correct,
     marks,
     positions,
@@ -38,7 +39,7 @@ def test_the_registry_has_every_mitigation_that_can_be_made():
         each
         for module in (
             *(views, visual_prompts, redistribution, positions),
-            *(adaptvis, rf_clip, locate_then_correct),
+            *(adaptvis, rf_clip, locate_then_correct, falip),
         )
         for _, each in inspect.getmembers(module, inspect.isclass)
         if issubclass(each, Mitigation) and not inspect.isabstract(each) and "label" in vars(each)
@@ -65,7 +66,7 @@ def test_default_candidates_of_a_transformer(tiny_clip):
     for expected in (
         *("cyclic shifts", "gated cyclic shifts", "crops", "tiles", "padding", "proposed prompts: crop"),
         *("radial attention", "ScalingVis", "AdaptVis", "RF-CLIP", "Locate-Then-Correct"),
-        "averaged positions",
+        *("averaged positions", "FALIP"),
         *(f"visual prompt: {kind}" for kind in marks.PROMPTS),
     ):
         assert expected in families

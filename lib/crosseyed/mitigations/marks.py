@@ -15,8 +15,9 @@ and returns an image of uint8, `image` itself where nothing changes (at strength
 the location is outside the image or the color unknown. The *region* is the square around the object's location
 whose side is its size, larger by the margin on all four sides.
 
-Sources: Shtedritski et al. 2023, arXiv 2304.06712; for the blur also Yang et al., "Fine-Grained Visual Prompting",
-NeurIPS 2023, arXiv 2306.04356.
+Sources: Shtedritski et al. 2023, arXiv 2304.06712. Their code is not released; what is drawn as in the literature
+follows that of FALIP, which compares with theirs (Zhuang et al. 2024, https://github.com/pumpkin805/FALIP,
+``executor.py``). For the blur also Yang et al., "Fine-Grained Visual Prompting", NeurIPS 2023, arXiv 2306.04356.
 """
 
 from collections.abc import Callable
@@ -33,6 +34,12 @@ MARGIN = 0.1
 COLOR = "red"
 
 LINE_WIDTH = 0.02
+
+PUBLISHED_WIDTH = 1 / 200
+"""Line of the published circle, over the image's longer side; it touches the object's box, without a margin."""
+
+PUBLISHED_BLUR = 100 / 640
+"""Standard deviation of the published blur, 100 pixels, over the longer side of most images that it is used on."""
 
 STRONGEST_BLUR = 0.1
 
@@ -111,8 +118,7 @@ def blur_outside(
     _check(location)
     if strength == 0:
         return image
-    radius = strength * STRONGEST_BLUR * min(image.shape[:2])
-    blurred = np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(radius)))
+    blurred = _blurred(image, strength * STRONGEST_BLUR * min(image.shape[:2]))
     return _mix(image, blurred, _outside(image, location, margin))
 
 
@@ -163,7 +169,36 @@ circle = partial(_outline, ImageDraw.ImageDraw.ellipse)
 box = partial(_outline, ImageDraw.ImageDraw.rectangle)
 """Draw a box: its inner edge is the border of the region."""
 
-MARKS: dict[str, Callable[..., np.ndarray]] = {"circle": circle, "box": box, "arrow": arrow}
+
+def circle_and_blur(
+    image: np.ndarray,
+    location: Location,
+    *,
+    strength: float = 1.0,
+    margin: float = MARGIN,
+    color: str = COLOR,
+    width: float = LINE_WIDTH,
+) -> np.ndarray:
+    """Draw a circle and blur all that lies outside it.
+
+    The blur is Gaussian with a standard deviation of `strength` times `PUBLISHED_BLUR` times the longer side.
+    """
+    _check(location)
+    if strength == 0 or width == 0:
+        return image
+    region = _region(image, location, margin)
+    inside = _cover(image, lambda draw, scale: draw.ellipse(_corners(*region, scale), fill=255))
+    blurred = _blurred(image, strength * PUBLISHED_BLUR * max(image.shape[:2]))
+    focused = _mix(image, blurred, 1 - inside)
+    return circle(focused, location, strength=strength, margin=margin, color=color, width=width)
+
+
+MARKS: dict[str, Callable[..., np.ndarray]] = {
+    "circle": circle,
+    "circle and blur": circle_and_blur,
+    "box": box,
+    "arrow": arrow,
+}
 
 PROMPTS: dict[str, Callable[..., np.ndarray]] = MARKS | {
     "blur outside": blur_outside,
@@ -171,6 +206,16 @@ PROMPTS: dict[str, Callable[..., np.ndarray]] = MARKS | {
     "dim outside": dim_outside,
     "crop": crop,
 }
+
+
+def region_mask(image: np.ndarray, location: Location) -> np.ndarray:
+    """Return where the region without margin is: bool (height, width), True where it covers half of a pixel."""
+    _check(location)
+    return _outside(image, location, 0.0) <= 0.5
+
+
+def _blurred(image: np.ndarray, radius: float) -> np.ndarray:
+    return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(radius)))
 
 
 def _outside(image: np.ndarray, location: Location, margin: float) -> np.ndarray:

@@ -15,6 +15,7 @@ from crosseyed.data.scenes import Scene
 from crosseyed.errors import InputError, check_choice
 from crosseyed.mitigations import (
     adaptvis,
+    falip,
     locate_then_correct,
     positions,
     redistribution,
@@ -34,7 +35,7 @@ _ORDER = [
     each.__name__
     for each in (
         *(views, visual_prompts, redistribution, adaptvis, rf_clip, locate_then_correct),
-        positions,
+        *(falip, positions),
     )
 ]
 

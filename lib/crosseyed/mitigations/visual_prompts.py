@@ -10,9 +10,9 @@ lies outside the object and the target is blurred, gray or black. At strength 0,
 is returned as it is.
 
 Marks are those of Shtedritski, Rupprecht and Vedaldi, "What does CLIP know about a red circle? Visual prompt
-engineering for VLMs", ICCV 2023, arXiv 2304.06712; against center bias they are tried by Chew et al.,
-arXiv 2604.05971. Both know where the object is. `ProposedPrompts` needs no such knowledge: it prompts every
-position of a grid in turn.
+engineering for VLMs", ICCV 2023, arXiv 2304.06712. Chew et al., arXiv 2604.05971, try marks against center bias, and do
+not publish how they draw them. Both know where the object is. `ProposedPrompts` needs no such knowledge: it prompts
+every position of a grid in turn.
 
 Geometry is in pixels, and the pixel in row i and column j covers [i, i + 1) × [j, j + 1). An object is the square
 around its location whose side is its size; its *region* is this square, larger by the margin on all four sides.
@@ -26,8 +26,10 @@ import numpy as np
 
 from crosseyed.errors import InputError
 from crosseyed.mitigations.base import Ensemble, Location, Mitigation, register
-from crosseyed.mitigations.marks import COLOR, LINE_WIDTH, MARGIN, MARKS, PROMPTS, rgb
+from crosseyed.mitigations.marks import COLOR, LINE_WIDTH, MARGIN, MARKS, PROMPTS, PUBLISHED_WIDTH, rgb
 from crosseyed.mitigations.parameters import parameter
+
+_WIDTHS = {"circle": (0.02,), "circle and blur": (), "box": (0.02, 0.04), "arrow": (0.02, 0.04)}
 
 _CROP_MARGIN = 1.0  # an object then covers a third of the crop, as it would of a photograph of it
 
@@ -100,10 +102,12 @@ class Prompted(_Prompting):
 
     @classmethod
     def candidates(cls) -> Iterable[Mitigation]:
-        """Return two settings of each kind."""
+        """Return two settings of each kind, that of the literature among those of circles."""
         for kind in PROMPTS:
+            if kind.startswith("circle"):
+                yield cls(kind, margin=0.0, width=PUBLISHED_WIDTH)
             if kind in MARKS:
-                yield from (cls(kind, width=width) for width in (0.02, 0.04))
+                yield from (cls(kind, width=width) for width in _WIDTHS[kind])
             elif kind == "crop":
                 yield from (cls(kind, margin=margin) for margin in (0.5, _CROP_MARGIN))
             else:
