@@ -190,8 +190,10 @@ VERDICTS = {
     "contributions": lambda name: lost_object.contributions(
         name, pd.DataFrame([{"part": "on_object", **ENDS}])
     ),
-    "concept": lambda name: lost_object.instead(
-        "a", pd.DataFrame([{"concept": name, "center": 1.0, "off_center": 2.0}])
+    "concept": lambda name: lost_object.concepts(
+        "a",
+        pd.Series(ENDS),
+        pd.DataFrame([{"concept": name, "center": 1.0, "off_center": 2.0, "p_value": 0.01}]),
     ),
     "edition": lambda name: comparison.models(
         pd.DataFrame({"edition": ["b"], "name": ["b"], "published": [True]}), pd.DataFrame([BIAS]), name, None

@@ -12,10 +12,11 @@ from crosseyed.data.cutouts import (
     premultiplied,
     read_catalogue,
     read_cutout_folder,
+    reordered,
     sample_objects,
 )
 from crosseyed.data.layouts import grid
-from crosseyed.data.scenes import Placement, Scene
+from crosseyed.data.scenes import Placement, Scene, scene_table
 from crosseyed.errors import InputError
 from crosseyed.files import DATA
 
@@ -44,6 +45,22 @@ def test_sampling_keeps_every_style_of_an_object_and_depends_on_the_seed(catalog
     assert sample == [cutout for cutout in catalogue if cutout.object in objects_of(sample)]
     assert sample == sample_objects(catalogue, 7, seed=1)
     assert sample != sample_objects(catalogue, 7, seed=2)
+
+
+def test_reordered_renderings_get_backgrounds_that_do_not_give_the_object_away(catalogue):
+    cutouts = sample_objects(catalogue, 40, seed=0)  # a multiple of the kinds of background
+
+    def same_kind(cutouts):
+        table = scene_table(grid(cutouts, 3)).drop_duplicates(["object", "style"])
+        kinds = table.set_index(["object", "style"])["background"].unstack()
+        return (kinds["fluent"] == kinds["noto"]).mean()
+
+    assert same_kind(cutouts) == 1
+    shuffled = reordered(cutouts, seed=0)
+    assert 0.05 < same_kind(shuffled) < 0.45  # 0.25, give or take 0.07
+    assert [cutout.style for cutout in shuffled] == [cutout.style for cutout in cutouts]
+    assert set(shuffled) == set(cutouts)
+    assert shuffled == reordered(cutouts, seed=0)
 
 
 def test_a_folder_of_ones_own_is_read_by_file_name(tmp_path):

@@ -6,7 +6,7 @@ from crosseyed.data.cutouts import (
     read_catalogue,
     sample_objects,
 )
-from crosseyed.data.layouts import JITTER, RELATIONS, grid, pair, slide, three_places
+from crosseyed.data.layouts import JITTER, RELATIONS, chessboard, grid, pair, scattered, slide, three_places
 from crosseyed.data.scenes import scene_table
 from crosseyed.errors import InputError
 
@@ -140,6 +140,51 @@ def test_grid_compares_cells_on_the_same_background_and_deals_kinds_in_turn(few)
     assert (per_cutout == 1).all(axis=None)
     assert table["background"][::9].tolist() == (["plain", "noise"] * len(few))[: len(few)]
     assert table["seed"].nunique() == len(few)
+
+
+@pytest.mark.parametrize(
+    ("k", "cells"),
+    [
+        (3, [(0, 0), (0, 2), (1, 1), (2, 0), (2, 2)]),
+        (
+            5,
+            [
+                (0, 0),
+                (0, 2),
+                (0, 4),
+                (1, 1),
+                (1, 3),
+                (2, 0),
+                (2, 2),
+                (2, 4),
+                (3, 1),
+                (3, 3),
+                (4, 0),
+                (4, 2),
+                (4, 4),
+            ],
+        ),
+    ],
+)
+def test_a_chessboard_keeps_every_second_cell_with_the_center(few, k, cells):
+    kept = scene_table(chessboard(grid(few[:1], k)))
+    assert list(zip(kept["row"], kept["col"], strict=True)) == cells
+    assert kept["center"].sum() == 1
+
+
+def test_scattered_objects_are_each_shown_once_somewhere_wholly_inside(catalogue):
+    scenes = scattered(catalogue, sizes=(0.2, 0.5), seed=1, height=100, width=200)
+    table = scene_table(scenes)
+    assert list(table["object"]) == [cutout.object for cutout in catalogue]
+    assert table["image"].is_unique
+    assert table["size"].between(0.2, 0.5).all()
+    assert (table["size"].min() < 0.22, table["size"].max() > 0.48) == (True, True)
+    inside = (table["x"].between(table["size"] / 4, 1 - table["size"] / 4), table["y"].between(0, 1))
+    assert all(each.all() for each in inside)
+    assert (table["y"] - 0.5).abs().max() <= 0.4
+    assert np.ptp(table["x"]) > 0.8
+    assert (table["center"] == (table["eccentricity"] <= 1 / 3)).all()
+    assert scattered(catalogue[:9], seed=1) == scattered(catalogue[:9], seed=1)
 
 
 def test_slide_by_hand(few):

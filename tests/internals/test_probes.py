@@ -1,116 +1,163 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import Ridge, RidgeClassifier
+from sklearn.neighbors import NearestCentroid
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from crosseyed.errors import InputError
 from crosseyed.internals import probes
-from crosseyed.internals.probes import probe_layers, readout
+from crosseyed.internals.probes import CLASSIFIERS, PLACES, STRENGTHS, probe, readout, shuffled_names
 from crosseyed.measure import bootstrap
 
 OBJECTS = ["cup", "dog", "key", "owl"]
 
 
-def scenes(n_scenes=6):
-    """Return a table in which every object stands in every scene."""
-    rows = [(scene, name, scene % 2 == 0) for scene in range(n_scenes) for name in OBJECTS]
-    table = pd.DataFrame(rows, columns=["scene", "object", "center"])
+def scenes(styles=("a", "b", "c"), objects=OBJECTS, cells=((0, 0), (0, 2), (1, 1), (2, 0), (2, 2))):
+    """Return a table in which every rendering shows every object in every cell."""
+    rows = [(style, name, *cell) for style in styles for name in objects for cell in cells]
+    table = pd.DataFrame(rows, columns=["style", "object", "row", "col"])
+    table["center"] = (table["row"] == 1) & (table["col"] == 1)
+    table["image"] = [f"{number:03}" for number in range(len(table))]
     return table.set_index(np.arange(len(table)) + 100)
 
 
-def vectors(table, noise, scale=1.0, seed=0):
-    """Return vectors that point to the object, in a layer of dimensions with unequal scales."""
+def codes(keys, width=10, seed=0):
+    """Return a random code for each distinct key."""
     rng = np.random.default_rng(seed)
-    means = pd.DataFrame(rng.normal(size=(len(OBJECTS), 10)), index=OBJECTS)
-    rows = means.loc[table["object"]].to_numpy() + noise * rng.normal(size=(len(table), 10))
-    return rows * np.geomspace(1, scale, 10)
+    numbers, names = pd.factorize(pd.Series(list(keys)))
+    return rng.normal(size=(len(names), width))[numbers]
+
+
+def noise(table, size, width=10, seed=1):
+    return size * np.random.default_rng(seed).normal(size=(len(table), width))
 
 
 # Probes
 
 
-@pytest.mark.parametrize("classifier", ["centroid", "logistic"])
-def test_what_a_layer_holds_is_found_and_what_it_does_not_hold_is_not(classifier):
-    table = scenes(20)
-    layers = np.stack([vectors(table, 1e3), vectors(table, 0.1)])
-    result = probe_layers(layers, table, "scene", classifier=classifier)
-    assert len(result) == 2 * len(table)
-    accuracy = bootstrap.accuracy(result, by="layer", resamples=10).set_index("layer")["accuracy"]
-    assert accuracy[1] == 100
-    assert accuracy[0] < 50  # chance is 25 of 80, give or take 5
-    assert list(result.loc[result["layer"] == 1, "choice"]) == list(table["object"])
+@pytest.mark.parametrize("classifier", CLASSIFIERS)
+@pytest.mark.parametrize("place", PLACES)
+def test_what_vectors_hold_is_found_and_what_they_do_not_hold_is_not(classifier, place):
+    table = scenes(objects=[f"object {number}" for number in range(20)])
+    held = probe(
+        codes(table["object"], 30) + noise(table, 0.1, 30), table, classifier=classifier, place=place
+    )
+    assert list(held["choice"]) == list(table["object"])
     for column in table:
-        assert list(result[column]) == 2 * list(table[column])
+        assert list(held[column]) == list(table[column])
+    lacking = probe(noise(table, 1, 30), table, classifier=classifier, place=place)
+    assert lacking["correct"].mean() < 0.12  # chance is 0.05 of 300, give or take 0.013
 
 
-def test_predictions_are_those_of_a_centroid_probe_written_out():
-    table = scenes(7)
-    layer = vectors(table, noise=1.5, scale=1e3)
-    result = probe_layers(layer[None], table, "scene", folds=7)  # each scene is a fold
-    for scene in range(7):
-        asked = (table["scene"] == scene).to_numpy()
-        mean, deviation = layer[~asked].mean(axis=0), layer[~asked].std(axis=0)
-        standard = (layer - mean) / deviation
-        centroids = [standard[~asked & (table["object"] == name).to_numpy()].mean(axis=0) for name in OBJECTS]
-        distances = np.linalg.norm(standard[asked][:, None] - np.array(centroids), axis=2)
-        expected = [OBJECTS[index] for index in distances.argmin(axis=1)]
-        assert list(result["choice"][asked]) == expected
+@pytest.mark.parametrize("classifier", CLASSIFIERS)
+def test_what_is_coded_differently_in_each_cell_is_found_by_the_probe_of_the_cell_alone(classifier):
+    table = scenes(objects=[f"object {number}" for number in range(20)])
+    own = zip(table["object"], table["row"], table["col"], strict=True)
+    vectors = codes(own, 30) + noise(table, 0.1, 30)
+    matched, from_center = (probe(vectors, table, classifier=classifier, place=place) for place in PLACES)
+    assert matched["correct"].all()
+    assert from_center.loc[from_center["center"], "correct"].all()
+    assert from_center.loc[~from_center["center"], "correct"].mean() < 0.15
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_probe_never_learns_from_the_rendering_that_it_is_asked_about(place):
+    # every rendering has codes of its own, so that there is nothing to learn from the others
+    table = scenes(objects=[f"object {number}" for number in range(20)])
+    vectors = codes(zip(table["object"], table["style"], strict=True), 30)
+    assert probe(vectors, table, place=place)["correct"].mean() < 0.15
+
+
+def lessons(table):
+    """Yield what is learned from and what is asked, for each rendering and cell."""
+    for (style, row, col), asked in table.groupby(["style", "row", "col"]).groups.items():
+        cell = (table["row"] == row) & (table["col"] == col)
+        yield (cell & (table["style"] != style)).to_numpy(), table.index.isin(asked)
+
+
+def test_the_nearest_mean_is_that_of_scikit_learn():
+    table = scenes()
+    vectors = (codes(table["object"]) + noise(table, 1.0)) * np.geomspace(1, 1e3, 10)
+    vectors[:, 3] = 7.0  # a dimension that does not vary
+    result = probe(vectors, table, classifier="nearest mean")
+    names = table["object"].to_numpy()
+    for learned, asked in lessons(table):
+        expected = make_pipeline(StandardScaler(), NearestCentroid()).fit(vectors[learned], names[learned])
+        assert list(result["choice"][asked]) == list(expected.predict(vectors[asked]))
     assert 0 < result["correct"].mean() < 1
-    assert list(result["correct"]) == list(result["choice"].to_numpy() == table["object"].to_numpy())
 
 
-def test_rows_of_one_scene_never_teach_about_each_other():
-    # a vector holds its scene and nothing else, and a scene shows one object: to know the scene is to know the object
-    rng = np.random.default_rng(0)
-    table = pd.DataFrame({"scene": np.repeat(np.arange(40), 5), "object": np.repeat(OBJECTS * 10, 5)})
-    layer = 10 * rng.normal(size=(40, 60))[table["scene"]] + 0.01 * rng.normal(size=(200, 60))
-    honest = probe_layers(layer[None], table, "scene", classifier="logistic")["correct"].mean()
-    leaking = probe_layers(layer[None], table, np.arange(200), classifier="logistic")["correct"].mean()
-    assert leaking == 1
-    assert honest < 0.6
+def test_the_strength_of_the_linear_probe_is_chosen_within_what_it_learns_from():
+    table = scenes(cells=((1, 1),))
+    vectors = codes(table["object"]) + noise(table, 1.5)
+    result, chosen, names = probe(vectors, table), set(), table["object"].to_numpy()
+    for learned, asked in lessons(table):
+        mean, deviation = vectors[learned].mean(axis=0), vectors[learned].std(axis=0)
+        known, codes_of = (vectors[learned] - mean) / deviation, np.array(OBJECTS) == names[learned][:, None]
+        errors = []
+        for strength in STRENGTHS:
+            each = [np.arange(len(known)) == number for number in range(len(known))]
+            predicted = [
+                Ridge(strength).fit(known[~one], 2 * codes_of[~one] - 1).predict(known[one]) for one in each
+            ]
+            errors.append(((np.concatenate(predicted) - (2 * codes_of - 1)) ** 2).mean())
+        chosen.add(STRENGTHS[int(np.argmin(errors))])
+        fitted = RidgeClassifier(STRENGTHS[int(np.argmin(errors))]).fit(known, names[learned])
+        assert list(result["choice"][asked]) == list(fitted.predict((vectors[asked] - mean) / deviation))
+    assert 0 < result["correct"].mean() < 1
+    assert chosen != {STRENGTHS[0]}
 
 
 def test_unreadable_rows_are_neither_learned_from_nor_judged():
-    table = scenes(6)
-    layers = np.stack([vectors(table, 0.1), vectors(table, 0.1, seed=1)])
-    layers[1, 5] = np.nan
-    result = probe_layers(layers, table, "scene", seed=3)
+    table = scenes(cells=((1, 1),) * 3)
+    vectors = codes(table["object"]) + noise(table, 1.0)
+    vectors[5] = np.nan
+    result = probe(vectors, table)
     rest = np.arange(len(table)) != 5
-    expected = probe_layers(layers[:, rest], table[rest], "scene", seed=3)
-    assert result["correct"].isna().sum() == 2
-    assert list(result.loc[result["correct"].isna(), "choice"]) == ["unreadable", "unreadable"]
-    pd.testing.assert_frame_equal(result.dropna().reset_index(drop=True), expected, check_dtype=False)
-    assert bootstrap.accuracy(result, resamples=10)["unreadable"].item() == 2
+    expected = probe(vectors[rest], table[rest])
+    assert result["choice"][5] == "unreadable"
+    assert result["correct"].isna().tolist() == [number == 5 for number in range(len(table))]
+    pd.testing.assert_frame_equal(result[rest].reset_index(drop=True), expected, check_dtype=False)
+    assert bootstrap.accuracy(result, resamples=10)["unreadable"].item() == 1
 
 
-def test_the_seed_decides_the_split():
-    table = scenes(9)
-    layers = vectors(table, noise=2)[None]
-    first, same = (probe_layers(layers, table, "scene", seed=1) for _ in range(2))
-    pd.testing.assert_frame_equal(first, same)
-    others = [probe_layers(layers, table, "scene", seed=seed)["choice"] for seed in range(2, 8)]
-    assert any(list(choice) != list(first["choice"]) for choice in others)
+def test_shuffled_names_are_a_permutation_in_each_rendering_and_not_the_same():
+    table = scenes(objects=[f"object {number}" for number in range(20)])
+    names = shuffled_names(table, seed=1)
+    given = table.assign(names=names).groupby(["style", "object"])["names"].unique()
+    assert given.map(len).eq(1).all()
+    by_style = given.map(lambda each: each[0]).unstack("style")
+    for style in by_style:
+        assert sorted(by_style[style]) == sorted(by_style.index)
+        assert (by_style[style] == by_style.index).mean() < 0.3
+    assert (by_style["a"] == by_style["b"]).mean() < 0.3
+    assert names.equals(shuffled_names(table, seed=1))
+    assert not names.equals(shuffled_names(table, seed=2))
 
 
 def test_bad_input_to_probes_is_named():
-    table = scenes(6)
-    layers = vectors(table, 0.1)[None]
-    for arguments, message in [
-        ((layers[0], table, "scene"), r"give \(n_layers, 24, width\)"),
-        ((layers[:, 1:], table, "scene"), r"give \(n_layers, 24, width\)"),
-        ((layers, table, "scenes"), r"\['scenes'\] are missing from the table.*did you mean 'scene'"),
-        ((layers, table, [1, 2]), "2 groups but 24 rows"),
-        ((layers, table, np.zeros(24)), "1 scenes cannot make 5 folds"),
+    table = scenes()
+    vectors = noise(table, 1.0)
+    two = table[table["style"] != "c"]
+    for given, message in [
+        ((vectors[1:], table), r"give \(60, width\)"),
+        ((vectors[None], table), r"give \(60, width\)"),
+        ((vectors, table.rename(columns={"style": "styles"})), r"\['style'\] are missing from the table"),
+        ((vectors[: len(two)], two), "have 2 renderings; give at least 3"),
+        ((vectors, table.assign(object="cup")), "1 different concepts"),
         (
-            (layers, table, table["scene"].where(table["object"] != "dog", 99)),
-            "All rows of 'dog' fall into one",
+            (vectors, table.assign(object=table["object"].where(table["style"] != "b", "hat"))),
+            "'hat' has one rendering only",
         ),
     ]:
         with pytest.raises(InputError, match=message):
-            probe_layers(*arguments)
-    with pytest.raises(InputError, match="Unknown classifier 'logistics'; did you mean 'logistic'"):
-        probe_layers(layers, table, "scene", classifier="logistics")
-    with pytest.raises(InputError, match="1 different labels"):
-        probe_layers(layers, table.assign(object="cup"), "scene")
+            probe(*given)
+    with pytest.raises(InputError, match="Unknown probe 'liner'; did you mean 'linear'"):
+        probe(vectors, table, classifier="liner")
+    with pytest.raises(InputError, match="Unknown place 'corner'"):
+        probe(vectors, table, place="corner")
 
 
 # Readout

@@ -1,34 +1,36 @@
 """Sparse sums of concepts."""
 
+import numpy as np
 import pandas as pd
 
-from crosseyed.internals.splice import concepts_instead
+from crosseyed.data.cutouts import read_catalogue
+from crosseyed.data.layouts import scattered
+from crosseyed.internals import splice
+from crosseyed.internals.splice import name_share, reference_mean
 
 
-def test_concepts_other_than_the_object_are_counted_at_the_center_and_off_center():
-    about = pd.DataFrame({"center": [True, False, False, False, False]})
+def test_the_share_of_the_name_by_hand():
+    about = pd.DataFrame({"object": ["cup", "dog", "cup", "owl"]})
     sparse = pd.DataFrame(
         {
-            "concept": ["cup", "sky", "sky", "sky", "red", "red"],
-            "object": ["cup"] * 6,
-            "center": [True, False, False, False, True, False],
+            "image": [0, 0, 1, 3, 3],
+            "concept": ["cup", "sky", "cup", "owl", "sky"],
+            "weight": [0.3, 0.1, 0.5, 0.2, 0.2],
         }
     )
-    table = concepts_instead(sparse, about)
-    assert table.to_dict("list") == {
-        "concept": ["sky", "red"],
-        "center": [0.0, 100.0],
-        "off_center": [75.0, 25.0],
-        "difference": [75.0, -75.0],
-    }
+    # of the second image the name is not in the sum, and the third has no sum
+    np.testing.assert_allclose(name_share(sparse, about), [75, 0, 0, 50])
 
 
-def test_concepts_that_appear_at_one_side_alone_are_counted_for_both():
-    sparse = pd.DataFrame({"concept": ["sky"], "object": ["cup"], "center": [False]})
-    table = concepts_instead(sparse, pd.DataFrame({"center": [True, False]}))
-    assert table.to_dict("list") == {
-        "concept": ["sky"],
-        "center": [0.0],
-        "off_center": [100.0],
-        "difference": [100.0],
-    }
+class Counted:
+    """An encoder whose embedding of an image is its mean color."""
+
+    def encode_images(self, images, *, progress=True):
+        return np.array([image().mean(axis=(0, 1)) for image in images])
+
+
+def test_the_reference_is_every_cutout_once_whatever_is_analysed(monkeypatch):
+    few = read_catalogue(["noto"])[:5]
+    monkeypatch.setattr(splice, "read_catalogue", lambda: few)
+    expected = np.mean([scene.render().mean(axis=(0, 1)) for scene in scattered(few, seed=0)], axis=0)
+    np.testing.assert_allclose(reference_mean(Counted()), expected)

@@ -115,6 +115,27 @@ def test_random_weights_follow_the_seed_and_leave_the_random_state_alone(known_t
     assert not same_weights(first.clip, other.clip.state_dict())
 
 
+@pytest.mark.parametrize(
+    "given", [{"pretrained": "published"}, {"pretrained": "published", "checkpoint": True}]
+)
+def test_an_untrained_model_has_the_tower_of_the_trained_one_and_none_of_its_weights(
+    given, known_tiny, tmp_path
+):
+    in_cache(tmp_path, known_tiny)
+    if "checkpoint" in given:
+        given = given | {"checkpoint": known_tiny}
+    trained, untrained = load("Tiny", **given), load("Tiny", **given, untrained=True, seed=1)
+    assert (untrained.name, untrained.pretrained) == ("Tiny--random", "random")
+    assert str(untrained.clip) == str(trained.clip)  # with the activation function of the tag
+    assert str(untrained.preprocess) == str(trained.preprocess)
+    assert same_weights(untrained.clip, load("Tiny", "random", seed=1).clip.state_dict())
+    assert not same_weights(untrained.clip, trained.clip.state_dict())
+
+
+def test_an_untrained_model_needs_no_weights(known_tiny):
+    assert load("Tiny", "published", untrained=True).pretrained == "random"  # which are in no cache
+
+
 def test_a_tag_in_the_cache_is_loaded_without_network_as_it_was_trained(known_tiny, tmp_path):
     in_cache(tmp_path, known_tiny)
     with warnings.catch_warnings():

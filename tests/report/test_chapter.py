@@ -9,7 +9,7 @@ from small_notebooks import defaults
 
 from crosseyed.errors import InputError
 from crosseyed.models import loading
-from crosseyed.report.chapter import begin
+from crosseyed.report.chapter import begin, load_untrained
 from crosseyed.report.tables import RECORD, read_record
 from crosseyed.settings import settings
 
@@ -64,6 +64,17 @@ def test_random_weights_are_drawn_from_the_seed(given, monkeypatch):
     )
     begin("05_mitigations", given("05_mitigations", pretrained="random"))
     assert asked == {"device": "cpu", "pretrained": "random", "checkpoint": None, "seed": 3}
+
+
+@pytest.mark.parametrize("pretrained", [None, "random"])
+def test_an_untrained_model_differs_from_that_of_the_edition_also_if_its_weights_are_random(
+    given, pretrained
+):
+    names = given("02_embedding_decomposition", pretrained=pretrained)
+    edition, untrained = begin("02_embedding_decomposition", names).encoder, load_untrained(names)
+    assert str(untrained.clip) == str(edition.clip)
+    assert untrained.digest != edition.digest
+    assert untrained.digest == load_untrained(names).digest
 
 
 def test_a_chapter_that_names_no_device_loads_no_model(given):

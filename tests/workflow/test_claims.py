@@ -6,6 +6,7 @@ import pytest
 
 from crosseyed.editions import Description, Edition
 from crosseyed.files import DATA
+from crosseyed.report.presence import PROBE
 from crosseyed.report.tables import TABLES
 from crosseyed.report.tables import write as write_to
 from crosseyed.workflow.claims import CLAIMS
@@ -22,7 +23,7 @@ BIAS, PAIRED, LOST, OVERLOOKED, BACKGROUND, MASKED, POOLED, PROMPTED, ATTENDED, 
         *(
             "center-bias",
             "left-out",
-            "lost-at-pooling",
+            "lost-on-the-way",
             "attention",
             "background",
             "masked-max",
@@ -58,18 +59,21 @@ def test_the_verdict_follows_from_the_interval(low, high, verdict):
 
 
 @pytest.mark.parametrize(
-    ("second", "verdict"),
+    ("low", "high", "needed", "verdict"),
     [
-        ((1, 3), "supported"),
-        ((-1, 3), "not supported"),
-        ((-3, -1), "contradicted"),
-        ((NAN, NAN), "not testable here"),
+        (1, 3, 1, "supported"),
+        (1, 3, -1, "not supported"),
+        (-1, 3, 1, "not supported"),
+        (-3, -1, 1, "contradicted"),
+        (-3, -1, -1, "contradicted"),
+        (1, 3, NAN, "not testable here"),
     ],
 )
-def test_a_claim_with_two_conditions_needs_both(second, verdict):
-    evidence = Evidence("it", 2, 1, 3, also=(Evidence("and it", 0, *second),))
+def test_what_a_quantity_needs_can_withhold_support_and_nothing_else(low, high, needed, verdict):
+    needs = (Evidence("it", 5, 4, 6), Evidence("the other", needed, needed - 0.5, needed + 0.5))
+    evidence = Evidence("this", (low + high) / 2, low, high, needs=needs)
     assert evidence.verdict == verdict
-    assert str(evidence).startswith("it: +2.0 points [+1.0, +3.0]; and it: +0.0 points")
+    assert [part.partition(":")[0] for part in str(evidence).split("; ")] == ["this", "it", "the other"]
 
 
 def test_the_gap_is_that_of_the_editions_own_model(tables):
@@ -95,10 +99,6 @@ def test_what_speaks_for_a_claim_is_positive(tables):
     folder = tables("03_attention_maps", "contrast", contrasts, model="ViT-B-32", pretrained="openai")
     evidence = BACKGROUND.evidence(folder, MODEL)
     assert (evidence.value, evidence.low, evidence.high) == (0.5, 0.4, 0.6)
-    lost = [{"reader": "logit lens", "difference": 9, "low": 8, "high": 10}]
-    lost += [{"reader": "probe", "difference": 5, "low": -1, "high": 6}]
-    evidence = LOST.evidence(tables("02_embedding_decomposition", "lost", lost), MODEL)
-    assert (evidence.value, evidence.verdict) == (5, "not supported")
     found = [
         {"attention": name, "difference": value, "difference_low": value - 1, "difference_high": value + 1}
         for name, value in (("with the object", 3), ("the place alone", 5), ("added by the object", -2))
@@ -109,6 +109,26 @@ def test_what_speaks_for_a_claim_is_positive(tables):
     changes = [{"map": "ITSM, trained", "mean": -0.1, "low": -0.2, "high": -0.05}]
     folder = tables("04_pooling_ablation", "masked_max", changes)
     assert MASKED.evidence(folder, MODEL).verdict == "contradicted"
+
+
+@pytest.mark.parametrize(
+    ("differences", "verdict"),
+    [
+        ({"embedding": 5, "random weights": 7, "shuffled names": 20}, "supported"),
+        ({"embedding": 5, "random weights": 0.5, "shuffled names": 20}, "not supported"),
+        ({"embedding": 0.5, "random weights": 7, "shuffled names": 20}, "not supported"),
+        ({"embedding": -5, "random weights": 7, "shuffled names": 20}, "contradicted"),
+    ],
+)
+def test_an_object_is_lost_only_if_it_was_present(tables, differences, verdict):
+    rows = [
+        {"reader": reader, "against": name, "difference": value, "low": value - 1, "high": value + 1}
+        for reader, factor in ((PROBE, 1), ("nearest mean, same cell", -1))
+        for name, value in ((name, factor * value) for name, value in differences.items())
+    ]
+    evidence = LOST.evidence(tables("02_embedding_decomposition", "lost", rows), MODEL)
+    assert (evidence.value, evidence.verdict) == (differences["embedding"], verdict)
+    assert f"minus random weights: {differences['random weights']:+.1f} points" in str(evidence)
 
 
 def test_of_several_candidates_the_one_is_taken_that_other_objects_picked(tables):

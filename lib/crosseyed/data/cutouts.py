@@ -120,6 +120,17 @@ def sample_objects(cutouts: Sequence[Cutout], n_objects: int, seed: int) -> list
     return [cutout for cutout in cutouts if cutout.object in kept]
 
 
+def reordered(cutouts: Sequence[Cutout], seed: int) -> list[Cutout]:
+    """Put the cut-outs of each rendering in a random order of its own.
+
+    Layouts deal the kinds of background in turn. In the order of the catalogue, all renderings of an object may get the
+    same kind, and what learns from one and is tested on another could tell objects by their backgrounds.
+    """
+    rng, styles = np.random.default_rng(seed), dict.fromkeys(cutout.style for cutout in cutouts)
+    own = [[cutout for cutout in cutouts if cutout.style == style] for style in styles]
+    return [each[number] for each in own for number in rng.permutation(len(each))]
+
+
 @lru_cache(maxsize=4096)
 def premultiplied(path: Path) -> Image.Image:
     """Read a cut-out and trim it to what is drawn; colors are multiplied by alpha for resizing."""

@@ -106,6 +106,42 @@ def grid(
     return scenes
 
 
+def chessboard(scenes: Sequence[Scene]) -> list[Scene]:
+    """Keep the scenes of `grid` whose cell has the color of the center on a chessboard: 13 of 5 × 5 cells."""
+    return [scene for scene in scenes if (scene.placements[0].row + scene.placements[0].col) % 2 == 0]
+
+
+def scattered(
+    cutouts: Sequence[Cutout],
+    *,
+    sizes: tuple[float, float] = (0.15, 0.6),
+    backgrounds: Sequence[str] = BACKGROUNDS,
+    seed: int = 0,
+    height: int = 224,
+    width: int = 224,
+) -> list[Scene]:
+    """Show every object alone, at a random size and at a random place wholly inside the image: one scene each.
+
+    Parameters
+    ----------
+    cutouts, backgrounds, seed, height, width
+        See the module.
+    sizes : tuple of float
+        Smallest and largest size, in (0, 1].
+    """
+    for size in sizes:
+        _check_layout(cutouts, size, backgrounds, jitter=0.0)
+    rng, scenes = np.random.default_rng([seed, 3]), []
+    for cutout, background in zip(cutouts, _deal_backgrounds(cutouts, backgrounds, seed), strict=True):
+        size = rng.uniform(*sizes)
+        x, y = 0.5 + rng.uniform(-0.5, 0.5, 2) * (1 - size * min(height, width) / np.array([width, height]))
+        placement = Placement(cutout, float(x), float(y), float(size))
+        center = bool(eccentricity(x, y, height, width) <= settings.center_limit)
+        name = f"{_slug(cutout.object)}_{cutout.style}_scattered"
+        scenes.append(Scene(name, background, (placement,), center, height=height, width=width))
+    return scenes
+
+
 def three_places(
     cutouts: Sequence[Cutout], *, size: float = 0.3, seed: int = 0
 ) -> tuple[list[Scene], list[str]]:

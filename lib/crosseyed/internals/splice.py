@@ -9,9 +9,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from crosseyed.data.cutouts import read_catalogue
+from crosseyed.data.layouts import scattered
 from crosseyed.errors import InputError
 from crosseyed.internals.lasso import nonnegative_lasso
 from crosseyed.internals.vocabulary import check_vocabulary
+from crosseyed.models.cache import cached
+from crosseyed.models.scorer import Encoder
 
 
 def modality_mean(embeddings: np.ndarray) -> np.ndarray:
@@ -24,6 +28,16 @@ def modality_mean(embeddings: np.ndarray) -> np.ndarray:
     if not len(readable):
         raise InputError("There is no embedding to take the mean of; give at least one readable image.")
     return readable.mean(axis=0, dtype=np.float64).astype(embeddings.dtype)
+
+
+def reference_mean(encoder: Encoder) -> np.ndarray:
+    """Return the mean image embedding (embed_dim,) of a fixed set of images (see `modality_mean`).
+
+    Bhalla et al. take that of MS COCO. Here it is that of every cut-out of the catalogue, at random sizes and places,
+    of `crosseyed.data.layouts.scattered` with seed 0: the same images whatever is analysed.
+    """
+    scenes = scattered(read_catalogue(), seed=0)
+    return modality_mean(cached(encoder).encode_images([scene.render for scene in scenes], progress=False))
 
 
 def center(embeddings: np.ndarray, mean: np.ndarray) -> np.ndarray:
@@ -67,7 +81,7 @@ def splice(
     ----------
     concept_embeddings : float (n_concepts, embed_dim), such as from `told_apart`; their mean is that of the texts
     concepts : sequence of str, their names (see `check_vocabulary`)
-    image_mean : float (embed_dim,), `modality_mean` of many images, with others among them than those in question
+    image_mean : float (embed_dim,), mean over other images than those in question, such as `reference_mean`
     penalty : float, positive; the larger, the fewer concepts. Half of `l1_penalty` in the authors' code
     images : sequence of str, names of the images; by default their numbers from 0
 
@@ -106,27 +120,20 @@ def splice(
     return table.iloc[np.lexsort((-weights.data, weights.row))].reset_index(drop=True)
 
 
-def concepts_instead(sparse: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:
-    """Count which concepts, other than the object's own name, are used more off-center than at the center.
+def name_share(sparse: pd.DataFrame, about: pd.DataFrame) -> pd.Series:
+    """Return the share of the object's own name in the weights of each image's sum, in percent.
 
     Parameters
     ----------
-    sparse : pandas.DataFrame of `splice`, with the columns `object` and `center` of each image
-    about : pandas.DataFrame, one row per image with `center`
+    sparse : pandas.DataFrame of `splice`, images by number
+    about : pandas.DataFrame, one row per image, numbered from 0, with `object`
 
     Returns
     -------
-    pandas.DataFrame
-        One row per concept: `concept`, `center` and `off_center` (percent of the images whose sum uses it), and
-        `difference`, off-center minus center; the largest first.
+    pandas.Series
+        One value per row of `about`, in [0, 100]; 0 also where the sum uses no concept at all.
     """
-    instead = sparse[sparse["concept"] != sparse["object"]]
-    counts = instead.groupby(["concept", "center"]).size().unstack(fill_value=0)
-    use = 100 * counts / about["center"].value_counts()
-    use = (
-        use.reindex(columns=[True, False], fill_value=0.0)
-        .set_axis(["center", "off_center"], axis=1)
-        .fillna(0)
-    )
-    use["difference"] = use["off_center"] - use["center"]
-    return use.sort_values("difference", ascending=False).reset_index()
+    own = sparse["concept"] == about["object"].reindex(sparse["image"]).to_numpy()
+    weights = pd.DataFrame({"own": sparse["weight"].where(own, 0.0), "all": sparse["weight"]})
+    totals = weights.groupby(sparse["image"]).sum().reindex(about.index, fill_value=0.0)
+    return (100 * totals["own"] / totals["all"].where(totals["all"] > 0)).fillna(0.0).rename("share")

@@ -10,8 +10,9 @@ from crosseyed.data.cutouts import Cutout
 from crosseyed.data.scenes import scene_table
 from crosseyed.errors import InputError, suggest
 from crosseyed.internals.attention import coverage
-from crosseyed.internals.layer_reading import SOURCES, read_layers
-from crosseyed.internals.probes import probe_layers
+from crosseyed.internals.layer_answers import end_vectors
+from crosseyed.internals.layer_reading import read_layers
+from crosseyed.internals.probes import probe
 from crosseyed.measure import bootstrap
 from crosseyed.mitigations.scoring import BASELINE
 from crosseyed.models.clip import ClipModel
@@ -21,8 +22,8 @@ OUTCOMES = (
     "recognised before and after",
     "repaired",
     "broken",
-    "in the object's tokens, yet lost",
-    "not found in the tokens",
+    "lost, found by the probe",
+    "lost, not found by the probe",
 )
 """What can become of an object, in the order of the rows of `outcomes`."""
 
@@ -34,11 +35,12 @@ def outcomes(
     protocol: str = "grid",
     **sampling: float,
 ) -> pd.DataFrame:
-    """Classify each object as recognised, repaired or lost, and whether its tokens still reveal it.
+    """Classify each object as recognised, repaired or lost, and whether a probe finds it in its tokens.
 
-    If a probe (`crosseyed.internals.probes.probe_layers`) finds an unrecognised object in the tokens under it, it
-    was lost between there and the embedding, and another way might keep it; if not, the probe could read nothing from
-    the tokens, and no pooling helps. The probe is told the place and chooses among fewer names, so it is a ceiling.
+    Where the probe finds an unrecognised object in the tokens under it, it may have been lost between there and the
+    embedding, and another way from tokens to embedding might keep it. Where it does not, that is all that is known: a
+    probe is no ceiling, and another reader or pooling may find what this one does not. It chooses among the objects
+    shown, fewer names than the model has.
 
     Parameters
     ----------
@@ -47,7 +49,7 @@ def outcomes(
     candidate, protocol : str
         The candidate and the protocol in question.
     found : pandas.DataFrame
-        With `image` and `correct` (whether the probe found the object), for at least every image of the protocol.
+        With `image` and `correct` (whether the probe found the object) for those images that are classified.
     **sampling
         `confidence`, `resamples` and `seed` of `crosseyed.measure.bootstrap.accuracy`.
 
@@ -60,17 +62,18 @@ def outcomes(
     Raises
     ------
     InputError
-        There are no answers of the candidate, or an image is missing in `found`.
+        There are no answers of the candidate, or none to an image of `found`.
     """
     scored = answers[answers["protocol"] == protocol]
     if candidate == BASELINE or candidate not in set(scored["candidate"]):
         near = suggest(candidate, scored["candidate"].unique()) or "."
         raise InputError(f"The candidate {candidate!r} was not scored under the protocol {protocol!r}{near}")
+    scored = scored[scored["image"].isin(found["image"])]
+    if scored.empty:
+        raise InputError(f"found has no image of {protocol!r}; probe the images of this protocol.")
     before, after = (scored[scored["candidate"] == name].set_index("image") for name in (BASELINE, candidate))
     probed = found.set_index("image")["correct"].reindex(after.index)
-    readable = before["correct"].notna() & after["correct"].notna()
-    if probed[readable].isna().any():
-        raise InputError(f"found lacks {probed[readable].isna().sum()} of the images of {protocol!r}")
+    readable = before["correct"].notna() & after["correct"].notna() & probed.notna()
     after = after[readable]
     was, is_, there = (
         column[readable].astype(bool) for column in (before["correct"], after["correct"], probed)
@@ -88,31 +91,38 @@ def outcomes(
 
 
 def found_in_tokens(
-    model: ClipModel, cutouts: Sequence[Cutout], *, size: float = 0.3, seed: int = 0
+    model: ClipModel,
+    cutouts: Sequence[Cutout],
+    others: Sequence[Cutout] = (),
+    *,
+    size: float = 0.3,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Probe the tokens of each object for its name, where the last attention reads them.
 
-    The probe is trained on one rendering, tested on another, and chooses among the objects given.
+    The probe is that of the verdict on lost objects: linear, matched for position, taught by the other renderings
+    (`crosseyed.internals.probes.probe`). To read fewer images, it is asked about every second cell of the grid.
 
     Parameters
     ----------
     model : ClipModel
         A model whose tokens can be read.
     cutouts : sequence of Cutout
-        The objects, in at least two renderings.
+        The objects, as the protocol shows them.
+    others : sequence of Cutout
+        The same objects in further renderings, which only teach; with those of `cutouts` at least three.
     size, seed
         As for `crosseyed.data.layouts.grid`.
 
     Returns
     -------
     pandas.DataFrame
-        As of `crosseyed.internals.probes.probe_layers`, one row per object and cell of the grid.
+        As of `probe`, one row per cut-out of `cutouts` and cell of `crosseyed.data.layouts.chessboard`.
     """
-    scenes, adapter = layouts.grid(cutouts, size=size, seed=seed), adapter_of(model)
+    scenes = layouts.grid(cutouts, size=size, seed=seed)
+    scenes += layouts.grid(others, size=size, seed=seed + 1) if others else []
+    scenes, adapter = layouts.chessboard(scenes), adapter_of(model)
     covered = coverage(np.stack([scene.masks()[0] for scene in scenes]), adapter.grid)
     reading = read_layers(model, [scene.render() for scene in scenes], covered)
-    # with a class token nothing reads the spatial tokens that leave the last block
-    read_last = -1 if adapter.pooled_token is None else -2
-    own = reading.vectors[[read_last], :, SOURCES.index("object")]
-    folds = len({cutout.style for cutout in cutouts})
-    return probe_layers(own, scene_table(scenes), "style", folds=folds, seed=seed)
+    answers = probe(end_vectors(model, reading)["object"], scene_table(scenes))
+    return answers[answers["style"].isin({cutout.style for cutout in cutouts})].reset_index(drop=True)

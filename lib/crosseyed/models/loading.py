@@ -23,6 +23,7 @@ class _Given(Checked):
     precision: str
     resize: str | None
     seed: Seed
+    untrained: bool
 
 
 def load(
@@ -34,6 +35,7 @@ def load(
     precision: str = "fp32",
     resize: str | None = None,
     seed: int = 0,
+    untrained: bool = False,
 ) -> ClipModel:
     """Load a CLIP for evaluation.
 
@@ -64,6 +66,9 @@ def load(
         How an image is made square (see `RESIZES`); by default as the model was meant to be used, mostly ``"crop"``.
     seed : int
         Seed of the random weights. The global random state is left as it was.
+    untrained : bool
+        Random weights in the place of those that the other arguments name, with the same architecture, activation
+        function and preprocessing: what the model is before it has learned anything.
 
     Returns
     -------
@@ -81,7 +86,7 @@ def load(
         A checkpoint is damaged, unsafe or of another architecture.
     """
     given = {"model": model, "pretrained": pretrained, "checkpoint": checkpoint, "device": device}
-    given |= {"precision": precision, "resize": resize, "seed": seed}
+    given |= {"precision": precision, "resize": resize, "seed": seed, "untrained": untrained}
     validated(_Given, given, "the call of load")
     chosen_device = choose_device(device)
     check_choice("precision", precision, PRECISIONS)
@@ -92,6 +97,7 @@ def load(
         pretrained,
         checkpoint,
         seed=seed,
+        untrained=untrained,
         resize_mode=RESIZES[resize] if resize else None,
         precision=precision,
         device=chosen_device,

@@ -165,6 +165,7 @@ def build(
     checkpoint: str | os.PathLike | None = None,
     *,
     seed: int = 0,
+    untrained: bool = False,
     resize_mode: str | None = None,
     **options: object,
 ) -> Built:
@@ -173,10 +174,10 @@ def build(
     `options` go to `open_clip.create_model` (`device`, `precision`); the rest is as for
     `crosseyed.models.loading.load`.
     """
-    random = pretrained == RANDOM
-    if random and checkpoint:
+    named_random = pretrained == RANDOM
+    if named_random and checkpoint:
         raise InputError(f"pretrained={RANDOM!r} means random weights: leave out checkpoint.")
-    source = _find(model, None if random else pretrained)
+    source, random = _find(model, None if named_random else pretrained), named_random or untrained
     if random:
         origin, weights = RANDOM, None
     elif checkpoint:

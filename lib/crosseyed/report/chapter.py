@@ -14,6 +14,7 @@ from crosseyed.report import notices, tables
 from crosseyed.report.parameters import check
 from crosseyed.report.tables import Record, check_declared, read_record, write_record
 from crosseyed.settings import Settings, settings
+from crosseyed.validation import LARGEST_SEED
 
 
 @dataclass
@@ -161,4 +162,9 @@ def load_edition(parameters: Mapping[str, object], **options: object) -> ClipMod
         For `crosseyed.models.loading.load`, such as `resize`.
     """
     given = {name: parameters[name] for name in ("pretrained", "checkpoint", "seed", "device")}
-    return loading.load(parameters["model"], **given, **options)
+    return loading.load(parameters["model"], **given | options)
+
+
+def load_untrained(parameters: Mapping[str, object]) -> ClipModel:
+    """Load the model of an edition with random weights, which differ from its own also if those are random."""
+    return load_edition(parameters, seed=(parameters["seed"] + 1) % LARGEST_SEED, untrained=True)

@@ -95,6 +95,7 @@ class CenterBias(_Beside):
 class EmbeddingDecomposition(_Beside):
     """Parameters of chapter 2."""
 
+    styles: Annotated[Styles, Field(min_length=3)]
     top: Count
     n_heads: Count
     n_concepts: Count

@@ -38,7 +38,7 @@ TABLES: dict[str, tuple[str, ...]] = {
         *("tokens", "tokens_by_eccentricity", "tokens_bias", "lost", "layers"),
         *("layer_effects", "radial_profile", "effect_parts", "heads", "textspan", "ablation"),
         *("ablation_changes", "exchanged"),
-        *("splice", "concepts_instead", "splice_bias"),
+        *("splice", "name_share", "concepts_instead"),
     ),
     "03_attention_maps": (
         *("radial", "found", "on_object", "sinks", "scores", "summary", "background", "contrast"),

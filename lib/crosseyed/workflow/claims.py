@@ -113,18 +113,20 @@ CLAIMS = (
         test=evidence.left_out,
     ),
     Claim(
-        name="lost-at-pooling",
+        name="lost-on-the-way",
         statement="The object off-center is present in the tokens and lost on the way to the embedding.",
         source="chew2026crosseyed",
         made="abstract, of concepts that vanish in the aggregation of tokens",
-        quantity="gap of the embedding minus the gap of the object's own tokens, both read by a probe (points)",
-        rule=_ABOVE_ZERO,
-        would_change="A probe that reads the tokens better, or controls that read as much where there is no object.",
+        quantity="how often a linear probe, learned in the same cell, finds the object off-center in its own tokens, "
+        "minus in the embedding; and minus in the tokens of a tower with random weights, and with shuffled names (points)",
+        rule="Supported if the intervals of all three lie above zero, contradicted if that of the first lies below, "
+        "otherwise not supported. The two controls say whether the object is present at all, and contradict nothing.",
+        would_change="A probe that reads the tokens better: none is a ceiling.",
         chapter="02_embedding_decomposition",
-        section="Is it in the pooled token?",
+        section="Is it lost on the way?",
         table="lost",
-        function="measure.bootstrap.paired_difference",
-        test=evidence.lost_at_pooling,
+        function="report.presence.conditions",
+        test=evidence.lost_on_the_way,
     ),
     Claim(
         name="attention",

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 
 from crosseyed.errors import CrosseyedError
+from crosseyed.internals.layer_answers import CONTROLS
 from crosseyed.mitigations import evaluation
+from crosseyed.report.presence import PROBE
 from crosseyed.settings import SIGNIFICANCE
 
 SUPPORTED, NOT_SUPPORTED, CONTRADICTED, NOT_TESTABLE, NOT_PUBLISHED = VERDICTS = (
@@ -37,25 +39,25 @@ class Evidence:
     low: float
     high: float
     unit: str = "points"
-    also: tuple["Evidence", ...] = ()
-    """Further conditions, which have to hold too."""
+    needs: tuple["Evidence", ...] = ()
+    """Conditions without which the quantity says nothing for the claim; against it they say nothing."""
 
     @property
     def verdict(self) -> str:
-        """One of `VERDICTS`: supported if all conditions are, contradicted if one of them is."""
-        conditions = (self, *self.also)
+        """One of `VERDICTS`: supported as far as the weakest of all is, contradicted by the quantity alone."""
+        conditions = (self, *self.needs)
         if any(np.isnan([each.low, each.high]).any() for each in conditions):
             return NOT_TESTABLE
         if all(each.low > 0 for each in conditions):
             return SUPPORTED
-        return CONTRADICTED if any(each.high < 0 for each in conditions) else NOT_SUPPORTED
+        return CONTRADICTED if self.high < 0 else NOT_SUPPORTED
 
     def __str__(self) -> str:
         """Write the quantity and interval of each condition."""
         digits = 1 if self.unit == "points" else 2
         value, low, high = (f"{number:+.{digits}f}" for number in (self.value, self.low, self.high))
         own = f"{self.what}: {value}{' ' if self.unit else ''}{self.unit} [{low}, {high}]"
-        return "; ".join([own, *map(str, self.also)])
+        return "; ".join([own, *map(str, self.needs)])
 
 
 def gap(bias: pd.DataFrame) -> Evidence:
@@ -70,11 +72,12 @@ def left_out(shares: pd.DataFrame) -> Evidence:
     return Evidence("left out: the object at the border minus the one at the center", *ends)
 
 
-def lost_at_pooling(lost: pd.DataFrame) -> Evidence:
-    """Read by how much the gap of the embedding exceeds that of the object's tokens."""
-    row = lost[lost["reader"] == "probe"].iloc[0]
-    what = "gap of the embedding minus that of the tokens"
-    return Evidence(what, row["difference"], row["low"], row["high"])
+def lost_on_the_way(lost: pd.DataFrame) -> Evidence:
+    """Read by how much more often a probe finds the object in its tokens than in the embedding, and in the controls."""
+    rows = lost[lost["reader"] == PROBE].set_index("against")[["difference", "low", "high"]]
+    what = f"found off-center by a probe ({PROBE}) in the object's tokens, minus in the embedding"
+    needs = tuple(Evidence(f"minus {control}", *rows.loc[control]) for control in CONTROLS)
+    return Evidence(what, *rows.loc["embedding"], needs=needs)
 
 
 def overlooked(found: pd.DataFrame) -> Evidence:

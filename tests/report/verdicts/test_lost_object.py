@@ -1,33 +1,58 @@
 """The verdict on where the off-center object is lost says the numbers of its tables."""
 
 import pandas as pd
+import pytest
 
 from crosseyed.report.verdicts import lost_object
 
+PROBE = "linear probe, same cell"
+BIAS = pd.DataFrame(
+    {
+        "reader": [PROBE] * 4 + ["nearest mean, same cell", "logit lens"],
+        "source": ["object", "embedding", "random weights", "shuffled names", "object", "object"],
+        "center_accuracy": [40.4, 50.0, 20.0, 3.0, 1.0, 2.0],
+        "off_center_accuracy": [30.5, 21.4, 19.2, 2.6, 1.0, 2.0],
+    }
+)
 
-def test_what_is_found_in_the_tokens_and_in_the_embedding():
-    loss = pd.DataFrame(
-        {
-            "reader": ["probe", "probe", "logit lens"],
-            "source": ["object", "embedding", "embedding"],
-            "center_accuracy": [90.4, 1.0, 70.0],
-            "off_center_accuracy": [89.5, 2.0, 40.6],
-        }
+
+def conditions(random, embedding):
+    """Make the rows of the conditions from the differences, with intervals of two points around them."""
+    values = {"random weights": random, "shuffled names": 27.9, "embedding": embedding}
+    rows = [(PROBE, name, value, value - 2, value + 2) for name, value in values.items()]
+    rows += [("nearest mean, same cell", name, 50, 49, 51) for name in values]
+    return pd.DataFrame(rows, columns=["reader", "against", "difference", "low", "high"])
+
+
+def test_what_a_probe_finds_in_the_tokens_the_controls_and_the_embedding():
+    assert lost_object.found("ViT", BIAS, conditions(11.3, 9.1)) == (
+        "For **ViT**, a probe that is matched for position finds the object in its own tokens in 40 % at the center, "
+        "30 % off-center. Off-center it finds it in 19 % in the tokens of a tower with random weights, in 3 % with "
+        "shuffled names, and in 21 % in the embedding. So what the tower has learned of the object is present in its "
+        "tokens (+11.3 points, 9.3 to 13.3, against random weights and +27.9 points, 25.9 to 29.9, against shuffled "
+        "names). The tokens tell it more often than the embedding does (+9.1 points, 7.1 to 11.1). A probe is no "
+        "ceiling: what it does not find may still be there."
     )
-    lost = pd.DataFrame(
-        {
-            "reader": ["logit lens", "probe"],
-            "difference": [12.4, -3.0],
-            "low": [8.0, -5.4],
-            "high": [16.0, 0.2],
-        }
-    )
-    assert lost_object.found("ViT", loss, lost, 5) == (
-        "For **ViT**, a probe finds the object in its own tokens in 90 % at the center, 90 % off-center; the embedding "
-        "has its name among the first 5 in **70 % at the center, 41 % off-center**. From the object's tokens to the "
-        "embedding the center-bias gap changes by +12 points (8 to 16) for the logit lens and -3 points (-5 to 0) for "
-        "the probe."
-    )
+
+
+@pytest.mark.parametrize(
+    ("random", "embedding", "said"),
+    [
+        (
+            1.0,
+            9.1,
+            "So the tokens do not certainly tell more than a control (+1.0 points, -1.0 to 3.0, against random",
+        ),
+        (11.3, 1.5, "Tokens and embedding do not certainly differ (+1.5 points, -0.5 to 3.5)."),
+        (
+            11.3,
+            -9.0,
+            "The embedding tells it more often than the tokens do (-9.0 points, -11.0 to -7.0): this probe sees no ",
+        ),
+    ],
+)
+def test_what_is_not_shown_is_not_said(random, embedding, said):
+    assert said in lost_object.found("ViT", BIAS, conditions(random, embedding))
 
 
 def test_what_the_objects_tokens_contribute():
@@ -60,8 +85,24 @@ def test_what_the_gap_is_without_heads():
     assert "The two do not certainly differ (" in lost_object.ablation("ViT", 7, 2, bias, changes)
 
 
-def test_which_concept_appears_instead():
-    use = pd.DataFrame({"concept": ["sky", "red"], "center": [3.0, 1.0], "off_center": [20.6, 2.0]})
-    expected = "In ViT the concept that gains most off-center is *sky* (3 → 21 % of the images)."
-    assert lost_object.instead("ViT", use) == expected
-    assert lost_object.instead("ViT", use[:0]) == "In ViT no concept takes the object's place."
+def test_how_much_of_the_sum_is_the_name_and_which_concept_changes():
+    share = pd.Series(
+        {"center_mean": 30.04, "off_center_mean": 21.0, "difference": 9.04}
+        | {"difference_low": 5.0, "difference_high": 13.1}
+    )
+    use = pd.DataFrame(
+        {
+            "concept": ["red", "sky", "sea"],
+            "center": [9.0, 3.0, 1.0],
+            "off_center": [0.0, 20.6, 2.0],
+            "p_value": [0.2, 0.01, 1.0],
+        }
+    )
+    own = (
+        "In the sparse sums of ViT, the object's own name has 30.0 % of the weight at the center and 21.0 % "
+        "off-center, a difference of +9.0 points (5.0 to 13.1)."
+    )
+    assert lost_object.concepts("ViT", share, use) == (
+        f"{own} Of 3 other concepts, 1 certainly change, most of them *sky* (3 → 21 % of the images)."
+    )
+    assert lost_object.concepts("ViT", share, use[:1]) == f"{own} Of 1 other concepts, 0 certainly change."

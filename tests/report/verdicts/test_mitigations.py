@@ -87,7 +87,7 @@ def test_what_remains_is_told_by_the_outcomes_off_center():
     )
     assert (
         "- Of the off-center images, cyclic shifts: 15 % repaired; 25 % still lost although a probe finds the object "
-        "in its tokens; 15 % lost and not found by the probe."
+        "in its tokens; 15 % lost and not found by the probe, which is no ceiling."
     ) in summary(SHIFTS, SHIFTS, became=became)
 
 

@@ -6,34 +6,57 @@ Throughout, `name` is the name of the model that a table is about.
 import pandas as pd
 
 from crosseyed.escapes import markdown
+from crosseyed.internals.layer_answers import CONTROLS, RANDOM_WEIGHTS, SHUFFLED_NAMES
+from crosseyed.report.presence import PROBE
 from crosseyed.report.verdicts.words import span
+from crosseyed.settings import SIGNIFICANCE
 
 
-def found(name: str, loss: pd.DataFrame, lost: pd.DataFrame, top: int) -> str:
-    """Say how often the object is found in its tokens and in the embedding, and how the gap changes between them.
+def found(name: str, bias: pd.DataFrame, lost: pd.DataFrame) -> str:
+    """Say what a probe finds in the object's tokens, the controls and the embedding, and what follows from it.
 
     Parameters
     ----------
     name : str
         See the module.
-    loss : pandas.DataFrame
+    bias : pandas.DataFrame
         Of `crosseyed.measure.bootstrap.center_bias` by `reader` and `source`, for this model.
     lost : pandas.DataFrame
-        One row per `reader` of `crosseyed.measure.bootstrap.paired_difference`, embedding minus object tokens.
-    top : int
-        Up to which rank the logit lens counts a name as found.
+        Of `crosseyed.report.presence.conditions`.
     """
-    name = markdown(name)
-    rows = loss.set_index(["reader", "source"])
-    steps = [
-        f"{row['difference']:+.0f} points ({span(row, digits=0)}) for the {row['reader']}"
-        for row in lost.to_dict("records")
-    ]
+    rows = bias[bias["reader"] == PROBE].set_index("source")
+    against = lost[lost["reader"] == PROBE].set_index("against")
+    off_center = rows["off_center_accuracy"]
     return (
-        f"For **{name}**, a probe finds the object in its own tokens in {_sides(rows.loc['probe', 'object'])}; the "
-        f"embedding has its name among the first {top} in **{_sides(rows.loc['logit lens', 'embedding'])}**. From the "
-        f"object's tokens to the embedding the center-bias gap changes by {' and '.join(steps)}."
+        f"For **{markdown(name)}**, a probe that is matched for position finds the object in its own tokens in "
+        f"{_sides(rows.loc['object'])}. Off-center it finds it in {off_center[RANDOM_WEIGHTS]:.0f} % in the tokens of "
+        f"a tower with random weights, in {off_center[SHUFFLED_NAMES]:.0f} % with shuffled names, and in "
+        f"{off_center['embedding']:.0f} % in the embedding. {_present(against)} {_lost(against.loc['embedding'])} "
+        "A probe is no ceiling: what it does not find may still be there."
     )
+
+
+def _present(against: pd.DataFrame) -> str:
+    differences = " and ".join(f"{_points(against.loc[control])}, against {control}" for control in CONTROLS)
+    if (against.loc[list(CONTROLS), "low"] > 0).all():
+        return f"So what the tower has learned of the object is present in its tokens ({differences})."
+    return (
+        f"So the tokens do not certainly tell more than a control ({differences}), and presence is not shown."
+    )
+
+
+def _lost(row: pd.Series) -> str:
+    if row["low"] > 0:
+        return f"The tokens tell it more often than the embedding does ({_points(row)})."
+    if row["high"] < 0:
+        return (
+            f"The embedding tells it more often than the tokens do ({_points(row)}): this probe sees no loss."
+        )
+    return f"Tokens and embedding do not certainly differ ({_points(row)})."
+
+
+def _points(row: pd.Series) -> str:
+    return f"{row['difference']:+.1f} points, {span(row)}"
 
 
 def contributions(name: str, shares: pd.DataFrame) -> str:
@@ -81,24 +104,32 @@ def ablation(name: str, layer: int, head: int, bias: pd.DataFrame, changes: pd.D
     )
 
 
-def instead(name: str, use: pd.DataFrame) -> str:
-    """Say which concept is used more often when the object is off-center.
+def concepts(name: str, share: pd.Series, changes: pd.DataFrame) -> str:
+    """Say how much of the sparse sum is the object's own name, and which other concept changes most.
 
     Parameters
     ----------
     name : str
         See the module.
-    use : pandas.DataFrame
-        Of `crosseyed.internals.splice.concepts_instead`.
+    share : pandas.Series
+        The row of `crosseyed.measure.bootstrap.center_difference` of `crosseyed.internals.splice.name_share`.
+    changes : pandas.DataFrame
+        Of `crosseyed.report.concepts.changes`.
     """
-    name = markdown(name)
-    if use.empty:
-        return f"In {name} no concept takes the object's place."
-    row = use.iloc[0]
-    return (
-        f"In {name} the concept that gains most off-center is *{markdown(row['concept'])}* "
-        f"({row['center']:.0f} → {row['off_center']:.0f} % of the images)."
+    own = (
+        f"In the sparse sums of {markdown(name)}, the object's own name has {share['center_mean']:.1f} % of the weight "
+        f"at the center and {share['off_center_mean']:.1f} % off-center, a difference of {share['difference']:+.1f} "
+        f"points ({span(share, 'difference')})."
     )
+    certain = changes[changes["p_value"] < SIGNIFICANCE]
+    return f"{own} Of {len(changes)} other concepts, {len(certain)} certainly change{_most(certain)}."
+
+
+def _most(certain: pd.DataFrame) -> str:
+    if certain.empty:
+        return ""
+    concept, center, off_center = certain.iloc[0][["concept", "center", "off_center"]]
+    return f", most of them *{markdown(concept)}* ({center:.0f} → {off_center:.0f} % of the images)"
 
 
 def _sides(row: pd.Series) -> str:
