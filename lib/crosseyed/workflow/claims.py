@@ -118,7 +118,7 @@ CLAIMS = (
         source="chew2026crosseyed",
         made="abstract, of concepts that vanish in the aggregation of tokens",
         quantity="how often a linear probe, learned in the same cell, finds the object off-center in its own tokens, "
-        "minus in the embedding; and minus in the tokens of a tower with random weights, and with shuffled names (points)",
+        "minus in the embedding; and minus with random weights, and with shuffled names (points)",
         rule="Supported if the intervals of all three lie above zero, contradicted if that of the first lies below, "
         "otherwise not supported. The two controls say whether the object is present at all, and contradict nothing.",
         would_change="A probe that reads the tokens better: none is a ceiling.",
