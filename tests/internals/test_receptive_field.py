@@ -65,6 +65,11 @@ def test_profiles_by_hand():
     assert table["image"].tolist() == [0, 0, 1, 1]
 
 
+def test_an_image_without_influence_has_no_profile():
+    table = radial_profile(np.stack([np.zeros((4, 4)), np.ones((4, 4))]), bins=1)
+    np.testing.assert_array_equal(table["influence"], [np.nan, 1])
+
+
 def test_there_must_be_an_image_and_a_direction(tiny_clip):
     with pytest.raises(InputError, match="n_directions is 0"):
         influence(tiny_clip, sample_images(1), n_directions=0)

@@ -93,14 +93,16 @@ def radial_profile(maps: np.ndarray, *, bins: int | Sequence[float] = 6) -> pd.D
     pandas.DataFrame
         One row for each image and ring with pixels: `image` (its number), `eccentricity` (mean of the ring's pixels),
         `eccentricity_low`, `eccentricity_high` (its edges) and `influence`, the mean of its pixels over that of the
-        whole image: 1 everywhere if all places count alike.
+        whole image: 1 everywhere if all places count alike. NaN in an image of which no pixel has influence.
     """
     height, width = maps.shape[1:]
     ys, xs = (np.arange(height) + 0.5) / height, (np.arange(width) + 0.5) / width
     places = np.array([[eccentricity(x, y, height, width) for x in xs] for y in ys])
     edges, ring = rings(places.ravel(), bins, "the pixels")
     kept, codes, sizes = np.unique(ring, return_inverse=True, return_counts=True)
-    relative = maps.reshape(len(maps), -1) / maps.mean(axis=(1, 2))[:, None]
+    flat = maps.reshape(len(maps), -1)
+    average = flat.mean(axis=1, keepdims=True)
+    relative = np.divide(flat, average, out=np.full(flat.shape, np.nan), where=average > 0)
     parts = [
         pd.DataFrame(
             {
