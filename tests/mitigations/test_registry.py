@@ -26,12 +26,12 @@ from crosseyed.mitigations import (
     visual_prompts,
 )
 from crosseyed.mitigations.base import MITIGATIONS, Location, Mitigation
+from crosseyed.mitigations.locate_then_correct import LocateThenCorrect
 from crosseyed.mitigations.pooling import PooledModel
 from crosseyed.mitigations.pooling_methods import POOLINGS
 from crosseyed.mitigations.registry import default_candidates, find, gates_of, views_of
+from crosseyed.mitigations.rf_clip import RFClip
 from crosseyed.models.loading import load
-
-FITTED = ("RFClip", "LocateThenCorrect")
 
 
 def test_the_registry_has_every_mitigation_that_can_be_made():
@@ -84,21 +84,35 @@ def test_all_default_candidates_can_be_evaluated(tiny_clip):
     assert set(evaluation.choose(table)["family"]) == set(table["family"]) - {scoring.BASELINE}
 
 
-def test_a_fit_never_sees_the_objects_of_the_test(tiny_clip):
-    """What is fitted on validation images is the same whatever the test images are, and needs no test image."""
-    fitted = [
-        [
-            each
-            for each in default_candidates(tiny_clip, small_task(4))[0]
-            if each.__class__.__name__ in FITTED
-        ]
-        for _ in range(2)
+def seen_by(model, act):
+    """Return the images that the tower encodes during an action, as bytes of its input."""
+    seen = set()
+    handle = model.clip.visual.register_forward_pre_hook(
+        lambda _, given: seen.update(image.numpy().tobytes() for image in given[0])
+    )
+    act()
+    handle.remove()
+    return seen
+
+
+def test_a_fit_sees_the_validation_images_and_nothing_else(tiny_clip):
+    validation, test = small_task(3, seed=0), small_task(3, seed=5)
+    assert not set(validation.table["object"]) & set(test.table["object"])
+    shown = [
+        seen_by(tiny_clip, lambda task=task: tiny_clip.encode_images(task.images))
+        for task in (validation, test)
     ]
-    assert fitted[0] == fitted[1]
-    assert {each.__class__.__name__ for each in fitted[0]} == set(FITTED)
+    assert len(shown[0]) == len(validation.images)
+    assert not shown[0] & shown[1]
+    seen = seen_by(tiny_clip, lambda: default_candidates(tiny_clip, validation))
+    assert seen == shown[0]  # so that an image of the test would be noticed
+
+
+def test_without_validation_images_nothing_is_fitted(tiny_clip):
     candidates, left_out = default_candidates(tiny_clip)
-    assert not any(each.__class__.__name__ in FITTED for each in candidates)
+    assert not any(isinstance(each, RFClip | LocateThenCorrect) for each in candidates)
     assert all("No validation images" in left_out[name] for name in ("RF-CLIP", "Locate-Then-Correct"))
+    assert seen_by(tiny_clip, lambda: default_candidates(tiny_clip)) == set()
 
 
 @pytest.fixture
