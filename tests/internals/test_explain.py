@@ -329,7 +329,9 @@ def test_the_table_has_a_row_for_every_scene_and_method(tiny_clip):
     scenes = layouts.grid(cutouts, 3, height=64, width=64)  # more than one batch
     texts = [f"a photo of a {scene.placements[0].cutout.object}" for scene in scenes]
     few = {name: METHODS[name] for name in ("ITSM", "Grad-CAM")}
-    table = map_scores.compare(tiny_clip, scenes, texts, few, steps=4, progress=False)
+    table = map_scores.compare(
+        tiny_clip, scenes, texts, map_scores.maps_of(tiny_clip, scenes, texts, few), steps=4
+    )
     assert len(table) == 36
     assert not table.duplicated(["image", "method"]).any()
     assert {"eccentricity", "center", "object", "model", "pretrained"} <= set(table)
@@ -413,4 +415,6 @@ def test_curves_refuse_maps_of_another_size_and_no_steps():
 
 def test_no_scenes_are_refused(tiny_clip):
     with pytest.raises(InputError, match="scenes is empty"):
-        map_scores.compare(tiny_clip, [], [], METHODS)
+        map_scores.maps_of(tiny_clip, [], [], METHODS)
+    with pytest.raises(InputError, match="scenes is empty"):
+        map_scores.compare(tiny_clip, [], [], {})

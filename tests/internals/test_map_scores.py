@@ -1,7 +1,11 @@
 """Scores of maps."""
 
+from functools import partial
+
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from crosseyed.data import layouts
 from crosseyed.data.cutouts import read_catalogue, sample_objects
@@ -13,7 +17,10 @@ def scores(*methods):
     places = pd.Categorical(["center", "edge"], ["center", "edge"])
     images = pd.DataFrame({"model": "ViT", "object": "cup", "image": ["a", "b"], "place": places})
     tables = [
-        images.assign(method=name, contrast=[place, 2 * place]) for place, name in enumerate(methods, 1)
+        images.assign(
+            method=name, contrast=[place, 2 * place], prior=[5 * place, 0], own=[-4 * place, 2 * place]
+        )
+        for place, name in enumerate(methods, 1)
     ]
     return pd.concat(tables, ignore_index=True)
 
@@ -28,21 +35,125 @@ def test_the_contrast_is_compared_before_and_after_pooling():
         ("after", "b"): 6,
         ("shift", "a"): 2,
         ("shift", "b"): 4,
+        ("prior", "a"): 5,
+        ("prior", "b"): 0,
+        ("own", "a"): -4,
+        ("own", "b"): 2,
     }
-    assert list(table["contrast"].cat.categories) == ["before", "after", "shift"]
+    assert list(table["contrast"].cat.categories) == ["before", "after", "shift", "prior", "own"]
 
 
-@pytest.mark.parametrize(("method", "kept"), [("ITSM", {"before"}), ("occlusion", set())])
+@pytest.mark.parametrize(("method", "kept"), [("ITSM", {"before", "prior", "own"}), ("occlusion", set())])
 def test_a_map_that_a_tower_does_not_have_is_left_out(method, kept):
     assert set(pooling_contrasts(scores(method))["contrast"]) == kept
 
 
-def test_without_steps_maps_are_scored_and_no_curve_is_computed(tiny_clip, monkeypatch):
-    scenes, _ = layouts.three_places(sample_objects(read_catalogue(["fluent"]), 1, 0))
-    texts = ["a photo of a cup"] * 3
-    compared = [map_scores.compare(tiny_clip, scenes, texts, {"ITSM": explain.itsm}, steps=2, progress=False)]
+@pytest.fixture
+def few_at_once(monkeypatch):
+    """Batches of four images."""
+    monkeypatch.setattr(map_scores, "IMAGES_AT_ONCE", 4)
+
+
+@pytest.fixture(scope="module")
+def shown():
+    """Two objects at three places, with their captions."""
+    scenes, _ = layouts.three_places(sample_objects(read_catalogue(["fluent"]), 2, 0))
+    return scenes, [f"a photo of a {scene.placements[0].cutout.object}" for scene in scenes]
+
+
+def test_without_steps_maps_are_scored_and_no_curve_is_computed(tiny_clip, shown, monkeypatch):
+    scenes, texts = shown
+    maps = map_scores.maps_of(tiny_clip, scenes, texts, {"ITSM": explain.itsm})
+    scored = map_scores.compare(tiny_clip, scenes, texts, maps, steps=2)
     monkeypatch.delattr(map_scores, "removal_curves")
-    compared.append(
-        map_scores.compare(tiny_clip, scenes, texts, {"ITSM": explain.itsm}, steps=0, progress=False)
+    plain = map_scores.compare(tiny_clip, scenes, texts, maps, steps=0)
+    pd.testing.assert_frame_equal(scored.drop(columns=["deletion", "insertion"]), plain)
+
+
+def scored_alone(model, scene, text, drawn, steps):
+    """The scores of one map, nothing shared."""
+    (pixels, _), *_ = model.read_batches([scene.render])
+    pixels, score = model.to_input(pixels), map_scores.similarity_to(model, [text])
+    row = map_scores.score_maps(drawn[None], map_scores.fit_masks(model, scene.masks())).iloc[0].to_dict()
+    order = torch.from_numpy((-drawn).ravel().argsort(kind="stable"))
+    for way in ("deletion", "insertion"):
+        curve = []
+        for portion in range(steps + 1):
+            kept = torch.full((drawn.size,), float(way == "deletion"))
+            kept[order[: -(-portion * drawn.size // steps)]] = float(way == "insertion")
+            curve.append(score(pixels * kept.reshape(drawn.shape)).item())
+        row[way] = np.trapezoid(curve) / steps
+    return row
+
+
+def test_maps_and_scores_of_batches_are_those_of_one_image_after_the_other(tiny_clip, shown, few_at_once):
+    scenes, texts = shown
+    methods = explain.methods(texts, tiny_clip)
+    methods["integrated gradients"] = partial(explain.integrated_gradients, steps=2)
+    maps = map_scores.maps_of(tiny_clip, scenes, texts, methods)
+    table = map_scores.compare(tiny_clip, scenes, texts, maps, steps=3).set_index(["method", "image"])
+    assert len(table) == len(methods) * len(scenes)
+    for name, method in methods.items():
+        for number, (scene, text) in enumerate(zip(scenes, texts, strict=True)):
+            drawn = maps[name][number]
+            (pixels, _), *_ = tiny_clip.read_batches([scene.render])
+            alone = method(tiny_clip, tiny_clip.to_input(pixels), [text])[0]
+            np.testing.assert_allclose(drawn, alone, atol=1e-5, err_msg=name)
+            expected = scored_alone(tiny_clip, scene, text, drawn, 3)
+            found = table.loc[(name, scene.name), list(expected)].astype(float)
+            np.testing.assert_allclose(found, list(expected.values()), atol=1e-5, err_msg=name)
+
+
+def test_no_map_and_no_end_of_a_curve_is_computed_twice(tiny_clip, shown, few_at_once, monkeypatch):
+    scenes, texts = shown
+    drawn, ends = [], []
+
+    def method(model, pixels, captions):
+        drawn.extend(
+            (image.numpy().tobytes(), caption) for image, caption in zip(pixels, captions, strict=True)
+        )
+        return explain.itsm(model, pixels, captions)
+
+    ends_of = map_scores.ends_of
+    monkeypatch.setattr(
+        map_scores, "ends_of", lambda score, pixels: ends.append(len(pixels)) or ends_of(score, pixels)
     )
-    pd.testing.assert_frame_equal(compared[0].drop(columns=["deletion", "insertion"]), compared[1])
+    methods = {"first": method, "second": explain.itsm}
+    maps = map_scores.maps_of(tiny_clip, scenes, texts, methods)
+    scored = map_scores.compare(tiny_clip, scenes, texts, maps, steps=2)
+    map_scores.with_prior(scored, tiny_clip, scenes, texts, methods, maps)
+    assert len(drawn) == len(set(drawn)) == len(scenes) + 2  # one background for each object
+    assert ends == [4, 2]  # for both methods at once
+
+
+def test_the_prior_is_the_contrast_of_the_same_place_without_the_object(tiny_clip, shown):
+    scenes, texts = shown
+    methods = {"ITSM": explain.itsm, "Grad-CAM": explain.grad_cam}
+    maps = map_scores.maps_of(tiny_clip, scenes, texts, methods)
+    plain = map_scores.compare(tiny_clip, scenes, texts, maps, steps=0)
+    table = map_scores.with_prior(plain, tiny_clip, scenes, texts, methods, maps).set_index(
+        ["method", "image"]
+    )
+    for name, method in methods.items():
+        for number, (scene, text) in enumerate(zip(scenes, texts, strict=True)):
+            (pixels, _), *_ = tiny_clip.read_batches([scene.empty().render])
+            without = method(tiny_clip, tiny_clip.to_input(pixels), [text])[0]
+            mask = map_scores.fit_masks(tiny_clip, scene.masks())[0]
+            prior = (without[mask].mean() - without[~mask].mean()) / np.ptp(maps[name][number])
+            row = table.loc[(name, scene.name)]
+            assert row["prior"] == pytest.approx(prior, abs=1e-4)
+            assert row["prior"] + row["own"] == pytest.approx(row["contrast"], abs=1e-6)
+    pd.testing.assert_frame_equal(table.drop(columns=["prior", "own"]).reset_index()[list(plain)], plain)
+
+
+def test_an_object_that_a_map_does_not_react_to_adds_nothing(tiny_clip, shown):
+    scenes, texts = (each[:3] for each in shown)
+    slope = np.linspace(0, 5, 32 * 32, dtype=np.float32).reshape(
+        32, 32
+    )  # prefers the lower right, whatever is there
+    methods = {"a habit": lambda model, pixels, captions: np.repeat(slope[None], len(pixels), 0)}
+    maps = map_scores.maps_of(tiny_clip, scenes, texts, methods)
+    plain = map_scores.compare(tiny_clip, scenes, texts, maps, steps=0)
+    table = map_scores.with_prior(plain, tiny_clip, scenes, texts, methods, maps)
+    np.testing.assert_allclose(table["own"], 0, atol=1e-6)
+    assert table["prior"].abs().max() > 0.2

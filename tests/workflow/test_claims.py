@@ -95,10 +95,12 @@ def test_what_speaks_for_a_claim_is_positive(tables):
     contrasts = [
         {"contrast": "after", "mean": 0.9, "low": 0.8, "high": 1},
         {"contrast": "before", "mean": -0.5, "low": -0.6, "high": -0.4},
+        {"contrast": "own", "mean": 0.2, "low": 0.1, "high": 0.3},
     ]
     folder = tables("03_attention_maps", "contrast", contrasts, model="ViT-B-32", pretrained="openai")
     evidence = BACKGROUND.evidence(folder, MODEL)
     assert (evidence.value, evidence.low, evidence.high) == (0.5, 0.4, 0.6)
+    assert "the object itself adds -0.20 [-0.30, -0.10]" in evidence.what
     found = [
         {"attention": name, "difference": value, "difference_low": value - 1, "difference_high": value + 1}
         for name, value in (("with the object", 3), ("the place alone", 5), ("added by the object", -2))

@@ -50,7 +50,7 @@ Method = Callable[[ClipModel, Tensor, Sequence[str]], np.ndarray]
 """From a model, its input (batch, 3, height, width) and a caption an image to maps (batch, height, width)."""
 
 IMAGES_AT_ONCE = 16
-"""Images in a batch of `crosseyed.internals.map_scores.compare`, and points of integrated gradients at once."""
+"""Images in a batch of `crosseyed.internals.map_scores`, and at once in a pass of integrated gradients or occlusion."""
 
 
 def methods(captions: Sequence[str], model: ClipModel | None = None) -> dict[str, Method]:
@@ -210,6 +210,7 @@ def occlusion(model: ClipModel, pixels: Tensor, texts: Sequence[str]) -> np.ndar
             strides=(3, *cell),
             baselines=0,
             additional_forward_args=(text,),
+            perturbations_per_eval=max(1, IMAGES_AT_ONCE // len(pixels)),
         )
     return attributed[:, 0].float().cpu().numpy()
 

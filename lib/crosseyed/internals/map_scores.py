@@ -1,7 +1,6 @@
 """How well a map agrees with the mask of the object, and with the score when pixels are removed in its order."""
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -97,7 +96,12 @@ def score_maps(maps: np.ndarray, masks: np.ndarray) -> pd.DataFrame:
 
 
 def removal_curves(
-    score: Callable[[Tensor], Tensor], pixels: Tensor, maps: np.ndarray, *, steps: int = 10
+    score: Callable[[Tensor], Tensor],
+    pixels: Tensor,
+    maps: np.ndarray,
+    *,
+    steps: int = 10,
+    ends: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Follow a score while pixels vanish, or appear, in the order of a map.
 
@@ -110,6 +114,7 @@ def removal_curves(
     pixels : float (batch, 3, height, width), the model's input
     maps : float (batch, height, width), which order the pixels, highest first
     steps : int, number of equal portions in which the pixels are removed, at least 1
+    ends : tuple of torch.Tensor, optional, `ends_of` these images, which are the same for all maps of an image
 
     Returns
     -------
@@ -124,12 +129,20 @@ def removal_curves(
         raise InputError(f"steps is {steps}; expected at least 1")
     order = np.argsort(-maps.reshape(len(maps), -1), axis=1, kind="stable")
     place = torch.from_numpy(np.argsort(order, axis=1).reshape(maps.shape)).to(pixels.device)[:, None]
-    curves = []
-    for portion in range(steps + 1):
+    whole, blank = ends or ends_of(score, pixels)
+    curves = [(whole, blank)]
+    for portion in range(1, steps):
         first = place < portion * maps[0].size / steps
         curves.append([score(pixels * kept).detach().float().cpu() for kept in (~first, first)])
+    curves.append((blank, whole))
     deletion, insertion = (torch.stack(curve, 1).numpy() for curve in zip(*curves, strict=True))
     return deletion, insertion
+
+
+def ends_of(score: Callable[[Tensor], Tensor], pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the scores (batch,) of the whole images and of blank ones, with which every removal begins and ends."""
+    whole, blank = (score(shown).detach().float().cpu() for shown in (pixels, torch.zeros_like(pixels)))
+    return whole, blank
 
 
 def similarity_to(model: ClipModel, texts: Sequence[str]) -> Callable[[Tensor], Tensor]:
@@ -143,25 +156,47 @@ def similarity_to(model: ClipModel, texts: Sequence[str]) -> Callable[[Tensor], 
     return score
 
 
+def maps_of(
+    model: ClipModel, scenes: Sequence[Scene], texts: Sequence[str], methods: Mapping[str, Method]
+) -> dict[str, np.ndarray]:
+    """Draw the maps of all methods for all scenes, batch by batch.
+
+    Parameters
+    ----------
+    model : ClipModel whose tower can be traced
+    scenes : sequence of Scene, at least one
+    texts : sequence of str, one caption a scene
+    methods : mapping of str to callable, such as from `crosseyed.internals.explain.methods`
+
+    Returns
+    -------
+    dict of str to numpy.ndarray, shape (n_scenes, model's height, model's width)
+    """
+    _check_scenes(scenes, texts)
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in methods}
+    for pixels, shown in _batches(model, scenes):
+        for name, method in methods.items():
+            parts[name].append(method(model, pixels, texts[shown]))
+    return {name: np.concatenate(maps) for name, maps in parts.items()}
+
+
 def compare(
     model: ClipModel,
     scenes: Sequence[Scene],
     texts: Sequence[str],
-    methods: Mapping[str, Method],
+    maps: Mapping[str, np.ndarray],
     *,
     steps: int = 10,
-    progress: bool = True,
 ) -> pd.DataFrame:
-    """Score methods on scenes, in one tidy table.
+    """Score the maps of scenes, in one tidy table.
 
     Parameters
     ----------
     model : ClipModel whose tower can be traced
     scenes : sequence of Scene, at least one; the caption names the first object of each
     texts : sequence of str, one caption a scene
-    methods : mapping of str to callable, such as from `crosseyed.internals.explain.methods`
+    maps : mapping of str to numpy.ndarray, of `maps_of`, by the name of the method
     steps : int, portions of the deletion and insertion curves; 0 leaves them out
-    progress : bool, show a progress bar if the standard error is a terminal
 
     Returns
     -------
@@ -170,47 +205,117 @@ def compare(
         `pretrained`, `method`, those of `score_maps`, and the areas `deletion` (the lower the better) and
         `insertion` (the higher the better) below the curves of the similarity.
     """
+    _check_scenes(scenes, texts)
+    about = scene_table(scenes).drop_duplicates("image", ignore_index=True)
+    about = about.assign(model=model.model, pretrained=model.pretrained)
+    masks, areas = _masks(model, scenes), _removal_areas(model, scenes, texts, maps, steps)
+    return pd.concat(
+        [
+            about.assign(method=name).join(score_maps(one, masks)).assign(**areas[name])
+            for name, one in maps.items()
+        ],
+        ignore_index=True,
+    )
+
+
+def with_prior(
+    scores: pd.DataFrame,
+    model: ClipModel,
+    scenes: Sequence[Scene],
+    texts: Sequence[str],
+    methods: Mapping[str, Method],
+    maps: Mapping[str, np.ndarray],
+) -> pd.DataFrame:
+    """Separate what an object adds to the contrast of its map from what its place has anyway.
+
+    A map may prefer a place whatever stands there. So the map of the same caption is drawn once more on the same
+    background without the object (`Scene.empty`, once where scenes share it), and read at the same place.
+
+    Parameters
+    ----------
+    scores : pandas.DataFrame, of `compare` for the other arguments
+    model, scenes, texts, maps : as for `compare`
+    methods : mapping of str to callable, by which the maps were made
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of `scores` with two columns in the unit of `contrast`, the range of the map with the object:
+
+        - `prior`: mean of the map without the object at the object's place minus its mean elsewhere;
+        - `own`: `contrast` minus `prior`.
+    """
+    keys = [(scene.empty().digest(), text) for scene, text in zip(scenes, texts, strict=True)]
+    first = {key: number for number, key in reversed(list(enumerate(keys)))}
+    chosen = sorted(first.values())
+    bare = maps_of(model, [scenes[n].empty() for n in chosen], [texts[n] for n in chosen], methods)
+    rows = [chosen.index(first[key]) for key in keys]
+    inside, parts = _masks(model, scenes).reshape(len(scenes), -1), []
+    for name, one in maps.items():
+        without = bare[name][rows].reshape(len(scenes), -1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means = [(without * part).sum(1) / part.sum(1) for part in (inside, ~inside)]
+            prior = (means[0] - means[1]) / np.ptp(one, axis=(1, 2))
+        images = [scene.name for scene in scenes]
+        parts.append(pd.DataFrame({"method": name, "image": images, "prior": prior}))
+    joined = scores.merge(pd.concat(parts), on=["method", "image"], validate="one_to_one")
+    return joined.assign(own=joined["contrast"] - joined["prior"])
+
+
+def _check_scenes(scenes: Sequence[Scene], texts: Sequence[str]) -> None:
     if not scenes:
         raise InputError("scenes is empty; expected at least one")
     check_texts(texts, len(scenes), "scenes")
-    tables, left = [], iter(zip(scenes, texts, strict=True))
-    images = [scene.render for scene in scenes]
-    for batch, _ in model.read_batches(images, batch_size=IMAGES_AT_ONCE, progress=progress):
-        shown, captions = zip(*islice(left, len(batch)), strict=True)
-        pixels = model.to_input(batch)
-        similarity = similarity_to(model, captions) if steps else None
-        masks = fit_masks(model, np.stack([scene.masks()[0] for scene in shown]))
-        about = scene_table(shown).drop_duplicates("image", ignore_index=True)
-        about = about.assign(model=model.model, pretrained=model.pretrained)
-        for name, method in methods.items():
-            maps = method(model, pixels, captions)
-            areas = _removal_areas(similarity, pixels, maps, steps) if similarity else {}
-            tables.append(about.assign(method=name).join(score_maps(maps, masks)).assign(**areas))
-    return pd.concat(tables, ignore_index=True)
+
+
+def _batches(model: ClipModel, scenes: Sequence[Scene]) -> Iterator[tuple[Tensor, slice]]:
+    """Yield the model's input for a batch of scenes, and which they are."""
+    images, first = [scene.render for scene in scenes], 0
+    for batch, _ in model.read_batches(images, batch_size=IMAGES_AT_ONCE, progress=False):
+        yield model.to_input(batch), slice(first, first + len(batch))
+        first += len(batch)
+
+
+def _masks(model: ClipModel, scenes: Sequence[Scene]) -> np.ndarray:
+    """Return where the first object of each scene is, at the resolution of maps."""
+    return fit_masks(model, np.stack([scene.masks()[0] for scene in scenes]))
 
 
 def _removal_areas(
-    similarity: Callable[[Tensor], Tensor], pixels: Tensor, maps: np.ndarray, steps: int
-) -> dict[str, np.ndarray]:
-    curves = removal_curves(similarity, pixels, maps, steps=steps)
+    model: ClipModel,
+    scenes: Sequence[Scene],
+    texts: Sequence[str],
+    maps: Mapping[str, np.ndarray],
+    steps: int,
+) -> dict[str, dict[str, np.ndarray]]:
+    """Return the areas below both curves by method, nothing without steps."""
+    areas = {name: {"deletion": [], "insertion": []} for name in maps}
+    for pixels, shown in _batches(model, scenes) if steps else ():
+        similarity = similarity_to(model, texts[shown])
+        ends = ends_of(similarity, pixels)
+        for name, one in maps.items():
+            curves = removal_curves(similarity, pixels, one[shown], steps=steps, ends=ends)
+            for way, curve in zip(areas[name], curves, strict=True):
+                areas[name][way].append(np.trapezoid(curve, axis=1) / steps)
     return {
-        way: np.trapezoid(curve, axis=1) / steps
-        for way, curve in zip(("deletion", "insertion"), curves, strict=True)
+        name: {way: np.concatenate(parts) for way, parts in ways.items() if parts}
+        for name, ways in areas.items()
     }
 
 
 def pooling_contrasts(scores: pd.DataFrame) -> pd.DataFrame:
     """List the contrast of each image before pooling (ITSM) and after (ITSM after pooling), and its shift.
 
-    `scores` is a table of `compare` with a column `place`. Returns one row per model, image and `contrast`
-    (``"before"``, ``"after"`` or ``"shift"``, after minus before) with `value`, `object` and `place`. A tower without
-    such a map has no rows.
+    `scores` is a table of `with_prior` with a column `place`. Returns one row per model, image and `contrast`
+    (``"before"``, ``"after"`` or ``"shift"``, after minus before; ``"prior"`` and ``"own"``, the two parts of the one
+    before) with `value`, `object` and `place`. A tower without such a map has no rows.
     """
     keys = ["model", "object", "image", "place"]
     wide = scores.pivot(index=keys, columns="method", values="contrast")
     wide = wide.rename(columns={"ITSM": "before", "ITSM after pooling": "after"})
     wide = wide.reindex(columns=["before", "after"])
-    wide = wide.assign(shift=wide["after"] - wide["before"]).reset_index()
+    wide = wide.assign(shift=wide["after"] - wide["before"])
+    wide = wide.join(scores[scores["method"] == "ITSM"].set_index(keys)[["prior", "own"]]).reset_index()
     table = wide.melt(keys, var_name="contrast").dropna(subset="value", ignore_index=True)
     order = [name for name in wide.columns if name in set(table["contrast"])]
     return table.assign(contrast=pd.Categorical(table["contrast"], order))

@@ -203,7 +203,7 @@ def itsm_after_pooling(model: HeadedModel, pixels: Tensor, texts: Sequence[str])
 def as_method(
     method: Callable[[HeadedModel, Tensor, Sequence[str]], np.ndarray], model: HeadedModel
 ) -> Callable[[ClipModel, Tensor, Sequence[str]], np.ndarray]:
-    """Turn a map of a headed model into a method for `crosseyed.internals.map_scores.compare`."""
+    """Turn a map of a headed model into a method for `crosseyed.internals.map_scores.maps_of`."""
     return lambda _, pixels, texts: method(model, pixels, texts)
 
 

@@ -41,7 +41,8 @@ TABLES: dict[str, tuple[str, ...]] = {
         *("splice", "name_share", "concepts_instead"),
     ),
     "03_attention_maps": (
-        *("radial", "found", "on_object", "sinks", "scores", "summary", "background", "contrast"),
+        *("radial", "found", "on_object", "sinks"),
+        *("scores", "summary", "attributed", "background", "contrast"),
     ),
     "04_pooling_ablation": (
         *("validation", "answers", "by_eccentricity", "training_free", "poolings"),

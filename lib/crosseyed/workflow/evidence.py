@@ -92,9 +92,12 @@ def overlooked(found: pd.DataFrame) -> Evidence:
 
 
 def background(contrasts: pd.DataFrame) -> Evidence:
-    """Read how much more similar to the caption tokens elsewhere are than those on the object."""
-    row = contrasts[contrasts["contrast"] == "before"].iloc[0]
-    what = "similarity elsewhere minus on the object"
+    """Read how much more similar to the caption tokens elsewhere are than those on the object, as the map is."""
+    row, own = (contrasts[contrasts["contrast"] == name].iloc[0] for name in ("before", "own"))
+    what = (
+        f"similarity elsewhere minus on the object (of this the object itself adds {-own['mean']:+.2f} "
+        f"[{-own['high']:+.2f}, {-own['low']:+.2f}], the rest is of its place without it)"
+    )
     return Evidence(what, -row["mean"], -row["high"], -row["low"], unit="")
 
 

@@ -43,16 +43,20 @@ def test_the_side_on_which_an_object_adds_more_is_told_by_the_interval(low, high
 
 
 def test_the_preferred_side_is_named_before_and_after_pooling():
-    table = contrasts(before=(-0.2, -0.3, -0.1), after=(0.1, 0.05, 0.15), shift=(0.3, 0.2, 0.4))
+    parts = {"prior": (-0.15, -0.25, -0.05), "own": (-0.05, -0.1, 0)}
+    table = contrasts(before=(-0.2, -0.3, -0.1), after=(0.1, 0.05, 0.15), shift=(0.3, 0.2, 0.4), **parts)
     assert attention_maps.preferred("ViT", table) == (
-        "In **ViT**, before pooling, the background is preferred (contrast -0.20, -0.30 to -0.10); after pooling, the "
-        "object is preferred (0.10, 0.05 to 0.15). Pooling shifts the contrast by 0.30, 0.20 to 0.40."
+        "In **ViT**, before pooling, the background is preferred (contrast -0.20, -0.30 to -0.10; of this the object "
+        "adds -0.05, -0.10 to 0.00, and its place alone has -0.15, -0.25 to -0.05); after pooling, the object is "
+        "preferred (0.10, 0.05 to 0.15). Pooling shifts the contrast by 0.30, 0.20 to 0.40."
     )
 
 
 @pytest.mark.parametrize("ends", [(-0.1, 0.1), (0.0, 0.1), (-0.1, 0.0), (float("nan"), float("nan"))])
 def test_an_interval_that_does_not_exclude_zero_decides_nothing(ends):
-    sentence = attention_maps.preferred("ViT", contrasts(before=(0.0, *ends)))
+    sentence = attention_maps.preferred(
+        "ViT", contrasts(**dict.fromkeys(("before", "prior", "own"), (0.0, *ends)))
+    )
     assert "before pooling, no side can be told from chance" in sentence
     assert sentence.endswith(
         "after pooling, the contribution of single tokens cannot be computed for this tower."
@@ -71,4 +75,28 @@ def test_the_best_method_has_the_highest_mean_auroc():
     assert attention_maps.best_method(scores) == ("b", pytest.approx(0.77))
     assert attention_maps.agreement(scores) == (
         "Of the 2 methods **b** agrees best with the place of the object (AUROC 0.77)."
+    )
+
+
+def test_what_objects_add_to_maps_and_what_their_places_have_is_counted():
+    def row(method, part, center, off_center):
+        ends = {"center_mean": center, "off_center_mean": off_center, "difference": center - off_center}
+        ends |= {f"{name}_low": value - 0.1 for name, value in ends.items() if "_low" not in name}
+        ends |= {
+            f"{name}_high": ends[name] + 0.1 for name in ("center_mean", "off_center_mean", "difference")
+        }
+        return {"method": method, "part": part} | ends
+
+    own, place = "added by the object", "the place alone"
+    rows = [
+        row("a", own, 0.5, 0.2),
+        row("b", own, 0.2, 0.4),
+        row("c", own, 0.05, 0.3),
+        row("a", place, 0.3, -0.3),
+    ]
+    rows += [row("b", place, -0.3, 0.05), row("c", place, 0.2, -0.2), row("a", "with the object", 9, 9)]
+    assert attention_maps.attributed(pd.DataFrame(rows)) == (
+        "Of 3 maps of what speaks for the caption, the object adds to the contrast in 2 at the center and in 3 "
+        "off-center; in 1 it adds more at the center, in 2 more off-center. Its place without it is preferred to the "
+        "rest of the image in 2 at the center and in 0 off-center, and the rest to its place in 1 and 2."
     )

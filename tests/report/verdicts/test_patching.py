@@ -34,8 +34,8 @@ def test_what_moves_the_difference():
         "In **a&#95;b** the similarity to the own caption is larger at the center than off-center (0.40, 95 % interval "
         "0.30 to 0.50). The object's tokens of the center image, put in their place before the first block, bring back "
         "90 % (85 to 100) of the difference, all other patches -10 % (-15 to 0); the other way round, the object's "
-        "tokens take away 80 % (75 to 90). From layer 2 on the class token moves more than the object's tokens. The head "
-        "that moves most by itself is head 3 of layer 2: 25 % (20 to 35)."
+        "tokens take away 80 % (75 to 90). From layer 2 on the class token moves more than the object's tokens. The "
+        "head that moves most by itself is head 3 of layer 2: 25 % (20 to 35)."
     )
 
 

@@ -40,6 +40,27 @@ def attended(name: str, found: pd.DataFrame) -> str:
     )
 
 
+def attributed(rows: pd.DataFrame) -> str:
+    """Say for how many methods the object adds to the contrast of its map, and for how many its place has it anyway.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        By `method` and `part` (``"with the object"``, ``"the place alone"`` and ``"added by the object"``), of
+        `crosseyed.measure.bootstrap.center_difference` about the contrast of maps, for one model.
+    """
+    place, own = (rows[rows["part"] == part] for part in ("the place alone", "added by the object"))
+    more, less = _sure(own, "difference", 1), _sure(own, "difference", -1)
+    return (
+        f"Of {len(own)} maps of what speaks for the caption, the object adds to the contrast in "
+        f"{_sure(own, 'center_mean', 1)} at the center and in {_sure(own, 'off_center_mean', 1)} off-center; in {more} "
+        f"it adds more at the center, in {less} more off-center. Its place without it is preferred to the rest of the "
+        f"image in {_sure(place, 'center_mean', 1)} at the center and in {_sure(place, 'off_center_mean', 1)} "
+        f"off-center, and the rest to its place in {_sure(place, 'center_mean', -1)} and "
+        f"{_sure(place, 'off_center_mean', -1)}."
+    )
+
+
 def preferred(name: str, contrasts: pd.DataFrame) -> str:
     """Say whether the object or the background is preferred before pooling and after, and what pooling shifts.
 
@@ -48,13 +69,16 @@ def preferred(name: str, contrasts: pd.DataFrame) -> str:
     name : str
         See the module.
     contrasts : pandas.DataFrame
-        Of `crosseyed.measure.bootstrap.mean` by `contrast`: ``"before"`` and, where a tower's pooling can be split
-        into tokens, ``"after"`` and ``"shift"``.
+        Of `crosseyed.measure.bootstrap.mean` by `contrast`: ``"before"``, ``"prior"``, ``"own"`` and, where a tower's
+        pooling can be split into tokens, ``"after"`` and ``"shift"``.
     """
     name = markdown(name)
     rows = contrasts.set_index("contrast").to_dict("index")
     words = {kind: f"{row['mean']:.2f}, {span(row, digits=2)}" for kind, row in rows.items()}
-    before = f"In **{name}**, before pooling, {_side(rows['before'])} (contrast {words['before']}); after pooling, "
+    before = (
+        f"In **{name}**, before pooling, {_side(rows['before'])} (contrast {words['before']}; of this the object adds "
+        f"{words['own']}, and its place alone has {words['prior']}); after pooling, "
+    )
     if "after" not in rows:
         return before + "the contribution of single tokens cannot be computed for this tower."
     return (
@@ -86,6 +110,12 @@ def best_method(scores: pd.DataFrame) -> tuple[str, float]:
 
 def _sides(row: pd.Series) -> str:
     return f"{row['center_mean']:.1f} at the center and {row['off_center_mean']:.1f} off-center"
+
+
+def _sure(rows: pd.DataFrame, value: str, sign: int) -> int:
+    """Count the rows in which the interval of a value lies wholly above zero, or below for a negative sign."""
+    nearest = rows[f"{value}_low"] if sign > 0 else -rows[f"{value}_high"]
+    return int((nearest > 0).sum())
 
 
 def _side(row: dict[str, float]) -> str:
