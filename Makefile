@@ -7,6 +7,7 @@ MODELS = models.yml
 PROFILE =
 export MODEL PRETRAINED CHECKPOINT MODELS PROFILE
 
+# Behind exec it takes the place of the shell, so that a signal to make ends it, and not the shell alone.
 in_environment = sh environment.sh
 
 .PHONY: help book sweep test test-slow lint clean
@@ -16,17 +17,17 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 book: ## execute the notebooks and build the book; another edition: MODEL=ViT-B-32 PRETRAINED=openai
-	@$(in_environment) python -m crosseyed.cli book \
+	@exec $(in_environment) python -m crosseyed.cli book \
 		--model "$$MODEL" --pretrained "$$PRETRAINED" --checkpoint "$$CHECKPOINT"
 
 sweep: ## execute the notebooks for many models: MODELS=models.yml; on a cluster: PROFILE=profiles/slurm
-	@$(in_environment) python -m crosseyed.cli sweep "$$MODELS" --profile "$$PROFILE"
+	@exec $(in_environment) python -m crosseyed.cli sweep "$$MODELS" --profile "$$PROFILE"
 
 test: lint ## check the style and run the tests
-	@$(in_environment) python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	@exec $(in_environment) python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test-slow: ## run the tests that make test leaves out
-	@$(in_environment) python -m pytest -m slow --numprocesses auto --maxprocesses 2 --dist loadfile
+	@exec $(in_environment) python -m pytest -m slow --numprocesses auto --maxprocesses 2 --dist loadfile
 
 lint: ## check the style of code and notebooks
 	@$(in_environment) ruff check .

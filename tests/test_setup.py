@@ -1,14 +1,17 @@
 """The three descriptions of the environment agree, and environment.sh makes the one it should."""
 
 import ast
+import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
 from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -278,6 +281,31 @@ def test_asks_to_update_the_conda_environment_of_the_project(machine, tmp_path):
     assert "torch 2 is missing" in messages
     assert "conda env update --file environment.yml --prune" in messages
     assert not (machine.project / ".venv").exists()
+
+
+@pytest.mark.parametrize("target", ["book", "sweep", "test-slow"])
+def test_what_make_has_started_ends_with_it(tmp_path, target):
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "environment.sh").write_text('exec "$@"\n')
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text("#!/bin/sh\necho $$ > started\nexec sleep 600\n")
+    python.chmod(0o755)
+    path = f"{python.parent}:{os.environ['PATH']}"
+    make = subprocess.Popen(["make", target], cwd=tmp_path, env={**os.environ, "PATH": path})
+    started = tmp_path / "started"
+    wait_until(lambda: started.exists() and started.read_text().endswith("\n"))
+    command = psutil.Process(int(started.read_text()))
+    make.terminate()
+    make.wait(timeout=60)
+    wait_until(lambda: not command.is_running() or command.status() == psutil.STATUS_ZOMBIE)
+
+
+def wait_until(holds):
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_the_command_line_and_the_workflow_start_without_the_heavy_libraries():
