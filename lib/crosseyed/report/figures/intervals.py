@@ -242,7 +242,7 @@ def forest(
     for ax, (column, xlabel) in zip(axes.flat, quantities.items(), strict=True):
         ends = (limits or {}).get(column, (-np.inf, np.inf))
         for number, (name, part) in enumerate(parts):
-            shift = 0.26 * (number - (len(parts) - 1) / 2)
+            shift = min(0.26, 0.8 / len(parts)) * (number - (len(parts) - 1) / 2)
             words = "" if name is None else str(name)
             _points(ax, *estimates(part, label, order, ends_of(column)), number, shift, words, limits=ends)
         if column in (limits or {}):
