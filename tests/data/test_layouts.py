@@ -6,7 +6,17 @@ from crosseyed.data.cutouts import (
     read_catalogue,
     sample_objects,
 )
-from crosseyed.data.layouts import JITTER, RELATIONS, chessboard, grid, pair, scattered, slide, three_places
+from crosseyed.data.layouts import (
+    JITTER,
+    RELATIONS,
+    chessboard,
+    grid,
+    pair,
+    phases,
+    scattered,
+    slide,
+    three_places,
+)
 from crosseyed.data.scenes import scene_table
 from crosseyed.errors import InputError
 
@@ -105,7 +115,7 @@ PATCHES = {8: 224, 14: 224, 16: 224, 32: 224, 10: 100}
 """Patch and side of common towers and of PocketCLIP, in pixels."""
 
 
-def phases(scenes, patch, side):
+def phases_of(scenes, patch, side):
     """Give how far each object lies past the last edge of a patch along both sides, in patches: (n, 2)."""
     places = np.array([(scene.placements[0].x, scene.placements[0].y) for scene in scenes])
     return places * side / patch % 1
@@ -115,7 +125,7 @@ def phases(scenes, patch, side):
 def test_over_seeds_objects_lie_on_patches_in_all_phases(catalogue, patch, side):
     scenes = [scene for seed in range(20) for scene in grid(catalogue[:120], 3, seed=seed)]
     for cell in (0, 1, 4):
-        of_cell = phases(scenes[cell::9], patch, side)
+        of_cell = phases_of(scenes[cell::9], patch, side)
         shares = np.array([np.histogram(each, 4, (0, 1))[0] for each in of_cell.T]) / len(of_cell)
         assert (shares > 0.15).all()  # 0.25 if even; of one phase alone, 0 in three of four
         if 224 / side * patch in (8, 16, 32):  # whole fractions of the coarsest patch
@@ -123,8 +133,25 @@ def test_over_seeds_objects_lie_on_patches_in_all_phases(catalogue, patch, side)
 
 
 def test_without_jitter_a_place_has_one_phase(catalogue):
-    (phase,) = np.unique(phases(grid(catalogue[:20], 3, jitter=0)[4::9], 32, 224).round(6))
+    (phase,) = np.unique(phases_of(grid(catalogue[:20], 3, jitter=0)[4::9], 32, 224).round(6))
     assert phase == 0.5
+
+
+@pytest.mark.parametrize(("patches", "patch"), [((10, 10), 22.4), ((7, 7), 32), ((16, 16), 14), ((2, 2), 32)])
+def test_phases_are_where_on_the_patches_the_object_at_the_center_stands(few, patches, patch):
+    shown = phases(few[:2], patches)
+    expected = {
+        "middle of a patch": (0.5, 0.5),
+        "edge of two patches": (0, 0.5),
+        "corner of four patches": (0, 0),
+    }
+    assert list(shown) == list(expected)
+    for name, scenes in shown.items():
+        cells = [(scene.placements[0].row, scene.placements[0].col) for scene in scenes]
+        assert cells == [(0, 0), (0, 2), (1, 1), (2, 0), (2, 2)] * 2
+        (phase,) = np.unique(phases_of(scenes[2::5], patch, 224).round(6) % 1, axis=0)
+        assert tuple(phase) == expected[name]
+        assert len({scene.background for scene in scenes}) == 2
 
 
 def test_sizes_are_compared_at_the_same_places(few):
@@ -237,6 +264,23 @@ def test_pair_places_the_first_object_as_the_relation_says(few, relation, first,
         assert scene.relation == relation
         assert scene.center == (relation == "on")
         assert not (scene.masks().sum(axis=(1, 2)) == 0).any()
+
+
+def test_moved_pairs_have_the_place_of_the_other_relations(few):
+    for relation in RELATIONS:
+        scenes = zip(pair(few, relation, seed=1), pair(few, relation, moved=True, seed=1), strict=True)
+        for placed, moved in scenes:
+            (a, b), (c, d) = ([(each.x, each.y) for each in scene.placements] for scene in (placed, moved))
+            assert np.subtract(a, b) == pytest.approx(np.subtract(c, d))  # the relation stays
+            assert np.ptp([np.subtract(a, c), np.subtract(b, d)], axis=0) == pytest.approx([0, 0])
+            middles = [(np.mean(places, axis=0) - 0.5).round(9) for places in ((a, b), (c, d))]
+            around = [bool((abs(middle) <= JITTER).all()) for middle in middles]
+            assert around == [placed.center, moved.center] == [relation == "on", relation != "on"]
+            assert all(abs(coordinate - 0.5) <= 0.36 for place in (c, d) for coordinate in place)
+            seconds = d if relation == "on" else b
+            assert (abs(np.subtract(seconds, 0.5)) <= JITTER + 1e-9).all()
+            assert placed.background == moved.background
+            assert placed.name != moved.name
 
 
 def test_partners_are_other_objects_of_the_same_style_each_once_and_the_same_in_all_relations(few):

@@ -216,3 +216,45 @@ def test_choices_of_a_zero_shot_table_are_refused():
     table = pd.DataFrame({"object": ["cup"], "object2": ["dog"], "center": [True], "choice": ["teapot"]})
     with pytest.raises(InputError, match="has the value 'teapot' in 1 row"):
         dyadic.choices(table)
+
+
+def at_both_places(rng, place, relation, n=40):
+    """Answers to pairs in four relations at two places, which change the share of both captions by so many points."""
+    objects = np.arange(n)
+    rows = []
+    for on in ("on", "under", "left_of", "right_of"):
+        for around in (True, False):
+            share = 0.4 + place / 100 * around + relation / 100 * (on == "on")
+            correct = pd.array(rng.permutation(objects < round(share * n)), dtype="boolean")
+            rows.append(
+                pd.DataFrame({"object": objects, "correct": correct, "relation": on, "center": around})
+            )
+    return pd.concat(rows, ignore_index=True).assign(object2=lambda table: (table["object"] + 1) % n)
+
+
+@pytest.mark.parametrize(("place", "relation"), [(50, 0), (0, 50), (30, 20)])
+def test_place_and_relation_are_told_apart(place, relation):
+    table = at_both_places(np.random.default_rng(0), place, relation)
+    rows = dyadic.place_and_relation(table.assign(model="a"), "model").set_index("effect")
+    assert rows.loc["place alone", "difference"] == pytest.approx(place)
+    assert rows.loc["relation alone", "difference"] == pytest.approx(relation)
+    # where they go together, as in What'sUp, one effect looks like the other
+    assert rows.loc["as in What'sUp", "difference"] == pytest.approx(place + relation)
+    assert rows["n_first"].tolist() == [40, 160, 80]
+    assert rows["n_second"].tolist() == [120, 160, 240]
+    placed = table[(table["relation"] == "on") == table["center"]]
+    whole = dyadic.center_bias(placed).iloc[0]
+    for name, of_bias in (
+        ("first", "center_accuracy"),
+        ("second", "off_center_accuracy"),
+        ("difference", "gap"),
+    ):
+        for end in ("", "_low", "_high"):
+            assert rows.loc["as in What'sUp", name + end] == pytest.approx(whole[of_bias + end])
+
+
+@pytest.mark.parametrize("keep", ["relation == 'on'", "center", "index > 0", "relation != 'on'"])
+def test_place_and_relation_need_every_relation_at_both_places(keep):
+    table = at_both_places(np.random.default_rng(0), 10, 10).query(keep)
+    with pytest.raises(InputError, match="place and relation cannot be told apart"):
+        dyadic.place_and_relation(table)

@@ -23,7 +23,7 @@ they are placed such that none is cut off, however it is shifted.
 """
 
 from collections.abc import Sequence
-from itertools import product
+from itertools import compress, cycle, product
 
 import numpy as np
 
@@ -155,6 +155,41 @@ def three_places(
     return [scene for scene, _ in chosen], [name for _, name in chosen]
 
 
+def phases(
+    cutouts: Sequence[Cutout], patches: tuple[int, int], *, size: float = 0.3, seed: int = 0
+) -> dict[str, list[Scene]]:
+    """Show every object at the center and near the four corners of the image, in three phases.
+
+    Parameters
+    ----------
+    cutouts, size, seed
+        See the module.
+    patches : tuple of int
+        Rows and columns of the patches into which a tower cuts the image; at least 7 are taken, as those of fewer cut
+        the image into smaller patches first.
+
+    Returns
+    -------
+    dict of str to list of Scene
+        The scenes of each phase, which is named by where on the patches the object at the center stands:
+        ``"middle of a patch"``, ``"edge of two patches"`` (left and right) and ``"corner of four patches"``. There are
+        five for each cut-out: the center and the corners of a 3 × 3 grid.
+    """
+    rows, columns = (max(n, round(1 / (2 * JITTER))) for n in patches)
+    # with an even number of patches the image center is a corner, with an odd one the middle of a patch
+    to_middle, to_edge = ([(n % 2 == odd) / (2 * n) for n in (columns, rows)] for odd in (0, 1))
+    shifts = {
+        "middle of a patch": tuple(to_middle),
+        "edge of two patches": (to_edge[0], to_middle[1]),
+        "corner of four patches": tuple(to_edge),
+    }
+    cells = [(row == 1) == (col == 1) for row, col in product(range(3), repeat=2)]
+    return {
+        name: list(compress(grid(cutouts, 3, size=size, shift=shift, seed=seed), cycle(cells)))
+        for name, shift in shifts.items()
+    }
+
+
 def slide(
     cutouts: Sequence[Cutout],
     step: float = 0.1,
@@ -207,6 +242,7 @@ def pair(
     cutouts: Sequence[Cutout],
     relation: str,
     *,
+    moved: bool = False,
     jitter: float = JITTER,
     backgrounds: Sequence[str] = BACKGROUNDS,
     seed: int = 0,
@@ -226,6 +262,10 @@ def pair(
         See the module; jitter is at most 0.08, so that there is room for both objects.
     relation : str
         ``"on"`` (counts as center), ``"under"``, ``"left_of"`` or ``"right_of"`` (count as off-center).
+    moved : bool
+        Exchange the places of the relations, so that they can be told apart: both objects together are moved such that
+        with ``"on"`` the second stands at the center and the first towards the border (and the scene counts as
+        off-center), and with the others both stand around the center (and it counts as center).
     """
     if relation not in RELATIONS:
         raise InputError(
@@ -237,7 +277,10 @@ def pair(
         raise InputError(
             f"The jitter of pairs is {jitter:g}; it must be at most {_PAIR_ROOM - _PAIR_SIZE:g}."
         )
-    border = np.clip(_PAIR_POSITIONS[relation], 0.5 - _PAIR_ROOM + jitter, 0.5 + _PAIR_ROOM - jitter)
+    places = np.clip(_PAIR_POSITIONS[relation], 0.5 - _PAIR_ROOM + jitter, 0.5 + _PAIR_ROOM - jitter)
+    around = (relation == "on") != moved
+    if moved:
+        places = places + 0.5 - (places.mean(axis=0) if around else places[1])
     scenes = []
     for cutout, partner, shift, background in zip(
         cutouts,
@@ -248,10 +291,10 @@ def pair(
     ):
         placements = tuple(
             Placement(each, *map(float, place + shift), _PAIR_SIZE)
-            for each, place in zip((cutout, partner), border, strict=True)
+            for each, place in zip((cutout, partner), places, strict=True)
         )
-        name = f"{_slug(cutout.object)}_{relation}_{_slug(partner.object)}_{cutout.style}"
-        scenes.append(Scene(name, background, placements, relation == "on", relation, height, width))
+        name = f"{_slug(cutout.object)}_{relation}_{_slug(partner.object)}_{cutout.style}{'_moved' * moved}"
+        scenes.append(Scene(name, background, placements, around, relation, height, width))
     return scenes
 
 

@@ -208,6 +208,58 @@ def left_out(
     return groups.join(pd.DataFrame(rows))
 
 
+def place_and_relation(
+    table: pd.DataFrame, by: str | Sequence[str] | None = None, *, confidence: float | None = None
+) -> pd.DataFrame:
+    """Tell what the place changes from what the relation changes, where each relation is shown at both places.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As for `center_bias`, with the column `relation` (with ``"on"`` among others); `center` says whether the two
+        objects stand around the image center. Each relation is there at both places, each time as often.
+    by, confidence
+        See the module.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per group and `effect`: ``"as in What'sUp"`` (*on* around the center, the others with one object at the
+        border), ``"place alone"`` (around the center, one at the border; the same relations), ``"relation alone"``
+        (*on*, the others; the same places). For each `first` and `second`, how often the caption with both objects wins
+        (percent), and `difference` (percentage points), with intervals; `n_first`, `n_second`, `n_objects`,
+        `unreadable`, `confidence`.
+
+    Raises
+    ------
+    InputError
+        Also if the relations are not all there at both places, equally often.
+    """
+    require_rows(table, ["relation", "center"])
+    on, around = (table["relation"] == "on").to_numpy(), is_center(table).to_numpy()
+    shown = pd.crosstab(table["relation"], around)
+    if shown.shape[1] != 2 or np.ptp(shown, axis=1).any() or not 0 < on.sum() < len(on):
+        raise InputError(
+            "table has relations that are not shown at both places, equally often, or not 'on' beside others; "
+            "place and relation cannot be told apart"
+        )
+    effects = {
+        "as in What'sUp": (on == around, on),
+        "place alone": (np.ones(len(on), dtype=bool), around),
+        "relation alone": (np.ones(len(on), dtype=bool), on),
+    }
+    parts = [
+        center_bias(table.assign(center=first)[rows], by, confidence=confidence).assign(effect=effect)
+        for effect, (rows, first) in effects.items()
+    ]
+    compared = pd.concat(parts, ignore_index=True)
+    compared = compared.drop(columns=compared.filter(like="bias_index").columns)
+    for old, new in (("off_center", "second"), ("center", "first"), ("_accuracy", ""), ("gap", "difference")):
+        compared.columns = compared.columns.str.replace(old, new)
+    keys = [*as_columns(by), "effect"]
+    return compared[[*keys, *compared.columns.drop(keys)]]
+
+
 class _Dyads:
     """Which rows of a table share an object."""
 

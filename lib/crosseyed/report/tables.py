@@ -31,7 +31,8 @@ _REMEDY = "Make it anew: execute the chapter again (make book)."
 TABLES: dict[str, tuple[str, ...]] = {
     "01_center_bias": (
         *("grid", "grid_by_eccentricity", "bias", "slope", "permutation", "slide"),
-        *("pair", "pair_bias", "pair_left_out", "whatsup", "whatsup_bias", "whatsup_left_out"),
+        *("pair", "pair_bias", "pair_left_out", "pair_places", "pair_separated"),
+        *("whatsup", "whatsup_bias", "whatsup_left_out"),
         *("controls", "control_bias", "crop"),
     ),
     "02_embedding_decomposition": (

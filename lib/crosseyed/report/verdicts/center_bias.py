@@ -32,3 +32,62 @@ def summary(name: str, bias: pd.DataFrame, control_bias: pd.DataFrame, crop: pd.
         f"In {held} of {len(control_bias)} control conditions the interval of the gap lies above zero. "
         f"The crop accounts for {share['difference']:.1f} points ({span(share)}) of the gap in 4:3 images."
     )
+
+
+def phase(control_bias: pd.DataFrame) -> str:
+    """Say how much it matters how objects lie on the patches of the tower.
+
+    Parameters
+    ----------
+    control_bias : pandas.DataFrame
+        Of `crosseyed.measure.bootstrap.center_bias`, with the control ``"phase"`` among others.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    rows = control_bias[control_bias["control"] == "phase"]
+    (least, most), (low, high) = ((rows[name].min(), rows[name].max()) for name in ("center_accuracy", "gap"))
+    return (
+        "By where on the patches the same objects stand, from the middle of a patch to a corner, accuracy at the "
+        f"center runs from {least:.1f} to {most:.1f} %, and the gap from {low:.1f} to {high:.1f} points; all other "
+        "numbers of this chapter are means over such phases."
+    )
+
+
+def place_or_relation(name: str, separated: pd.DataFrame) -> str:
+    """Say whether What'sUp's relations differ by the places of the objects or by how they stand to each other.
+
+    Parameters
+    ----------
+    name : str
+        Name of the model.
+    separated : pandas.DataFrame
+        Of `crosseyed.measure.dyadic.place_and_relation`, for the model.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    rows = separated.set_index("effect")
+    certain = [
+        words
+        for effect, words in (("place alone", "the place"), ("relation alone", "the relation"))
+        if rows.loc[effect, "difference_low"] > 0 or rows.loc[effect, "difference_high"] < 0
+    ]
+    verdict = {
+        0: "neither the place nor the relation alone makes a certain difference",
+        1: f"of the two, {''.join(certain)} alone makes a certain difference",
+        2: "both the place and the relation make a difference of their own",
+    }[len(certain)]
+    place, relation, both = (
+        f"{rows.loc[effect, 'difference']:+.1f} points ({span(rows.loc[effect], 'difference')})"
+        for effect in ("place alone", "relation alone", "as in What'sUp")
+    )
+    return (
+        f"With two objects, {verdict} for **{markdown(name)}**: both around the center instead of one at the border, "
+        f"in the same relations, changes how often the caption with both wins by {place}; *on* instead of the other "
+        f"relations, at the same places, by {relation}; both at once, as in What'sUp, by {both}."
+    )
