@@ -29,7 +29,7 @@ def shares(model="a"):
     table = pd.DataFrame(
         {
             "model": model,
-            "center": [True] * 5 + [False] * 5,
+            "together": [True] * 5 + [False] * 5,
             "choice": ["both", "object", "object2", "other", "unreadable"] * 2,
             "count": [60, 20, 15, 5, 1, 20, 30, 40, 10, 2],
             "share": [60, 20, 15, 5, np.nan, 20, 30, 40, 10, np.nan],

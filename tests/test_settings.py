@@ -6,7 +6,7 @@ from crosseyed.settings import Captions, Settings, settings
 
 
 def test_the_defaults_are_those_of_the_study():
-    assert (settings.confidence, settings.resamples, settings.center_limit) == (0.95, 10_000, 1 / 3)
+    assert (settings.confidence, settings.resamples, settings.center_limit) == (0.95, 10_000, 1 / 7)
     assert (settings.grid_size, settings.interval) == (5, "95 % interval")
     assert settings.caption("dog") == "a photo of a dog"
     assert settings.four_captions("dog", "key") == (

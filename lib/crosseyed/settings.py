@@ -110,8 +110,11 @@ class Settings(Checked):
     """Confidence level of every interval."""
     resamples: Count = 10_000
     """Bootstrap resamples and permutations."""
-    center_limit: Annotated[float, Field(gt=0, le=1)] = 1 / 3
-    """Largest eccentricity that counts as the center."""
+    center_limit: Annotated[float, Field(gt=0, le=1)] = 1 / 7
+    """Largest eccentricity that counts as the center: of an object's place, in composed scenes before its shift.
+
+    So far a shift takes objects at most (`crosseyed.data.layouts`); the center cell is within it, and no other cell of
+    the study's grid."""
     grid_size: GridSize = 5
     """Cells along each side of the grid."""
     language: Annotated[str, AfterValidator(_check_language)] = "en"

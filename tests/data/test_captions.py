@@ -21,11 +21,11 @@ def photographs(tmp_path):
 
 
 def test_captions_take_the_place_of_objects_and_positions_give_eccentricity(photographs):
-    file = photographs('a.png,"a dog, asleep",1,0', "b.png,a Schlüssel,0.5,0.75")
+    file = photographs('a.png,"a dog, asleep",1,0', "b.png,a Schlüssel,0.5,0.6")
     table = read_captions(file).table
     assert table["object"].tolist() == ["a dog, asleep", "a Schlüssel"]
     assert table["path"].tolist() == [str(file.parent / name) for name in ("a.png", "b.png")]
-    np.testing.assert_allclose(table["eccentricity"], [1, 15 / 50])  # half the diagonal is 50 pixels
+    np.testing.assert_allclose(table["eccentricity"], [1, 6 / 50])  # half the diagonal is 50 pixels
     assert table["center"].tolist() == [False, True]
 
 

@@ -67,7 +67,7 @@ def test_scenes_come_back_as_what_they_are(written, scenes):
         assert row.area == pytest.approx((x1 - x0) * (y1 - y0) / (WIDTH * HEIGHT))
         distance = np.hypot((x0 + x1) / 2 - WIDTH / 2, (y0 + y1) / 2 - HEIGHT / 2)
         assert row.eccentricity == pytest.approx(distance / np.hypot(WIDTH / 2, HEIGHT / 2))
-        assert row.center == (row.eccentricity <= 1 / 3)
+        assert row.center == (row.eccentricity <= 1 / 7)
         assert row.truncated == (x0 == 0)
         # the central square leaves out ten columns on either side
         inside = max(0, min(x1, 70) - max(x0, 10)) / (x1 - x0)

@@ -19,6 +19,7 @@ from crosseyed.data.layouts import (
 )
 from crosseyed.data.scenes import scene_table
 from crosseyed.errors import InputError
+from crosseyed.settings import settings
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,16 @@ def test_grid_moves_large_objects_inward_just_enough(few):
     shifted = scene_table(grid(few[:1], 3, jitter=0.2, shift=(0.1, -0.05), **wide))
     assert sorted(shifted["x"].unique()) == pytest.approx([0.5, 0.6, 0.7])  # 0.4 moved inward by the jitter
     assert sorted(shifted["y"].unique()) == pytest.approx([0.45])  # the room for jitter here is 0.1
+
+
+@pytest.mark.parametrize(("k", "size"), [(3, 0.2), (3, 0.3), (5, 0.2), (5, 0.3), (5, 0.4)])
+def test_the_center_is_the_center_cell_which_no_shift_leaves(catalogue, k, size):
+    table = scene_table(grid(catalogue, k, size=size))
+    in_cell = (table[["row", "col"]] == k // 2).all(axis=1)
+    assert table["center"].equals(in_cell)
+    assert (table.loc[in_cell, "eccentricity"] <= settings.center_limit).all()
+    with settings.overridden(center_limit=0.5):
+        assert scene_table(grid(catalogue[:1], k, size=size))["center"].sum() > 1
 
 
 @pytest.mark.parametrize("size", [0.1, 0.3, 0.45, 0.9, 1.0])
@@ -210,7 +221,7 @@ def test_scattered_objects_are_each_shown_once_somewhere_wholly_inside(catalogue
     assert all(each.all() for each in inside)
     assert (table["y"] - 0.5).abs().max() <= 0.4
     assert np.ptp(table["x"]) > 0.8
-    assert (table["center"] == (table["eccentricity"] <= 1 / 3)).all()
+    assert (table["center"] == (table["eccentricity"] <= settings.center_limit)).all()
     assert scattered(catalogue[:9], seed=1) == scattered(catalogue[:9], seed=1)
 
 
@@ -218,7 +229,7 @@ def test_slide_by_hand(few):
     scenes = slide(few[:2], 0.25, size=0.4, jitter=0)
     table = scene_table(scenes)
     assert table["eccentricity"].to_numpy() == pytest.approx([0, 0.25, 0.5] * 2)  # 0.75 would be cut off
-    assert table["center"].tolist() == [True, True, False] * 2
+    assert table["center"].tolist() == [True, False, False] * 2
     assert (table["x"] - 0.5).abs().to_numpy() == pytest.approx([0, 0.125, 0.25] * 2)
     assert (table["y"] - 0.5).abs().to_numpy() == pytest.approx([0, 0.125, 0.25] * 2)
     assert table["row"].isna().all()
@@ -273,12 +284,12 @@ def test_moved_pairs_have_the_place_of_the_other_relations(few):
             (a, b), (c, d) = ([(each.x, each.y) for each in scene.placements] for scene in (placed, moved))
             assert np.subtract(a, b) == pytest.approx(np.subtract(c, d))  # the relation stays
             assert np.ptp([np.subtract(a, c), np.subtract(b, d)], axis=0) == pytest.approx([0, 0])
-            middles = [(np.mean(places, axis=0) - 0.5).round(9) for places in ((a, b), (c, d))]
-            around = [bool((abs(middle) <= JITTER).all()) for middle in middles]
-            assert around == [placed.center, moved.center] == [relation == "on", relation != "on"]
+            assert [placed.center, moved.center] == [relation == "on", relation != "on"]
+            (middle, second) = ((a, b), d) if relation == "on" else ((c, d), b)
+            assert (abs(np.mean(middle, axis=0) - 0.5) <= JITTER + 1e-9).all()
+            assert (abs(np.subtract(second, 0.5)) <= JITTER + 1e-9).all()
+            assert np.abs(np.subtract(a, c)).max() > 0.13  # half of the way between the two
             assert all(abs(coordinate - 0.5) <= 0.36 for place in (c, d) for coordinate in place)
-            seconds = d if relation == "on" else b
-            assert (abs(np.subtract(seconds, 0.5)) <= JITTER + 1e-9).all()
             assert placed.background == moved.background
             assert placed.name != moved.name
 

@@ -211,7 +211,7 @@ def test_scene_table_has_a_row_for_each_object_and_pair_table_one_for_each_pictu
     assert pictures["object2"].tolist() == rows["object"][1::2].tolist()
     assert (pictures["x"] == 0.16).all()
     assert (pictures["relation"] == "left_of").all()
-    assert not pictures["center"].any()
+    assert not pictures["together"].any()
 
 
 def test_area_is_what_the_mask_counts(catalogue):

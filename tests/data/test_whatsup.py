@@ -38,13 +38,13 @@ def touch(folder, *names):
         ("onion_above_button.jpeg", ("onion", "above", "button", False)),
     ],
 )
-def test_a_name_says_objects_relation_and_center(tmp_path, name, row):
+def test_a_name_says_objects_relation_and_place(tmp_path, name, row):
     touch(tmp_path, name)
     table = read_whatsup(tmp_path)
-    assert tuple(table.loc[0, ["object", "relation", "object2", "center"]]) == row
+    assert tuple(table.loc[0, ["object", "relation", "object2", "together"]]) == row
     assert table.loc[0, "image"] == name
     assert table.loc[0, "path"] == str(tmp_path / name)
-    assert table["center"].dtype == bool
+    assert table["together"].dtype == bool
 
 
 def test_rows_are_sorted_by_file_name_whatever_the_order_on_disk(tmp_path):
@@ -107,7 +107,7 @@ def test_pair_scenes_written_to_a_folder_are_read_back(tmp_path):
     cutouts = sample_objects(read_catalogue(["fluent"]), 6, seed=1)
     scenes = [scene for relation in RELATIONS for scene in pair(cutouts, relation, height=48, width=64)]
     paths = write_whatsup(scenes, tmp_path / "new" / "folder")
-    columns = ["object", "object2", "relation", "center"]
+    columns = ["object", "object2", "relation", "together"]
     written = pair_table(scenes).assign(path=[str(path) for path in paths])
     read = read_whatsup(tmp_path / "new" / "folder")
     assert read[["path", *columns]].equals(

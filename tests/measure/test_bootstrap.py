@@ -83,10 +83,10 @@ def test_accuracy_by_eccentricity_puts_each_row_in_the_ring_that_contains_it():
 def test_ring_edges_are_not_crossed_by_rounding():
     # In a grid of 6, cells on the diagonal lie exactly on edges (1/6, 1/2, 5/6), up to rounding.
     table = simulate(n_objects=2, k=6)
-    result = bootstrap.accuracy_by_eccentricity(table, resamples=10)
+    result = bootstrap.accuracy_by_eccentricity(table, bins=6, resamples=10)
     assert result["n"].tolist() == [2 * 4, 2 * 12, 2 * 8, 2 * 12]
     nudged = table.assign(eccentricity=table["eccentricity"] + 1e-13)
-    again = bootstrap.accuracy_by_eccentricity(nudged, resamples=10)
+    again = bootstrap.accuracy_by_eccentricity(nudged, bins=6, resamples=10)
     assert again["n"].tolist() == result["n"].tolist()
 
 

@@ -9,8 +9,8 @@ from crosseyed.measure.checks import is_center
 from crosseyed.settings import settings
 
 
-def test_center_is_the_column_or_else_a_third_of_the_eccentricity():
-    eccentricity = pd.DataFrame({"eccentricity": [0, 1 / 3, 0.34, 1]}, index=[5, 6, 7, 8])
+def test_center_is_the_column_or_else_a_seventh_of_the_eccentricity():
+    eccentricity = pd.DataFrame({"eccentricity": [0, 1 / 7, 0.15, 1]}, index=[5, 6, 7, 8])
     assert is_center(eccentricity).to_dict() == {5: True, 6: True, 7: False, 8: False}
     given = eccentricity.assign(center=[False, True, True, False])
     assert is_center(given).tolist() == [False, True, True, False]
@@ -22,15 +22,16 @@ ALL = [
     bootstrap.center_bias,
     regression.eccentricity_slope,
     permutation.permutation_test,
-    dyadic.center_bias,
+    dyadic.together_gap,
     dyadic.choices,
     dyadic.left_out,
 ]
-OF_PAIRS = (dyadic.center_bias, dyadic.choices, dyadic.left_out)
+OF_PAIRS = (dyadic.together_gap, dyadic.choices, dyadic.left_out)
 
 
 def answers():
-    return simulate(n_objects=2, k=3).assign(choice="both", object2="hat")
+    table = simulate(n_objects=2, k=3).assign(choice="both", object2="hat")
+    return table.assign(together=table["eccentricity"] == 0)
 
 
 @pytest.mark.parametrize("function", ALL)
@@ -87,7 +88,6 @@ def test_missing_half_is_named(function, center, lacking):
         (lambda table: table.assign(correct=2), "'correct' holds 2"),
         (lambda table: table.assign(correct=pd.NA), "all 18 rows of the table are unreadable"),
         (lambda table: table.assign(object=None), r"'object' is missing in 18 row\(s\)"),
-        (lambda table: table.assign(center=pd.NA), "'center' is missing"),
         (lambda table: table.assign(eccentricity=1.5), "'eccentricity' holds 1.5"),
         (lambda table: table.assign(eccentricity=np.nan), "'eccentricity' holds nan"),
         (lambda table: table.drop(columns="eccentricity"), "neither a column 'center' nor 'eccentricity'"),
@@ -96,8 +96,20 @@ def test_missing_half_is_named(function, center, lacking):
 def test_values_that_make_no_sense_are_refused(change, message):
     with pytest.raises(InputError, match=message):
         bootstrap.center_bias(change(answers()))
-    with pytest.raises(InputError, match=message):
-        dyadic.center_bias(change(answers()))
+    if "eccentricity" not in message:
+        with pytest.raises(InputError, match=message):
+            dyadic.together_gap(change(answers()))
+
+
+@pytest.mark.parametrize(
+    ("function", "column"), [(bootstrap.center_bias, "center"), (dyadic.together_gap, "together")]
+)
+def test_a_side_that_is_missing_is_refused(function, column):
+    with pytest.raises(InputError, match=f"'{column}' is missing in 18"):
+        function(answers().assign(**{column: pd.NA}))
+    sides = {"center": "off-center", "together": "apart"}
+    with pytest.raises(InputError, match=f"no {sides[column]} rows; .*column '{column}'"):
+        function(answers().assign(**{column: True}))
 
 
 @pytest.mark.parametrize("values", [["a", "b"], [1.0, np.inf]])

@@ -27,7 +27,7 @@ def simulate(rng, n_objects=128, first=1.0, second=1.0, pair=0.5, gap=0.5, place
         {
             "object": np.repeat([f"a{each}" for each in objects], RELATIONS),
             "object2": np.repeat([f"a{each}" for each in partners], RELATIONS),
-            "center": np.tile(np.arange(RELATIONS) == 0, len(objects)),
+            "together": np.tile(np.arange(RELATIONS) == 0, len(objects)),
             "correct": pd.array(correct.ravel(), dtype="boolean"),
         }
     )
@@ -47,8 +47,8 @@ def plain_variance(table, moved):
 @pytest.mark.parametrize(("confidence", "seed"), [(0.95, 0), (0.8, 1), (0.95, 1), (0.95, 3)])
 def test_the_interval_of_the_gap_is_that_of_a_plain_double_loop(confidence, seed):
     table = simulate(np.random.default_rng(seed), n_objects=15, place=4)
-    result = dyadic.center_bias(table, confidence=confidence).iloc[0]
-    center, correct = table["center"].to_numpy(), table["correct"].to_numpy(dtype=float)
+    result = dyadic.together_gap(table, confidence=confidence).iloc[0]
+    center, correct = table["together"].to_numpy(), table["correct"].to_numpy(dtype=float)
     on, off = correct[center].mean(), correct[~center].mean()
     moved = np.where(center, (correct - on) / center.sum(), -(correct - off) / (~center).sum())
     variance = plain_variance(table, 100 * moved) * 15 / 14
@@ -62,7 +62,7 @@ def test_the_influence_of_each_row_is_the_change_that_it_makes():
     """The index moves by its derivative when an answer does."""
     table = simulate(np.random.default_rng(1), n_objects=15, place=4)
     correct = table["correct"].to_numpy(dtype=float)
-    center = table["center"].to_numpy()
+    center = table["together"].to_numpy()
 
     def index(weights):
         shares = [np.average(correct[side], weights=weights[side]) for side in (center, ~center)]
@@ -73,7 +73,7 @@ def test_the_influence_of_each_row_is_the_change_that_it_makes():
         (index(ones + step * (ones.cumsum() == row + 1)) - index(ones)) / step for row in range(len(table))
     ]
     half = stats.t.ppf(0.975, 14) * np.sqrt(plain_variance(table, moved) * 15 / 14)
-    result = dyadic.center_bias(table).iloc[0]
+    result = dyadic.together_gap(table).iloc[0]
     assert result["bias_index"] == pytest.approx(index(ones))
     assert result["bias_index"] - result["bias_index_low"] == pytest.approx(half, rel=1e-4)
 
@@ -92,9 +92,11 @@ def test_intervals_cover_the_truth_as_often_as_they_say(world):
     truth = pd.concat(
         [simulate(np.random.default_rng([1, number]), n_objects=4000, **world) for number in range(20)]
     )
-    gap = 100 * (truth.loc[truth["center"], "correct"].mean() - truth.loc[~truth["center"], "correct"].mean())
+    gap = 100 * (
+        truth.loc[truth["together"], "correct"].mean() - truth.loc[~truth["together"], "correct"].mean()
+    )
     found = [
-        dyadic.center_bias(simulate(np.random.default_rng([2, number]), **world)).iloc[0]
+        dyadic.together_gap(simulate(np.random.default_rng([2, number]), **world)).iloc[0]
         for number in range(1000)
     ]
     covered = np.mean([row["gap_low"] <= gap <= row["gap_high"] for row in found])
@@ -109,44 +111,44 @@ def test_drawing_objects_and_keeping_what_both_were_drawn_for_would_be_too_wide(
         first, second = (table[name].str[1:].astype(int).to_numpy() for name in dyadic.OBJECTS)
         drawn = rng.multinomial(n, np.full(n, 1 / n), size=300)
         weights = drawn[:, first] * drawn[:, second]
-        correct, center = table["correct"].to_numpy(dtype=float), table["center"].to_numpy()
+        correct, center = table["correct"].to_numpy(dtype=float), table["together"].to_numpy()
         shares = [weights[:, side] @ correct[side] / weights[:, side].sum(1) for side in (center, ~center)]
         low, high = np.quantile(100 * (shares[0] - shares[1]), [0.025, 0.975])
         covered.append(low <= 8.4 <= high)  # the gap of many objects
     assert np.mean(covered) > 0.97
 
 
-def test_center_bias_of_a_hand_worked_table():
+def test_the_gap_of_a_hand_worked_table():
     """Three objects in a ring, at both places; one pair is right at the center alone."""
     pairs = [("a", "b"), ("b", "c"), ("c", "a")]
     table = pd.DataFrame(2 * pairs, columns=["object", "object2"]).assign(
-        center=[True] * 3 + [False] * 3,
+        together=[True] * 3 + [False] * 3,
         correct=pd.array([True, True, False, True, False, pd.NA], dtype="boolean"),
     )
-    result = dyadic.center_bias(table).iloc[0]
-    assert result["center_accuracy"] == pytest.approx(200 / 3)
-    assert result["off_center_accuracy"] == 50
-    assert result[["n_center", "n_off_center", "n_objects", "unreadable"]].tolist() == [3, 2, 3, 1]
+    result = dyadic.together_gap(table).iloc[0]
+    assert result["together_accuracy"] == pytest.approx(200 / 3)
+    assert result["apart_accuracy"] == 50
+    assert result[["n_together", "n_apart", "n_objects", "unreadable"]].tolist() == [3, 2, 3, 1]
     # center: e = 1/9, 1/9, -2/9. Sums: a -1/9, b 2/9, c -1/9, less those of the pairs: 6/81 - 6/81 = 0, which is less
     # than independent pairs have: 6/81
     half = 100 * stats.t.ppf(0.975, 2) * np.sqrt(6 / 81 * 3 / 2)
-    assert result["center_accuracy_low"] == max(0, 200 / 3 - half) == 0
-    assert result["center_accuracy_high"] == 100
+    assert result["together_accuracy_low"] == max(0, 200 / 3 - half) == 0
+    assert result["together_accuracy_high"] == 100
 
 
 def test_groups_are_measured_by_themselves():
     first, second = (simulate(np.random.default_rng(seed), n_objects=8) for seed in (3, 4))
     both = pd.concat([first.assign(model="x"), second.assign(model="y")])
-    result = dyadic.center_bias(both, "model")
+    result = dyadic.together_gap(both, "model")
     assert result["model"].tolist() == ["x", "y"]
     for row, alone in zip(result.drop(columns="model").iloc, (first, second), strict=True):
-        pd.testing.assert_series_equal(row, dyadic.center_bias(alone).iloc[0], check_names=False)
+        pd.testing.assert_series_equal(row, dyadic.together_gap(alone).iloc[0], check_names=False)
 
 
 def test_two_objects_have_no_interval():
     table = simulate(np.random.default_rng(0), n_objects=2)
     with pytest.warns(EstimateWarning, match="fewer than three objects"):
-        result = dyadic.center_bias(table).iloc[0]
+        result = dyadic.together_gap(table).iloc[0]
     assert result[["gap_low", "gap_high"]].isna().all() and not np.isnan(result["gap"])
 
 
@@ -154,7 +156,7 @@ def test_an_image_of_one_object_is_refused():
     table = simulate(np.random.default_rng(0), n_objects=4)
     table.loc[2, "object2"] = table.loc[2, "object"]
     with pytest.raises(InputError, match="repeats 'object'"):
-        dyadic.center_bias(table)
+        dyadic.together_gap(table)
 
 
 def test_choices_are_counted_by_hand():
@@ -162,13 +164,13 @@ def test_choices_are_counted_by_hand():
         {
             "object": ["cup", "dog", "cup", "dog", "cup", "dog"],
             "object2": ["dog", "hat", "hat", "hat", "dog", "cup"],
-            "center": [True, True, True, False, False, False],
+            "together": [True, True, True, False, False, False],
             "choice": ["both", "both", "unreadable", "object", "other", "object"],
         }
     )
-    result = dyadic.choices(table).set_index(["center", "choice"])
+    result = dyadic.choices(table).set_index(["together", "choice"])
     assert list(result.index.get_level_values("choice")[:5]) == list(CHOICES)
-    assert list(result.index.get_level_values("center")) == [True] * 5 + [False] * 5
+    assert list(result.index.get_level_values("together")) == [True] * 5 + [False] * 5
     assert result.loc[True, "count"].tolist() == [2, 0, 0, 0, 1]
     assert result.loc[False, "count"].tolist() == [0, 2, 0, 1, 0]
     assert result.loc[(True, "both"), "share"] == 100
@@ -182,12 +184,12 @@ def test_the_share_of_both_is_the_accuracy_with_the_same_interval():
     wrong = np.random.default_rng(0).choice(["object", "object2", "other"], len(table))
     table["choice"] = np.where(table["correct"].to_numpy(dtype=bool), "both", wrong)
     table.loc[7, ["choice", "correct"]] = ["unreadable", pd.NA]
-    shares, bias = dyadic.choices(table), dyadic.center_bias(table).iloc[0]
-    both = shares[shares["choice"] == "both"].set_index("center")
-    for center, name in ((True, "center_accuracy"), (False, "off_center_accuracy")):
+    shares, bias = dyadic.choices(table), dyadic.together_gap(table).iloc[0]
+    both = shares[shares["choice"] == "both"].set_index("together")
+    for center, name in ((True, "together_accuracy"), (False, "apart_accuracy")):
         expected = [bias[name], bias[f"{name}_low"], bias[f"{name}_high"]]
         assert both.loc[center, ["share", "low", "high"]].tolist() == pytest.approx(expected)
-    assert shares.groupby("center")["share"].sum().tolist() == pytest.approx([100, 100])
+    assert shares.groupby("together")["share"].sum().tolist() == pytest.approx([100, 100])
 
 
 def test_what_is_left_out_is_counted_by_hand():
@@ -197,7 +199,7 @@ def test_what_is_left_out_is_counted_by_hand():
         {
             "object": ["a", "b", "c", "a", "b", "c", "a"],
             "object2": ["b", "c", "a", "c", "a", "b", "b"],
-            "center": [False] * 6 + [True],
+            "together": [False] * 6 + [True],
             "choice": [*choices, "object"],
         }
     )
@@ -208,12 +210,12 @@ def test_what_is_left_out_is_counted_by_hand():
     half = 100 * stats.t.ppf(0.975, 2) * np.sqrt(plain_variance(table[:5], moved) * 3 / 2)
     assert result["difference_high"] == pytest.approx(min(100, 20 + half))
     assert result["difference_low"] == pytest.approx(max(-100, 20 - half))
-    with pytest.raises(InputError, match="no off-center rows"):
+    with pytest.raises(InputError, match="no rows with the objects apart"):
         dyadic.left_out(table[-1:])
 
 
 def test_choices_of_a_zero_shot_table_are_refused():
-    table = pd.DataFrame({"object": ["cup"], "object2": ["dog"], "center": [True], "choice": ["teapot"]})
+    table = pd.DataFrame({"object": ["cup"], "object2": ["dog"], "together": [True], "choice": ["teapot"]})
     with pytest.raises(InputError, match="has the value 'teapot' in 1 row"):
         dyadic.choices(table)
 
@@ -227,7 +229,7 @@ def at_both_places(rng, place, relation, n=40):
             share = 0.4 + place / 100 * around + relation / 100 * (on == "on")
             correct = pd.array(rng.permutation(objects < round(share * n)), dtype="boolean")
             rows.append(
-                pd.DataFrame({"object": objects, "correct": correct, "relation": on, "center": around})
+                pd.DataFrame({"object": objects, "correct": correct, "relation": on, "together": around})
             )
     return pd.concat(rows, ignore_index=True).assign(object2=lambda table: (table["object"] + 1) % n)
 
@@ -242,18 +244,18 @@ def test_place_and_relation_are_told_apart(place, relation):
     assert rows.loc["as in What'sUp", "difference"] == pytest.approx(place + relation)
     assert rows["n_first"].tolist() == [40, 160, 80]
     assert rows["n_second"].tolist() == [120, 160, 240]
-    placed = table[(table["relation"] == "on") == table["center"]]
-    whole = dyadic.center_bias(placed).iloc[0]
+    placed = table[(table["relation"] == "on") == table["together"]]
+    whole = dyadic.together_gap(placed).iloc[0]
     for name, of_bias in (
-        ("first", "center_accuracy"),
-        ("second", "off_center_accuracy"),
+        ("first", "together_accuracy"),
+        ("second", "apart_accuracy"),
         ("difference", "gap"),
     ):
         for end in ("", "_low", "_high"):
             assert rows.loc["as in What'sUp", name + end] == pytest.approx(whole[of_bias + end])
 
 
-@pytest.mark.parametrize("keep", ["relation == 'on'", "center", "index > 0", "relation != 'on'"])
+@pytest.mark.parametrize("keep", ["relation == 'on'", "together", "index > 0", "relation != 'on'"])
 def test_place_and_relation_need_every_relation_at_both_places(keep):
     table = at_both_places(np.random.default_rng(0), 10, 10).query(keep)
     with pytest.raises(InputError, match="place and relation cannot be told apart"):

@@ -174,7 +174,7 @@ def test_four_captions_by_hand():
         {
             "object": ["mug", "dog", "mug", "mug", "mug"],
             "object2": ["table", "mug", "table", "table", "table"],
-            "center": [True, False, True, False, False],
+            "together": [True, False, True, False, False],
         }
     )
     result = four_captions(encoder, list("abcde"), table)
@@ -185,7 +185,7 @@ def test_four_captions_by_hand():
         weights = np.exp(logits - logits.max())
         assert result["probability"][row] == pytest.approx(weights[0] / weights.sum(), rel=1e-3)
         assert result["margin"][row] == pytest.approx(logits[0] - logits[1:].max(), abs=1e-3)
-    assert result["center"].tolist() == table["center"].tolist()
+    assert result["together"].tolist() == table["together"].tolist()
     assert (result[["model", "pretrained", "protocol"]] == ["fake", "none", "whatsup"]).all(axis=None)
     assert set(encoder.texts_seen) == set(texts)
     assert len(encoder.texts_seen) == len(texts)  # each distinct caption once
@@ -287,7 +287,7 @@ def test_pair_asks_the_four_captions_about_each_scene(cutouts):
     expected = four_captions(ColorEncoder(), [scene.render for scene in scenes], pair_table(scenes), "pair")
     assert result.equals(expected)
     assert (result["protocol"] == "pair").all()
-    assert result["center"].tolist() == [True] * 8 + [False] * 8
+    assert result["together"].tolist() == [True] * 8 + [False] * 8
     assert result["choice"].nunique() > 1
 
 

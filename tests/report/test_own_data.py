@@ -248,7 +248,7 @@ def test_captions_that_cannot_be_used_are_listed_and_counted(captioned, tiny_cli
     ("rows", "reason"),
     [
         (["a.jpg,a dog,0.5,0.5", "b.jpg,A dog,0.1,0.1"], "one caption, 'a dog'"),
-        (["a.jpg,a dog,0.5,0.5", "b.jpg,a key,0.4,0.5"], "All objects are at the center"),
+        (["a.jpg,a dog,0.5,0.5", "b.jpg,a key,0.45,0.5"], "All objects are at the center"),
         (["a.jpg,a dog,0.1,0.1", "b.jpg,a key,0.1,0.1"], "All objects are off-center"),
     ],
 )

@@ -9,7 +9,7 @@ import pandas as pd
 from crosseyed.data.cutouts import Cutout
 from crosseyed.data.geometry import ROUNDING
 from crosseyed.data.layouts import JITTER, grid
-from crosseyed.data.scenes import Scene, scene_table
+from crosseyed.data.scenes import Scene, is_central, scene_table
 from crosseyed.errors import InputError
 
 SIDES = {"left": (1, 0), "right": (1, 2), "above": (0, 1), "below": (2, 1)}
@@ -101,7 +101,7 @@ def spokes(
     cutouts, size, jitter, seed
         See `crosseyed.data.layouts`. Corner and shift of an object do not depend on its size.
     eccentricities : sequence of float
-        Before the shift, increasing from 0; the first counts as center.
+        Before the shift, increasing from 0.
 
     Returns
     -------
@@ -127,10 +127,11 @@ def spokes(
     corners, shifts = rng.choice([-1, 1], (len(cutouts), 2)), rng.uniform(-jitter, jitter, (len(cutouts), 2))
     for scene, corner, shift in zip(middles, corners, shifts, strict=True):
         for number, stop in enumerate(eccentricities):
-            x, y = 0.5 + corner * stop / 2 + shift
+            place = 0.5 + corner * stop / 2
+            (x, y), central = place + shift, is_central(*place)
             placed = replace(scene.placements[0], x=float(x), y=float(y), row=None, col=None)
             name = f"{scene.name}_spoke{number}"
-            scenes.append(replace(scene, name=name, placements=(placed,), center=number == 0))
+            scenes.append(replace(scene, name=name, placements=(placed,), center=central))
     return scenes, [float(stop) for _ in middles for stop in eccentricities]
 
 

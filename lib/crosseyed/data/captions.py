@@ -20,11 +20,10 @@ from crosseyed.data.left_out import (
     share_used,
     warn_of,
 )
-from crosseyed.data.scenes import eccentricity
+from crosseyed.data.scenes import eccentricity, is_central
 from crosseyed.documents import read_text
 from crosseyed.errors import InputError, shorten, suggest
 from crosseyed.files import expand, require_folder
-from crosseyed.settings import settings
 
 _COLUMNS = ("image", "caption", "x", "y")
 
@@ -203,7 +202,7 @@ def _describe(row: dict[str, str], finder: ImageFinder) -> dict:
         "x": x,
         "y": y,
         "eccentricity": distance,
-        "center": distance <= settings.center_limit,
+        "center": is_central(x, y, height, width),
     }
     return described | {column: text for column, text in row.items() if column not in (*described, "row")}
 

@@ -4,9 +4,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from crosseyed.data.left_out import FaultError
-from crosseyed.data.scenes import eccentricity
+from crosseyed.data.scenes import eccentricity, is_central
 from crosseyed.errors import InputError, shorten
-from crosseyed.settings import settings
 
 BORDER_TOLERANCE = 0.005
 """Part of the image's side within which a box counts as touching its border, and by which it may exceed it."""
@@ -80,7 +79,7 @@ def place_of(box: Sequence[float], width: int, height: int) -> dict[str, float |
         "y": y,
         "eccentricity": distance,
         "area": (x1 - x0) * (y1 - y0),
-        "center": distance <= settings.center_limit,
+        "center": is_central(x, y, height, width),
         "truncated": min(x0, y0, 1 - x1, 1 - y1) <= BORDER_TOLERANCE,
         "in_crop": _share_in_square(spans, width, height),
     }

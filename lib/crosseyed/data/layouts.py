@@ -29,9 +29,8 @@ import numpy as np
 
 from crosseyed.data.backgrounds import BACKGROUNDS, Background
 from crosseyed.data.cutouts import Cutout
-from crosseyed.data.scenes import Placement, Scene, eccentricity
+from crosseyed.data.scenes import Placement, Scene, is_central
 from crosseyed.errors import InputError, suggest
-from crosseyed.settings import settings
 
 JITTER = 1 / 14
 """Half a patch of a tower with 7 patches a side, as a fraction of the side."""
@@ -101,7 +100,7 @@ def grid(
         for row, col in product(range(k), repeat=2):
             placement = Placement(cutout, xs[col] + dx, ys[row] + dy, size, row=row, col=col)
             name = f"{_slug(cutout.object)}_{cutout.style}_row{row}_col{col}"
-            center = row == col == k // 2
+            center = is_central(xs[col], ys[row], height, width)
             scenes.append(Scene(name, background, (placement,), center, height=height, width=width))
     return scenes
 
@@ -136,7 +135,7 @@ def scattered(
         size = rng.uniform(*sizes)
         x, y = 0.5 + rng.uniform(-0.5, 0.5, 2) * (1 - size * min(height, width) / np.array([width, height]))
         placement = Placement(cutout, float(x), float(y), float(size))
-        center = bool(eccentricity(x, y, height, width) <= settings.center_limit)
+        center = is_central(x, y, height, width)
         name = f"{_slug(cutout.object)}_{cutout.style}_scattered"
         scenes.append(Scene(name, background, (placement,), center, height=height, width=width))
     return scenes
@@ -203,8 +202,6 @@ def slide(
 ) -> list[Scene]:
     """Slide every object from the image center towards a random corner, on one background, shifted by the jitter.
 
-    A scene counts as center up to an eccentricity of `settings.center_limit`.
-
     Parameters
     ----------
     cutouts, size, jitter, backgrounds, seed, height, width
@@ -233,7 +230,7 @@ def slide(
             x, y = 0.5 + corner * stop / 2 + shift
             name = f"{_slug(cutout.object)}_{cutout.style}_stop{number}"
             placement = Placement(cutout, float(x), float(y), size)
-            center = eccentricity(x, y, height, width) <= settings.center_limit
+            center = is_central(*(0.5 + corner * stop / 2))
             scenes.append(Scene(name, background, (placement,), center, height=height, width=width))
     return scenes
 
@@ -261,11 +258,11 @@ def pair(
     cutouts, jitter, backgrounds, seed, height, width
         See the module; jitter is at most 0.08, so that there is room for both objects.
     relation : str
-        ``"on"`` (counts as center), ``"under"``, ``"left_of"`` or ``"right_of"`` (count as off-center).
+        ``"on"`` (together), ``"under"``, ``"left_of"`` or ``"right_of"`` (apart).
     moved : bool
         Exchange the places of the relations, so that they can be told apart: both objects together are moved such that
-        with ``"on"`` the second stands at the center and the first towards the border (and the scene counts as
-        off-center), and with the others both stand around the center (and it counts as center).
+        with ``"on"`` the second stands at the center and the first towards the border (apart), and with the others
+        both stand around the center (together).
     """
     if relation not in RELATIONS:
         raise InputError(
@@ -278,9 +275,9 @@ def pair(
             f"The jitter of pairs is {jitter:g}; it must be at most {_PAIR_ROOM - _PAIR_SIZE:g}."
         )
     places = np.clip(_PAIR_POSITIONS[relation], 0.5 - _PAIR_ROOM + jitter, 0.5 + _PAIR_ROOM - jitter)
-    around = (relation == "on") != moved
+    together = (relation == "on") != moved
     if moved:
-        places = places + 0.5 - (places.mean(axis=0) if around else places[1])
+        places = places + 0.5 - (places.mean(axis=0) if together else places[1])
     scenes = []
     for cutout, partner, shift, background in zip(
         cutouts,
@@ -294,7 +291,7 @@ def pair(
             for each, place in zip((cutout, partner), places, strict=True)
         )
         name = f"{_slug(cutout.object)}_{relation}_{_slug(partner.object)}_{cutout.style}{'_moved' * moved}"
-        scenes.append(Scene(name, background, placements, around, relation, height, width))
+        scenes.append(Scene(name, background, placements, together, relation, height, width))
     return scenes
 
 

@@ -23,7 +23,9 @@ from PIL import Image
 
 from crosseyed.data.backgrounds import Background, draw_background
 from crosseyed.data.cutouts import Cutout, premultiplied
+from crosseyed.data.geometry import ROUNDING
 from crosseyed.errors import InputError
+from crosseyed.settings import settings
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ class Scene:
     placements : tuple of Placement
         The objects, from back to front.
     center : bool
-        Whether the layout counts this scene as one with the object in question at the center.
+        Whether the place of the only object, before its shift, is the center (`is_central`); of two objects, whether
+        they stand together around the image center and not apart, one of them at the border.
     relation : str or None
         How the first object stands to the second, for pair scenes.
     height, width : int
@@ -150,6 +153,11 @@ def eccentricity(x: float, y: float, height: int = 1, width: int = 1) -> float:
     return float(np.hypot((x - 0.5) * width, (y - 0.5) * height) / (0.5 * np.hypot(width, height)))
 
 
+def is_central(x: float, y: float, height: int = 1, width: int = 1) -> bool:
+    """Return whether a place, as in `eccentricity`, counts as the center by `settings.center_limit`."""
+    return eccentricity(x, y, height, width) <= settings.center_limit + ROUNDING
+
+
 def scene_of(source: object) -> Scene | None:
     """Return the scene whose `Scene.render` an image source is, also if it is wrapped; None for any other source."""
     render = inspect.unwrap(source) if callable(source) else None
@@ -169,10 +177,15 @@ def scene_table(scenes: Iterable[Scene]) -> pd.DataFrame:
 
 
 def pair_table(scenes: Iterable[Scene]) -> pd.DataFrame:
-    """Describe the scenes of `layouts.pair`, one row per image: `scene_table` of the first object, and `object2`."""
+    """Describe the scenes of `layouts.pair`, one row per image.
+
+    The columns are those of `scene_table` for the first object, with `together` in place of `center`, and `object2`.
+    """
     scenes = list(scenes)
     table = pd.DataFrame.from_records([_row(scene, scene.placements[0]) for scene in scenes])
-    return table.assign(object2=[scene.placements[1].cutout.object for scene in scenes])
+    return table.rename(columns={"center": "together"}).assign(
+        object2=[scene.placements[1].cutout.object for scene in scenes]
+    )
 
 
 @cache

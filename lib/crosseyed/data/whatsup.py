@@ -18,7 +18,7 @@ WHATSUP_REPOSITORY = "oscarchew/clip-cross-eyed-data"
 """Data set on the Hugging Face Hub, by the authors of arXiv 2604.05971."""
 
 RELATIONS = ("on", "under", "left_of", "right_of", "in-front_of", "behind")
-"""The relations of What'sUp as its file names spell them; `on` counts as center, the others as off-center."""
+"""The relations of What'sUp as its file names spell them; with `on` the objects are together, with the others apart."""
 
 _FOLDER_IN_REPOSITORY = "whatsup_images"
 _IMAGE_SUFFIXES = {".jpeg", ".jpg", ".png"}
@@ -38,8 +38,8 @@ def read_whatsup(folder: str | os.PathLike) -> pd.DataFrame:
 
     A file is named ``<object1>_<relation>_<object2>.jpeg`` (or ``.jpg``, ``.png``), for example
     ``wine-glass_left_of_plate.jpeg``; hyphens in the names of objects stand for spaces. The naming is that of Kamath
-    et al., *What's "up" with vision-language models?* (arXiv 2310.19785). That `on` is center and every other relation
-    off-center is the rule of Chew et al. (arXiv 2604.05971).
+    et al., *What's "up" with vision-language models?* (arXiv 2310.19785). That the objects of `on` are together
+    at the center, and of every other relation one is off-center, is the rule of Chew et al. (arXiv 2604.05971).
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def read_whatsup(folder: str | os.PathLike) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row per image, sorted by `image` (file name): `path`; `object`, `object2` as a caption names them;
-        `relation` of the first to the second, spelt as in the file name (one of `RELATIONS`, or one's own); `center`.
+        `relation` of the first to the second, spelt as in the file name (one of `RELATIONS`, or one's own); `together`.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def _parse(file: Path) -> dict | None:
         "object": match["object"].replace("-", " "),
         "object2": match["object2"].replace("-", " "),
         "relation": relation,
-        "center": relation == "on",
+        "together": relation == "on",
     }
 
 

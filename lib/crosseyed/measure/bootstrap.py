@@ -108,7 +108,7 @@ def accuracy_by_eccentricity(
     table: pd.DataFrame,
     by: str | Sequence[str] | None = None,
     *,
-    bins: int | Sequence[float] = 6,
+    bins: int | Sequence[float] = 7,
     cluster: str = "object",
     confidence: float | None = None,
     resamples: int | None = None,
@@ -121,7 +121,7 @@ def accuracy_by_eccentricity(
     table : pandas.DataFrame
         As for `accuracy`, with a column `eccentricity` (in [0, 1]).
     bins : int or sequence of float
-        Number of equal rings or their edges; see `crosseyed.data.geometry.rings`. Six put an edge at 1/3.
+        Number of equal rings or their edges; see `crosseyed.data.geometry.rings`. The first of seven is the center.
     by, cluster, confidence, resamples, seed
         See the module.
 

@@ -26,8 +26,9 @@ def is_center(table: pd.DataFrame) -> pd.Series:
     Returns
     -------
     pandas.Series of bool
-        Named `center`, with the table's index: the column `center` where the protocol defines it (What'sUp,
-        the grid's middle cell), otherwise whether the eccentricity is at most the setting `center_limit`.
+        Named `center`, with the table's index: the column `center`, in which composed scenes say it of an object's
+        place before its shift (`crosseyed.data.scenes`), otherwise whether the eccentricity is at most the setting
+        `center_limit`.
 
     Raises
     ------
@@ -43,6 +44,12 @@ def is_center(table: pd.DataFrame) -> pd.Series:
         )
     central = eccentricity_of(table) <= settings.center_limit + ROUNDING
     return pd.Series(central, index=table.index, name="center")
+
+
+def is_together(table: pd.DataFrame) -> pd.Series:
+    """Return the column `together` of a table of pairs as bool; raise InputError if it is missing or not whole."""
+    require_columns(table, ["together"], "the table")
+    return _boolean(table, "together", missing_allowed=False).astype(bool)
 
 
 def as_columns(by: str | Sequence[str] | None) -> list[str]:
@@ -167,14 +174,20 @@ def varies_within(values: np.ndarray, objects: np.ndarray) -> np.ndarray:
     return (by_object.transform("max") > by_object.transform("min")).to_numpy()
 
 
-def require_both_sides(groups: pd.DataFrame, codes: np.ndarray, off_center: np.ndarray) -> None:
-    """Raise InputError unless every group has center and off-center rows."""
-    for name, rows in (("center", ~off_center), ("off-center", off_center)):
+def require_both_sides(
+    groups: pd.DataFrame,
+    codes: np.ndarray,
+    off_center: np.ndarray,
+    sides: tuple[str, str] = ("center", "off-center"),
+) -> None:
+    """Raise InputError unless every group has rows of both sides, center and off-center if not named otherwise."""
+    for name, rows in zip(sides, (~off_center, off_center), strict=True):
         lacking = np.flatnonzero(np.bincount(codes[rows], minlength=len(groups)) == 0)
         if len(lacking):
+            instead = f", or else eccentricity at most {settings.center_limit:.2g}" * (sides[0] == "center")
             raise InputError(
-                f"table has no {name} rows{group_label(groups, lacking[0])}; the gap compares center with "
-                f"off-center rows (column 'center', or else eccentricity at most {settings.center_limit:.2g})"
+                f"table has no {name} rows{group_label(groups, lacking[0])}; the gap compares {' with '.join(sides)} "
+                f"rows (column {sides[0]!r}{instead})"
             )
 
 

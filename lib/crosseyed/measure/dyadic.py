@@ -35,7 +35,7 @@ from crosseyed.measure.checks import (
     correct_of,
     group_label,
     groups_of,
-    is_center,
+    is_together,
     require_both_sides,
     require_readable,
     require_rows,
@@ -53,41 +53,42 @@ _Quantity = tuple[float, np.ndarray, tuple[float, float]]
 """The same, and the ends of its possible range."""
 
 
-def center_bias(
+def together_gap(
     table: pd.DataFrame, by: str | Sequence[str] | None = None, *, confidence: float | None = None
 ) -> pd.DataFrame:
-    """Compute how much more often the caption with both objects wins at the center than off-center.
+    """Compute how much more often the caption with both objects wins where they are together than apart.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        One row per image, with `correct` (true, false or ``<NA>``), the columns `OBJECTS` and those of `by`, and
-        `center` or `eccentricity` (see `crosseyed.measure.checks.is_center`).
+        One row per image, with `correct` (true, false or ``<NA>``), `together`, the columns `OBJECTS` and those of
+        `by`.
     by, confidence
         See the module.
 
     Returns
     -------
     pandas.DataFrame
-        The columns of `crosseyed.measure.bootstrap.center_bias`; `n_objects` counts objects in either role.
+        The columns of `crosseyed.measure.bootstrap.center_bias`, with `together` and `apart` in their names for
+        `center` and `off_center`; `n_objects` counts objects in either role.
     """
     by, (confidence, _) = as_columns(by), resolve(confidence)
     correct = correct_of(table, [*by, *OBJECTS])
     groups, codes = groups_of(table, by)
-    center = is_center(table).to_numpy()
-    require_both_sides(groups, codes, ~center)
+    together = is_together(table).to_numpy()
+    require_both_sides(groups, codes, ~together, ("together", "apart"))
     require_readable(~np.isnan(correct))
     dyads, rows = _Dyads(table), []
     for group in range(len(groups)):
         inside = codes == group
         readable = inside & ~np.isnan(correct)
         dyads.check(readable, group_label(groups, group))
-        on, off = _mean(correct, readable & center), _mean(correct, readable & ~center)
+        on, off = _mean(correct, readable & together), _mean(correct, readable & ~together)
         rows.append(
             dyads.estimates(_quantities(on, off), readable, confidence)
             | {
-                "n_center": np.count_nonzero(readable & center),
-                "n_off_center": np.count_nonzero(readable & ~center),
+                "n_together": np.count_nonzero(readable & together),
+                "n_apart": np.count_nonzero(readable & ~together),
                 "n_objects": dyads.n_objects(readable),
                 "unreadable": np.count_nonzero(inside & ~readable),
                 "confidence": confidence,
@@ -99,20 +100,20 @@ def center_bias(
 def choices(
     table: pd.DataFrame, by: str | Sequence[str] | None = None, *, confidence: float | None = None
 ) -> pd.DataFrame:
-    """Count which of What'sUp's four captions won, at the center and off-center.
+    """Count which of What'sUp's four captions won, where the objects are together and where they are apart.
 
     Parameters
     ----------
     table : pandas.DataFrame
         One row per image, with `choice` (of `crosseyed.measure.protocols.CHOICES`), the columns `OBJECTS`, those of
-        `by`, and `center` or `eccentricity`.
+        `by`, and `together`.
     by, confidence
         See the module.
 
     Returns
     -------
     pandas.DataFrame
-        One row per group, `center` (center first) and `choice` (all of them): `count`; `share`, `low`, `high`
+        One row per group, `together` (true first) and `choice` (all of them): `count`; `share`, `low`, `high`
         (percent of readable images; NaN for ``"unreadable"``); `n` (readable images), `n_objects` (in either role),
         `confidence`.
     """
@@ -120,9 +121,9 @@ def choices(
     require_rows(table, [*by, *OBJECTS, "choice"])
     _check_choices(table["choice"])
     require_readable((table["choice"] != CHOICES[-1]).to_numpy())
-    centered = table.assign(center=pd.Categorical(is_center(table), categories=[True, False]))
-    groups, codes = groups_of(centered, [*by, "center"])
-    groups["center"] = groups["center"].astype(bool)
+    sorted_ = table.assign(together=pd.Categorical(is_together(table), categories=[True, False]))
+    groups, codes = groups_of(sorted_, [*by, "together"])
+    groups["together"] = groups["together"].astype(bool)
     dyads, rows = _Dyads(table), []
     for group in range(len(groups)):
         inside = codes == group
@@ -151,7 +152,7 @@ def choices(
 def left_out(
     table: pd.DataFrame, by: str | Sequence[str] | None = None, *, confidence: float | None = None
 ) -> pd.DataFrame:
-    """Compute how much more often the object off-center is left out than its partner at the center.
+    """Compute how much more often the object at the border is left out than its partner at the center.
 
     An object is left out where the caption that names only the other one wins. If objects were left out whatever their
     place, as in an image that is hard to read, both would be equally often.
@@ -159,28 +160,28 @@ def left_out(
     Parameters
     ----------
     table : pandas.DataFrame
-        As for `choices`. Only rows off-center count, where the column `object` has the object off-center.
+        As for `choices`. Only rows count where the objects are apart: the column `object` has the one at the border.
     by, confidence
         See the module.
 
     Returns
     -------
     pandas.DataFrame
-        One row per group: `first` and `second`, percent of the images off-center in which the object off-center, and
+        One row per group: `first` and `second`, percent of these images in which the object at the border, and
         its partner, is left out; `difference`, the first minus the second in percentage points; each with its interval
         (`first_low` and so on). Then `n`, `n_objects` (in either role), `unreadable`, `confidence`.
 
     Raises
     ------
     InputError
-        Also if no row is off-center.
+        Also if the objects are apart in no row.
     """
     by, (confidence, _) = as_columns(by), resolve(confidence)
     require_rows(table, [*by, *OBJECTS, "choice"])
     _check_choices(table["choice"])
-    table = table[~is_center(table)]
+    table = table[~is_together(table)]
     if table.empty:
-        raise InputError("table has no off-center rows; nothing can be left out there")
+        raise InputError("table has no rows with the objects apart; nothing can be left out there")
     readable = (table["choice"] != CHOICES[-1]).to_numpy()
     require_readable(readable)
     groups, codes = groups_of(table, by)
@@ -216,16 +217,16 @@ def place_and_relation(
     Parameters
     ----------
     table : pandas.DataFrame
-        As for `center_bias`, with the column `relation` (with ``"on"`` among others); `center` says whether the two
-        objects stand around the image center. Each relation is there at both places, each time as often.
+        As for `together_gap`, with the column `relation` (with ``"on"`` among others). In each relation the objects are
+        together in half of the images, and apart in the others.
     by, confidence
         See the module.
 
     Returns
     -------
     pandas.DataFrame
-        One row per group and `effect`: ``"as in What'sUp"`` (*on* around the center, the others with one object at the
-        border), ``"place alone"`` (around the center, one at the border; the same relations), ``"relation alone"``
+        One row per group and `effect`: ``"as in What'sUp"`` (*on* and together, the others and apart),
+        ``"place alone"`` (together, apart; the same relations), ``"relation alone"``
         (*on*, the others; the same places). For each `first` and `second`, how often the caption with both objects wins
         (percent), and `difference` (percentage points), with intervals; `n_first`, `n_second`, `n_objects`,
         `unreadable`, `confidence`.
@@ -235,26 +236,26 @@ def place_and_relation(
     InputError
         Also if the relations are not all there at both places, equally often.
     """
-    require_rows(table, ["relation", "center"])
-    on, around = (table["relation"] == "on").to_numpy(), is_center(table).to_numpy()
-    shown = pd.crosstab(table["relation"], around)
+    require_rows(table, ["relation", "together"])
+    on, together = (table["relation"] == "on").to_numpy(), is_together(table).to_numpy()
+    shown = pd.crosstab(table["relation"], together)
     if shown.shape[1] != 2 or np.ptp(shown, axis=1).any() or not 0 < on.sum() < len(on):
         raise InputError(
             "table has relations that are not shown at both places, equally often, or not 'on' beside others; "
             "place and relation cannot be told apart"
         )
     effects = {
-        "as in What'sUp": (on == around, on),
-        "place alone": (np.ones(len(on), dtype=bool), around),
+        "as in What'sUp": (on == together, on),
+        "place alone": (np.ones(len(on), dtype=bool), together),
         "relation alone": (np.ones(len(on), dtype=bool), on),
     }
     parts = [
-        center_bias(table.assign(center=first)[rows], by, confidence=confidence).assign(effect=effect)
+        together_gap(table.assign(together=first)[rows], by, confidence=confidence).assign(effect=effect)
         for effect, (rows, first) in effects.items()
     ]
     compared = pd.concat(parts, ignore_index=True)
     compared = compared.drop(columns=compared.filter(like="bias_index").columns)
-    for old, new in (("off_center", "second"), ("center", "first"), ("_accuracy", ""), ("gap", "difference")):
+    for old, new in (("apart", "second"), ("together", "first"), ("_accuracy", ""), ("gap", "difference")):
         compared.columns = compared.columns.str.replace(old, new)
     keys = [*as_columns(by), "effect"]
     return compared[[*keys, *compared.columns.drop(keys)]]
@@ -329,15 +330,15 @@ def _mean(values: np.ndarray, rows: np.ndarray) -> _Estimate:
 
 def _quantities(on: _Estimate, off: _Estimate) -> dict[str, _Quantity]:
     """Return accuracies, gap and index with their influences and ends."""
-    (center, moves_center), (off_center, moves_off_center) = on, off
-    index, moves_index = np.nan, np.zeros(len(moves_center))
-    if center > 0:
-        index = 1 - off_center / center
-        moves_index = off_center / center**2 * moves_center - moves_off_center / center
+    (together, moves_together), (apart, moves_apart) = on, off
+    index, moves_index = np.nan, np.zeros(len(moves_together))
+    if together > 0:
+        index = 1 - apart / together
+        moves_index = apart / together**2 * moves_together - moves_apart / together
     return {
-        "center_accuracy": (center, moves_center, (0, 100)),
-        "off_center_accuracy": (off_center, moves_off_center, (0, 100)),
-        "gap": (center - off_center, moves_center - moves_off_center, (-100, 100)),
+        "together_accuracy": (together, moves_together, (0, 100)),
+        "apart_accuracy": (apart, moves_apart, (0, 100)),
+        "gap": (together - apart, moves_together - moves_apart, (-100, 100)),
         "bias_index": (index, moves_index, (-np.inf, 1)),
     }
 

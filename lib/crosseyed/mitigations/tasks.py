@@ -32,7 +32,8 @@ class Task:
     images : sequence of ImageSource
         Drawn once, used many times.
     table : pandas.DataFrame
-        One row per image, with `image`, `object`, `center` and what the protocol needs.
+        One row per image, with `image`, `object`, `center` and what the protocol needs. Of two objects, `center` is
+        `together`: mitigations are compared by the places that should be easy and those that should be hard.
     labels : sequence of str or None
         What the model chooses among; None for the four captions of What'sUp.
     locations : sequence of Location or None
@@ -162,16 +163,18 @@ def make_split(
 
 def whatsup_task(table: pd.DataFrame) -> Task:
     """Make a task, without locations, from rows of the table of `crosseyed.data.whatsup.read_whatsup`."""
-    return Task("whatsup", list(table["path"]), table.drop(columns="path"))
+    return Task("whatsup", list(table["path"]), table.drop(columns="path").assign(center=table["together"]))
 
 
 def _task(protocol: str, scenes: Sequence[Scene], labels: Sequence[str] | None) -> Task:
-    describe = pair_table if protocol == "pair" else scene_table
+    table = pair_table(scenes) if protocol == "pair" else scene_table(scenes)
+    if protocol == "pair":
+        table["center"] = table["together"]
     first = [scene.placements[0] for scene in scenes]
     return Task(
         protocol,
         [scene.render() for scene in scenes],
-        describe(scenes),
+        table,
         labels,
         [Location(place.x, place.y, place.size) for place in first],
     )

@@ -294,6 +294,6 @@ def _measure(trial: Trial, model: ClipModel) -> pd.DataFrame:
     fixed = {"jitter": 0, "seed": 1, "height": side, "width": side}
     alone = grid(world, settings.grid_size, **fixed)
     together = [scene for relation in RELATIONS for scene in pair(world, relation, **fixed)]
-    answers = [protocols.grid(model, alone, objects_of(world)), protocols.pair(model, together)]
-    table = pd.concat(answers, ignore_index=True)
+    pairs = protocols.pair(model, together).rename(columns={"together": "center"})
+    table = pd.concat([protocols.grid(model, alone, objects_of(world)), pairs], ignore_index=True)
     return table[list(_KEPT)].assign(**_common(trial), weights=model.digest)

@@ -15,6 +15,7 @@ CHAPTER = "01_center_bias"
 """The chapter whose tables are the result of an edition."""
 
 _TABLES = {"grid": "bias", "pair": "pair_bias", "whatsup": "whatsup_bias"}
+_OF_PAIRS = {"together": "center", "apart": "off_center"}
 
 
 def collect(results: str | os.PathLike, model: Description) -> pd.DataFrame:
@@ -85,4 +86,6 @@ def _bias(results: Path, protocol: str, model: Description) -> pd.DataFrame:
         table = tables.read(results, CHAPTER, _TABLES[protocol])
     except tables.UnavailableTableError:
         return pd.DataFrame()
+    for own, shared in _OF_PAIRS.items():
+        table.columns = table.columns.str.replace(own, shared)
     return own_rows(table, model).assign(protocol=protocol)

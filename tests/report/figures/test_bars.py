@@ -10,10 +10,10 @@ from crosseyed.report.figures import bars
 def test_choice_bars_are_the_shares_with_their_intervals():
     table = shares()
     ax = bars.choice_bars(table).axes[0]
-    for container, center in zip((ax.containers[0], ax.containers[2]), (True, False), strict=True):
-        side = table[(table["center"] == center) & (table["choice"] != "unreadable")]
+    for container, together in zip((ax.containers[0], ax.containers[2]), (True, False), strict=True):
+        side = table[(table["together"] == together) & (table["choice"] != "unreadable")]
         assert [bar.get_height() for bar in container] == side["share"].tolist()
-        assert container.get_label() == ("at the center" if center else "off-center")
+        assert container.get_label() == ("together at the center" if together else "apart, one at the border")
         middles = [(bar.get_x() + bar.get_width() / 2) for bar in container]
         for place, low, high in zip(middles, side["low"], side["high"], strict=True):
             assert any(np.allclose(drawn, (place, low, high)) for drawn in error_bars(ax, axis=1))
@@ -24,7 +24,7 @@ def test_choice_bars_are_the_shares_with_their_intervals():
 def test_choice_bars_count_unreadable_images_and_tell_both():
     text = words(bars.choice_bars(shares()))
     assert "3 unreadable images left out" in text
-    assert "both: 60 % center, 20 % off-center" in text
+    assert "both: 60 % together, 20 % apart" in text
     clean = shares().query("choice != 'unreadable'")
     assert "unreadable images" not in words(bars.choice_bars(clean))
 

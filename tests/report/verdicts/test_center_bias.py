@@ -39,7 +39,10 @@ def test_the_range_over_phases_is_that_of_the_control():
             "gap": [50.0, -0.1, 5.0, 1.4],
         }
     )
-    assert "at the center runs from 80.0 to 88.2 %, and the gap from -0.1 to 5.0 points" in phase(controls)
+    assert (
+        "at the center runs from 80.0 to 88.2 %, and the gap to the corners from -0.1 to 5.0 points"
+        in phase(controls)
+    )
 
 
 def separated(place, relation):
@@ -50,11 +53,16 @@ def separated(place, relation):
 
 def test_the_verdict_on_pairs_names_what_makes_a_certain_difference():
     text = place_or_relation("ViT", separated(40.0, 3.0))
-    assert "With two objects, of the two, the place alone makes a certain difference for **ViT**" in text
+    assert (
+        "With two objects, of place and relation, the place alone makes a certain difference for **ViT**"
+        in text
+    )
     assert "both wins by +40.0 points (35.0 to 45.0)" in text
     assert "at the same places, by +3.0 points (-2.0 to 8.0)" in text
     assert "as in What'sUp, by +43.0 points (38.0 to 48.0)" in text
-    assert "the relation alone makes a certain difference" in place_or_relation("ViT", separated(3.0, -40.0))
+    assert "of place and relation, the relation alone makes a certain difference" in place_or_relation(
+        "ViT", separated(3.0, -40.0)
+    )
     assert "neither the place nor the relation alone makes" in place_or_relation("ViT", separated(3.0, -3.0))
     assert "both the place and the relation make a difference" in place_or_relation(
         "ViT", separated(9.0, 8.0)

@@ -14,6 +14,7 @@ from crosseyed.report.figures.style import (
     COLORS,
     ERROR_BAR,
     MAX_WIDTH,
+    TOGETHER,
     ends_of,
     estimates,
     finish,
@@ -42,7 +43,7 @@ _PANEL = (4.9, 3.9)
 
 @styled
 def choice_bars(table: pd.DataFrame, *, panel: str = "model", title: str | None = None) -> Figure:
-    """Show which of What'sUp's four captions won, at the center and off-center.
+    """Show which of What'sUp's four captions won, where the objects are together and where they are apart.
 
     Parameters
     ----------
@@ -56,10 +57,10 @@ def choice_bars(table: pd.DataFrame, *, panel: str = "model", title: str | None 
     matplotlib.figure.Figure
         Bars of the shares among readable images, in percent, with their intervals.
     """
-    require_rows(table, ["center", "choice", "count", "share", "low", "high", "confidence"])
-    figure, panels = panels_of(table, panel, ["center", "choice"], _PANEL)
+    require_rows(table, ["together", "choice", "count", "share", "low", "high", "confidence"])
+    figure, panels = panels_of(table, panel, ["together", "choice"], _PANEL)
     for ax, name, part in panels:
-        sides = {words: part[part["center"].astype(bool) == side] for side, words in CENTER.items()}
+        sides = {words: part[part["together"].astype(bool) == side] for side, words in TOGETHER.items()}
         series = [
             (words, estimates(side, "choice", list(_CHOICE_LABELS), ["share", "low", "high"]))
             for words, side in sides.items()
@@ -69,7 +70,7 @@ def choice_bars(table: pd.DataFrame, *, panel: str = "model", title: str | None 
         left_out = f" ({unreadable} unreadable images left out)" if unreadable else ""
         ax.set_xlabel(f"caption chosen{left_out}")
         both = [side.loc[side["choice"] == "both", "share"].mean() for side in sides.values()]
-        ax.set_title(panel_title(name, f"both: {both[0]:.0f} % center, {both[1]:.0f} % off-center", 4.0))
+        ax.set_title(panel_title(name, f"both: {both[0]:.0f} % together, {both[1]:.0f} % apart", 4.0))
     return finish(figure, title, panels[0][0], interval_name(table))
 
 

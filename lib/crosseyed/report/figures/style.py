@@ -46,6 +46,7 @@ ERROR_BAR = {"fmt": "none", "ecolor": "0.15", "elinewidth": 1.2, "capsize": 3}
 REFERENCE = {"color": "0.35", "linestyle": (0, (1, 3))}
 
 CENTER = {True: "at the center", False: "off-center"}
+TOGETHER = {True: "together at the center", False: "apart, one at the border"}
 
 MAX_WIDTH = 10.0  # inches: what a page of the book shows without shrinking the text below reading size
 

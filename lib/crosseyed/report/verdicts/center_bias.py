@@ -51,8 +51,8 @@ def phase(control_bias: pd.DataFrame) -> str:
     (least, most), (low, high) = ((rows[name].min(), rows[name].max()) for name in ("center_accuracy", "gap"))
     return (
         "By where on the patches the same objects stand, from the middle of a patch to a corner, accuracy at the "
-        f"center runs from {least:.1f} to {most:.1f} %, and the gap from {low:.1f} to {high:.1f} points; all other "
-        "numbers of this chapter are means over such phases."
+        f"center runs from {least:.1f} to {most:.1f} %, and the gap to the corners from {low:.1f} to {high:.1f} "
+        "points; all other numbers of this chapter are means over such phases."
     )
 
 
@@ -79,7 +79,7 @@ def place_or_relation(name: str, separated: pd.DataFrame) -> str:
     ]
     verdict = {
         0: "neither the place nor the relation alone makes a certain difference",
-        1: f"of the two, {''.join(certain)} alone makes a certain difference",
+        1: f"of place and relation, {''.join(certain)} alone makes a certain difference",
         2: "both the place and the relation make a difference of their own",
     }[len(certain)]
     place, relation, both = (
