@@ -59,7 +59,7 @@ def late(model):
 def test_every_candidate_answers_as_it_does_alone(model_of, kind):
     model, images = model_of(kind), sample_images()
     members = {"plain": model, **late(model)}
-    assert sum(isinstance(each, Mitigation) for each in members.values()) >= 9
+    assert sum(isinstance(each, Mitigation) for each in members.values()) >= 6
     run = SharedRun(Remembering(model, {}), members)
     for name, each in members.items():
         alone = mitigate(model, each) if isinstance(each, Mitigation) else each
