@@ -86,3 +86,31 @@ def test_another_depth_is_refused(model_of, kind, message):
     model = model_of(kind)
     with pytest.raises(InputError, match=f"resumed at depth.*{message}"):
         encode_from(model, 3, torch.zeros(1, 17, 64))
+
+
+@pytest.mark.parametrize("kind", [*OPEN_CLIP_TOWERS, *TIMM_TOWERS])
+def test_the_pooled_token_alone_gives_the_same_embedding_and_gradients(model_of, kind):
+    model = model_of(kind)
+    pixels = model_input(model).requires_grad_()
+    whole = model.clip.encode_image(pixels)
+    (expected,) = torch.autograd.grad(whole.square().sum(), pixels)
+    with adapter_of(model).pooled_alone():
+        alone = model.clip.encode_image(pixels)
+    (found,) = torch.autograd.grad(alone.square().sum(), pixels)
+    assert distance(alone, whole) < 1e-5
+    assert distance(found, expected) < 1e-4
+    assert torch.equal(model.clip.encode_image(pixels), whole)
+
+
+def test_the_pooled_token_alone_passes_the_last_block(model_of):
+    model = model_of("class token")
+    adapter = adapter_of(model)
+    with (
+        adapter.pooled_alone(),
+        hooked({"mlp 1": adapter._blocks[0].mlp, "mlp 2": adapter._blocks[1].mlp}) as ran,
+    ):
+        model.clip.encode_image(model_input(model))
+    assert [ran[name][0].shape[1] for name in ("mlp 1", "mlp 2")] == [17, 1]
+    with pytest.raises(ValueError, match="stop"), adapter.pooled_alone():
+        raise ValueError("stop")
+    assert "forward" not in vars(adapter._blocks[1])

@@ -217,9 +217,12 @@ def occlusion(model: ClipModel, pixels: Tensor, texts: Sequence[str]) -> np.ndar
 
 def similarity_of(model: ClipModel) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the similarity of each image with its caption's embedding as a function that has gradients."""
+    adapter = adapter_of(model)
 
     def similarity(pixels: Tensor, text: Tensor) -> Tensor:
-        return (F.normalize(model.clip.encode_image(pixels).float(), dim=-1) * text).sum(-1)
+        with adapter.pooled_alone():
+            embedding = model.clip.encode_image(pixels)
+        return (F.normalize(embedding.float(), dim=-1) * text).sum(-1)
 
     return similarity
 

@@ -1,6 +1,6 @@
-"""Let modules of a tower do nothing, because what they would compute is known."""
+"""Let modules of a tower do nothing, because what they would compute is known, or only what is needed."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from torch import Tensor, nn
@@ -24,6 +24,16 @@ def returning(modules: Iterable[nn.Module], state: Tensor) -> Iterator[None]:
     finally:
         for module in modules:
             vars(module).pop("forward", None)  # which hid the method of the class
+
+
+@contextmanager
+def computing(module: nn.Module, forward: Callable[..., Tensor]) -> Iterator[None]:
+    """Let a module compute something else within the context; who listens to it hears that."""
+    try:
+        module.forward = forward
+        yield
+    finally:
+        vars(module).pop("forward", None)  # which hid the method of the class
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from crosseyed.models.towers.base import AttentionStep, AttentionWeights, Calls, TowerAdapter
-from crosseyed.models.towers.skipping import given, returning
+from crosseyed.models.towers.skipping import computing, given, returning
 
 
 class BlocksAdapter(TowerAdapter):
@@ -43,6 +43,20 @@ class BlocksAdapter(TowerAdapter):
             return super().resumed(layer, state)
         state = state.to(self._dtype)
         return returning(self._blocks[:layer], state) if layer else given(self._blocks[0], state)
+
+    def pooled_alone(self) -> AbstractContextManager[None]:
+        """Let the last block return one token: nothing reads the others."""
+        if self.pooled_token is None:
+            return super().pooled_alone()
+        layer, pooled = self.blocks[-1], slice(self.pooled_token, self.pooled_token + 1)
+        weights = self.attention(layer).at(pooled)
+
+        def forward(tokens: Tensor, *_: object, **__: object) -> Tensor:
+            read = self._enter(self._block(layer), tokens).float()
+            written = weights.write(weights.rows(read[:, pooled], read), read)
+            return self.after_attention(layer, tokens[:, pooled] + written).to(self._dtype)
+
+        return computing(self._blocks[-1], forward)
 
     def attended(self, calls: Calls, layer: int) -> Tensor:
         """Return the tokens that enter the block, normalised by it."""
