@@ -193,15 +193,20 @@ def test_objects_move_by_whole_patches_on_the_same_background(tiny_clip, cutouts
         pairs.scenes["center"], pairs.scenes["off-center"], pairs.shifts, strict=True
     ):
         assert (inside.center, moved.center) == (True, False)
+        placed = moved.placements[0]
+        assert max(abs(placed.x - 0.5), abs(placed.y - 0.5)) <= 0.35 + 1e-9  # wholly inside the image
         assert inside.empty().digest() == moved.empty().digest()
         first, second = (coverage(scene.masks(), (4, 4))[0] for scene in (inside, moved))
         np.testing.assert_allclose(np.roll(first, tuple(shift), (0, 1)), second, atol=0.02)
         assert second.sum() == pytest.approx(first.sum(), abs=0.02)
 
 
-def test_an_object_that_fills_the_image_cannot_be_moved(tiny_clip, cutouts):
+@pytest.mark.parametrize(
+    "size", [0.4, 0.6]
+)  # at 0.4 there is room for a patch, but not for the shift as well
+def test_an_object_that_fills_the_image_cannot_be_moved(tiny_clip, cutouts, size):
     with pytest.raises(InputError, match="cannot be moved by a patch of 4 x 4"):
-        patching.object_pairs(tiny_clip, cutouts, size=0.6)
+        patching.object_pairs(tiny_clip, cutouts, size=size)
 
 
 # --- the table ----------------------------------------------------------------------------------------------

@@ -99,14 +99,19 @@ def object_pairs(model: ClipModel, cutouts: Sequence[Cutout], *, size: float = 0
         The object is so large that it cannot be moved by a patch.
     """
     grid = adapter_of(model).grid
-    reach = np.floor([cells * (1 - size) / 2 + 1e-9 for cells in grid]).astype(int)
-    if not reach.all():
+    middle = [scene for scene in layouts.grid(cutouts, 3, size=size, seed=seed) if scene.center]
+    directions = np.array([_DIRECTIONS[number % len(_DIRECTIONS)] for number in range(len(middle))])
+    places = np.array([(scene.placements[0].y, scene.placements[0].x) for scene in middle])
+    room = (1 - size) / 2 - directions * (
+        places - 0.5
+    )  # to the border, from where the shift has put the object
+    reach = np.floor(grid * room + 1e-9).astype(int)
+    if (reach[directions != 0] < 1).any():
         raise InputError(
             f"An object of the size {size} cannot be moved by a patch of {grid[0]} x {grid[1]} and stay inside the "
             "image; give a smaller one."
         )
-    middle = [scene for scene in layouts.grid(cutouts, 3, size=size, seed=seed) if scene.center]
-    shifts = np.array([_DIRECTIONS[number % len(_DIRECTIONS)] for number in range(len(middle))]) * reach
+    shifts = directions * reach
     moved = [_moved(scene, shift / grid) for scene, shift in zip(middle, shifts, strict=True)]
     return Pairs({"off-center": moved, "center": middle}, shifts)
 
