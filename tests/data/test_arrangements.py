@@ -147,7 +147,7 @@ def test_spokes_are_the_same_places_for_every_size(few):
 
 
 def test_spokes_refuse_objects_that_would_be_cut_off_and_places_in_no_order(few):
-    with pytest.raises(InputError, match="cut off at eccentricity 0.9; give at most 0.7"):
+    with pytest.raises(InputError, match=r"cut off at eccentricity 0\.9; give at most 0\.7"):
         spokes(few, [0, 0.9], size=0.3, jitter=0)
     for places in ([], [0.1, 0.2], [0, 0.2, 0.2]):
         with pytest.raises(InputError, match="increase from 0"):
