@@ -44,6 +44,11 @@ class Bench:
         jobs = [(int(number), state) for number, (state, of) in self.cluster.jobs().items() if of == about]
         return max((number for number, state in jobs if state in states), default=None)
 
+    def first_is_submitted(self):
+        """Tell whether all jobs are: those of the first model come last, after it was loaded."""
+        there = {about for _, about in self.cluster.jobs().values()}
+        return there >= {self.about("first", notebook) for notebook in (workbench.CHAPTER, swept.LATER)}
+
     def sweep(self):
         """Run a sweep to its end; return its status and words."""
         process = self.project.start()
@@ -107,6 +112,8 @@ def test_without_accounting_and_gpus(bench, local_tables):
     asked = cluster.ask("scontrol", "show", "job", str(job))
     assert re.search(r"NumCPUs=4 .*\n.*TRES=cpu=4,mem=24000M,node=1", asked)
     assert "TimeLimit=10:00:00" in asked and "gpu" not in asked
+    # what would be submitted while it is away counts as failed
+    wait_for("all jobs in the queue", here.first_is_submitted, process)
     cluster.stop_controller()
     time.sleep(25)
     cluster.start_controller()
