@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 
 def simulate(n_objects=40, k=5, per_object=0.0, slope=-3.0, seed=0, sizes=(0.2,), size_slope=0.0):
@@ -36,3 +37,9 @@ def resampled_tables(table, resamples, seed):
     drawn = rng.integers(len(objects), size=(resamples, len(objects)))
     for draw in drawn:
         yield pd.concat([rows[objects[number]] for number in draw])
+
+
+def expanded_percentiles(draws, n_objects):
+    """Return the ends of the 95 % interval of draws, by the formula for the percentiles."""
+    tail = stats.norm.cdf(np.sqrt(n_objects / (n_objects - 1)) * stats.t.ppf(0.025, n_objects - 1))
+    return np.quantile(draws, [tail, 1 - tail], axis=0)

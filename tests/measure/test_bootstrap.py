@@ -1,7 +1,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from simulated_answers import resampled_tables, simulate, two_models
+from scipy import stats
+from simulated_answers import expanded_percentiles, resampled_tables, simulate, two_models
 
 from crosseyed.errors import InputError
 from crosseyed.measure import bootstrap
@@ -18,8 +19,12 @@ def test_accuracy_of_a_hand_worked_table():
     result = bootstrap.accuracy(table).iloc[0]
     assert result["accuracy"] == pytest.approx(200 / 3)
     assert (result["n"], result["n_objects"], result["unreadable"]) == (3, 2, 1)
-    # Two objects have three resamples: cup cup (100 %), dog dog (0 %) and one of each.
-    assert (result["low"], result["high"]) == (0, 100)
+    # The cup moves the mean by (2 - 2 * 2/3) / 3 = 2/9, the dog by as much the other way: V = 2 * (2/9)² * 2.
+    size, quantile = (2 / 9) / (2 * (2 / 9) ** 2 * 2), stats.t.ppf(0.975, 1)
+    middle, scale = (2 / 3 + quantile**2 / (2 * size)), 1 + quantile**2 / size
+    reach = quantile * np.sqrt((2 / 9 + quantile**2 / (4 * size)) / size)
+    assert result["low"] == pytest.approx(100 * (middle - reach) / scale)
+    assert result["high"] == pytest.approx(100 * (middle + reach) / scale)
 
 
 def test_same_seed_same_table_and_input_untouched():
@@ -141,8 +146,8 @@ def test_intervals_of_gap_and_index_equal_the_bootstrap_of_a_plain_loop():
         if center > 0:
             indices.append(gap / center)
     for name, draws in (("gap", gaps), ("bias_index", indices)):
-        assert result[f"{name}_low"] == pytest.approx(np.quantile(draws, 0.025))
-        assert result[f"{name}_high"] == pytest.approx(np.quantile(draws, 0.975))
+        ends = result[[f"{name}_low", f"{name}_high"]]
+        assert ends.tolist() == pytest.approx(expanded_percentiles(draws, 8).tolist())
 
 
 def test_gap_is_paired_by_object():
@@ -197,8 +202,7 @@ def test_paired_interval_equals_the_bootstrap_of_a_plain_loop():
     difference = 100.0 * (first["correct"].astype(float) - second["correct"].astype(float))
     pairs = first.assign(difference=difference)
     draws = [draw["difference"].mean() for draw in resampled_tables(pairs, 100, seed=4)]
-    assert result["low"] == pytest.approx(np.quantile(draws, 0.025))
-    assert result["high"] == pytest.approx(np.quantile(draws, 0.975))
+    assert result[["low", "high"]].tolist() == pytest.approx(expanded_percentiles(draws, 6).tolist())
 
 
 def test_identical_conditions_differ_by_nothing():
@@ -260,7 +264,7 @@ def test_mean_of_any_quantity_against_resampled_tables():
     assert result["n"].tolist() == expected.count().tolist()
     assert result["unreadable"].sum() == 1
     draws = [drawn.groupby("row")["effect"].mean() for drawn in resampled_tables(table, 200, 4)]
-    np.testing.assert_allclose(result[["low", "high"]].T, np.quantile(draws, [0.025, 0.975], axis=0))
+    np.testing.assert_allclose(result[["low", "high"]].T, expanded_percentiles(draws, 8))
 
 
 def test_center_difference_against_resampled_tables():
@@ -275,5 +279,5 @@ def test_center_difference_against_resampled_tables():
     assert result["difference"] == pytest.approx(difference(table))
     assert result["difference"] == pytest.approx(result["center_mean"] - result["off_center_mean"])
     draws = [difference(drawn.reset_index(drop=True)) for drawn in resampled_tables(table, 200, 4)]
-    expected = np.quantile(draws, [0.025, 0.975])
+    expected = expanded_percentiles(draws, 8)
     np.testing.assert_allclose([result["difference_low"], result["difference_high"]], expected)

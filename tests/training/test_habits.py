@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from crosseyed.errors import InputError
 from crosseyed.training import habits
@@ -31,8 +32,9 @@ def model(varied, dose, seed=0, right_off_center=8, central=0):
     pairs = [
         {
             "protocol": "pair",
-            "image": f"{name}_{relation}",
+            "image": f"{name}_{relation}_{OBJECTS[(number + 3) % 8]}_fluent",
             "object": name,
+            "style": "fluent",
             "relation": relation,
             "center": relation == "on",
             "choice": "object2" if number < central and relation != "on" else "both",
@@ -119,63 +121,125 @@ def test_a_seed_without_both_ends_has_no_contrast():
     assert habits.contrasts(answers(model("spread", 0.03)), resamples=20).empty
 
 
-def intervals(habit, *gaps, preference=(-1, 1)):
-    """One row of contrasts for each seed, given as the interval of the gap."""
+def many_seeds(n_seeds, **lost):
+    """Both ends of both habits for some seeds; they differ by an object more or less."""
+    of = [
+        series(seed, **{habit: (number + seed % 2, 0) for habit, number in lost.items()})
+        for seed in range(n_seeds)
+    ]
+    return answers(*(each for models in of for each in models))
+
+
+def test_effects_are_those_of_all_seeds_together():
+    table = habits.effects(many_seeds(6, placement=4, naming=0))
+    row = habits.strongest(table, "placement", "gap")
+    # four or five of eight objects lost off-center
+    assert (row["change"], row["least"], row["most"]) == pytest.approx((56.25, 50, 62.5))
+    assert row[["dose", "weakest", "n_seeds", "n_objects"]].tolist() == ["0.03", "uniform", 6, 8]
+    assert row["low"] < 56.25 < row["high"]
+    named = habits.strongest(table, "placement", "preference")
+    assert (named["change"], named["n_objects"]) == (0, 8)
+
+
+def test_of_two_objects_both_are_clusters():
+    table = answers(*(each for seed in range(2) for each in series(seed, placement=(0, 3), naming=(0, 0))))
+    row = habits.strongest(habits.effects(table), "placement", "preference")
+    assert row["change"] == pytest.approx(100 * 3 / 8)
+    # images of one pair each, every object once in either role: e = (1 - 3/8) / 8 or -(3/8) / 8 for each image
+    moved = np.where(np.arange(8) < 3, 5 / 8, -3 / 8) / 8
+    partner = (np.arange(8) + 3) % 8
+    by_object = moved + moved[np.argsort(partner)]
+    variance = max(by_object @ by_object - moved @ moved, moved @ moved) * 8 / 7
+    assert row["high"] - row["change"] == pytest.approx(100 * stats.t.ppf(0.975, 7) * np.sqrt(variance))
+
+
+def test_doses_between_the_ends_are_told_and_not_corrected():
+    table = habits.effects(
+        answers(*series(placement=(4, 2), naming=(0, 0)), model("spread", 0.15, central=8))
+    )
+    rows = table[(table["habit"] == "placement") & (table["measure"] == "preference")]
+    assert rows["dose"].tolist() == ["0.15", "0.03"]
+    assert rows["change"].tolist() == [100, 25]
+    assert rows["strongest"].tolist() == [False, True]
+    assert rows[["low", "p_value", "p_corrected"]].isna().all(axis=None)  # of one seed
+
+
+def test_three_habits_and_two_measures_are_corrected_together():
+    table = habits.effects(many_seeds(5, placement=4, naming=1))
+    tested = table[table["strongest"]]
+    assert len(tested) == 4
+    smallest = tested["p_value"].idxmin()
+    assert tested.loc[smallest, "p_corrected"] == pytest.approx(min(1, 4 * tested.loc[smallest, "p_value"]))
+
+
+def told(habit, change, p_corrected=0.001, n_seeds=5):
+    """The strongest dose of a habit, for both measures; the preference does not change."""
     return pd.DataFrame(
         {
             "habit": habit,
-            "seed": range(len(gaps)),
-            "gap_low": [low for low, _ in gaps],
-            "gap_high": [high for _, high in gaps],
-            "preference_low": preference[0],
-            "preference_high": preference[1],
+            "measure": list(habits.MEASURES),
+            "strongest": True,
+            "change": [change, 0.0],
+            "p_corrected": [p_corrected, 1.0],
+            "n_seeds": n_seeds,
         }
     )
 
 
 @pytest.mark.parametrize(
-    ("gaps", "effect"),
+    ("change", "p_corrected", "n_seeds", "effect"),
     [
-        ([(1, 5), (2, 9)], "raises"),
-        ([(-5, -1)], "lowers"),
-        ([(-1, 5), (-2, 9)], "nothing certain"),
-        ([(1, 5), (-2, 9)], "seeds differ"),
-        ([(1, 5), (-9, -2)], "seeds differ"),
-        ([(0, 5)], "nothing certain"),
-        ([], "not measured"),
+        (20, 0.001, 5, "raises"),
+        (-20, 0.001, 5, "lowers"),
+        (20, 0.05, 5, "nothing certain"),
+        (20, 0.001, 2, "not decided"),
+        (20, np.nan, 1, "not decided"),
     ],
 )
-def test_an_effect_has_to_hold_in_all_seeds(gaps, effect):
-    assert habits.effect(intervals("placement", *gaps), "placement", "gap") == effect
+def test_an_effect_is_decided_by_the_corrected_p_value_from_five_seeds_on(
+    change, p_corrected, n_seeds, effect
+):
+    assert habits.effect(told("placement", change, p_corrected, n_seeds), "placement", "gap") == effect
+    assert habits.effect(told("placement", change), "selective naming", "gap") == "not measured"
 
 
 @pytest.mark.parametrize(
     ("placement", "naming", "clutter", "words"),
     [
         (
-            [(1, 5)],
-            [(-1, 5)],
-            [(-1, 5)],
+            (5, 0.01),
+            (5, 0.2),
+            (5, 0.2),
             "What makes a bias is placement: placement raises the center-bias gap, while selective naming raises "
             "neither measure with certainty and unnamed clutter raises neither measure with certainty.",
         ),
-        ([(-5, 5)], [(1, 5)], [(0, 5)], "What makes a bias is selective naming:"),
-        ([(1, 5)], [(1, 5), (-1, 5)], [(0, 5)], "while for selective naming the seeds differ"),
+        ((5, 0.2), (5, 0.01), (0, 1.0), "What makes a bias is selective naming:"),
         (
-            [(1, 5)],
-            [(0, 5)],
-            [(2, 5)],
+            (5, 0.01),
+            (0, 1.0),
+            (5, 0.01),
             "What makes a bias is placement and unnamed clutter: placement raises",
         ),
-        ([(1, 5)], [(1, 5)], [(1, 5)], "unnamed clutter raises the center-bias gap."),
-        ([(-5, 5)], [(-5, -1)], [(-1, 1)], "No habit raises"),
-        ([(1, 5)], [], [(1, 5)], "open: the models at both ends of selective naming are not there"),
+        ((-5, 0.2), (-5, 0.001), (1, 1.0), "No habit raises"),
+        ((5, 0.01), None, (5, 0.01), "open: the models at both ends of selective naming are not there"),
+        ((5, 0.01, 2), (5, 0.01), (5, 0.01, 2), "Not decided for placement and unnamed clutter: models that"),
     ],
 )
-def test_the_verdict_follows_the_intervals(placement, naming, clutter, words):
-    gaps_of = {"placement": placement, "selective naming": naming, "unnamed clutter": clutter}
-    rows = pd.concat([intervals(habit, *gaps) for habit, gaps in gaps_of.items()])
+def test_the_verdict_follows_the_effects(placement, naming, clutter, words):
+    given = {"placement": placement, "selective naming": naming, "unnamed clutter": clutter}
+    rows = pd.concat([told(habit, *each) for habit, each in given.items() if each])
     assert words in habits.verdict(rows)
+
+
+def test_with_two_seeds_the_repository_decides_nothing():
+    """The kept table has two seeds of each end, which differ by up to 25 points at the center."""
+    table = habits.effects(habits.read(results_of("origins")))
+    assert set(table.loc[table["strongest"].astype(bool), "n_seeds"]) == {2}
+    assert habits.verdict(table).startswith(
+        "Not decided for placement and selective naming and unnamed clutter"
+    )
+    weaker = table[(table["habit"] == "placement") & (table["measure"] == "gap") & (table["dose"] != "0.03")]
+    assert weaker["change"].abs().max() < 10 < habits.strongest(table, "placement", "gap")["low"]
 
 
 def test_positions_show_what_a_dose_does():

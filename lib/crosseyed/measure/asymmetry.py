@@ -1,9 +1,9 @@
 """Whether a model sees better to one side than to the other."""
 
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from crosseyed.measure import bootstrap, permutation
+from crosseyed.measure.multiplicity import correct
 
 OPPOSITES = (("left", "right"), ("above", "below"))
 """Sides that are compared, of those of `crosseyed.data.arrangements.SIDES`."""
@@ -41,4 +41,4 @@ def compare_sides(
         permutation.sign_flip_test(each, "change", resamples=resamples, seed=seed)["p_value"].item()
         for each in changes
     ]
-    return pd.concat(rows, ignore_index=True).assign(p_value=multipletests(p_values, method="holm")[1])
+    return pd.concat(rows, ignore_index=True).assign(p_value=correct(pd.Series(p_values)))

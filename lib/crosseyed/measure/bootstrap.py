@@ -3,12 +3,14 @@
 Every function takes the table of a protocol (one row per image, see `crosseyed.measure.protocols`) and returns a
 labelled table. Accuracies are in percent, gaps in percentage points.
 
-Images of one object are not independent, so every interval is a percentile bootstrap over whole objects (the cluster
-bootstrap; Davison and Hinkley, *Bootstrap Methods and their Application*, 1997, section 3.8). All groups of a call
-share the same draws, so differences between groups are paired; draws without rows of a group are left out for it.
-Unreadable rows (`correct` is ``<NA>``) are left out and counted. With fewer than two readable objects the interval of a
-group is NaN, with an `EstimateWarning`. Images of two objects share them in another way: see
-`crosseyed.measure.dyadic`.
+Images of one object are not independent, so every interval is clustered by object. An accuracy has Wilson's
+interval with the clustered sample size (`crosseyed.measure.proportions`). Everything else has the expanded
+percentiles of a bootstrap over whole objects (the cluster bootstrap; Davison and Hinkley, *Bootstrap Methods and
+their Application*, 1997, section 3.8; `crosseyed.measure.resampling`). All groups of a call share the same draws,
+so differences between groups are paired; draws without rows of a group are left out for it. How often these
+intervals cover the truth says the page "How we count". Unreadable rows (`correct` is ``<NA>``) are left out and
+counted. With fewer than two readable objects the interval of a group is NaN, with an `EstimateWarning`. Images of
+two objects share them in another way: see `crosseyed.measure.dyadic`.
 
 Throughout, `by` (str, sequence of str or None) names the columns that define the groups (None: one group), and
 `cluster`, `confidence`, `resamples`, `seed` are those of `crosseyed.measure.resampling.Resampling`. In results, `low`
@@ -28,15 +30,18 @@ from crosseyed.data.geometry import rings
 from crosseyed.errors import InputError, suggest
 from crosseyed.measure.checks import (
     as_columns,
+    clusters_of,
     correct_of,
     eccentricity_of,
     groups_of,
     is_center,
     require_both_sides,
+    require_readable,
     require_rows,
     values_of,
 )
-from crosseyed.measure.resampling import Resampling
+from crosseyed.measure.proportions import clustered_variance, wilson
+from crosseyed.measure.resampling import Resampling, warn_of_few
 
 
 def accuracy(
@@ -60,18 +65,20 @@ def accuracy(
     Returns
     -------
     pandas.DataFrame
-        Sorted by group: `by`, `accuracy`, `low`, `high` (percent), `n`, `n_objects`, `unreadable`, `confidence`. A
-        group that is all right or all wrong has an interval of zero width.
+        Sorted by group: `by`, `accuracy`, `low`, `high` (percent), `n`, `n_objects`, `unreadable`, `confidence`.
 
     Examples
     --------
     >>> table = pd.DataFrame({"object": ["cup", "cup", "dog", "dog"], "correct": [True, True, True, False]})
     >>> accuracy(table)[["accuracy", "low", "high", "n", "n_objects"]]
-       accuracy   low   high  n  n_objects
-    0      75.0  50.0  100.0  4          2
+       accuracy  low   high  n  n_objects
+    0      75.0  1.2  100.0  4          2
     """
     by, sampling = as_columns(by), Resampling(cluster, confidence, resamples, seed)
-    return _group_means(table, "accuracy", correct_of(table, [*by, cluster]), by, sampling, scale=100)
+    correct = correct_of(table, [*by, cluster])
+    groups, codes = groups_of(table, by)
+    measured = _shares(table, correct, codes, len(groups), sampling)
+    return groups.join(measured.rename(columns={"share": "accuracy"})).assign(confidence=sampling.confidence)
 
 
 def mean(
@@ -101,7 +108,12 @@ def mean(
         As of `accuracy`, with `mean`, `low`, `high` in the unit of `value`; rows without a value are `unreadable`.
     """
     by, sampling = as_columns(by), Resampling(cluster, confidence, resamples, seed)
-    return _group_means(table, "mean", values_of(table, value, [*by, cluster]), by, sampling)
+    values = values_of(table, value, [*by, cluster])
+    groups, codes = groups_of(table, by)
+    means, draws, counts = sampling.means(table, values[:, None], codes, len(groups))
+    low, high = sampling.interval(draws[:, :, 0], counts["n_objects"].to_numpy())
+    groups = groups.assign(mean=means[:, 0], low=low, high=high)
+    return groups.join(counts).assign(confidence=sampling.confidence)
 
 
 def accuracy_by_eccentricity(
@@ -181,6 +193,10 @@ def center_bias(
     by, sampling = as_columns(by), Resampling(cluster, confidence, resamples, seed)
     correct = correct_of(table, [*by, cluster])
     result, sides, codes = _compare_sides(table, correct, by, sampling, _bias)
+    off_center = ~is_center(table).to_numpy()
+    shares = _shares(table, correct, 2 * codes + off_center, 2 * len(result), sampling)
+    for name, side in (("center_accuracy", shares[0::2]), ("off_center_accuracy", shares[1::2])):
+        result[[f"{name}_low", f"{name}_high"]] = side[["low", "high"]].to_numpy()
     readable = ~np.isnan(correct)
     objects = table.loc[readable, cluster].groupby(codes[readable]).nunique()
     return result.assign(
@@ -292,8 +308,8 @@ def paired_difference(
     means, draws, counts = by_pair.means(pairs, values, off_center.astype(int), len(contrast))
     first, second = 100 * contrast @ means
     resampled = 100 * contrast @ draws
-    low, high = sampling.interval(resampled[:, 0] - resampled[:, 1])
-    readable = ~np.isnan(values).any(axis=1)
+    n_objects = pairs.loc[~np.isnan(values).any(axis=1), "clusters_first"].nunique()
+    low, high = sampling.interval(resampled[:, 0] - resampled[:, 1], n_objects)
     row = {
         "column": column,
         "quantity": quantity,
@@ -305,21 +321,26 @@ def paired_difference(
         "low": low,
         "high": high,
         "n": counts["n"].sum(),
-        "n_objects": pairs.loc[readable, "clusters_first"].nunique(),
+        "n_objects": n_objects,
         "unreadable": counts["unreadable"].sum(),
         "confidence": sampling.confidence,
     }
     return pd.DataFrame([row])
 
 
-def _group_means(
-    table: pd.DataFrame, name: str, values: np.ndarray, by: list[str], sampling: Resampling, scale: float = 1
+def _shares(
+    table: pd.DataFrame, correct: np.ndarray, codes: np.ndarray, n_groups: int, sampling: Resampling
 ) -> pd.DataFrame:
-    groups, codes = groups_of(table, by)
-    means, draws, counts = sampling.means(table, values[:, None], codes, len(groups))
-    low, high = sampling.interval(scale * draws[:, :, 0])
-    result = groups.assign(**{name: scale * means[:, 0], "low": low, "high": high})
-    return result.join(counts).assign(confidence=sampling.confidence)
+    """Return the share of right rows of each group in percent, with `low` and `high`, and counts as of `accuracy`."""
+    readable = ~np.isnan(correct)
+    require_readable(readable)
+    clusters = clusters_of(table, sampling.cluster)[readable]
+    shares, variances, n_objects = clustered_variance(correct[readable], clusters, codes[readable], n_groups)
+    warn_of_few(n_objects)
+    low, high = wilson(shares, variances, n_objects, sampling.confidence)
+    n, unreadable = (np.bincount(codes[rows], minlength=n_groups) for rows in (readable, ~readable))
+    columns = {"share": 100 * shares, "low": 100 * low, "high": 100 * high}
+    return pd.DataFrame(columns | {"n": n, "n_objects": n_objects, "unreadable": unreadable})
 
 
 def _compare_sides(
@@ -336,8 +357,9 @@ def _compare_sides(
     # Group 2g holds the center rows of group g, group 2g + 1 its off-center rows.
     means, draws, sides = sampling.means(table, values[:, None], 2 * codes + off_center, 2 * len(groups))
     resampled = quantities(draws[:, 0::2, 0], draws[:, 1::2, 0])
+    n_objects = sides["n_objects"].to_numpy().reshape(-1, 2).min(axis=1)
     for name, observed in quantities(means[0::2, 0], means[1::2, 0]).items():
-        low, high = sampling.interval(resampled[name])
+        low, high = sampling.interval(resampled[name], n_objects)
         groups = groups.assign(**{name: observed, f"{name}_low": low, f"{name}_high": high})
     return groups, sides, codes
 

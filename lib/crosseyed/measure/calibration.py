@@ -84,7 +84,7 @@ def by_eccentricity(
     )
     drawn = _quantities(draws)
     for name, observed in _quantities(means).items():
-        low, high = sampling.interval(drawn[name])
+        low, high = sampling.interval(drawn[name], counts["n_objects"].to_numpy())
         result = result.assign(**{name: observed, f"{name}_low": low, f"{name}_high": high})
     return result.join(counts).assign(confidence=sampling.confidence)
 
@@ -130,10 +130,10 @@ def discrimination(
             [_auroc(weights, wins, n_right, n_wrong) for weights in sampling.weights(n_objects)]
         )
         result[f"{name}_auroc"] = _auroc(np.ones((1, n_objects)), wins, n_right, n_wrong)[0]
-        _put_ends(result, f"{name}_auroc", sampling, drawn[name])
+        _put_ends(result, f"{name}_auroc", sampling, drawn[name], n_objects)
         result |= {f"right_{name}": n_right.sum(), f"wrong_{name}": n_wrong.sum()}
     result["difference"] = result["center_auroc"] - result["off_center_auroc"]
-    _put_ends(result, "difference", sampling, drawn["center"] - drawn["off_center"])
+    _put_ends(result, "difference", sampling, drawn["center"] - drawn["off_center"], n_objects)
     counts = {"n_objects": n_objects, "unreadable": np.count_nonzero(~readable)}
     return pd.DataFrame([result | counts | {"confidence": sampling.confidence}])
 
@@ -176,7 +176,7 @@ def _auroc(weights: np.ndarray, wins: np.ndarray, n_right: np.ndarray, n_wrong: 
     return np.divide(won, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
 
 
-def _put_ends(result: dict, name: str, sampling: Resampling, draws: np.ndarray) -> None:
+def _put_ends(result: dict, name: str, sampling: Resampling, draws: np.ndarray, n_objects: int) -> None:
     """Add the ends of an interval, NaN where the estimate is."""
-    low, high = sampling.interval(draws) if np.isfinite(result[name]) else (np.nan, np.nan)
+    low, high = sampling.interval(draws, n_objects) if np.isfinite(result[name]) else (np.nan, np.nan)
     result[f"{name}_low"], result[f"{name}_high"] = low, high

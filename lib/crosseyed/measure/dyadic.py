@@ -261,6 +261,11 @@ def place_and_relation(
     return compared[[*keys, *compared.columns.drop(keys)]]
 
 
+def variance(table: pd.DataFrame, influence: np.ndarray) -> float:
+    """Return the variance of an estimate that each image of a table moves by its influence (n,); see the module."""
+    return _Dyads(table).variance(influence, np.ones(len(table), dtype=bool))
+
+
 class _Dyads:
     """Which rows of a table share an object."""
 

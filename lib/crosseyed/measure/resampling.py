@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from crosseyed.measure.checks import EstimateWarning, clusters_of, recode, require_readable, resolve
 
@@ -88,24 +89,36 @@ class Resampling:
         draws = means(np.concatenate([weights @ totals for weights in self.weights(len(totals))]))
         n_objects = (counts > 0).sum(axis=0)
         draws[:, n_objects < 2] = np.nan
-        if (n_objects < 2).any():
-            warnings.warn(
-                f"the interval is NaN in {np.count_nonzero(n_objects < 2)} of {n_groups} group(s): the readable "
-                f"rows belong to fewer than two objects, so nothing can be resampled",
-                EstimateWarning,
-                stacklevel=4,
-            )
+        warn_of_few(n_objects)
         unreadable = np.bincount(codes[~readable], minlength=n_groups)
         summary = pd.DataFrame({"n": counts.sum(axis=0), "n_objects": n_objects, "unreadable": unreadable})
         return means(totals.sum(axis=0)), draws, summary
 
-    def interval(self, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the ends of the percentile interval of draws (resamples, ...), ignoring NaN draws."""
-        tail = (1 - self.confidence) / 2
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
-            low, high = np.nanquantile(draws, [tail, 1 - tail], axis=0)
-        return low, high
+    def interval(self, draws: np.ndarray, n_objects: np.ndarray | int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the ends of the expanded percentile interval of draws.
+
+        Parameters
+        ----------
+        draws : float (resamples, ...)
+            NaN draws are ignored.
+        n_objects : int (...,) or int
+            Clusters behind each estimate; with fewer than two the ends are NaN.
+
+        Notes ----- Percentiles of a bootstrap of m clusters are too narrow by sqrt((m - 1) / m), and as if the
+        variance were known. So those are taken where the normal distribution has sqrt(m / (m - 1)) t, with t the
+        quantile of Student's distribution with m - 1 degrees of freedom (Hesterberg, *The American Statistician*
+        69, 2015, section 5.3).
+        """
+        shape = draws.shape[1:]
+        n_objects, draws = np.broadcast_to(n_objects, shape).ravel(), draws.reshape(len(draws), -1)
+        low, high = np.full(n_objects.shape, np.nan), np.full(n_objects.shape, np.nan)
+        for n in np.unique(n_objects[n_objects > 1]):
+            part, quantile = n_objects == n, stats.t.ppf((1 - self.confidence) / 2, n - 1)
+            tail = stats.norm.cdf(np.sqrt(n / (n - 1)) * quantile)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
+                low[part], high[part] = np.nanquantile(draws[:, part], [tail, 1 - tail], axis=0)
+        return low.reshape(shape)[()], high.reshape(shape)[()]
 
     def weights(self, n_clusters: int) -> Iterator[np.ndarray]:
         """Yield blocks (n_draws, n_clusters) of how often each draw takes each cluster."""
@@ -120,3 +133,14 @@ class Resampling:
                 .reshape(size, n_clusters)
                 .astype(float)
             )
+
+
+def warn_of_few(n_objects: np.ndarray) -> None:
+    """Warn of groups with fewer than two objects (n_groups,), which have no interval."""
+    if (n_objects < 2).any():
+        warnings.warn(
+            f"the interval is NaN in {np.count_nonzero(n_objects < 2)} of {len(n_objects)} group(s): the readable "
+            f"rows belong to fewer than two objects, so nothing can be resampled",
+            EstimateWarning,
+            stacklevel=5,
+        )

@@ -42,14 +42,15 @@ def share(
     values = np.stack([values_of(table, column, [*by, cluster]) for column in (part, whole)], 1)
     groups, codes = groups_of(table, by)
     means, draws, counts = sampling.means(table, values, codes, len(groups))
-    ends = sampling.interval(draws)
+    n_objects = counts["n_objects"].to_numpy()
+    ends = sampling.interval(draws, n_objects[:, None])
     for number, name in enumerate((part, whole)):
         columns = {name: means[:, number]}
         groups = groups.assign(**columns, **_ends(name, *(end[:, number] for end in ends)))
     some = (ends[0][:, 1] > 0) | (ends[1][:, 1] < 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio, drawn = means[:, 0] / means[:, 1], draws[..., 0] / draws[..., 1]
-    low, high = sampling.interval(np.where(some, drawn, np.nan))
+    low, high = sampling.interval(np.where(some, drawn, np.nan), n_objects)
     groups = groups.assign(share=np.where(some, ratio, np.nan), **_ends("share", low, high))
     return groups.join(counts).assign(confidence=sampling.confidence)
 

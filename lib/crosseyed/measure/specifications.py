@@ -15,6 +15,7 @@ import pandas as pd
 from crosseyed.errors import InputError
 from crosseyed.measure import bootstrap, permutation
 from crosseyed.measure.checks import correct_of, groups_of, is_center, require_both_sides
+from crosseyed.measure.multiplicity import correct
 from crosseyed.measure.resampling import Resampling
 
 OWN = "as in the study"
@@ -61,11 +62,11 @@ def estimate(
     off_center = ~is_center(answers).to_numpy()
     require_both_sides(groups, codes, off_center)
     correct = correct_of(answers, KEYS)
-    means, drawn, _ = sampling.means(answers, correct[:, None], 2 * codes + off_center, 2 * len(groups))
+    means, drawn, sides = sampling.means(answers, correct[:, None], 2 * codes + off_center, 2 * len(groups))
     own = int(np.flatnonzero(groups["decision"] == OWN)[0])
     observed = 100 * (means[0::2, 0] - means[1::2, 0])
     resampled = 100 * (drawn[:, 0::2, 0] - drawn[:, 1::2, 0])
-    low, high = sampling.interval(resampled - resampled[:, [own]])
+    low, high = sampling.interval(resampled - resampled[:, [own]], sides["n_objects"].to_numpy()[0::2])
     changes = groups.assign(change=observed - observed[own], change_low=low, change_high=high)
     changes.loc[own, ["change", "change_low", "change_high"]] = np.nan
     changes = changes.merge(_tested(answers, resamples, seed), on=KEYS, how="left")
@@ -99,5 +100,5 @@ def _tested(answers: pd.DataFrame, resamples: int | None, seed: int) -> pd.DataF
         return pd.DataFrame(columns=[*KEYS, "change_p"])
     others = others.assign(change=others["gap"] - others["object"].map(own))
     tested = permutation.sign_flip_test(others, "change", by=KEYS, resamples=resamples, seed=seed)
-    tested["change_p"] = permutation.holm(tested["p_value"].to_numpy())
+    tested["change_p"] = correct(tested["p_value"])
     return tested[[*KEYS, "change_p"]]

@@ -19,6 +19,7 @@ import pandas as pd
 
 from crosseyed.errors import InputError
 from crosseyed.measure import bootstrap, permutation
+from crosseyed.measure.multiplicity import correct
 from crosseyed.mitigations.base import Mitigation
 from crosseyed.mitigations.pooling import PooledModel
 from crosseyed.mitigations.scoring import BASELINE, score_all
@@ -303,7 +304,4 @@ def _corrected(contrast: pd.DataFrame, sampling: dict[str, float]) -> pd.Series:
     """Return p-values of each candidate's mean change, by candidate, corrected for their number."""
     flips = {name: value for name, value in sampling.items() if name != "confidence"}
     tested = permutation.sign_flip_test(contrast, "change", "candidate", **flips)
-    p_values = tested.set_index("candidate")["p_value"].drop(BASELINE).dropna()
-    if len(p_values):
-        p_values[:] = permutation.holm(p_values.to_numpy())
-    return p_values
+    return correct(tested.set_index("candidate")["p_value"].drop(BASELINE))

@@ -58,7 +58,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "06_model_family": (
         *("results", "published", "recent", "correlations", "by_pooling", "by_data", "awaiting"),
     ),
-    "07_origins": ("positions", "dose_response", "preference", "contrasts"),
+    "07_origins": ("positions", "dose_response", "preference", "contrasts", "effects"),
     "08_robustness": (
         *("specifications", "sides", "crowds", "calibration", "discrimination", "retrieval"),
         *("sizes", "resolutions", "positions", "receptive_field"),

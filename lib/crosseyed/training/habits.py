@@ -15,6 +15,7 @@ third series takes the images of the centered recipe and varies only whether cap
 
 import itertools
 import os
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,7 +24,11 @@ import pandas as pd
 from crosseyed.data.cutouts import objects_of
 from crosseyed.data.photographer import named_in, take
 from crosseyed.errors import InputError
-from crosseyed.measure import bootstrap
+from crosseyed.measure import bootstrap, crossed
+from crosseyed.measure.checks import EstimateWarning
+from crosseyed.measure.dyadic import OBJECTS
+from crosseyed.measure.multiplicity import correct
+from crosseyed.settings import SIGNIFICANCE
 from crosseyed.training.experiments import Trial, read_answers
 from crosseyed.training.recipes import world_of
 
@@ -34,6 +39,9 @@ HABITS = {"spread": "placement", "naming": "selective naming", "clutter": "unnam
 MEASURES = {"gap": "the center-bias gap", "preference": "the preference for the center"}
 
 """Measures of bias, both in percentage points, and their names."""
+
+LEAST_SEEDS = 5
+"""An effect is decided from this many training seeds at both of its doses on: with three, intervals are too narrow."""
 
 _SCORES = {"object2": 100.0, "object": -100.0, "both": 0.0, "other": 0.0}
 
@@ -209,48 +217,94 @@ def contrasts(answers: pd.DataFrame, *, resamples: int | None = None, seed: int 
     return pd.DataFrame(rows, columns=columns)
 
 
-def effect(contrasts: pd.DataFrame, habit: str, measure: str) -> str:
-    """Say what a habit does to a measure, by the intervals of all its seeds.
+def effects(answers: pd.DataFrame) -> pd.DataFrame:
+    """Compare every dose of each habit with its weakest, over training seeds and objects.
 
     Parameters
     ----------
-    contrasts : pandas.DataFrame
-        From `contrasts`.
+    answers : pandas.DataFrame
+        From `doses`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each habit, measure (of `MEASURES`) and dose that was trained with a seed of the weakest,
+        strongest dose last: `habit`, `measure`, `dose`, `weakest`, `strongest` (whether the dose is); `change`, the
+        dose minus the weakest in percentage points, with `low`, `high`, `p_value`, `least`, `most`, `n_seeds`,
+        `n_objects`, `confidence` as of `crosseyed.measure.crossed.mean`; `p_corrected`, of the strongest doses, by
+        Holm's method. With one seed there is no interval, and no p-value.
+    """
+    rows = []
+    for habit, of_habit in answers.groupby("habit"):
+        weakest, *others = of_habit["dose"].unique()
+        for measure in MEASURES:
+            for dose in others:
+                changes = _changes(of_habit, measure, dose, weakest)
+                if len(changes):
+                    rows.append(
+                        _effect(changes, measure) | {"habit": habit, "dose": dose, "weakest": weakest}
+                    )
+                    rows[-1]["strongest"] = dose == others[-1]
+    table = pd.DataFrame(rows, columns=_EFFECT)
+    return table.assign(p_corrected=correct(table["p_value"].where(table["strongest"].astype(bool))))
+
+
+def effect(effects: pd.DataFrame, habit: str, measure: str) -> str:
+    """Say what the strongest dose of a habit does to a measure.
+
+    Parameters
+    ----------
+    effects : pandas.DataFrame
+        From `effects`.
     habit, measure : str
         One of `HABITS` and one of `MEASURES`.
 
     Returns
     -------
-    {"raises", "lowers", "nothing certain", "seeds differ", "not measured"}
-        ``"raises"`` and ``"lowers"``: the intervals of all seeds lie on that side of zero; ``"nothing certain"``: all
-        of them contain zero; ``"seeds differ"``: neither; ``"not measured"``: there is no seed with both ends.
+    {"raises", "lowers", "nothing certain", "not decided", "not measured"}
+        ``"raises"`` and ``"lowers"``: the corrected p-value is below `crosseyed.settings.SIGNIFICANCE`; ``"not
+        decided"``: there are fewer than `LEAST_SEEDS` seeds; ``"not measured"``: there is none with both doses.
     """
-    rows = contrasts[contrasts["habit"] == habit]
-    above, below = rows[f"{measure}_low"] > 0, rows[f"{measure}_high"] < 0
-    if rows.empty:
+    row = strongest(effects, habit, measure)
+    if row is None:
         return "not measured"
-    if above.all() or below.all():
-        return "raises" if above.all() else "lowers"
-    return "seeds differ" if (above | below).any() else "nothing certain"
+    if row["n_seeds"] < LEAST_SEEDS:
+        return "not decided"
+    if not row["p_corrected"] < SIGNIFICANCE:
+        return "nothing certain"
+    return "raises" if row["change"] > 0 else "lowers"
 
 
-def verdict(contrasts: pd.DataFrame) -> str:
-    """Say in one sentence which of the habits makes the bias: raises one of `MEASURES` in all of its seeds (`effect`).
+def strongest(effects: pd.DataFrame, habit: str, measure: str) -> pd.Series | None:
+    """Return the row of the strongest dose of a habit for a measure; None if it was not measured."""
+    rows = effects[(effects["habit"] == habit) & (effects["measure"] == measure)]
+    rows = rows[rows["strongest"].astype(bool)]
+    return None if rows.empty else rows.iloc[0]
+
+
+def verdict(effects: pd.DataFrame) -> str:
+    """Say in one sentence which of the habits makes the bias: raises one of `MEASURES` (`effect`).
 
     Parameters
     ----------
-    contrasts : pandas.DataFrame
-        From `contrasts`.
+    effects : pandas.DataFrame
+        From `effects`.
     """
-    effects = {habit: [effect(contrasts, habit, each) for each in MEASURES] for habit in HABITS.values()}
-    open_ = [habit for habit, found in effects.items() if "not measured" in found]
+    found = {habit: [effect(effects, habit, each) for each in MEASURES] for habit in HABITS.values()}
+    open_ = [habit for habit, of_habit in found.items() if "not measured" in of_habit]
     if open_:
         return f"The question is open: the models at both ends of {' and of '.join(open_)} are not there yet."
-    makers = [habit for habit, found in effects.items() if "raises" in found]
-    said = {habit: _said(habit, found) for habit, found in effects.items()}
+    open_ = [habit for habit, of_habit in found.items() if "not decided" in of_habit]
+    if open_:
+        return (
+            f"Not decided for {' and '.join(open_)}: models that were trained alike differ, and an effect is decided "
+            f"from {LEAST_SEEDS} training seeds at both doses on."
+        )
+    makers = [habit for habit, of_habit in found.items() if "raises" in of_habit]
+    said = {habit: _said(habit, of_habit) for habit, of_habit in found.items()}
     if not makers:
         return "No habit raises either measure with certainty in these models."
-    others = " and ".join(said[habit] for habit in effects if habit not in makers)
+    others = " and ".join(said[habit] for habit in found if habit not in makers)
     rest = f", while {others}" if others else ""
     return f"What makes a bias is {' and '.join(makers)}: {', '.join(said[habit] for habit in makers)}{rest}."
 
@@ -259,9 +313,45 @@ def _said(habit: str, effects: list[str]) -> str:
     raised = [name for name, found in zip(MEASURES.values(), effects, strict=True) if found == "raises"]
     if raised:
         return f"{habit} raises {' and '.join(raised)}"
-    if "seeds differ" in effects:
-        return f"for {habit} the seeds differ"
     return f"{habit} raises neither measure with certainty"
+
+
+_EFFECT = ["habit", "measure", "dose", "weakest", "strongest", "change", "low", "high", "p_value"]
+_EFFECT += ["least", "most", "n_seeds", "n_objects", "confidence"]
+
+
+def _changes(of_habit: pd.DataFrame, measure: str, dose: str, weakest: str) -> pd.DataFrame:
+    """Return by how much each image counts more with a dose than with the weakest, for the seeds that have both."""
+    if measure == "gap":
+        rows = of_habit[of_habit["protocol"] == "grid"]
+        center = rows["center"].astype(bool)
+        # the weights make the mean over all images the gap
+        weight = np.where(center, len(rows) / center.sum(), -len(rows) / (~center).sum())
+        rows = rows.assign(value=100 * rows["correct"].astype(float) * weight)
+    else:
+        rows = preferences(of_habit)
+        rows = _with_both_objects(rows[rows["border"]]).assign(value=lambda table: table["preference"])
+    seeds = set(rows.loc[rows["dose"] == dose, "seed"]) & set(rows.loc[rows["dose"] == weakest, "seed"])
+    rows = rows[rows["seed"].isin(seeds) & rows["dose"].isin([dose, weakest])]
+    keys = [name for name in ("seed", "image", *OBJECTS) if name in rows]
+    wide = rows.pivot(index=keys, columns="dose", values="value")
+    return wide.reset_index().assign(change=lambda table: table[dose] - table[weakest]) if len(wide) else wide
+
+
+def _with_both_objects(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Name both objects of each image of two, which its name holds: the kept table has no column of the second."""
+    rows = zip(pairs["image"], pairs["relation"], pairs["style"], strict=True)
+    both = [image.removesuffix(f"_{style}").split(f"_{relation}_", 1) for image, relation, style in rows]
+    return pairs.assign(**dict(zip(OBJECTS, zip(*both, strict=True), strict=True))) if both else pairs
+
+
+def _effect(changes: pd.DataFrame, measure: str) -> dict[str, object]:
+    """Return the numbers of a row of `effects`."""
+    objects = OBJECTS if measure == "preference" else OBJECTS[:1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", EstimateWarning)  # one seed is expected between the ends, and said
+        row = crossed.mean(changes, "change", objects=objects).iloc[0].to_dict()
+    return row | {"measure": measure, "change": row["mean"]}
 
 
 def _contrast(part: pd.DataFrame, ends: tuple[str, str], resamples: int | None, seed: int) -> list[object]:

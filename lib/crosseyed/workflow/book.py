@@ -22,8 +22,14 @@ from crosseyed.files import DATA, atomic_write, exchange
 from crosseyed.models.scorer import RANDOM, SHIPPED
 from crosseyed.report import family_table, tables
 from crosseyed.report.figures import curves
-from crosseyed.settings import PROTOCOL_VERSION, settings
-from crosseyed.workflow.findings import describe_bias, tabulate_accuracy, tabulate_families
+from crosseyed.settings import PROTOCOL_VERSION, SIGNIFICANCE, settings
+from crosseyed.workflow.findings import (
+    describe_bias,
+    tabulate_accuracy,
+    tabulate_coverage,
+    tabulate_families,
+    tabulate_tests,
+)
 from crosseyed.workflow.results import CHAPTER, check_weights, own_rows
 from crosseyed.workflow.verdict_pages import copy_tables, describe, judge, tabulate
 
@@ -113,6 +119,9 @@ def stage_pages(model: Description, families: str | os.PathLike, folder: Path, s
         "claims": tabulate(judged),
         "tests": describe(judged),
         "protocol_version": str(PROTOCOL_VERSION),
+        "coverage": tabulate_coverage(),
+        "families_of_tests": tabulate_tests(),
+        "significance": f"{SIGNIFICANCE:g}",
         "families": tabulate_families(family_table.read(families)),
         "pocketclip_figures": tabulate_accuracy(
             {file.parent.name: file for file in sorted(DATA.glob("models/pocketclip-*/accuracy.csv"))}

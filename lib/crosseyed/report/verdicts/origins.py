@@ -6,32 +6,52 @@ from crosseyed.report.verdicts.words import span
 from crosseyed.training import habits
 
 
-def summary(contrasts: pd.DataFrame, bias: pd.DataFrame, chance: float) -> str:
+def summary(effects: pd.DataFrame, bias: pd.DataFrame, chance: float) -> str:
     """Say which habit makes a bias, by how much, and how far this can be generalised.
 
     Parameters
     ----------
-    contrasts : pandas.DataFrame
-        Of `crosseyed.training.habits.contrasts`.
+    effects : pandas.DataFrame
+        Of `crosseyed.training.habits.effects`.
     bias : pandas.DataFrame
         Of `crosseyed.measure.bootstrap.center_bias` by `habit`, dose and seed.
     chance : float
         Accuracy of a guess in percent.
     """
     found = [
-        f"- **{habit.capitalize()}**, from the weakest dose to the strongest, changes {_changes(rows, 'gap')} and "
-        f"{_changes(rows, 'preference')} (one number for each seed, with its interval)."
-        for habit, rows in contrasts.groupby("habit", sort=False)
+        f"- **{habit.capitalize()}**, from the weakest dose to the strongest, changes "
+        f"{' and '.join(_change(rows, measure) for measure in habits.MEASURES)}.{_weaker(rows)}"
+        for habit, rows in effects.groupby("habit", sort=False)
     ]
-    return "\n".join([f"**{habits.verdict(contrasts)}**\n", *found, "", _limits(contrasts, bias, chance)])
+    return "\n".join([f"**{habits.verdict(effects)}**\n", *found, "", _limits(bias, chance)])
 
 
-def _changes(rows: pd.DataFrame, measure: str) -> str:
-    each = [f"{row[measure]:+.1f} ({span(row, measure)})" for _, row in rows.iterrows()]
-    return f"{habits.MEASURES[measure]} by {' and '.join(each)} points"
+def _change(rows: pd.DataFrame, measure: str) -> str:
+    row = rows[(rows["measure"] == measure) & rows["strongest"].astype(bool)].iloc[0]
+    name, change = habits.MEASURES[measure], f"{row['change']:+.1f} points"
+    if row["n_seeds"] == 1:
+        return f"{name} by {change} (one seed, so no interval)"
+    p = "p < 0.001" if row["p_corrected"] < 0.001 else f"p = {row['p_corrected']:.3f}"
+    return (
+        f"{name} by {change} ({span(row)}, corrected {p}; the {row['n_seeds']:.0f} seeds: "
+        f"{row['least']:+.1f} to {row['most']:+.1f})"
+    )
 
 
-def _limits(contrasts: pd.DataFrame, bias: pd.DataFrame, chance: float) -> str:
+def _weaker(rows: pd.DataFrame) -> str:
+    """Say what doses between the weakest and the strongest change at most, where there are any."""
+    weaker = rows[(rows["measure"] == "gap") & ~rows["strongest"].astype(bool)]
+    if weaker.empty:
+        return ""
+    most = weaker.loc[weaker["change"].abs().idxmax()]
+    seeds = "one seed" if weaker["n_seeds"].max() == 1 else f"up to {weaker['n_seeds'].max():.0f} seeds"
+    return (
+        f" Doses between them ({', '.join(weaker['dose'])}; {seeds}) change the gap by at most {most['change']:+.1f} "
+        f"points, at {most['dose']}."
+    )
+
+
+def _limits(bias: pd.DataFrame, chance: float) -> str:
     learned = [
         f"{rows.min():.0f} to {rows.max():.0f} % ({habit})"
         for habit, rows in bias.groupby("habit")["center_accuracy"]
@@ -40,15 +60,12 @@ def _limits(contrasts: pd.DataFrame, bias: pd.DataFrame, chance: float) -> str:
         f"Limits: at the center the models name {', '.join(learned)} of single objects (chance: {chance:.0f} %). "
         "No gap can be larger than that."
     )
-    general = "What holds for small models and drawn objects may not hold for others."
-    if contrasts.empty:
-        return f"{limits} {general}"
-    half = {
-        name: (contrasts[f"{name}_high"] - contrasts[f"{name}_low"]).mean() / 2 for name in habits.MEASURES
-    }
-    seeds = contrasts.groupby("habit")["seed"].nunique()
-    return (
-        f"{limits} Changes of the gap by less than about {half['gap']:.0f} points, or of the preference by less than "
-        f"{half['preference']:.0f}, cannot be told from chance. Seeds at both ends of a series: {seeds.min()}, too few "
-        f"to say how much initial weights matter. {general}"
+    alike = bias.groupby(["habit", "dose"])["center_accuracy"].agg(["min", "max", "count"])
+    alike = (alike["max"] - alike["min"])[alike["count"] > 1]
+    apart = (
+        f" Models that differ in their seed alone differ at the center by up to {alike.max():.0f} points, "
+        "so the intervals above take the seed as a second sample, beside the objects."
+        if len(alike)
+        else ""
     )
+    return f"{limits}{apart} What holds for small models and drawn objects may not hold for others."
