@@ -82,6 +82,14 @@ def test_center_bars_are_the_accuracies_and_the_titles_tell_the_gaps():
     assert (figure.axes[0].get_ylabel(), named.get_ylabel()) == ("accuracy (%)", "recall (%)")
 
 
+def test_a_floor_is_a_line_that_is_named():
+    figure = bars.center_bars(levels(), floor=20)
+    for ax in figure.axes:
+        assert any(list(line.get_ydata()) == [20, 20] for line in ax.lines)
+    assert "floor (20 % at the center)" in words(figure)
+    assert "floor" not in words(bars.center_bars(levels()))
+
+
 def test_center_bars_refuse_two_rows_for_one_bar():
     with pytest.raises(InputError, match="too many for centered"):
         bars.center_bars(pd.concat([levels(), levels().head(1)]))

@@ -81,6 +81,7 @@ def center_bars(
     label: str = "pooling",
     panel: str = "positions",
     ylabel: str = "accuracy (%)",
+    floor: float | None = None,
     title: str | None = None,
 ) -> Figure:
     """Show the accuracy at the center and off-center under several conditions.
@@ -91,6 +92,8 @@ def center_bars(
         From `crosseyed.measure.bootstrap.center_bias`.
     label, panel, ylabel, title
         See `crosseyed.report.figures`. The title of each panel tells the range of its gaps.
+    floor : float, optional
+        Accuracy at the center in percent under which a gap says nothing; drawn as a line.
 
     Returns
     -------
@@ -105,6 +108,9 @@ def center_bars(
     for ax, name, part in panels:
         series = [(words, estimates(part, label, order, ends_of(side))) for side, words in sides.items()]
         _percent_bars(ax, series, [textwrap.fill(str(each), 12) for each in order], ylabel)
+        if floor is not None:
+            line = {"color": "0.2", "linestyle": ":", "linewidth": 1.5, "zorder": 3}
+            ax.axhline(floor, label=f"floor ({floor:g} % at the center)", **line)
         ax.set_title(panel_title(name, f"gap {range_text(part['gap'])} points", 4.2))
     return finish(figure, title, panels[0][0], interval_name(table))
 

@@ -14,6 +14,10 @@ from crosseyed.mitigations.scoring import BASELINE
 from crosseyed.report.verdicts.words import span
 from crosseyed.settings import SIGNIFICANCE
 
+FLOOR = 20.0
+"""Accuracy at the center in percent under which a model trained from scratch says nothing about gaps: none of them can
+be larger than that."""
+
 
 def left_out(unsupported: Mapping[str, Sequence[str]]) -> str:
     """Name the poolings that a tower does not support, each with what it needs."""
@@ -70,29 +74,22 @@ def with_head(compared: pd.DataFrame, best: str) -> str:
     )
 
 
-def from_scratch(
-    levels: pd.DataFrame | None, by_pooling: pd.DataFrame | None, by_recipe: pd.DataFrame | None
-) -> str:
+def from_scratch(levels: pd.DataFrame | None) -> str:
     """Say what pooling and training images contribute where models are trained from scratch.
+
+    Models that learned more can lose more, so they are compared by the index, the gap over the accuracy at the center;
+    those under `FLOOR` are named and left out.
 
     Parameters
     ----------
     levels : pandas.DataFrame or None
-        Of `crosseyed.measure.bootstrap.center_bias` by `positions`; None where there are no such models.
-    by_pooling, by_recipe : pandas.DataFrame or None
-        Of `crosseyed.mitigations.evaluation.contrast`.
+        Of `crosseyed.measure.bootstrap.center_bias` by `positions` and `pooling`; None where there are no such models.
     """
     if levels is None:
         return "**From the start.** The table of models trained from scratch is not on this machine."
-    ends = levels.groupby("positions")["gap"].agg(["min", "max"]).round().astype(int)
-    centered, uniform = (
-        f"{row['min']} to {row['max']}" for _, row in ends.loc[["centered", "uniform"]].iterrows()
-    )
     return (
-        f"**From the start.** Trained on centered images, the four poolings have gaps of {centered} points, on uniform "
-        f"ones {uniform}. On centered images, another pooling than the class token changes the gap by "
-        f"{_gap_changes(by_pooling[by_pooling['protocol'] == 'centered'])}; other images change it by "
-        f"**{_gap_changes(by_recipe)}**."
+        "**From the start.** The share of the center's accuracy that is lost off-center is, trained on centered "
+        f"images, {_indices(levels, 'centered')}; on uniform ones, {_indices(levels, 'uniform')}."
     )
 
 
@@ -126,6 +123,21 @@ def _change(row: pd.Series) -> str:
     return f"{row['off_center_change']:+.1f} points ({span(row, 'off_center_change')})"
 
 
-def _gap_changes(rows: pd.DataFrame) -> str:
-    moved = rows.loc[rows["candidate"] != BASELINE, "gap_change"]
-    return f"{moved.min():+.0f} to {moved.max():+.0f} points"
+def _indices(levels: pd.DataFrame, positions: str) -> str:
+    """Name the index of each pooling, and those that say nothing."""
+    rows = levels[levels["positions"] == positions]
+    above = rows["center_accuracy"] >= FLOOR
+    named = [
+        f"{row['bias_index']:.2f} with {row['pooling']} ({span(row, 'bias_index', digits=2)})"
+        for row in rows[above].to_dict("records")
+    ]
+    silent = [
+        f"{row['pooling']} ({row['center_accuracy']:.0f} % at the center)"
+        for row in rows[~above].to_dict("records")
+    ]
+    under = (
+        f"; under the floor of {FLOOR:g} %, and so without a word about gaps: {', '.join(silent)}"
+        if silent
+        else ""
+    )
+    return f"{', '.join(named) or 'unknown'}{under}"
