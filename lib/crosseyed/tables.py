@@ -50,7 +50,12 @@ def kinds_of(table: pd.DataFrame) -> dict[str, str]:
 
 
 def read_table(
-    path: str | os.PathLike, kinds: Mapping[str, str], remedy: str, *, rows: int | None = None
+    path: str | os.PathLike,
+    kinds: Mapping[str, str],
+    remedy: str,
+    *,
+    rows: int | None = None,
+    absent: Mapping[str, object] | None = None,
 ) -> pd.DataFrame:
     """Read a table that `write_table` wrote, and refuse one that is not whole.
 
@@ -64,6 +69,8 @@ def read_table(
         A sentence that says how the table is made anew.
     rows : int, optional
         How many rows it must have.
+    absent : mapping of str to object, optional
+        Columns that tables of earlier versions lack, and what they stand for there.
 
     Returns
     -------
@@ -81,6 +88,9 @@ def read_table(
         raise InputError(f"{error} {remedy}") from error
     try:
         header, *lines = _lines(file)
+        for name, value in (absent or {}).items():
+            if name not in header:
+                header, lines = [*header, name], [[*line, str(value)] for line in lines]
         _check_columns(header, kinds)
         for number, line in enumerate(lines, start=2):
             if len(line) != len(header):

@@ -6,6 +6,8 @@ from small_results import collected, write_results
 
 from crosseyed.editions import edition_name
 from crosseyed.report import comparison, kept_results
+from crosseyed.report.verdicts import comparison as verdicts
+from crosseyed.settings import PROTOCOL_VERSION
 from crosseyed.tables import write_table
 
 LISTED = [
@@ -37,6 +39,15 @@ def row(edition, model="ViT-B-32", seed=0, protocol="grid", pretrained="openai",
         "protocol": protocol,
         **numbers,
     }
+
+
+def test_results_of_another_version_of_the_protocol_stand_apart():
+    rows = [row("a", protocol_version=PROTOCOL_VERSION), row("b", protocol_version=PROTOCOL_VERSION - 1)]
+    own, others = comparison.by_version(kept(*rows))
+    assert (own["edition"].tolist(), others["edition"].tolist()) == (["a"], ["b"])
+    said = verdicts.apart(others)
+    assert f"b (version {PROTOCOL_VERSION - 1})" in said and "compared with nothing" in said
+    assert verdicts.apart(own[:0]) == ""
 
 
 TABLE = kept(

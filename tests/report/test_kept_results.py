@@ -7,6 +7,7 @@ from small_results import TOWER, collected, write_results
 
 from crosseyed.errors import InputError
 from crosseyed.report import kept_results
+from crosseyed.settings import PROTOCOL_VERSION
 from crosseyed.tables import write_table
 
 
@@ -25,6 +26,13 @@ def test_what_is_kept_reads_back_the_same(results, tmp_path):
     pd.testing.assert_frame_equal(read, table)
     assert read.dtypes.to_dict() == table.dtypes.to_dict()
     assert read["patch_size"].isna().all()
+
+
+def test_a_table_without_a_version_of_the_protocol_is_of_the_first(results, tmp_path):
+    table = collected(results)
+    assert set(table["protocol_version"]) == {PROTOCOL_VERSION}
+    write_table(table.drop(columns="protocol_version"), tmp_path / "kept" / "a.csv")
+    assert set(kept_results.read(tmp_path / "kept")["protocol_version"]) == {1}
 
 
 def test_random_weights_are_no_result(results, tmp_path):

@@ -14,7 +14,7 @@ from statsmodels.stats.weightstats import DescrStatsW
 
 from crosseyed.editions import edition_name
 from crosseyed.models.scorer import SHIPPED
-from crosseyed.settings import settings
+from crosseyed.settings import PROTOCOL_VERSION, settings
 
 PROPERTIES = {
     "patch_size": "patch size (pixels)",
@@ -69,6 +69,12 @@ def describe(results: pd.DataFrame, models: Sequence[Mapping[str, str]]) -> pd.D
         ),
         published=(results["pretrained"] != SHIPPED).astype(bool),
     )
+
+
+def by_version(results: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Split results into those of this version of the protocol, and those of others, which are not comparable."""
+    own = results["protocol_version"] == PROTOCOL_VERSION
+    return results[own].reset_index(drop=True), results[~own].reset_index(drop=True)
 
 
 def awaiting(results: pd.DataFrame, models: Sequence[Mapping[str, str]]) -> pd.DataFrame:

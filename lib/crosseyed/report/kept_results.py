@@ -15,6 +15,7 @@ from crosseyed import provenance
 from crosseyed.errors import InputError, shorten
 from crosseyed.files import DATA
 from crosseyed.models.scorer import RANDOM
+from crosseyed.settings import UNSTATED_VERSION
 from crosseyed.tables import read_table
 
 FOLDER = DATA / "results" / "models"
@@ -38,6 +39,7 @@ SCHEMA = {
     "weights": _TEXT,
     "seed": _WHOLE,
     "protocol": _TEXT,
+    "protocol_version": _WHOLE,
     **dict.fromkeys(_ESTIMATES, _NUMBER),
     **dict.fromkeys(_COUNTS, _WHOLE),
     "confidence": _NUMBER,
@@ -50,7 +52,8 @@ SCHEMA = {
 """Columns of a table of results and their kinds, as of `crosseyed.tables.read_table`. Accuracies are percent, the gap
 percentage points, each with the ends of its interval; image and patch size are pixels (the longer side; the patch of a
 convolutional tower is missing); `tokens` is the number of spatial tokens before pooling, `parameters` that of the whole
-model; `notebook_parameters` is JSON; `weights` is the digest of the weights, and `rows` the number of rows of the
+model; `protocol_version` is that of the study (`crosseyed.settings.PROTOCOL_VERSION`), the first where a table states
+none; `notebook_parameters` is JSON; `weights` is the digest of the weights, and `rows` the number of rows of the
 table, by which one that is cut off is noticed."""
 
 _DTYPES = {"text": "string", "whole": "Int64", "number": "Float64"}
@@ -121,7 +124,7 @@ def typed(table: pd.DataFrame) -> pd.DataFrame:
 
 def read_one(path: Path) -> pd.DataFrame:
     """Read the results of one edition; raise InputError for a file that is not whole or holds what cannot be."""
-    table = typed(read_table(path, SCHEMA, _REMEDY))
+    table = typed(read_table(path, SCHEMA, _REMEDY, absent={"protocol_version": UNSTATED_VERSION}))
     if not len(table) or not (table["rows"].fillna(0) == len(table)).all():
         raise InputError(
             f"{str(path)!r} is cut off: it announces another number of rows than its {len(table)}. {_REMEDY}"

@@ -56,7 +56,8 @@ TABLES: dict[str, tuple[str, ...]] = {
         *("visual_prompts", "zoom", "attention_changes", "outcomes"),
     ),
     "06_model_family": (
-        *("results", "published", "recent", "correlations", "by_pooling", "by_data", "awaiting"),
+        *("results", "other_versions", "published", "recent"),
+        *("correlations", "by_pooling", "by_data", "awaiting"),
     ),
     "07_origins": ("positions", "dose_response", "preference", "contrasts", "effects"),
     "08_robustness": (

@@ -30,7 +30,7 @@ from crosseyed.measure import protocols
 from crosseyed.models.clip import ClipModel
 from crosseyed.models.loading import load
 from crosseyed.provenance import COLUMNS, stamp
-from crosseyed.settings import settings
+from crosseyed.settings import PROTOCOL_VERSION, UNSTATED_VERSION, settings
 from crosseyed.tables import read_table, write_table
 from crosseyed.training import train
 from crosseyed.training.architecture import pool_by_maximum
@@ -174,6 +174,17 @@ def read_answers(
     return table if protocol is None else table[table["protocol"] == protocol]
 
 
+def version_note(answers: pd.DataFrame) -> str:
+    """Say that answers were measured under another version of the protocol; empty if they were not."""
+    version = answers["protocol_version"].iloc[0]
+    if version == PROTOCOL_VERSION:
+        return ""
+    return (
+        f"They were measured under version {version} of the protocol, this edition under version {PROTOCOL_VERSION}: "
+        "compare them with each other only."
+    )
+
+
 def run(trials: Sequence[Trial], folder: Path, *, device: str = "cpu", progress: bool = True) -> pd.DataFrame:
     """Train and measure the models of an experiment, except those that are done.
 
@@ -226,7 +237,7 @@ def _read_trial(trial: Trial, answers: Path, digest: str) -> pd.DataFrame | None
 
 
 def _read(file: Path, kinds: dict[str, str], remedy: str = "", rows: int | None = None) -> pd.DataFrame:
-    table = read_table(file, kinds, remedy, rows=rows)
+    table = read_table(file, kinds, remedy, rows=rows, absent={"protocol_version": UNSTATED_VERSION})
     # outside a checkout there is no commit, and the digests of the repository's models were not recorded
     return table.astype({"correct": "boolean"}).fillna({"commit": "", "weights": ""})
 
@@ -252,6 +263,8 @@ def _fault(table: pd.DataFrame, trials: Sequence[Trial]) -> str | None:
             return (
                 f"has another {column} for {trial.name!r} than {common[column]!r}, with which it was trained"
             )
+    if table["protocol_version"].nunique() > 1:
+        return "has answers of several versions of the protocol, which cannot be compared"
     images = shown[0]
     if set(images["protocol"]) != {"grid", "pair"} or not images["eccentricity"].between(0, 1).all():
         return "has other protocols than grid and pair, or eccentricities that are not between 0 and 1"
@@ -284,7 +297,7 @@ def _common(trial: Trial) -> dict[str, str | float | None]:
 
 def _kinds(trial: Trial) -> dict[str, str]:
     common = {name: _KINDS_OF[type(value)] for name, value in _common(trial).items()}
-    return _KEPT | common | dict.fromkeys(("weights", *COLUMNS), "text")
+    return _KEPT | common | dict.fromkeys(("weights", *COLUMNS), "text") | {"protocol_version": "whole"}
 
 
 def _measure(trial: Trial, model: ClipModel) -> pd.DataFrame:
@@ -296,4 +309,5 @@ def _measure(trial: Trial, model: ClipModel) -> pd.DataFrame:
     together = [scene for relation in RELATIONS for scene in pair(world, relation, **fixed)]
     pairs = protocols.pair(model, together).rename(columns={"together": "center"})
     table = pd.concat([protocols.grid(model, alone, objects_of(world)), pairs], ignore_index=True)
-    return table[list(_KEPT)].assign(**_common(trial), weights=model.digest)
+    about = _common(trial) | {"weights": model.digest, "protocol_version": PROTOCOL_VERSION}
+    return table[list(_KEPT)].assign(**about)

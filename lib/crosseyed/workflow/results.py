@@ -53,6 +53,7 @@ def collect(results: str | os.PathLike, model: Description) -> pd.DataFrame:
         parameters=model.parameters,
         notebook_parameters=json.dumps(model.edition.parameters, sort_keys=True),
         weights=model.weights,
+        protocol_version=tables.read_record(Path(results) / CHAPTER).protocol_version,
         rows=len(rows),
     )
     return kept_results.typed(provenance.stamp(rows, model.device))

@@ -88,8 +88,8 @@ def test_models_trained_from_scratch_are_compared_by_the_index_above_a_floor():
     assert pooling.from_scratch(pd.DataFrame(rows, columns=names)) == (
         "**From the start.** The share of the center's accuracy that is lost off-center is, trained on centered "
         "images, 0.72 with class token (0.67 to 0.76); under the floor of 20 %, and so without a word about gaps: "
-        "average (10 % at the center); on uniform ones, -0.01 with class token (-0.20 to 0.12), 0.05 with max (-0.10 to 0.20); under "
-        "the floor of 20 %, and so without a word about gaps: average (12 % at the center)."
+        "average (10 % at the center); on uniform ones, -0.01 with class token (-0.20 to 0.12), 0.05 with max "
+        "(-0.10 to 0.20); under the floor of 20 %, and so without a word about gaps: average (12 % at the center)."
     )
 
 

@@ -11,6 +11,7 @@ from crosseyed.escapes import markdown
 from crosseyed.models.scorer import RANDOM
 from crosseyed.report.comparison import LEAST_MODELS, PROPERTIES
 from crosseyed.report.verdicts.words import span
+from crosseyed.settings import PROTOCOL_VERSION
 
 
 def models(found: pd.DataFrame, published: pd.DataFrame, edition: str, pretrained: str | None) -> str:
@@ -37,6 +38,24 @@ def models(found: pd.DataFrame, published: pd.DataFrame, edition: str, pretraine
     return (
         f"There are results of **{len(published)} published models** and of {own} that this project trained itself "
         f"(PocketCLIP). The model of this edition, {markdown(edition)}, {here}."
+    )
+
+
+def apart(others: pd.DataFrame) -> str:
+    """Name the editions whose results are of another version of the protocol; empty if there are none.
+
+    Parameters
+    ----------
+    others : pandas.DataFrame
+        The second of `crosseyed.report.comparison.by_version`.
+    """
+    if others.empty:
+        return ""
+    named = others.drop_duplicates("edition")
+    listed = [f"{markdown(row.edition)} (version {row.protocol_version})" for row in named.itertuples()]
+    return (
+        f"Listed apart, because they were measured under another version of the protocol than {PROTOCOL_VERSION}, and "
+        f"compared with nothing on this page: {', '.join(listed)}. `make sweep` measures them anew."
     )
 
 
