@@ -62,5 +62,5 @@ def test_near_the_end_of_the_scale_the_interval_covers_what_a_bootstrap_misses()
         covered += row["low"] <= 97 <= row["high"]
         drawn = 100 * right[rng.integers(48, size=(200, 48))].mean(axis=1)
         missed += not np.quantile(drawn, 0.025) <= 97 <= np.quantile(drawn, 0.975)
-    assert covered / 300 >= 0.93
+    assert covered / 300 >= 0.91  # 94 % by the binomial distribution
     assert missed / 300 > 0.1

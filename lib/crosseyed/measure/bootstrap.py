@@ -7,10 +7,9 @@ Images of one object are not independent, so every interval is clustered by obje
 interval with the clustered sample size (`crosseyed.measure.proportions`). Everything else has the expanded
 percentiles of a bootstrap over whole objects (the cluster bootstrap; Davison and Hinkley, *Bootstrap Methods and
 their Application*, 1997, section 3.8; `crosseyed.measure.resampling`). All groups of a call share the same draws,
-so differences between groups are paired; draws without rows of a group are left out for it. How often these
-intervals cover the truth says the page "How we count". Unreadable rows (`correct` is ``<NA>``) are left out and
-counted. With fewer than two readable objects the interval of a group is NaN, with an `EstimateWarning`. Images of
-two objects share them in another way: see `crosseyed.measure.dyadic`.
+so differences between groups are paired; draws without rows of a group are left out for it. Unreadable rows
+(`correct` is ``<NA>``) are left out and counted. With fewer than two readable objects the interval of a group is
+NaN, with an `EstimateWarning`. Images of two objects share them in another way: see `crosseyed.measure.dyadic`.
 
 Throughout, `by` (str, sequence of str or None) names the columns that define the groups (None: one group), and
 `cluster`, `confidence`, `resamples`, `seed` are those of `crosseyed.measure.resampling.Resampling`. In results, `low`

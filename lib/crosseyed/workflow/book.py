@@ -26,7 +26,6 @@ from crosseyed.settings import PROTOCOL_VERSION, SIGNIFICANCE, settings
 from crosseyed.workflow.findings import (
     describe_bias,
     tabulate_accuracy,
-    tabulate_coverage,
     tabulate_families,
     tabulate_tests,
 )
@@ -119,7 +118,6 @@ def stage_pages(model: Description, families: str | os.PathLike, folder: Path, s
         "claims": tabulate(judged),
         "tests": describe(judged),
         "protocol_version": str(PROTOCOL_VERSION),
-        "coverage": tabulate_coverage(),
         "families_of_tests": tabulate_tests(),
         "significance": f"{SIGNIFICANCE:g}",
         "families": tabulate_families(family_table.read(families)),

@@ -5,11 +5,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from crosseyed import provenance
 from crosseyed.escapes import markdown
-from crosseyed.files import DATA
 from crosseyed.measure.multiplicity import FAMILIES
-from crosseyed.tables import read_table
 from crosseyed.training.model_card import format_accuracy, read_figures
 
 
@@ -57,32 +54,6 @@ def tabulate_accuracy(files: Mapping[str, str | os.PathLike]) -> str:
     return "\n".join(
         f"| {row} |"
         for row in [" | ".join(["", "position", *columns]), "---|---" + "|---" * len(columns), *rows]
-    )
-
-
-def tabulate_coverage(path: str | os.PathLike = DATA / "results" / "coverage.csv") -> str:
-    """Return a Markdown table of how often intervals cover the truth in simulations, and a sentence about all of them.
-
-    Parameters
-    ----------
-    path : path
-        The table that ``tests/benchmarks/coverage.py`` writes.
-    """
-    text = dict.fromkeys(("case", "quantity", "interval", *provenance.COLUMNS), "text")
-    kinds = text | {"n_objects": "whole", "runs": "whole", "covered": "whole", "coverage": "number"}
-    table = read_table(path, kinds, "Make it anew with 'python tests/benchmarks/coverage.py'.")
-    rows = ["| number | objects | interval | covers | simulated studies |", "|---|---|---|---|---|"]
-    rows += [
-        f"| {row.quantity} | {row.n_objects} | {row.interval} | {row.coverage:.1f} % | {row.runs} |"
-        for row in table.itertuples()
-    ]
-    low, high = table["coverage"].min(), table["coverage"].max()
-    share = (table["coverage"] / 100).iloc[(table["coverage"] - 95).abs().argmax()]
-    error = 100 * (share * (1 - share) / table["runs"].min()) ** 0.5
-    return "\n".join(rows) + (
-        f"\n\nThe intervals cover the truth in {low:.1f} to {high:.1f} %; simulated again with other seeds, a share "
-        f"would move by about {error:.1f} points. `python tests/benchmarks/coverage.py` computes the table "
-        f"({table['date'].iloc[0]}, version {table['crosseyed'].iloc[0]})."
     )
 
 
