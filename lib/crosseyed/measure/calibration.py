@@ -17,6 +17,7 @@ from scipy.special import softmax
 from crosseyed.data.geometry import rings
 from crosseyed.errors import InputError
 from crosseyed.measure.checks import clusters_of, correct_of, eccentricity_of, is_center, recode, values_of
+from crosseyed.measure.proportions import clustered_variance, wilson
 from crosseyed.measure.resampling import Resampling
 
 
@@ -86,6 +87,11 @@ def by_eccentricity(
     for name, observed in _quantities(means).items():
         low, high = sampling.interval(drawn[name], counts["n_objects"].to_numpy())
         result = result.assign(**{name: observed, f"{name}_low": low, f"{name}_high": high})
+    readable = ~np.isnan(correct + probability)
+    objects = clusters_of(table, "object")[readable]
+    measured = clustered_variance(correct[readable], objects, codes[readable], len(result))
+    low, high = wilson(*measured, sampling.confidence)
+    result = result.assign(accuracy_low=100 * low, accuracy_high=100 * high)
     return result.join(counts).assign(confidence=sampling.confidence)
 
 

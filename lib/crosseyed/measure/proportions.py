@@ -45,7 +45,7 @@ def wilson(
         size = np.where(spread > 0, spread / variance, n_objects)
     # the library wants a probability, not a quantile: that of the normal distribution with this quantile
     tails = 2 * stats.norm.sf(stats.t.ppf((1 + confidence) / 2, np.where(several, n_objects - 1, 1)))
-    with np.errstate(invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         ends = proportion_confint(share * size, size, tails, method="wilson")
     return tuple(np.where(several, np.where(np.isinf(size), share, end), np.nan) for end in ends)
 
