@@ -112,8 +112,9 @@ def test_without_accounting_and_gpus(bench, local_tables):
     asked = cluster.ask("scontrol", "show", "job", str(job))
     assert re.search(r"NumCPUs=4 .*\n.*TRES=cpu=4,mem=24000M,node=1", asked)
     assert "TimeLimit=10:00:00" in asked and "gpu" not in asked
-    # what would be submitted while it is away counts as failed
+    # what would be submitted or begin while it is away counts as failed
     wait_for("all jobs in the queue", here.first_is_submitted, process)
+    wait_for("the notebook that waits", (project.orders / "waiting").exists, process)
     cluster.stop_controller()
     time.sleep(25)
     cluster.start_controller()

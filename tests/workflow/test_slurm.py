@@ -223,6 +223,17 @@ def test_the_executor_understands_that_a_job_was_cancelled_by_somebody():
             return answers.pop(0)
 
         patch.setattr(executor, "query_job_status", ask)
+        patch.setattr(executor, "get_min_job_age", lambda: None)
         slurm.mend_executor()
         found = [asyncio.run(executor.query_job_status("sacct", None)) for _ in range(2)]
     assert found == [({"1": "CANCELLED", "2": "RUNNING"}, 0.1), (None, None)]
+
+
+def test_the_executor_does_not_take_a_controller_that_is_away_for_one_that_forgets():
+    executor = pytest.importorskip("snakemake_executor_plugin_slurm")
+    with pytest.MonkeyPatch.context() as patch:
+        answers = [300, None]
+        patch.setattr(executor, "query_job_status", None)
+        patch.setattr(executor, "get_min_job_age", lambda: answers.pop(0))
+        slurm.mend_executor()
+        assert [executor.get_min_job_age() for _ in range(3)] == [300, 300, 300]

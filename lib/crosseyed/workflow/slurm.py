@@ -115,19 +115,21 @@ def settle(profile: Mapping[str, object], file: str, cluster: Cluster) -> Settle
 
 
 def mend_executor() -> None:
-    """Let Snakemake's executor understand that a job was cancelled by somebody (`CANCELLED by 1000`, says sacct).
+    """Keep Snakemake's executor from two mistakes, after each of which it waits for ever.
 
-    It would take the job for one that is running, and wait for it for ever.
+    It takes a job that was cancelled by somebody (`CANCELLED by 1000`, says sacct) for one that is running. And it takes
+    a controller that is away for one that forgets, and asks a database from then on that may not exist.
     """
     import snakemake_executor_plugin_slurm as executor
 
-    ask_for_states = executor.query_job_status
+    ask_for_states, remembers = executor.query_job_status, executor.get_min_job_age()
 
     async def query(command: str, logger: object) -> tuple[dict[str, str] | None, float | None]:
         states, seconds = await ask_for_states(command, logger)
         return states and {number: state.split()[0] for number, state in states.items() if state}, seconds
 
     executor.query_job_status = query
+    executor.get_min_job_age = lambda: remembers
 
 
 @contextmanager
