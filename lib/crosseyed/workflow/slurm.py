@@ -117,8 +117,8 @@ def settle(profile: Mapping[str, object], file: str, cluster: Cluster) -> Settle
 def mend_executor() -> None:
     """Keep Snakemake's executor from two mistakes, after each of which it waits for ever.
 
-    It takes a job that was cancelled by somebody (`CANCELLED by 1000`, says sacct) for one that is running. And it takes
-    a controller that is away for one that forgets, and asks a database from then on that may not exist.
+    It takes a job that somebody cancelled (`CANCELLED by 1000`, says sacct) for one that is running. And it takes a
+    controller that is away for one that forgets, and asks a database from then on that may not exist.
     """
     import snakemake_executor_plugin_slurm as executor
 
