@@ -1,8 +1,8 @@
 """The claims that the study tests, as data: who makes each and where, and the rule that decides about it.
 
-Of {cite:t}`chew2026crosseyed` only the abstract was at hand when the claims were written down, and of
-{cite:t}`li2022eclip` the abstract and the introduction; what stands there is said to be *made* there. What only follows
-from it, in our reading, is called an inference of ours, so that no paper answers for it.
+Of {cite:t}`chew2026crosseyed` and of {cite:t}`li2022eclip` only the abstracts were at hand when the claims were written
+down; what stands there is said to be *made* there. What only follows from it, in our reading, is called an inference of
+ours, so that no paper answers for it.
 """
 
 from collections.abc import Callable
