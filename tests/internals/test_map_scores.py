@@ -157,3 +157,13 @@ def test_an_object_that_a_map_does_not_react_to_adds_nothing(tiny_clip, shown):
     table = map_scores.with_prior(plain, tiny_clip, scenes, texts, methods, maps)
     np.testing.assert_allclose(table["own"], 0, atol=1e-6)
     assert table["prior"].abs().max() > 0.2
+
+
+def test_a_map_that_is_flat_with_the_object_has_no_unit_for_what_the_place_has(tiny_clip, shown):
+    scenes, texts = (each[:2] for each in shown)
+    slope = np.linspace(0, 5, 32 * 32, dtype=np.float32).reshape(1, 32, 32)
+    methods = {"flat": lambda model, pixels, captions: np.repeat(slope, len(pixels), 0)}
+    maps = {"flat": np.concatenate([np.zeros_like(slope), slope])}
+    plain = map_scores.compare(tiny_clip, scenes, texts, maps, steps=0)
+    table = map_scores.with_prior(plain, tiny_clip, scenes, texts, methods, maps)
+    assert table[["prior", "own"]].isna().all(axis=1).tolist() == [True, False]

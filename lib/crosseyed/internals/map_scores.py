@@ -244,6 +244,8 @@ def with_prior(
 
         - `prior`: mean of the map without the object at the object's place minus its mean elsewhere;
         - `own`: `contrast` minus `prior`.
+
+        Both are NaN where the map with the object is the same everywhere, and so has no range.
     """
     keys = [(scene.empty().digest(), text) for scene, text in zip(scenes, texts, strict=True)]
     first = {key: number for number, key in reversed(list(enumerate(keys)))}
@@ -255,7 +257,8 @@ def with_prior(
         without = bare[name][rows].reshape(len(scenes), -1)
         with np.errstate(invalid="ignore", divide="ignore"):
             means = [(without * part).sum(1) / part.sum(1) for part in (inside, ~inside)]
-            prior = (means[0] - means[1]) / np.ptp(one, axis=(1, 2))
+            ranges = np.ptp(one, axis=(1, 2))
+            prior = np.where(ranges > 0, (means[0] - means[1]) / ranges, np.nan)
         images = [scene.name for scene in scenes]
         parts.append(pd.DataFrame({"method": name, "image": images, "prior": prior}))
     joined = scores.merge(pd.concat(parts), on=["method", "image"], validate="one_to_one")
