@@ -185,7 +185,8 @@ VERDICTS = {
         name, pd.DataFrame([ENDS] * 3, index=["with the object", "the place alone", "added by the object"])
     ),
     "preference": lambda name: attention_maps.preferred(
-        name, pd.DataFrame([{"contrast": "before", "mean": 1.5, **INTERVAL}])
+        name,
+        pd.DataFrame([{"contrast": each, "mean": 1.5, **INTERVAL} for each in ("before", "prior", "own")]),
     ),
     "contributions": lambda name: lost_object.contributions(
         name, pd.DataFrame([{"part": "on_object", **ENDS}])

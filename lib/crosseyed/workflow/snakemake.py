@@ -16,7 +16,7 @@ from crosseyed.editions import BUILD
 from crosseyed.errors import InputError, shorten
 from crosseyed.files import atomic_write, expand, require_writable
 from crosseyed.workflow import failures, slurm
-from crosseyed.workflow.processes import command_environment, stop_now
+from crosseyed.workflow.processes import Stopped, command_environment, stop_now
 
 _BUILT_IN_EXECUTORS = ("local", "dryrun", "touch")
 
@@ -32,6 +32,9 @@ _ECHOES = ("Exiting because a job execution failed", "At least one job did not c
 
 # What an executor tells of its guesses, and of how to ask the cluster; `crosseyed.workflow.slurm` has asked it.
 _GUESSES = ("No SLURM account given", "No account was given", "Unable to guess SLURM account", "MinJobAge")
+
+# What breaks while a stop unwinds Snakemake; its traceback begins with the stop, which the command tells of.
+_STOP = f"{Stopped.__module__}.{Stopped.__qualname__}:"
 
 
 def run(wanted: list[str], configuration: dict[str, list], cores: int) -> int:
@@ -150,5 +153,5 @@ def _is_news(record: logging.LogRecord) -> bool:
     message = record.getMessage()
     lines = [line.strip() for line in message.splitlines()]
     telling = [line for line in lines if line not in ("", "WorkflowError:") and not line.startswith(_ECHOES)]
-    told = "returned non-zero exit status" in message or message.startswith(_GUESSES)
+    told = "returned non-zero exit status" in message or _STOP in message or message.startswith(_GUESSES)
     return record.levelno >= logging.WARNING and bool(telling) and not told
