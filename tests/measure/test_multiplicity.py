@@ -1,5 +1,6 @@
 import numpy as np
 import pandas as pd
+from statsmodels.stats.multitest import multipletests
 
 from crosseyed.measure.multiplicity import FAMILIES, correct
 from crosseyed.report.tables import TABLES
@@ -10,6 +11,13 @@ def test_p_values_are_corrected_as_holm_did_by_hand():
     # sorted: 0.01 * 3, 0.03 * 2, then 0.04 * 1, which may not be less than the one before
     np.testing.assert_allclose(correct(given), [0.03, 0.06, np.nan, 0.06])
     assert correct(given).index.tolist() == list("abcd")
+
+
+def test_the_correction_is_that_of_statsmodels():
+    rng = np.random.default_rng(0)
+    for p_values in (np.array([0.3]), np.array([0.04, 0.01, 0.03, 0.01]), rng.random(40) ** 3):
+        expected = multipletests(p_values, method="holm")[1]
+        np.testing.assert_allclose(correct(pd.Series(p_values)), expected, rtol=1e-12)
 
 
 def test_nothing_to_correct_stays_nothing():

@@ -19,8 +19,8 @@ from torch.nn.functional import normalize
 
 from crosseyed.data.geometry import rings
 from crosseyed.data.images import ImageSource
-from crosseyed.data.scenes import eccentricity
 from crosseyed.errors import InputError
+from crosseyed.internals.attention import patch_eccentricities
 from crosseyed.models.clip import ClipModel
 
 _IMAGES_AT_ONCE = 16
@@ -95,10 +95,8 @@ def radial_profile(maps: np.ndarray, *, bins: int | Sequence[float] = 6) -> pd.D
         `eccentricity_low`, `eccentricity_high` (its edges) and `influence`, the mean of its pixels over that of the
         whole image: 1 everywhere if all places count alike. NaN in an image of which no pixel has influence.
     """
-    height, width = maps.shape[1:]
-    ys, xs = (np.arange(height) + 0.5) / height, (np.arange(width) + 0.5) / width
-    places = np.array([[eccentricity(x, y, height, width) for x in xs] for y in ys])
-    edges, ring = rings(places.ravel(), bins, "the pixels")
+    places = patch_eccentricities(maps.shape[1:])  # of patches of one pixel
+    edges, ring = rings(places, bins, "the pixels")
     kept, codes, sizes = np.unique(ring, return_inverse=True, return_counts=True)
     flat = maps.reshape(len(maps), -1)
     average = flat.mean(axis=1, keepdims=True)
@@ -107,7 +105,7 @@ def radial_profile(maps: np.ndarray, *, bins: int | Sequence[float] = 6) -> pd.D
         pd.DataFrame(
             {
                 "image": number,
-                "eccentricity": np.bincount(codes, places.ravel()) / sizes,
+                "eccentricity": np.bincount(codes, places) / sizes,
                 "eccentricity_low": edges[kept],
                 "eccentricity_high": edges[kept + 1],
                 "influence": np.bincount(codes, row) / sizes,

@@ -32,29 +32,6 @@ from crosseyed.measure.checks import (
 )
 
 
-def holm(p_values: np.ndarray) -> np.ndarray:
-    """Correct p-values for their number by Holm's step-down method.
-
-    The i-th smallest of n becomes the largest of ``(n - j + 1) p_j`` over the j ≤ i smallest, at most 1 (*Scandinavian
-    Journal of Statistics* 6, 1979). statsmodels' `multipletests` gives the same, but collects all garbage of the
-    process at each call, which takes half a second in a notebook.
-
-    Parameters
-    ----------
-    p_values : numpy.ndarray, shape (n,)
-        In (0, 1].
-
-    Returns
-    -------
-    numpy.ndarray, shape (n,)
-        In their order.
-    """
-    order = np.argsort(p_values)
-    corrected = np.empty(len(order))
-    corrected[order] = np.maximum.accumulate(p_values[order] * np.arange(len(order), 0, -1)).clip(max=1)
-    return corrected
-
-
 def permutation_test(
     table: pd.DataFrame,
     by: str | Sequence[str] | None = None,

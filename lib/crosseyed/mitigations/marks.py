@@ -186,10 +186,8 @@ def circle_and_blur(
     _check(location)
     if strength == 0 or width == 0:
         return image
-    region = _region(image, location, margin)
-    inside = _cover(image, lambda draw, scale: draw.ellipse(_corners(*region, scale), fill=255))
     blurred = _blurred(image, strength * PUBLISHED_BLUR * max(image.shape[:2]))
-    focused = _mix(image, blurred, 1 - inside)
+    focused = _mix(image, blurred, _outside(image, location, margin, ImageDraw.ImageDraw.ellipse))
     return circle(focused, location, strength=strength, margin=margin, color=color, width=width)
 
 
@@ -218,10 +216,15 @@ def _blurred(image: np.ndarray, radius: float) -> np.ndarray:
     return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(radius)))
 
 
-def _outside(image: np.ndarray, location: Location, margin: float) -> np.ndarray:
+def _outside(
+    image: np.ndarray,
+    location: Location,
+    margin: float,
+    shape: Callable[..., None] = ImageDraw.ImageDraw.rectangle,
+) -> np.ndarray:
     """Give the part of every pixel that lies outside the region: (height, width), float32 in [0, 1]."""
     region = _region(image, location, margin)
-    return 1 - _cover(image, lambda draw, scale: draw.rectangle(_corners(*region, scale), fill=255))
+    return 1 - _cover(image, lambda draw, scale: shape(draw, _corners(*region, scale), fill=255))
 
 
 def _region(image: np.ndarray, location: Location, margin: float) -> tuple[float, float, float]:

@@ -1,8 +1,8 @@
 """Which concepts appear in the sums of more or fewer images when the object moves away from the center."""
 
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
+from crosseyed.measure.multiplicity import correct
 from crosseyed.measure.permutation import sign_flip_test
 
 
@@ -42,5 +42,5 @@ def changes(sparse: pd.DataFrame, about: pd.DataFrame, *, seed: int = 0) -> pd.D
     tested = sign_flip_test(rows, "difference", "concept", seed=seed)
     means = rows.groupby("concept", as_index=False)[["center", "off_center", "difference"]].mean()
     table = means.merge(tested[["concept", "n_objects", "p_value"]], on="concept")
-    table["p_value"] = multipletests(table["p_value"], method="holm")[1]
+    table["p_value"] = correct(table["p_value"])
     return table.sort_values("difference", key=abs, ascending=False, ignore_index=True)[columns]

@@ -241,10 +241,13 @@ def effects(answers: pd.DataFrame) -> pd.DataFrame:
             for dose in others:
                 changes = _changes(of_habit, measure, dose, weakest)
                 if len(changes):
-                    rows.append(
-                        _effect(changes, measure) | {"habit": habit, "dose": dose, "weakest": weakest}
-                    )
-                    rows[-1]["strongest"] = dose == others[-1]
+                    about = {
+                        "habit": habit,
+                        "dose": dose,
+                        "weakest": weakest,
+                        "strongest": dose == others[-1],
+                    }
+                    rows.append(_effect(changes, measure) | about)
     table = pd.DataFrame(rows, columns=_EFFECT)
     return table.assign(p_corrected=correct(table["p_value"].where(table["strongest"].astype(bool))))
 

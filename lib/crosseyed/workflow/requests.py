@@ -1,7 +1,7 @@
 """What a job asks a cluster for, by its kind: cores, memory, time and GPUs. The one place for these figures."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 HOURS = 60  # minutes
 
@@ -60,6 +60,5 @@ def from_configuration(given: Mapping[str, Mapping[str, int]]) -> dict[str, Requ
 
 
 def _within(request: Request, limits: Limits) -> Request:
-    most = {name: getattr(limits, name) for name in ("threads", "mem_mb", "runtime")}
-    less = {name: min(getattr(request, name), most[name]) for name in most if most[name] is not None}
-    return replace(request, **less)
+    given = {name: most for name, most in asdict(limits).items() if most is not None}
+    return replace(request, **{name: min(getattr(request, name), most) for name, most in given.items()})

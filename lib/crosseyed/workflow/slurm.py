@@ -67,12 +67,13 @@ def ask() -> Cluster:
     settings = _settings(_run("scontrol", "show", "config"))
     enforced = settings.get("AccountingStorageEnforce", "")
     database = "slurmdbd" in settings.get("AccountingStorageType", "") and _answers("sacct", "-n", "-X")
-    accounts = _try("sacctmgr", "-nP", "list", "associations", f"user={getpass.getuser()}", "format=account")
+    mine = ("list", "associations", f"user={getpass.getuser()}", "format=account")
+    accounts = _try("sacctmgr", "-nP", *mine) if database else None
     return Cluster(
         partitions=_partitions(_run("sinfo", "--noheader", "--exact", "--format=%P|%l|%c|%m|%G")),
         has_accounting=database,
         remembers=_number(settings.get("MinJobAge", "")),
-        accounts=tuple(sorted(set((accounts or "").split()))) if database else (),
+        accounts=tuple(sorted(set((accounts or "").split()))),
         needs_account="associations" in enforced or "limits" in enforced,
     )
 

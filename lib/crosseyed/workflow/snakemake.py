@@ -120,7 +120,7 @@ def main(arguments: list[str]) -> None:
     from snakemake.scheduling.job_scheduler import JobScheduler
 
     JobScheduler.exit_gracefully = stop_now  # which would wait until all jobs have ended
-    if find_spec("snakemake_executor_plugin_slurm"):
+    if "--slurm-status-command" in arguments:
         slurm.mend_executor()
     logging.getLogger("snakemake.logging").addFilter(_is_news)
     argparse.ArgumentParser.print_usage = lambda *_: None  # of all its options, before the reason is told

@@ -51,6 +51,13 @@ def test_each_habit_has_its_changes_with_intervals_over_seeds():
     )
 
 
+def test_a_measure_without_its_strongest_dose_is_said_to_be_missing():
+    missing = (EFFECTS["habit"] == "placement") & (EFFECTS["measure"] == "preference")
+    lines = summary(EFFECTS[~missing], BIAS, 2.5).splitlines()
+    assert "+60.6 points (48.1 to 73.0" in lines[2]
+    assert "the preference for the center by what is not measured yet." in lines[2]
+
+
 def test_weaker_doses_are_told_beside_the_strongest():
     lines = summary(EFFECTS, BIAS, 2.5).splitlines()
     assert lines[2].endswith(

@@ -1,7 +1,7 @@
 """Let modules of a tower do nothing, because what they would compute is known, or only what is needed."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from torch import Tensor, nn
 
@@ -17,13 +17,10 @@ def returning(modules: Iterable[nn.Module], state: Tensor) -> Iterator[None]:
     modules = list(modules)
     if any(inside._forward_pre_hooks for module in modules for inside in module.modules()):
         raise InputError("The tower is resumed behind a block that is changed: resume it at a depth before.")
-    try:
+    with ExitStack() as stack:
         for module in modules:
-            module.forward = lambda *_, **__: state
+            stack.enter_context(computing(module, lambda *_, **__: state))
         yield
-    finally:
-        for module in modules:
-            vars(module).pop("forward", None)  # which hid the method of the class
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from crosseyed.report.figures.style import (
     make_panels,
     number_text,
     panel_title,
+    panels_of,
     parts_of,
     require_once,
     require_rows,
@@ -235,13 +236,11 @@ def exchanges(
     name, scale, unit = "share", 100, "share of the difference moved (%)"
     if table["share"].isna().all():
         name, scale, unit = "moved", 1000, "moved (thousandths of the similarity)"
-    parts = parts_of(table, panel)
-    for each, part in parts:
-        require_once(part, ["layer", rows], "panel", each)
     count = table[rows].nunique(), table["layer"].nunique()
-    figure, axes = make_panels(len(parts), (0.55 * count[1] + 2.0, 0.36 * count[0] + 1.4))
+    size = (0.55 * count[1] + 2.0, 0.36 * count[0] + 1.4)
+    figure, panels = panels_of(table, panel, ["layer", rows], size)
     limit = scale * np.nanmax(np.abs(table[name])) or 1.0
-    for ax, (each, part) in zip(axes, parts, strict=True):
+    for ax, each, part in panels:
         middle, low, high = (
             scale * part.pivot(index=rows, columns="layer", values=end).loc[list(dict.fromkeys(part[rows]))]
             for end in ends_of(name)
@@ -254,7 +253,7 @@ def exchanges(
         ax.tick_params(axis="y", labelrotation=0)
         ax.set(xlabel="layer (0: what enters the first block)", ylabel="" if rows == "part" else rows)
         ax.set_title("" if each is None else f"{panel}: {each}", fontsize="small", fontweight="normal")
-    _color_bar(figure, list(axes), axes[0].collections[0], unit)
+    _color_bar(figure, [ax for ax, *_ in panels], panels[0][0].collections[0], unit)
     add_footnote(figure, f"Bold: the {interval_name(table)} excludes zero.")
     return finish(figure, title)
 

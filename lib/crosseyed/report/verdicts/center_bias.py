@@ -3,7 +3,7 @@
 import pandas as pd
 
 from crosseyed.escapes import markdown
-from crosseyed.report.verdicts.words import named_span, span
+from crosseyed.report.verdicts.words import is_certain, named_span, span
 
 
 def summary(name: str, bias: pd.DataFrame, control_bias: pd.DataFrame, crop: pd.DataFrame) -> str:
@@ -75,7 +75,7 @@ def place_or_relation(name: str, separated: pd.DataFrame) -> str:
     certain = [
         words
         for effect, words in (("place alone", "the place"), ("relation alone", "the relation"))
-        if rows.loc[effect, "difference_low"] > 0 or rows.loc[effect, "difference_high"] < 0
+        if is_certain(rows.loc[effect], "difference")
     ]
     verdict = {
         0: "neither the place nor the relation alone makes a certain difference",

@@ -8,7 +8,7 @@ import pandas as pd
 from crosseyed.escapes import markdown
 from crosseyed.internals.layer_answers import CONTROLS, RANDOM_WEIGHTS, SHUFFLED_NAMES
 from crosseyed.report.presence import PROBE
-from crosseyed.report.verdicts.words import span
+from crosseyed.report.verdicts.words import is_certain, span
 from crosseyed.settings import SIGNIFICANCE
 
 
@@ -94,12 +94,12 @@ def ablation(name: str, layer: int, head: int, bias: pd.DataFrame, changes: pd.D
     """
     name, gap = markdown(name), bias.set_index("ablated")["gap"]["none"]
     top, random, against = changes.to_dict("records")
-    certain = against["difference_low"] > 0 or against["difference_high"] < 0
+    differ = "differ" if is_certain(against, "difference") else "do not certainly differ"
     return (
         f"The head of {name} that loses most is head {head} of layer {layer}. On objects that the ranking did not see, "
         f"the gap of {gap:.0f} points changes by {_by(top)} without the {top['contrast']} heads, and by {_by(random)} "
         "without as many others of the same layers, drawn at random. "
-        f"The two {'differ' if certain else 'do not certainly differ'} ({_by(against)}); without the heads at the top "
+        f"The two {differ} ({_by(against)}); without the heads at the top "
         f"off-center accuracy changes by {top['off_center_mean']:+.0f} points."
     )
 

@@ -12,7 +12,7 @@ from crosseyed.mitigations.marks import PROMPTS
 from crosseyed.mitigations.outcomes import OUTCOMES
 from crosseyed.mitigations.scoring import BASELINE
 from crosseyed.mitigations.visual_prompts import Prompted
-from crosseyed.report.verdicts.words import span
+from crosseyed.report.verdicts.words import p_text, span
 from crosseyed.settings import SIGNIFICANCE
 
 _CLAIMS = {
@@ -88,10 +88,9 @@ def work(answers: pd.DataFrame) -> str:
 
 def change(row: pd.Series) -> str:
     """Say what a candidate changes off-center, with interval and corrected p-value, and at the center."""
-    p = "p < 0.001" if row["off_center_p"] < 0.001 else f"p = {row['off_center_p']:.3f}"
     return (
-        f"{row['off_center_change']:+.1f} points off-center ({span(row, 'off_center_change')}, corrected {p}), "
-        f"{row['center_change']:+.1f} at the center"
+        f"{row['off_center_change']:+.1f} points off-center ({span(row, 'off_center_change')}, corrected "
+        f"{p_text(row['off_center_p'])}), {row['center_change']:+.1f} at the center"
     )
 
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from crosseyed.report.verdicts.words import span
+from crosseyed.report.verdicts.words import p_text, span
 from crosseyed.training import habits
 
 
@@ -27,13 +27,14 @@ def summary(effects: pd.DataFrame, bias: pd.DataFrame, chance: float) -> str:
 
 
 def _change(rows: pd.DataFrame, measure: str) -> str:
-    row = rows[(rows["measure"] == measure) & rows["strongest"].astype(bool)].iloc[0]
-    name, change = habits.MEASURES[measure], f"{row['change']:+.1f} points"
+    name, row = habits.MEASURES[measure], habits.strongest(rows, rows["habit"].iloc[0], measure)
+    if row is None:
+        return f"{name} by what is not measured yet"
+    change = f"{row['change']:+.1f} points"
     if row["n_seeds"] == 1:
         return f"{name} by {change} (one seed, so no interval)"
-    p = "p < 0.001" if row["p_corrected"] < 0.001 else f"p = {row['p_corrected']:.3f}"
     return (
-        f"{name} by {change} ({span(row)}, corrected {p}; the {row['n_seeds']:.0f} seeds: "
+        f"{name} by {change} ({span(row)}, corrected {p_text(row['p_corrected'])}; the {row['n_seeds']:.0f} seeds: "
         f"{row['least']:+.1f} to {row['most']:+.1f})"
     )
 

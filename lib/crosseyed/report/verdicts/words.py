@@ -11,6 +11,16 @@ def span(row: Mapping[str, float], name: str = "", digits: int = 1) -> str:
     return f"{low:.{digits}f} to {high:.{digits}f}"
 
 
+def p_text(p_value: float) -> str:
+    """Return a p-value as text, such as ``"p = 0.012"`` or ``"p < 0.001"``."""
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+
+
+def is_certain(row: Mapping[str, float], name: str) -> bool:
+    """Say whether the interval of a difference, between the columns that begin with a name, excludes zero."""
+    return bool(row[f"{name}_low"] > 0 or row[f"{name}_high"] < 0)
+
+
 def named_span(row: Mapping[str, float], name: str = "", digits: int = 1) -> str:
     """Return the same with the name of the interval, such as ``"95 % interval 3.1 to 5.0"``."""
     return f"{settings.interval} {span(row, name, digits)}"
