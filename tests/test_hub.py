@@ -3,9 +3,12 @@
 import contextlib
 import logging
 import os
+import pty
+import re
 import socket
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -184,6 +187,72 @@ def test_a_refusal_is_one_sentence_at_once(served, status, code, words):
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 350
     assert len(served.asked) < 5
+
+
+@pytest.fixture
+def waits(served, monkeypatch):
+    """The seconds that were waited, none of which passes."""
+    waited = []
+    monkeypatch.setattr(file_download.time, "sleep", waited.append)
+    return waited
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_hub_that_is_busy_for_a_while_is_asked_again(served, waits, status, capsys):
+    served.busy = [status] * 5  # for the probe, and two for each attempt
+    assert fetch().read_bytes() == WEIGHTS
+    assert waits == [2, 4]
+    assert f"status {status}; asking again in 4 s" in capsys.readouterr().err
+
+
+def test_a_hub_that_stays_busy_is_asked_again_for_half_a_minute(served, waits):
+    served.status = 503
+    with pytest.raises(
+        DownloadError, match=r"status 503: .*also after 30 seconds of asking again.*Do this\."
+    ):
+        fetch()
+    assert waits == [2, 4, 8, 16]
+
+
+@pytest.mark.parametrize(("asked", "expected"), [("7", [7, 7, 8]), ("31", []), ("soon", [2, 4, 8, 16])])
+def test_a_hub_that_says_how_long_it_is_busy_is_left_alone_so_long(served, waits, asked, expected):
+    served.status, served.headers = 429, {"Retry-After": asked}
+    with pytest.raises(DownloadError, match="status 429") as caught:
+        fetch()
+    assert waits == expected
+    assert ("left alone for 31 seconds" in str(caught.value)) == (asked == "31")
+
+
+def test_a_slow_download_tells_in_a_log_how_far_it_is_and_how_fast(served, capsys, monkeypatch):
+    served.rate = 25_000
+    monkeypatch.setattr(hub, "REPORT_SECONDS", 0.1)
+    assert fetch().read_bytes() == WEIGHTS
+    first, *lines = capsys.readouterr().err.splitlines()
+    assert first == f"downloading it from {hub_constants.ENDPOINT}"
+    told = [re.fullmatch(r"weights: ([\d.]+)(k?)B of 10\.2kB, (\S+), \S+ left", line) for line in lines]
+    come = [float(each[1]) * (1000 if each[2] else 1) for each in told]
+    assert len(come) >= 3
+    assert come == sorted(set(come))
+    assert come[-1] == pytest.approx(len(WEIGHTS), rel=0.01)
+    assert re.fullmatch(r"[\d.]+kB/s", told[-1][3])
+
+
+def test_a_download_draws_a_bar_in_a_terminal(served):
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 120))
+    given = [sys.executable, "-c", DOWNLOAD, hub_constants.ENDPOINT, hub_constants.HF_HUB_CACHE]
+    subprocess.run(given, stderr=theirs, check=True)
+    os.close(theirs)
+    said = os.read(ours, 10_000).decode()
+    os.close(ours)
+    assert re.search(r"weights: 100%\|.*\| 10\.2k/10\.2k \[.*B/s\]", said), said
+
+
+def test_a_cache_that_lacks_a_file_says_what_to_do_when_it_shall_do_without_network(served, monkeypatch):
+    monkeypatch.setattr(hub_constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(DownloadError, match=r"HF_HUB_OFFLINE is set.*it is not in the cache.*Do this\."):
+        fetch()
+    assert served.asked == []
 
 
 def test_a_proxy_that_answers_with_a_web_page_is_told_from_a_hub(served):

@@ -17,6 +17,8 @@ class TinyHub:
         self.files: dict[str, bytes] = {}
         self.status = 200
         """Answer to every request for a file."""
+        self.busy: list[int] = []
+        """Answers to the first requests for a file, each given once."""
         self.front_page = 200
         self.api = 200
         self.headers: dict[str, str] = {}
@@ -31,6 +33,10 @@ class TinyHub:
         """Never answer a request for a file but the first, which may be the probe."""
         self.cut_after: int | None = None
         """Bytes of a body after which the connection is closed."""
+        self.cuts: int | None = None
+        """How many bodies are cut; all, if not given."""
+        self.rate: float | None = None
+        """Bytes of a body in a second."""
         self.web_page = False
         """Answer everything by a page of HTML, as a proxy does."""
         self.ranges = True
@@ -84,8 +90,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return None
         name = path.partition(f"/resolve/{path.split('/resolve/')[-1].split('/')[0]}/")[2]
-        if hub.status != 200:
-            return self.send(hub.status, b"")
+        status = hub.busy.pop(0) if hub.busy else hub.status
+        if status != 200:
+            return self.send(status, b"")
         if name not in hub.files:
             return self.send(404, b"", {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
         return self.send_file(hub.files[name])
@@ -113,10 +120,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body[: hub.stall_after])
             hub.closing.wait(30)
             self.close_connection = True
-        elif not whole and hub.cut_after is not None:
+        elif not whole and hub.cut_after is not None and hub.cuts != 0 and len(body) > hub.cut_after:
+            hub.cuts = None if hub.cuts is None else hub.cuts - 1
             self.wfile.write(body[: hub.cut_after])
             self.close_connection = True
             self.connection.close()
+        elif not whole and hub.rate is not None:
+            piece = max(1, int(hub.rate / 20))
+            for start in range(0, len(body), piece):
+                self.wfile.write(body[start : start + piece])
+                hub.closing.wait(piece / hub.rate)
         else:
             self.wfile.write(body)
 

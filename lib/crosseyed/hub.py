@@ -2,7 +2,9 @@
 
 import hashlib
 import re
+import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,8 +22,14 @@ from huggingface_hub.errors import (
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
 )
-from huggingface_hub.utils import WeakFileLock, get_session, hf_raise_for_status
+from huggingface_hub.utils import (
+    WeakFileLock,
+    are_progress_bars_disabled,
+    get_session,
+    hf_raise_for_status,
+)
 from huggingface_hub.utils._http import default_client_factory
+from tqdm import tqdm
 
 from crosseyed.errors import CrosseyedError, DownloadError, shorten
 
@@ -30,6 +38,15 @@ PROBE_SECONDS = 6.0
 
 ATTEMPTS = 3
 """How often the same bytes are asked for; each attempt waits for the Hub's own time limits, 10 seconds by default."""
+
+PATIENCE = 30.0
+"""Seconds in which a Hub that is busy or out of order is asked again; one that wants to wait longer is not."""
+
+FIRST_WAIT = 2.0
+"""Seconds before it is asked again for the first time; each further wait takes twice as long."""
+
+REPORT_SECONDS = 10.0
+"""How often a download says in a log, where no bar can be drawn, how far it has come."""
 
 _LOGIN = "check the name, or log in with 'hf auth login'"
 
@@ -50,8 +67,9 @@ def from_hub(
 
     Left to itself, the Hub's client keeps trying for minutes without a network, and for as long as a server tells it.
     Here the cache is searched first; then the Hub has `PROBE_SECONDS` to answer for a file before anything is
-    downloaded; and what falls silent is asked for `ATTEMPTS` times. What came is compared with its announced digest.
-    What an earlier download left unfinished, because it was killed, is removed.
+    downloaded; what falls silent is asked for `ATTEMPTS` times, and a Hub that is busy or out of order for `PATIENCE`
+    seconds. What came is compared with its announced digest. What an earlier download left unfinished, because it was
+    killed, is removed. Standard error says what is downloaded and why it waits.
 
     Parameters
     ----------
@@ -89,29 +107,36 @@ def from_hub(
     if problem is None:
         cache = cache or Path(hub_constants.HF_HUB_CACHE)
         _remove_left_over(cache, f"{kind}s--{repository.replace('/', '--')}")
-        watch = _Watch()
-        try:
-            with _watching(watch):
-                fetched = fetch()
-                watch.verify(cache)
-                return fetched
-        except Exception as error:
-            if isinstance(error, CrosseyedError) and not watch.problem:
-                raise
-            problem = watch.problem or _reason(error, repository)
+        _say(f"downloading {what} from {hub_constants.ENDPOINT}")
+        waits = _Waits()
+        while True:
+            watch = _Watch()
+            try:
+                with _watching(watch):
+                    fetched = fetch()
+                    watch.verify(cache)
+                    return fetched
+            except Exception as error:
+                if isinstance(error, CrosseyedError) and not watch.problem:
+                    raise
+                problem = watch.problem or _reason(error, repository)
+            if not (watch.is_busy and waits.again(problem, watch.asked_to_wait)):
+                problem += waits.note
+                break
     raise DownloadError(f"Cannot download {what} from {hub_constants.ENDPOINT}: {problem}. {instead}")
 
 
 def download_first(repository: str, *names: str) -> str:
     """Return the path of the first of some files that a repository has; for use within `from_hub`."""
+    bar = _progress()
     for name in names[:-1]:
         try:
-            return hf_hub_download(repository, name)
+            return hf_hub_download(repository, name, tqdm_class=bar)
         except EntryNotFoundError as error:
             # not to be taken for a file that the repository lacks: the Hub may have refused it
             if isinstance(error, LocalEntryNotFoundError) and not hub_constants.HF_HUB_OFFLINE:
                 raise
-    return hf_hub_download(repository, names[-1])
+    return hf_hub_download(repository, names[-1], tqdm_class=bar)
 
 
 @contextmanager
@@ -125,6 +150,35 @@ def offline() -> Iterator[None]:
         hub_constants.HF_HUB_OFFLINE = before
 
 
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+class _Log:
+    """Takes the lines of a progress bar that no terminal shows."""
+
+    def write(self, text: str) -> None:
+        """Write a line without what moves a terminal's cursor."""
+        if line := text.strip():
+            _say(line)
+
+    def flush(self) -> None:
+        """Do nothing: each line has been written."""
+
+
+def _progress() -> Callable[..., tqdm] | None:
+    """Return what shows a download with its size and speed: the Hub's own bar (None) in a terminal, lines in a log."""
+    if sys.stderr.isatty() or are_progress_bars_disabled():
+        return None
+    shape = "{desc}: {n_fmt}B of {total_fmt}B, {rate_fmt}, {remaining} left"
+
+    def lines(*, desc: str, **given: Any) -> tqdm:
+        name = desc.rpartition("/")[2]  # of what may be an address
+        return tqdm(desc=name, file=_Log(), mininterval=REPORT_SECONDS, miniters=1, bar_format=shape, **given)
+
+    return lines
+
+
 def _remove_left_over(cache: Path, repository: str) -> None:
     """Remove what downloads that were killed left of a repository: the Hub's client never takes it up again."""
     for file in (cache / repository / "blobs").glob("*.incomplete"):
@@ -134,11 +188,38 @@ def _remove_left_over(cache: Path, repository: str) -> None:
             file.unlink(missing_ok=True)
 
 
+class _Waits:
+    """The waits for a Hub that is busy or out of order: each twice as long as the last, `PATIENCE` in all."""
+
+    def __init__(self) -> None:
+        self._waited, self._next = 0.0, FIRST_WAIT
+        self.note = ""
+        """What to add to the reason when there is no further wait."""
+
+    def again(self, problem: str, asked: float | None) -> bool:
+        """Wait, `asked` seconds if the Hub says how long, and tell whether it is worth asking again."""
+        wait = max(self._next, asked or 0.0)
+        if self._waited + wait > PATIENCE:
+            if asked and asked > PATIENCE:
+                self.note = f" (it wants to be left alone for {asked:.0f} seconds)"
+            elif self._waited:
+                self.note = f" (also after {self._waited:.0f} seconds of asking again)"
+            return False
+        _say(f"{problem.partition(':')[0]}; asking again in {wait:.0f} s")
+        time.sleep(wait)
+        self._waited, self._next = self._waited + wait, 2 * self._next
+        return True
+
+
 class _Watch:
     """Sees every request and answer of one download, and ends it where it would go on in vain."""
 
     def __init__(self) -> None:
         self.problem: str | None = None
+        self.is_busy = False
+        """Whether it ended because the Hub is busy or out of order."""
+        self.asked_to_wait: float | None = None
+        """Seconds that a busy Hub wants to be left alone for."""
         self._given_up = False
         self._unanswered: Counter[tuple] = Counter()
         self._digests: set[str] = set()
@@ -166,6 +247,9 @@ class _Watch:
         if response.status_code in (408, 429) or response.status_code >= 500:
             if not about:
                 self.problem = self.problem or _status(response.status_code)
+                self.is_busy = True
+                stated = response.headers.get("Retry-After", "")
+                self.asked_to_wait = float(stated) if re.fullmatch(r"\d{1,9}", stated) else None
             hf_raise_for_status(response)
         if about or response.request.method == "HEAD":
             del self._unanswered[_key(response.request)]  # a file's body may still fail to come
@@ -226,6 +310,11 @@ def _key(request: Any) -> tuple:
 
 def _network_problem(url: Callable[[], str]) -> str | None:
     """Say why the Hugging Face Hub cannot be reached; None if it can, whatever it answers."""
+    if hub_constants.HF_HUB_OFFLINE:
+        return (
+            f"HF_HUB_OFFLINE is set, and it is not in the cache {hub_constants.HF_HUB_CACHE!r}; unset it where there "
+            "is a network, or bring a filled cache and name its folder with HF_HOME"
+        )
     answer: SimpleQueue[str | None] = SimpleQueue()
 
     def ask() -> None:

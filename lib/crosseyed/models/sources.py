@@ -370,9 +370,11 @@ def _config(source: _Source) -> Configuration:
         return read_configuration(source.folder / CONFIG_NAME, source.label)
     if not source.address.startswith(_HUB):
         return Configuration(open_clip.get_model_config(source.address), {})
+    what, instead = _told(source)
     file = from_hub(
         lambda: hf_hub_download(source.repository, CONFIG_NAME),
-        *_told(source),
+        f"{CONFIG_NAME} of {what}",
+        instead,
         repository=source.repository,
         file=CONFIG_NAME,
     )
