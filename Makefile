@@ -3,9 +3,10 @@
 MODEL = pocketclip-centered
 PRETRAINED =
 CHECKPOINT =
+SIZE =
 MODELS = models.yml
 PROFILE =
-export MODEL PRETRAINED CHECKPOINT MODELS PROFILE
+export MODEL PRETRAINED CHECKPOINT SIZE MODELS PROFILE
 
 # Behind exec it takes the place of the shell, so that a signal to make ends it, and not the shell alone.
 in_environment = sh environment.sh
@@ -16,12 +17,12 @@ in_environment = sh environment.sh
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
-book: ## execute the notebooks and build the book; another edition: MODEL=ViT-B-32 PRETRAINED=openai
+book: ## execute the notebooks and build the book; another edition: MODEL=ViT-B-32 PRETRAINED=openai, perhaps SIZE=quick
 	@exec $(in_environment) python -m crosseyed.cli book \
-		--model "$$MODEL" --pretrained "$$PRETRAINED" --checkpoint "$$CHECKPOINT"
+		--model "$$MODEL" --pretrained "$$PRETRAINED" --checkpoint "$$CHECKPOINT" --size "$$SIZE"
 
 sweep: ## execute the notebooks for many models: MODELS=models.yml; on a cluster: PROFILE=profiles/slurm
-	@exec $(in_environment) python -m crosseyed.cli sweep "$$MODELS" --profile "$$PROFILE"
+	@exec $(in_environment) python -m crosseyed.cli sweep "$$MODELS" --profile "$$PROFILE" --size "$$SIZE"
 
 test: lint ## check the style and run the tests
 	@exec $(in_environment) python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile

@@ -23,6 +23,12 @@ from crosseyed.files import DATA
         (("local-dir:some/where/m", None, "w.pt", 0, "1a2b3c4d"), "m--w-1a2b3c4d"),
         (("local-dir:some/where/猫", None, None, 1, "1a2b3c4d"), "猫-1a2b3c4d--seed1"),
         (("../../etc", "a/b"), "etc--a-b"),
+        (("ViT-B-32", "openai", None, 1, None, "quick"), "ViT-B-32--openai--seed1--quick"),
+        (("ViT-B-32", "openai", None, 0, None, "standard"), "ViT-B-32--openai"),
+        (("ViT-B-32", "openai", None, 0, None, "full"), "ViT-B-32--openai--full"),
+        (("pocketclip-uniform", None, None, 0, None, "full"), "pocketclip-uniform"),
+        (("pocketclip-uniform", None, None, 0, None, "standard"), "pocketclip-uniform--standard"),
+        (("hf-hub:me/pocketclip-a", None, None, 0, None, "full"), "hf-hub--me--pocketclip-a--full"),
     ],
 )
 def test_names_editions(arguments, name):
@@ -70,7 +76,14 @@ def test_a_folder_that_is_called_like_a_shipped_model_is_another_edition(tmp_pat
     edition = Edition.from_mapping({"model": f"local-dir:{folder}"})
     assert edition.name.startswith("pocketclip-centered-") and edition.digest == folder_digest(folder)
     shipped = Edition.from_mapping({"model": f"local-dir:{DATA / 'models' / 'pocketclip-centered'}"})
-    assert shipped.name == "pocketclip-centered"
+    assert (shipped.name, shipped.size, edition.size) == ("pocketclip-centered", "full", "standard")
+
+
+@pytest.mark.parametrize("size", [None, "quick", "standard", "full"])
+@pytest.mark.parametrize("model", ["pocketclip-centered", "ViT-B-32"])
+def test_a_configuration_makes_the_same_edition_again(model, size):
+    edition = Edition.from_mapping({"model": model, "seed": 3, "size": size})
+    assert Edition.from_mapping(edition.configuration) == edition
 
 
 def test_reads_an_edition_from_a_configuration(tmp_path, monkeypatch):
@@ -86,6 +99,8 @@ def test_reads_an_edition_from_a_configuration(tmp_path, monkeypatch):
         "checkpoint": str(tmp_path / "w.pt"),
         "seed": 0,
     }
+    assert edition.size == "standard" and Edition.from_mapping({}).size == "full"
+    assert Edition.from_mapping({"model": "ViT-B-32", "size": ""}) == Edition("ViT-B-32", size="standard")
     assert Edition.from_mapping({}).name == "pocketclip-centered"
     assert Edition.from_mapping({"model": "local-dir:m"}).model == f"local-dir:{tmp_path / 'm'}"
 
@@ -95,7 +110,7 @@ def test_reads_an_edition_from_a_configuration(tmp_path, monkeypatch):
     [
         ({"checkpoint": "v.pt"}, r"There is no 'v\.pt'"),
         ({"checkpoint": "."}, "no weights in"),
-        ({"weights": "v.pt"}, "no 'weights'.*It has model, pretrained, checkpoint, seed"),
+        ({"weights": "v.pt"}, "no 'weights'.*It has model, pretrained, checkpoint, seed, size"),
         ({"modell": "a"}, "did you mean 'model'"),
         ({"model": "local-dir:nowhere"}, "There is no 'nowhere'"),
         ({"pretrained": 7}, "pretrained of an edition is 7; it should be a valid string"),
@@ -114,6 +129,9 @@ def test_reads_an_edition_from_a_configuration(tmp_path, monkeypatch):
         ({"model": None}, "None names no model"),
         ({"model": 7}, "model of an edition is 7"),
         ({"seed": "1"}, "seed of an edition is '1'"),
+        ({"size": "qick"}, "size of an edition: Unknown size 'qick'; did you mean 'quick'"),
+        ({"size": "Full"}, "did you mean 'full'"),
+        ({"size": 3}, "size of an edition is 3"),
     ],
 )
 def test_refuses_what_cannot_be_meant(mapping, words):

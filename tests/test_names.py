@@ -197,7 +197,10 @@ VERDICTS = {
         pd.DataFrame([{"concept": name, "center": 1.0, "off_center": 2.0, "p_value": 0.01}]),
     ),
     "edition": lambda name: comparison.models(
-        pd.DataFrame({"edition": ["b"], "name": ["b"], "published": [True]}), pd.DataFrame([BIAS]), name, None
+        pd.DataFrame({"edition": ["b"], "size": ["full"], "name": ["b"], "published": [True]}),
+        pd.DataFrame([BIAS]),
+        name,
+        None,
     ),
     "family": lambda name: comparison.gaps(pd.DataFrame([BIAS | {"name": name}])),
 }

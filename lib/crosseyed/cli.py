@@ -38,6 +38,7 @@ app = typer.Typer(
 RecipeName = Annotated[str, typer.Argument(help="centered or uniform.")]
 ModelFile = Annotated[Path, typer.Argument(help="Description of the edition's model.")]
 MadeFrom = Annotated[str, typer.Argument(help="Digest of what it is made from.")]
+SizeName = Annotated[str, typer.Option(help="quick, standard or full: how much the notebooks take.")]
 Cores = Annotated[int | None, typer.Option(help="Cores to use; all, if not given.", min=1, max=4096)]
 
 _ANY_CORES = 4096  # on a cluster a job has as many as it asks for
@@ -85,15 +86,17 @@ def book(
     ] = DEFAULT_MODEL,
     pretrained: Annotated[str, typer.Option(help="Pretrained tag of the model.")] = "",
     checkpoint: Annotated[str, typer.Option(help="File with the weights of the model.")] = "",
+    size: SizeName = "",
     cores: Cores = None,
 ) -> None:
     """Execute every notebook for a model and build its edition of the book."""
-    edition = Edition.from_mapping({"model": model, "pretrained": pretrained, "checkpoint": checkpoint})
+    given = {"model": model, "pretrained": pretrained, "checkpoint": checkpoint, "size": size}
+    edition = Edition.from_mapping(given)
     _require_repository()
     present = notebooks.names()
     with _at_work_on([edition]):
-        typer.echo(f"making the edition {edition.name}")
-        code = snakemake.run([], {"editions": [edition.parameters]}, cores or _available_cores())
+        typer.echo(f"making the edition {edition.name}, size {edition.size}")
+        code = snakemake.run([], {"editions": [edition.configuration]}, cores or _available_cores())
     if code:
         failed = [name for name in present if (edition.folder / "failed" / f"{name}.ipynb").exists()]
         names = f" ({', '.join(failed)} failed)" if failed else ""
@@ -110,17 +113,19 @@ def sweep(
     cores: Cores = None,
     gpus: Annotated[int, typer.Option(help="Notebooks that may use a GPU at a time.", min=0)] = 0,
     profile: Annotated[str, typer.Option(help="Snakemake profile, such as profiles/slurm.")] = "",
+    size: SizeName = "",
 ) -> None:
     """Execute the notebooks for many models and keep their results in data/results/models."""
     from crosseyed.report.kept_results import FOLDER
     from crosseyed.workflow import slurm, sweep
 
     _require_repository()
-    plan = sweep.read_sweep(models, sweep.measuring(notebooks.FOLDER))
+    size = size.strip()
+    plan = sweep.read_sweep(models, sweep.measuring(notebooks.FOLDER), size)
     options = ["--resources", f"gpu={gpus}", "loading=1"] if gpus else []
-    resume = f"make sweep MODELS={shlex.quote(str(models))}"
+    resume = f"make sweep MODELS={shlex.quote(str(models))}" + (f" SIZE={size}" if size else "")
     configuration = {
-        "editions": [edition.parameters for edition in plan.editions],
+        "editions": [edition.configuration for edition in plan.editions],
         "notebooks": list(plan.notebooks),
     }
     cores, alone = cores or _available_cores(), nullcontext
@@ -274,11 +279,14 @@ def workflow(context: typer.Context) -> None:
 @app.command(hidden=True)
 def execute(model: ModelFile, notebook: Path, folder: Path, made_from: MadeFrom = "") -> None:
     """Execute one notebook into the folder of an edition."""
+    from crosseyed.report.sizes import preset
     from crosseyed.workflow.execution import execute as execute_notebook
 
     typer.echo(f"executing {notebook}", err=True)
+    edition = Description.read(model).edition
+    parameters = edition.parameters | preset(notebook.stem, edition.size)
     with processes.only_writer(f"{folder.name}.{notebook.stem}"):
-        execute_notebook(notebook, folder, Description.read(model).edition.parameters, made_from)
+        execute_notebook(notebook, folder, parameters, made_from)
     typer.echo(f"executed {notebook}", err=True)
 
 

@@ -8,11 +8,12 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 
 from crosseyed.documents import read_json
-from crosseyed.errors import InputError, shorten
+from crosseyed.errors import InputError, check_choice, shorten
 from crosseyed.files import DATA, atomic_write, content_digest, require_file, require_folder, visible_files
 from crosseyed.validation import Checked, Seed, validated
 from crosseyed.weight_files import weight_files
@@ -23,7 +24,12 @@ BUILD = Path("_build")
 DEFAULT_MODEL = "pocketclip-centered"
 """The model of the edition that is built when no model is named."""
 
+SIZES = ("quick", "standard", "full")
+"""Sizes of an edition by how much its notebooks take of everything, the smallest first (`crosseyed.report.sizes`)."""
+
 _HUB, _FOLDER = "hf-hub:", "local-dir:"
+
+_SHIPPED = DATA / "models"
 
 _MODEL_FILES = (".json", ".safetensors", ".bin", ".pt", ".pth", ".model", ".txt")
 
@@ -36,13 +42,15 @@ def edition_name(
     checkpoint: str | None = None,
     seed: int = 0,
     digest: str | None = None,
+    size: str | None = None,
 ) -> str:
     """Return the name of the edition of a model, fit for a folder.
 
     It joins by ``--`` the model (of ``local-dir:`` the folder's own name), the tag, the checkpoint's file name without
-    suffix and, unless it is 0, the seed. What comes from a file or folder of the user ends with the digest of its
-    content, so that no two models share an edition. Each character other than letters, digits, ``_``, ``.`` and ``-``
-    becomes ``-``, but ``/`` and ``:`` become ``--``. The arguments are as in `Edition`.
+    suffix, the seed unless it is 0, and the size unless it is that of `default_size`. What comes from a file or folder
+    of the user ends with the digest of its content, so that no two models share an edition. Each character other than
+    letters, digits, ``_``, ``.`` and ``-`` becomes ``-``, but ``/`` and ``:`` become ``--``. The arguments are as in
+    `Edition`.
 
     Raises
     ------
@@ -55,6 +63,8 @@ def edition_name(
     'ViT-B-32--openai--epoch_10-1a2b3c4d'
     >>> edition_name("hf-hub:timm/ViT-B-16-SigLIP", seed=1)
     'hf-hub--timm--ViT-B-16-SigLIP--seed1'
+    >>> edition_name("ViT-B-32", "openai", size="quick")
+    'ViT-B-32--openai--quick'
     """
     named = Path(model.removeprefix(_FOLDER)).resolve().name if model.startswith(_FOLDER) else None
     label = _part(re.sub("[/:]", "--", model) if named is None else named)
@@ -66,13 +76,26 @@ def edition_name(
     elif digest:
         label = f"{label}-{digest}".strip("-")
     parts = [label, _part(pretrained or ""), weights, f"seed{seed}" if seed else ""]
+    parts += [] if size in (None, default_size(model)) else [size]
     return "--".join(part for part in parts if part)
+
+
+def default_size(model: str) -> str:
+    """Return the size of an edition that names none: ``"full"`` for the PocketCLIPs of the repository.
+
+    They are small, and their tables are kept. Any other model has ``"standard"``.
+    """
+    folder = Path(
+        os.path.abspath(model.removeprefix(_FOLDER) if model.startswith(_FOLDER) else _SHIPPED / model)
+    )
+    is_shipped = folder.parent == Path(os.path.abspath(_SHIPPED)) and folder.name.startswith("pocketclip-")
+    return "full" if is_shipped else "standard"
 
 
 def folder_digest(folder: str | os.PathLike) -> str | None:
     """Return the digest of the model in a folder; None for the models of the repository, which go by their names."""
     path = Path(os.path.abspath(folder))
-    shipped = path.parent == Path(os.path.abspath(DATA / "models"))
+    shipped = path.parent == Path(os.path.abspath(_SHIPPED))
     return None if shipped else content_digest(visible_files(path, *_MODEL_FILES))
 
 
@@ -89,6 +112,15 @@ def _part(text: str) -> str:
     return raw[: _LONGEST_PART - 9].decode("utf-8", "ignore").rstrip(".-") + f"-{digest}"
 
 
+def _check_size(name: str) -> str:
+    check_choice("size", name, SIZES)
+    return name
+
+
+Size = Annotated[str, AfterValidator(_check_size)]
+"""One of `SIZES`."""
+
+
 class _Given(Checked):
     """What a configuration says of an edition."""
 
@@ -96,11 +128,12 @@ class _Given(Checked):
     pretrained: str | None = None
     checkpoint: str | None = None
     seed: Seed = 0
+    size: Size | None = None
 
 
 @dataclass(frozen=True)
 class Edition:
-    """The model that a book is executed for."""
+    """The model that a book is executed for, and how much of everything its notebooks take."""
 
     model: str = DEFAULT_MODEL
     """Name of the model as `crosseyed.models.loading.load` takes it."""
@@ -112,6 +145,12 @@ class Edition:
     """Seed of the notebooks."""
     digest: str | None = None
     """Digest of the content of the checkpoint, or of the user's own folder (`crosseyed.files.content_digest`)."""
+    size: str = ""
+    """One of `SIZES`; by default that of `default_size`."""
+
+    def __post_init__(self) -> None:
+        """Give an edition without a size the one that its model has."""
+        object.__setattr__(self, "size", self.size or default_size(self.model))
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object]) -> "Edition":
@@ -120,9 +159,9 @@ class Edition:
         Parameters
         ----------
         mapping : mapping
-            May have the keys `model`, `pretrained`, `checkpoint` (texts) and `seed`; an empty tag or checkpoint
-            counts as not given. A relative path (of `checkpoint`, or after ``local-dir:``) is made absolute, because
-            notebooks are executed in a folder of their own.
+            May have the keys `model`, `pretrained`, `checkpoint`, `size` (texts) and `seed`; what is empty, but the
+            model, counts as not given. A relative path (of `checkpoint`, or after ``local-dir:``) is made absolute,
+            because notebooks are executed in a folder of their own.
 
         Raises
         ------
@@ -154,12 +193,12 @@ class Edition:
                 raise InputError(
                     f"{shorten(name)} is no text in UTF-8, and a notebook cannot hold it; rename it."
                 )
-        return cls(model, given.pretrained, checkpoint, given.seed, digest)
+        return cls(model, given.pretrained, checkpoint, given.seed, digest, given.size or "")
 
     @property
     def name(self) -> str:
         """Name of the edition (see `edition_name`)."""
-        return edition_name(self.model, self.pretrained, self.checkpoint, self.seed, self.digest)
+        return edition_name(self.model, self.pretrained, self.checkpoint, self.seed, self.digest, self.size)
 
     @property
     def folder(self) -> Path:
@@ -170,8 +209,13 @@ class Edition:
     def parameters(self) -> dict[str, str | int | None]:
         """The parameters that tell a notebook its model."""
         given = asdict(self)
-        left_out = {"digest"} if self.checkpoint else {"digest", "checkpoint"}
+        left_out = {"digest", "size"} if self.checkpoint else {"digest", "size", "checkpoint"}
         return {name: value for name, value in given.items() if name not in left_out}
+
+    @property
+    def configuration(self) -> dict[str, str | int | None]:
+        """What `from_mapping` makes the same edition of."""
+        return {**self.parameters, "size": self.size}
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,15 @@ def test_a_table_without_a_version_of_the_protocol_is_of_the_first(results, tmp_
     assert set(kept_results.read(tmp_path / "kept")["protocol_version"]) == {1}
 
 
+def test_a_table_without_a_size_is_of_the_full_one_and_an_unknown_size_is_refused(results, tmp_path):
+    table = collected(results)
+    write_table(table.drop(columns="size"), tmp_path / "kept" / "a.csv")
+    assert set(kept_results.read(tmp_path / "kept")["size"]) == {"full"}
+    write_table(table.assign(size="huge"), tmp_path / "kept" / "a.csv")
+    with pytest.raises(InputError, match="has the size 'huge'"):
+        kept_results.read(tmp_path / "kept")
+
+
 def test_random_weights_are_no_result(results, tmp_path):
     kept = tmp_path / "kept"
     kept.mkdir()

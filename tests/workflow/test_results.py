@@ -24,7 +24,7 @@ def test_a_result_has_a_row_per_protocol_about_the_editions_own_model(results):
         49,
         32,
     )
-    assert row["device"] == "cpu"
+    assert (row["device"], row["size"]) == ("cpu", "standard")
     assert '"seed": 2' in row["notebook_parameters"]
 
 

@@ -37,6 +37,16 @@ def test_a_sweep_is_models_times_seeds(write):
     assert sweep.missing == ()
 
 
+def test_a_sweep_has_one_size_but_for_entries_with_their_own(write):
+    file = write("models: [{model: a}, {model: b, size: full}, {model: pocketclip-uniform}]")
+    names = [edition.name for edition in read_sweep(file, NOTEBOOKS, "quick").editions]
+    assert names == ["a--quick", "b--full", "pocketclip-uniform--quick"]
+    names = [edition.name for edition in read_sweep(file, NOTEBOOKS, "").editions]
+    assert names == ["a", "b--full", "pocketclip-uniform"]
+    with pytest.raises(InputError, match="Unknown size 'fill'; did you mean 'full'"):
+        read_sweep(file, NOTEBOOKS, "fill")
+
+
 def test_a_model_without_its_file_is_missing_and_the_others_stay(write, tmp_path):
     file = write(
         "models: [{model: a, checkpoint: one.pt}, {model: b, checkpoint: two.pt}, {model: 'local-dir:nowhere'}]"
@@ -71,6 +81,7 @@ def test_a_checkpoint_may_be_a_folder_or_in_the_home(write, tmp_path, monkeypatc
             "'01_centre_bias'.*did you mean '01_center_bias'",
         ),
         ("models: []", "names no models"),
+        ("models: [{model: a, size: qick}]", "did you mean 'quick'"),
         (f"models: [{{model: a}}]\nseeds: {'9' * 5000}", "seeds.0 .* should be a valid integer"),
     ],
 )

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.weightstats import DescrStatsW
 
-from crosseyed.editions import edition_name
+from crosseyed.editions import SIZES, edition_name
 from crosseyed.models.scorer import SHIPPED
 from crosseyed.settings import PROTOCOL_VERSION, settings
 
@@ -52,14 +52,14 @@ def describe(results: pd.DataFrame, models: Sequence[Mapping[str, str]]) -> pd.D
     Returns
     -------
     pandas.DataFrame
-        The same rows with further columns: `name`, the edition's name without its seed; `data`, what the model was
+        The same rows with further columns: `name`, the edition's name without seed and size; `data`, what the model was
         trained on (``"not stated"`` if the list does not say); `year`, when it was first described (NA if the list does
         not say); `published`, false for the PocketCLIPs, which this project trained itself.
     """
     named = [(_pattern(entry), entry) for entry in models]
     names = [
-        edition.removesuffix(f"--seed{seed}")
-        for edition, seed in zip(results["edition"], results["seed"], strict=True)
+        edition.removesuffix(f"--{size}").removesuffix(f"--seed{seed}")
+        for edition, size, seed in zip(results["edition"], results["size"], results["seed"], strict=True)
     ]
     return results.assign(
         name=pd.array(names, dtype="string"),
@@ -110,7 +110,7 @@ def awaiting(results: pd.DataFrame, models: Sequence[Mapping[str, str]]) -> pd.D
 
 
 def one_row_each(results: pd.DataFrame, protocol: str = "grid") -> pd.DataFrame:
-    """Take the row of the lowest seed of each published model, sorted by `name`, so that none counts twice.
+    """Take one row of each published model, sorted by `name`: of its largest size, and of that the lowest seed.
 
     Parameters
     ----------
@@ -120,7 +120,8 @@ def one_row_each(results: pd.DataFrame, protocol: str = "grid") -> pd.DataFrame:
         The protocol whose rows are taken.
     """
     rows = results[results["published"] & (results["protocol"] == protocol)]
-    return rows.sort_values(["name", "seed"]).drop_duplicates("name").reset_index(drop=True)
+    rows = rows.assign(smaller=-rows["size"].map(SIZES.index)).sort_values(["name", "smaller", "seed"])
+    return rows.drop(columns="smaller").drop_duplicates("name").reset_index(drop=True)
 
 
 def recent(models: pd.DataFrame) -> pd.DataFrame:

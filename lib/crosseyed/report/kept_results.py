@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from crosseyed import provenance
+from crosseyed.editions import SIZES
 from crosseyed.errors import InputError, shorten
 from crosseyed.files import DATA
 from crosseyed.models.scorer import RANDOM
@@ -38,6 +39,7 @@ SCHEMA = {
     "pretrained": _TEXT,
     "weights": _TEXT,
     "seed": _WHOLE,
+    "size": _TEXT,
     "protocol": _TEXT,
     "protocol_version": _WHOLE,
     **dict.fromkeys(_ESTIMATES, _NUMBER),
@@ -53,7 +55,8 @@ SCHEMA = {
 percentage points, each with the ends of its interval; image and patch size are pixels (the longer side; the patch of a
 convolutional tower is missing); `tokens` is the number of spatial tokens before pooling, `parameters` that of the whole
 model; `protocol_version` is that of the study (`crosseyed.settings.PROTOCOL_VERSION`), the first where a table states
-none; `notebook_parameters` is JSON; `weights` is the digest of the weights, and `rows` the number of rows of the
+none; `size` is that of the edition (`crosseyed.report.sizes`), full where a table states none; `notebook_parameters` is
+JSON; `weights` is the digest of the weights, and `rows` the number of rows of the
 table, by which one that is cut off is noticed."""
 
 _DTYPES = {"text": "string", "whole": "Int64", "number": "Float64"}
@@ -124,7 +127,9 @@ def typed(table: pd.DataFrame) -> pd.DataFrame:
 
 def read_one(path: Path) -> pd.DataFrame:
     """Read the results of one edition; raise InputError for a file that is not whole or holds what cannot be."""
-    table = typed(read_table(path, SCHEMA, _REMEDY, absent={"protocol_version": UNSTATED_VERSION}))
+    table = typed(
+        read_table(path, SCHEMA, _REMEDY, absent={"protocol_version": UNSTATED_VERSION, "size": SIZES[-1]})
+    )
     if not len(table) or not (table["rows"].fillna(0) == len(table)).all():
         raise InputError(
             f"{str(path)!r} is cut off: it announces another number of rows than its {len(table)}. {_REMEDY}"
@@ -155,6 +160,8 @@ def _fault(table: pd.DataFrame) -> str | None:
             return f"has rows of several models or runs: they differ in {name}"
     if not table["weights"].str.fullmatch("[0-9a-f]{8}").all():
         return f"has the weights {shorten(table['weights'].iloc[0])}, which are no digest of eight digits"
+    if table["size"].iloc[0] not in SIZES:
+        return f"has the size {shorten(table['size'].iloc[0])}; it is one of {', '.join(SIZES)}"
     numbers = {name: table[name].to_numpy(float, na_value=np.nan) for name in SCHEMA if SCHEMA[name] != _TEXT}
     grid = (table["protocol"] == "grid").to_numpy(bool)
     return _fault_of_quantities(numbers, grid) or _fault_of_numbers(numbers)

@@ -109,6 +109,7 @@ def stage_pages(model: Description, families: str | os.PathLike, folder: Path, s
     configuration["html"]["announcement"] = banner(model)
     configuration["sphinx"]["config"]["myst_substitutions"] = {
         "edition": markdown(model.edition.name),
+        "size": model.edition.size,
         "model": markdown(model.model),
         "origin": markdown(origin(model)),
         "parameters": f"{model.parameters / 1e6:.1f} million",
@@ -138,11 +139,12 @@ def origin(model: Description) -> str:
 
 
 def banner(model: Description) -> str:
-    """Return the HTML of the banner above each page, which says what model and weights its numbers come from."""
+    """Return the HTML of the banner above each page: the size of the edition, its model, and the model's weights."""
     made_with = f"computed with {html.escape(origin(model))} (digest of the weights: {model.weights})"
     # a page's own text is kept from MathJax by MyST
     return (
-        f'<span class="mathjax_ignore">Edition <b>{html.escape(model.edition.name)}</b>: {made_with}</span>'
+        f'<span class="mathjax_ignore">Edition <b>{html.escape(model.edition.name)}</b>, '
+        f"size {model.edition.size}: {made_with}</span>"
     )
 
 

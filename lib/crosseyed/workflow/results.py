@@ -44,6 +44,7 @@ def collect(results: str | os.PathLike, model: Description) -> pd.DataFrame:
     rows = rows.assign(
         edition=model.edition.name,
         seed=model.edition.seed,
+        size=model.edition.size,
         tower=tower["kind"],
         pooling=tower["pooling"],
         image_size=max(tower["image_size"]),

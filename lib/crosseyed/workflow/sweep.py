@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import indent
 
-from crosseyed.editions import BUILD, Edition
-from crosseyed.errors import InputError, suggest
+from crosseyed.editions import BUILD, SIZES, Edition
+from crosseyed.errors import InputError, check_choice, suggest
 from crosseyed.files import atomic_write
 from crosseyed.models.scorer import RANDOM
 from crosseyed.report.model_list import read_list
@@ -32,7 +32,7 @@ class Sweep:
     """Models whose checkpoint or folder cannot be used, each with the reason."""
 
 
-def read_sweep(path: str | os.PathLike, notebooks: Sequence[str]) -> Sweep:
+def read_sweep(path: str | os.PathLike, notebooks: Sequence[str], size: str | None = None) -> Sweep:
     """Read the models, seeds and notebooks of a sweep.
 
     Parameters
@@ -42,12 +42,16 @@ def read_sweep(path: str | os.PathLike, notebooks: Sequence[str]) -> Sweep:
         `notebooks` (by default all that are given here).
     notebooks : sequence of str
         Names of all notebooks.
+    size : str, optional
+        Size of the editions whose entries state none; by default that of each model.
 
     Raises
     ------
     InputError
-        As `crosseyed.report.model_list.read_list`; and if a notebook does not exist.
+        As `crosseyed.report.model_list.read_list`; and if a notebook or the size does not exist.
     """
+    if size:
+        check_choice("size", size, SIZES)
     listed = read_list(path)
     chosen = dict.fromkeys(listed.notebooks or notebooks)
     for name in chosen:
@@ -57,9 +61,9 @@ def read_sweep(path: str | os.PathLike, notebooks: Sequence[str]) -> Sweep:
             )
     editions, missing = [], []
     for entry in listed.models:
-        given = {key: entry[key] for key in ("model", "pretrained", "checkpoint") if entry.get(key)}
+        given = {key: entry[key] for key in ("model", "pretrained", "checkpoint", "size") if entry.get(key)}
         try:
-            edition = Edition.from_mapping(given)
+            edition = Edition.from_mapping({"size": size} | given)
         except InputError as error:
             missing.append(f"{given['model']}: {error}")
             continue

@@ -8,7 +8,8 @@ from crosseyed.report.verdicts import comparison
 
 FOUND = pd.DataFrame(
     {
-        "edition": ["ViT-B-32--openai", "pocketclip-centered", "pocketclip-centered--seed1"],
+        "edition": ["ViT-B-32--openai--quick", "pocketclip-centered", "pocketclip-centered--seed1"],
+        "size": ["quick", "full", "full"],
         "name": ["ViT-B-32--openai", "pocketclip-centered", "pocketclip-centered"],
         "published": [True, False, False],
     }

@@ -24,13 +24,15 @@ def models(found: pd.DataFrame, published: pd.DataFrame, edition: str, pretraine
     published : pandas.DataFrame
         See the module.
     edition : str
-        Name of the edition.
+        Name of the edition, of whatever size.
     pretrained : str or None
         The pretrained tag of its model.
     """
     if pretrained == RANDOM:
         here = "has random weights and does not count"
-    elif edition in set(found["edition"]):
+    elif edition in {
+        name.removesuffix(f"--{size}") for name, size in zip(found["edition"], found["size"], strict=True)
+    }:
         here = "is among them"
     else:
         here = "is not among them: run `make sweep` with a list that names it"
