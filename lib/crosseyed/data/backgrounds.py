@@ -41,12 +41,18 @@ class Background:
 
 def draw_background(background: Background, height: int, width: int) -> np.ndarray:
     """Draw a background of a size in pixels: (height, width, 3), uint8, writable."""
+    return _painted(background, height, width).copy()
+
+
+@lru_cache(maxsize=32)
+def _painted(background: Background, height: int, width: int) -> np.ndarray:
+    """Keep the last ones, because the scenes of an object follow each other and have the same background."""
     rng = np.random.default_rng([background.seed, BACKGROUNDS.index(background.kind)])
     return _PAINTERS[background.kind](rng, height, width)
 
 
 def _paint_plain(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    return np.broadcast_to(rng.integers(0, 256, 3, dtype=np.uint8), (height, width, 3)).copy()
+    return np.broadcast_to(rng.integers(0, 256, 3, dtype=np.uint8), (height, width, 3))
 
 
 def _paint_gradient(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -78,7 +84,7 @@ def _paint_photo(rng: np.random.Generator, height: int, width: int) -> np.ndarra
     left = rng.uniform(0, photograph.width - scale * width)
     top = rng.uniform(0, photograph.height - scale * height)
     box = (left, top, left + scale * width, top + scale * height)
-    return np.array(photograph.resize((width, height), Image.Resampling.BILINEAR, box=box))
+    return np.asarray(photograph.resize((width, height), Image.Resampling.BILINEAR, box=box))
 
 
 _PAINTERS: dict[str, Callable[[np.random.Generator, int, int], np.ndarray]] = {

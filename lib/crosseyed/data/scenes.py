@@ -214,21 +214,29 @@ def _tile(placement: Placement, height: int, width: int) -> tuple[slice, slice, 
     """Draw one object onto the pixels it can touch: rows, columns, (rows, columns, 4) premultiplied uint8."""
     sprite = premultiplied(placement.cutout.path)
     scale = placement.size * min(height, width) / max(sprite.size)
-    if placement.rotation:
-        sprite = sprite.rotate(placement.rotation, Image.Resampling.BICUBIC, expand=True)
+    margin = int(np.ceil(2 / scale)) + 1
+    sprite, padded = _padded(placement.cutout.path, placement.rotation, margin)
     left = placement.x * width - scale * sprite.width / 2
     top = placement.y * height - scale * sprite.height / 2
     x0, x1 = max(0, int(np.floor(left)) - 1), min(width, int(np.ceil(left + scale * sprite.width)) + 1)
     y0, y1 = max(0, int(np.floor(top)) - 1), min(height, int(np.ceil(top + scale * sprite.height)) + 1)
     if x0 >= x1 or y0 >= y1:
         return slice(0, 0), slice(0, 0), None
-    margin = int(np.ceil(2 / scale)) + 1
-    padded = Image.new("RGBa", (sprite.width + 2 * margin, sprite.height + 2 * margin))
-    padded.paste(sprite, (margin, margin))
     box = [(x0 - left) / scale, (y0 - top) / scale, (x1 - left) / scale, (y1 - top) / scale]
     box = tuple(margin + side for side in box)
     tile = padded.resize((x1 - x0, y1 - y0), Image.Resampling.BICUBIC, box=box)
     return slice(y0, y1), slice(x0, x1), np.asarray(tile)
+
+
+@lru_cache(maxsize=32)
+def _padded(path: Path, rotation: float, margin: int) -> tuple[Image.Image, Image.Image]:
+    """Give a rotated cut-out, and the same with a transparent margin; the scenes of an object follow each other."""
+    sprite = premultiplied(path)
+    if rotation:
+        sprite = sprite.rotate(rotation, Image.Resampling.BICUBIC, expand=True)
+    padded = Image.new("RGBa", (sprite.width + 2 * margin, sprite.height + 2 * margin))
+    padded.paste(sprite, (margin, margin))
+    return sprite, padded
 
 
 def _row(scene: Scene, placement: Placement) -> dict:
