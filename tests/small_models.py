@@ -14,6 +14,7 @@ from timm.models import vision_transformer_relpos as relpos
 from crosseyed.internals.trace import WANTS, run
 from crosseyed.models.towers.description import describe_tower
 from crosseyed.models.towers.registry import adapter_of
+from crosseyed.progress import count_batch
 
 TINY_CONFIG = {
     "embed_dim": 32,
@@ -196,6 +197,7 @@ def listeners(model):
         hook
         for module in model.clip.modules()
         for hook in (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
+        if hook is not count_batch  # which stays on every model
     ]
 
 

@@ -271,9 +271,12 @@ def describe(output: Path, edition: Annotated[str, typer.Option(help="The editio
 
 
 @app.command(hidden=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def workflow(context: typer.Context) -> None:
+def workflow(
+    context: typer.Context,
+    notes: Annotated[Path | None, typer.Option(help="Where to note what is due and done.")] = None,
+) -> None:
     """Run Snakemake with the arguments that are given."""
-    snakemake.main(context.args)
+    snakemake.main(context.args, notes)
 
 
 @app.command(hidden=True)

@@ -86,7 +86,7 @@ def test_that_snakemake_was_killed_is_said(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     kill = [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"]
     monkeypatch.setattr(snakemake, "_command", lambda *_: kill)
-    assert snakemake.run([], {}, 1) == -9
+    assert snakemake.run([], {"editions": []}, 1) == -9
     assert "error: SIGKILL ended Snakemake" in capfd.readouterr().err
 
 
@@ -94,4 +94,4 @@ def test_records_that_cannot_be_written_are_said_before_snakemake_starts(tmp_pat
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".snakemake").touch()
     with pytest.raises(InputError, match=r"'\.snakemake' cannot be written to"):
-        snakemake.run([], {}, 1)
+        snakemake.run([], {"editions": []}, 1)

@@ -63,6 +63,7 @@ from crosseyed.models.clip import PRECISIONS, ClipModel
 from crosseyed.models.memory import Result, by_halves
 from crosseyed.models.towers.base import AttentionWeights, Calls, Pooling, Readout, TowerAdapter
 from crosseyed.models.towers.registry import adapter_of
+from crosseyed.progress import partly
 
 WANTS = ("tokens", "attention", "values", "attention_output", "mlp")
 """The activations that are given only when wanted."""
@@ -158,7 +159,8 @@ def encode_from(model: ClipModel, layer: int, state: Tensor) -> Tensor:
     """
     # one blank image is enough for what precedes the blocks, which runs though nobody reads it
     blank = torch.zeros(1, 3, *model.image_size, device=model.device, dtype=PRECISIONS[model.precision])
-    with adapter_of(model).resumed(layer, state):
+    adapter = adapter_of(model)
+    with adapter.resumed(layer, state), partly(adapter.share_after(layer)):
         return model.clip.encode_image(blank)
 
 
@@ -186,7 +188,7 @@ def run(
     layers : iterable of int, depths to keep, from 0 (before the first block); negative from the last; by default all
     attention_rows : {"pooled", "all"}, attention of the pooled token (see `pooled_rows`), or of every token
     batch_size : int, by default as many as `encode_images` takes; halved where a GPU has too little memory
-    progress : bool, show a progress bar if the standard error is a terminal
+    progress : bool, show a progress bar where somebody watches (`crosseyed.progress.bar`)
 
     Yields
     ------

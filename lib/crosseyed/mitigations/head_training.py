@@ -11,7 +11,6 @@ import pandas as pd
 import torch
 from open_clip import ClipLoss
 from torch import Tensor
-from tqdm import tqdm
 
 from crosseyed.data.cutouts import Cutout, objects_of
 from crosseyed.data.photographer import Dose, snapshot
@@ -32,6 +31,7 @@ from crosseyed.mitigations.pooling_methods import Batch
 from crosseyed.mitigations.scoring import BASELINE
 from crosseyed.mitigations.tasks import Task
 from crosseyed.models.clip import ClipModel
+from crosseyed.progress import bar
 from crosseyed.settings import settings
 
 LEARNING_RATES = (3e-4, 1e-3, 3e-3)
@@ -84,7 +84,7 @@ def train_heads(
     seed : int
         Determines the images and their order.
     progress : bool
-        Show a progress bar if the standard error is a terminal.
+        Show a progress bar where somebody watches (`crosseyed.progress.bar`).
 
     Returns
     -------
@@ -108,8 +108,7 @@ def train_heads(
     truth = pd.Index(labels).get_indexer(next(iter(checked.values())).objects)
     answers = texts, torch.from_numpy(truth).to(model.device)
     trained = {}
-    bar = tqdm(total=len(started) * len(learning_rates), unit="training", disable=None if progress else True)
-    with bar:
+    with bar(total=len(started) * len(learning_rates), unit="training", shown=progress) as done:
         for name, start in started.items():
             head, attempts = start.head, []
             learn, check = learned[head.layer], _pooled(head, checked[head.layer])
@@ -121,7 +120,7 @@ def train_heads(
                     accuracy = _accuracy(head, check, *answers)
                     row = {"learning_rate": rate, "epoch": epoch, "loss": loss, "accuracy": accuracy}
                     attempts.append((row, copy.deepcopy(head.state_dict())))
-                bar.update()
+                done.update()
             history = pd.DataFrame([row for row, _ in attempts])
             best = history["accuracy"].idxmax()  # of equally good ones the first
             head.load_state_dict(attempts[best][1])

@@ -17,6 +17,7 @@ from crosseyed.mitigations.base import Location, Mitigation, Wrapped
 from crosseyed.mitigations.composition import compose
 from crosseyed.models.clip import ClipModel, report_unreadable
 from crosseyed.models.scorer import Encoder, Scorer, ScorerWrapper, UnreadableImagesWarning
+from crosseyed.progress import bar
 
 _WORKERS_AT_MOST = 16
 
@@ -116,8 +117,8 @@ class Mitigated(ScorerWrapper):
         check_several(images)
         sources, total = self._told(images), len(images) if hasattr(images, "__len__") else None
         unreadable = []
-        bar = tqdm(total=total, unit="image", disable=None if progress else True)
-        with bar, closing(self._stream(sources, unreadable, bar)) as views, warnings.catch_warnings():
+        seen = bar(total=total, unit="image", shown=progress)
+        with seen, closing(self._stream(sources, unreadable, seen)) as views, warnings.catch_warnings():
             warnings.simplefilter("ignore", UnreadableImagesWarning)  # would count views
             rows = run(views)
         if unreadable:
@@ -149,7 +150,7 @@ class Mitigated(ScorerWrapper):
         self,
         sources: Iterator[tuple[ImageSource, Location | None]],
         unreadable: list[UnreadableImage],
-        bar: tqdm,
+        seen: tqdm,
     ) -> Iterator[ImageSource]:
         """Yield the views of all images; functions that fail in the place of those of an unreadable one."""
         count = self.mitigation.n_views
@@ -162,7 +163,7 @@ class Mitigated(ScorerWrapper):
                     unreadable.append(views)
                     views = [partial(_fail, views)] * count
                 yield from views
-                bar.update()
+                seen.update()
 
     def _views_of(self, told: tuple[ImageSource, Location | None]) -> list[np.ndarray] | UnreadableImage:
         source, location = told

@@ -12,7 +12,6 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from crosseyed.data.images import ImageSource
 from crosseyed.errors import InputError
@@ -27,6 +26,7 @@ from crosseyed.mitigations.views import Gated
 from crosseyed.mitigations.visual_prompts import Prompted, ProposedPrompts
 from crosseyed.models.clip import ClipModel
 from crosseyed.models.scorer import Encoder, Scorer, ScorerWrapper
+from crosseyed.progress import bar
 from crosseyed.settings import settings
 
 BASELINE = "none"
@@ -52,7 +52,7 @@ def score_all(
     data : sequence of Task
         From `crosseyed.mitigations.tasks`; oracles are left out of tasks without locations.
     progress : bool
-        Show a progress bar of the candidates if the standard error is a terminal.
+        Show a progress bar of the candidates where somebody watches (`crosseyed.progress.bar`).
 
     Returns
     -------
@@ -67,12 +67,12 @@ def score_all(
     reads = _reads(model, entries)
     members = {name: member for found in reads.values() for name, member in found.items()}
     read, answers = {}, []
-    with tqdm(total=len(entries) * len(data), unit="candidate", disable=None if progress else True) as bar:
+    with bar(total=len(entries) * len(data), unit="candidate", shown=progress) as scored:
         for task in data:
             plain, apart, shown = Remembering(model, read), Counting(model, read), {}
             run = SharedRun(plain, members)
             for entry in entries:
-                bar.update()
+                scored.update()
                 if entry.oracle and task.locations is None:
                     continue
                 before = plain.passes + apart.passes

@@ -26,6 +26,7 @@ from crosseyed.errors import InputError
 from crosseyed.files import CACHE_VARIABLE, atomic_write, expand, require_file
 from crosseyed.models.clip import ClipModel
 from crosseyed.models.scorer import IMAGES_TOGETHER, Encoder, Scorer, ScorerWrapper
+from crosseyed.progress import count
 
 IMAGES_IN_ENTRY = IMAGES_TOGETHER
 """Images whose embeddings lie in one file; a multiple of every batch size, so that batches stay the same."""
@@ -84,6 +85,7 @@ class CachedEncoder(ScorerWrapper, Encoder):
         starts = range(0, len(images), IMAGES_IN_ENTRY)
         entries = [self._image_entry(digests[start : start + IMAGES_IN_ENTRY]) for start in starts]
         found = [_read(entry) for entry in entries]
+        count(sum(len(rows) for rows in found if rows is not None), kept=True)
         missing = [start for start, rows in zip(starts, found, strict=True) if rows is None]
         if missing:
             wanted = [image for start in missing for image in images[start : start + IMAGES_IN_ENTRY]]

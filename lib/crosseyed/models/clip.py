@@ -13,13 +13,13 @@ import torch
 from open_clip import CLIP
 from torch import Tensor, nn
 from torchvision.transforms import Compose
-from tqdm import tqdm
 
 from crosseyed.data.images import ImageSource, UnreadableImage, check_several, map_ahead, read_image
 from crosseyed.errors import InputError
 from crosseyed.models.memory import by_halves
 from crosseyed.models.scorer import Encoder, UnreadableImagesWarning
 from crosseyed.models.towers.description import Tower
+from crosseyed.progress import bar
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 RESIZES = {"crop": "shortest", "squash": "squash", "letterbox": "longest"}
@@ -137,14 +137,14 @@ class ClipModel(Encoder):
         # torch's threads, because that is the number of cores this process may use
         workers = min(torch.get_num_threads(), _WORKERS_AT_MOST)
         total, done, unreadable = len(images) if hasattr(images, "__len__") else None, 0, []
-        bar = tqdm(total=total, unit="image", disable=None if progress else True)
-        with bar, closing(map_ahead(self._pixels, images, workers=workers, ahead=2 * size)) as pixels:
+        shown = bar(total=total, unit="image", shown=progress)
+        with shown, closing(map_ahead(self._pixels, images, workers=workers, ahead=2 * size)) as pixels:
             while batch := list(islice(pixels, size)):
                 readable = np.array([not isinstance(item, UnreadableImage) for item in batch])
                 unreadable += [item for item in batch if isinstance(item, UnreadableImage)]
                 yield [item for item, ok in zip(batch, readable, strict=True) if ok], readable
                 done += len(batch)
-                bar.update(len(batch))
+                shown.update(len(batch))
         if unreadable:
             # the caller of encode_images, or of whatever else reads its images here
             warnings.warn(report_unreadable(unreadable, done), UnreadableImagesWarning, stacklevel=3)

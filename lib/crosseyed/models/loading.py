@@ -10,6 +10,7 @@ from crosseyed.errors import CrosseyedError, InputError, check_choice, shorten
 from crosseyed.models.clip import PRECISIONS, RESIZES, ClipModel
 from crosseyed.models.sources import build
 from crosseyed.models.towers.description import describe_tower
+from crosseyed.progress import count_batch
 from crosseyed.validation import Checked, Seed, validated
 
 
@@ -117,6 +118,7 @@ def load(
         resize=next(name for name, mode in RESIZES.items() if mode == preprocess.resize_mode),
     )
     _try(loaded)
+    clip.visual.register_forward_hook(count_batch)
     return loaded
 
 

@@ -63,7 +63,7 @@ class Scorer(Protocol):
         texts : sequence of str
             Captions.
         progress : bool
-            Whether to show a progress bar if the standard error is a terminal.
+            Whether to show a progress bar where somebody watches (`crosseyed.progress.bar`).
 
         Returns
         -------

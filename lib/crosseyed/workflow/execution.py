@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +14,8 @@ from crosseyed.editions import BUILD
 from crosseyed.errors import CrosseyedError, shorten
 from crosseyed.files import CACHE_VARIABLE, exchange, require_file, require_writable
 from crosseyed.report import tables
+from crosseyed.workflow import processes
+from crosseyed.workflow.heartbeats import beating
 from crosseyed.workflow.stamps import stamp
 
 
@@ -94,17 +95,21 @@ def _require_notebook(path: Path) -> None:
 
 def _run(notebook: Path, executed: Path, parameters: dict[str, object]) -> None:
     os.environ.setdefault(CACHE_VARIABLE, str((BUILD / "cache").resolve()))  # notebooks share embeddings
-    papermill.execute_notebook(
-        notebook,
-        executed,
-        parameters,
-        kernel_name="python3",  # that of this Python, whatever its name on the machine of the author
-        language="python",
-        cwd=executed.parent,
-        progress_bar={"desc": notebook.stem} if sys.stderr.isatty() else False,
-        # A kernel logs much when it starts and stops; the errors of a cell are in the notebook.
-        extra_arguments=["--log-level=CRITICAL"],
-    )
+    code = [cell for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code"]
+    cells, aloud = len(code) + 1, not processes.is_shown()  # papermill adds one with the parameters
+    with beating(executed.parent, notebook.stem, cells, aloud=aloud) as start_cell:
+        papermill.execute_notebook(
+            notebook,
+            executed,
+            parameters,
+            kernel_name="python3",  # that of this Python, whatever its name on the machine of the author
+            language="python",
+            cwd=executed.parent,
+            progress_bar=False,
+            on_cell_start=start_cell,
+            # A kernel logs much when it starts and stops; the errors of a cell are in the notebook.
+            extra_arguments=["--log-level=CRITICAL"],
+        )
 
 
 def _place_and_reason(error: PapermillExecutionError | DeadKernelError, partial: Path) -> str:

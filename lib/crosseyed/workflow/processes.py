@@ -56,6 +56,12 @@ def command_environment() -> dict[str, str]:
     return {**os.environ, _COMMAND: f"{_place()}:{os.getpid()}:{psutil.Process().create_time()}"}
 
 
+def is_shown() -> bool:
+    """Tell whether a command on this machine shows how far this process is; a job of a cluster has a log of its own."""
+    place, _, _ = os.environ.get(_COMMAND, "").partition(":")
+    return place == _place()
+
+
 def end_with_command() -> None:
     """End this process and its children when the command that it belongs to is gone, killed perhaps.
 

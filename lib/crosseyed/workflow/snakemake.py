@@ -10,19 +10,22 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 
 from crosseyed.documents import read_yaml
 from crosseyed.editions import BUILD
 from crosseyed.errors import InputError, shorten
 from crosseyed.files import atomic_write, expand, require_writable
-from crosseyed.workflow import failures, slurm
+from crosseyed.workflow import display, failures, slurm
+from crosseyed.workflow.jobs import Notes
 from crosseyed.workflow.processes import Stopped, command_environment, stop_now
 
 _BUILT_IN_EXECUTORS = ("local", "dryrun", "touch")
 
 _OPTIONS = (
     # Editions do not share files, and each has its own lock; that of Snakemake would remain after a killed run.
-    *("--nolock", "--quiet", "host", "progress", "rules", "reason"),
+    # Quiet about "progress", it would not tell `Notes` of jobs that end; that is not shown in any case (`_is_news`).
+    *("--nolock", "--quiet", "host", "rules", "reason"),
     # What the rules declare is written at the end of a job and whole, whether Snakemake has noted that or was killed.
     *("--ignore-incomplete", "--keep-going", "--scheduler", "greedy"),
 )
@@ -37,8 +40,14 @@ _GUESSES = ("No SLURM account given", "No account was given", "Unable to guess S
 _STOP = f"{Stopped.__module__}.{Stopped.__qualname__}:"
 
 
-def run(wanted: list[str], configuration: dict[str, list], cores: int) -> int:
-    """Make what is wanted, and return the exit status of Snakemake.
+def run(
+    wanted: list[str],
+    configuration: dict[str, list],
+    cores: int,
+    *,
+    planned: display.Planned = MappingProxyType({}),
+) -> int:
+    """Make what is wanted, show how far that is, and return the exit status of Snakemake.
 
     Parameters
     ----------
@@ -48,6 +57,8 @@ def run(wanted: list[str], configuration: dict[str, list], cores: int) -> int:
         `editions` and perhaps `notebooks`, as the Snakefile takes them.
     cores : int
         Cores to use.
+    planned : mapping
+        Passes of the image tower by edition and notebook, as far as they are known.
 
     Raises
     ------
@@ -55,10 +66,13 @@ def run(wanted: list[str], configuration: dict[str, list], cores: int) -> int:
         The folder cannot be written to.
     """
     require_writable(".snakemake")  # Snakemake's records; it would show a traceback
-    command = [*_command(configuration, cores), *_OPTIONS, *wanted]
-    # a session of its own: a key that interrupts reaches this process alone, which then ends the others
-    process = subprocess.Popen(command, env=command_environment(), start_new_session=True)
-    code = process.wait()
+    file = _write(configuration)
+    jobs = file.with_suffix(".jobs")
+    jobs.unlink(missing_ok=True)
+    command = [*_command(file, cores, "--notes", str(jobs)), *_OPTIONS, *wanted]
+    watch = display.Watch(jobs, planned, several=len(configuration["editions"]) > 1)
+    # in a session of its own: a key that interrupts reaches this process alone, which then ends the others
+    code = display.follow(command, command_environment(), watch)
     if code < 0:  # then it could not say so
         name = signal.Signals(-code).name
         print(f"error: {name} ended Snakemake, most often for lack of memory", file=sys.stderr, flush=True)
@@ -67,7 +81,7 @@ def run(wanted: list[str], configuration: dict[str, list], cores: int) -> int:
 
 def unfinished(wanted: list[str], configuration: dict[str, list]) -> set[Path]:
     """Return the files that Snakemake would make if it ran again: what is not done, or not with the present inputs."""
-    command = [*_command(configuration, 1), *_OPTIONS, "--summary", *wanted]
+    command = [*_command(_write(configuration), 1), *_OPTIONS, "--summary", *wanted]
     report = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     header, *lines = [line.split("\t") for line in report.stdout.splitlines() if "\t" in line] or [[]]
     if "plan" not in header:
@@ -114,30 +128,46 @@ def find_profile(profile: str) -> tuple[Path, dict[str, object]]:
     return file, content
 
 
-def main(arguments: list[str]) -> None:
-    """Run Snakemake in this process, without its notices; ends with SystemExit."""
+def main(arguments: list[str], notes: Path | None = None) -> None:
+    """Run Snakemake in this process, without its notices; ends with SystemExit.
+
+    Parameters
+    ----------
+    arguments : list of str
+        For Snakemake.
+    notes : path, optional
+        Where to note what is due and done (`crosseyed.workflow.jobs.Notes`).
+    """
     from snakemake.cli import main as snakemake
     from snakemake.scheduling.job_scheduler import JobScheduler
 
     JobScheduler.exit_gracefully = stop_now  # which would wait until all jobs have ended
     if "--slurm-status-command" in arguments:
         slurm.mend_executor()
-    logging.getLogger("snakemake.logging").addFilter(_is_news)
+    log = logging.getLogger("snakemake.logging")
+    if notes:
+        log.addFilter(Notes(notes))
+    log.addFilter(_is_news)
     argparse.ArgumentParser.print_usage = lambda *_: None  # of all its options, before the reason is told
     sys.argv[0] = "snakemake"  # which says it
     snakemake(arguments)
 
 
-def _command(configuration: dict[str, list], cores: int) -> list[str]:
+def _write(configuration: dict[str, list]) -> Path:
     content = json.dumps(configuration, indent=2)
     file = BUILD / "runs" / f"{hashlib.sha256(content.encode()).hexdigest()[:12]}.json"
     with atomic_write(file) as temporary:
         temporary.write_text(content)
+    return file
+
+
+def _command(file: Path, cores: int, *options: str) -> list[str]:
     return [
         sys.executable,
         "-m",
         "crosseyed.cli",
         "workflow",
+        *options,
         "--cores",
         str(cores),
         "--configfile",
