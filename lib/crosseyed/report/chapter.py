@@ -1,16 +1,17 @@
 """What every chapter does: load its models, write its tables, and say which tables are unavailable for its model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 from IPython.display import HTML
+from pandas.io.formats.style import Styler
 
 from crosseyed.files import atomic_write, expand
 from crosseyed.models import loading
 from crosseyed.models.clip import ClipModel
-from crosseyed.report import notices, tables
+from crosseyed.report import notices, reading, tables
 from crosseyed.report.parameters import check
 from crosseyed.report.tables import Record, check_declared, read_record, write_record
 from crosseyed.settings import Settings, settings
@@ -64,6 +65,14 @@ class Chapter:
         digests = {(each.model, each.pretrained): each.digest for each in self.encoders}
         keys = [digests.get(key) for key in zip(table["model"], table["pretrained"], strict=True)]
         return table.assign(weights=pd.Series(keys, index=table.index, dtype="str"))
+
+    def show(
+        self, name: str, rows: pd.DataFrame, columns: Iterable[str] | Mapping[str, str], digits: int = 1
+    ) -> Styler:
+        """Show rows of a table of the chapter (`crosseyed.report.reading.table`), above a link to all of it."""
+        check_declared(self.name, name)
+        link = f'<a href="../results/{self.name}/{name}.csv">{name}.csv</a>'
+        return reading.table(rows, columns, digits=digits, caption=f"All columns and rows: {link}")
 
     def write_some(self, name: str, table: pd.DataFrame, reason: str) -> None:
         """Write a table if it has rows; otherwise register it as unavailable with the reason."""

@@ -23,6 +23,7 @@ from crosseyed.models.scorer import RANDOM, SHIPPED
 from crosseyed.report import family_table, tables
 from crosseyed.report.figures import curves
 from crosseyed.settings import PROTOCOL_VERSION, SIGNIFICANCE, settings
+from crosseyed.workflow import chapter_pages
 from crosseyed.workflow.findings import (
     describe_bias,
     tabulate_accuracy,
@@ -47,7 +48,9 @@ class BookError(CrosseyedError):
     """The pages of a book could not be rendered without a warning."""
 
 
-def render_book(model: Description, families: str | os.PathLike, folder: str | os.PathLike) -> None:
+def render_book(
+    model: Description, families: str | os.PathLike, folder: str | os.PathLike, code_shown: bool = False
+) -> None:
     """Render an edition whose notebooks are executed as HTML, whole or not at all.
 
     Parameters
@@ -58,6 +61,8 @@ def render_book(model: Description, families: str | os.PathLike, folder: str | o
         The table of `crosseyed.report.family_table.what_works`, as a CSV file.
     folder : path
         Folder of the edition, with ``notebooks`` and ``results``; gets ``source``, ``html`` and ``book.log``.
+    code_shown : bool
+        Whether chapters show their code at once; otherwise a reader unfolds it.
 
     Raises
     ------
@@ -71,7 +76,7 @@ def render_book(model: Description, families: str | os.PathLike, folder: str | o
     folder = Path(folder)
     check_weights(folder / "results", model)
     source, output = folder / "source", folder / "html"
-    stage_pages(model, families, folder, source)
+    stage_pages(model, families, folder, source, code_shown)
     run = subprocess.run(
         [*_JUPYTER_BOOK, "build", source, "--config", source / "_config.yml", *_WARNINGS_ARE_ERRORS],
         stdin=subprocess.DEVNULL,
@@ -93,11 +98,13 @@ def render_book(model: Description, families: str | os.PathLike, folder: str | o
     exchange(source / "_build" / "html", output)
 
 
-def stage_pages(model: Description, families: str | os.PathLike, folder: Path, source: Path) -> None:
+def stage_pages(
+    model: Description, families: str | os.PathLike, folder: Path, source: Path, code_shown: bool = False
+) -> None:
     """Put the pages, the executed notebooks and the configuration of an edition into one new folder for Sphinx."""
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(PAGES, source, ignore=shutil.ignore_patterns(".*"))
-    shutil.copytree(folder / "notebooks", source / "notebooks")
+    chapter_pages.stage(folder / "notebooks", folder / "results", source, code_shown)
     write_api_pages(PACKAGE, source / "api")
     results = folder / "results"
     rings = tables.read(results, CHAPTER, "grid_by_eccentricity")
@@ -107,6 +114,8 @@ def stage_pages(model: Description, families: str | os.PathLike, folder: Path, s
     copy_tables(judged, results, source)
     configuration = yaml.safe_load(CONFIGURATION.read_text(encoding="utf-8"))
     configuration["html"]["announcement"] = banner(model)
+    if (source / chapter_pages.EXTRA).is_dir():
+        configuration["sphinx"]["config"]["html_extra_path"] = [chapter_pages.EXTRA]
     configuration["sphinx"]["config"]["myst_substitutions"] = {
         "edition": markdown(model.edition.name),
         "size": model.edition.size,

@@ -63,9 +63,29 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
             figure = draw(*args, **kwargs)
             letter(figure)
             plt.close(figure)
+        text = describe(figure)
+        figure._repr_mimebundle_ = lambda **_: {"text/plain": text}  # beside the image, for who cannot see it
         return figure
 
     return styled
+
+
+def describe(figure: Figure) -> str:
+    """Return in words what a figure is about: its title, and what its panels and axes are called."""
+    title = figure.get_suptitle()
+    panels = [ax for ax in figure.axes if ax.axison and ax.get_label() != "<colorbar>"]
+    names = list(dict.fromkeys(ax.get_title("left") or ax.get_title() for ax in figure.axes))
+    axes = [
+        f"{words}: {', '.join(labels)}"
+        for words, labels in {
+            "panels": [name for name in names if name],
+            "horizontal axis": dict.fromkeys(ax.get_xlabel() for ax in panels if ax.get_xlabel()),
+            "vertical axis": dict.fromkeys(ax.get_ylabel() for ax in panels if ax.get_ylabel()),
+        }.items()
+        if labels
+    ]
+    sentences = [" ".join(text.split()).rstrip(".") for text in (title, *axes) if text]
+    return ". ".join(sentences) + "." if sentences else "A figure without words."
 
 
 def make_panels(number: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:

@@ -1,0 +1,104 @@
+"""Turn executed notebooks into pages for readers: question, figure and numbers first, and the code one click away."""
+
+import re
+import shutil
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from crosseyed.workflow.verdict_pages import FOLDER
+
+EXTRA = "extra"
+"""Folder among the pages whose content goes unchanged to the top of the book (Sphinx's ``html_extra_path``)."""
+
+_SETUP = {"parameters", "injected-parameters"}
+
+_TABLE_LINK = re.compile(rf'href="\.\./{FOLDER}/([\w-]+/[\w-]+\.csv)"')
+
+
+def stage(notebooks: Path, results: Path, pages: Path, code_shown: bool) -> None:
+    """Put the executed notebooks of an edition among the pages, with the tables that they link to.
+
+    Parameters
+    ----------
+    notebooks, results : Path
+        The executed notebooks, and the tables of all chapters.
+    pages : Path
+        Gets ``notebooks`` and ``extra``.
+    code_shown : bool
+        Whether the pages show all code at once.
+    """
+    (pages / "notebooks").mkdir()
+    for file in sorted(notebooks.glob("*.ipynb")):
+        notebook = nbformat.read(file, as_version=4)
+        for table in sorted(linked_tables(notebook)):
+            copy = pages / EXTRA / FOLDER / table
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(results / table, copy)
+        nbformat.write(for_readers(notebook, code_shown), pages / "notebooks" / file.name)
+
+
+def for_readers(notebook: NotebookNode, code_shown: bool = False) -> NotebookNode:
+    """Join the cells that set a chapter up, fold the code, and describe the figures in words.
+
+    Parameters
+    ----------
+    notebook : NotebookNode
+        Executed; it is changed.
+    code_shown : bool
+        Whether code is left unfolded.
+
+    Returns
+    -------
+    NotebookNode
+        The same notebook. Its parameters, those that papermill put in and the imports after them are one cell. An image
+        has the text that the figure gives for itself as its alternative text (`crosseyed.report.figures.style`).
+    """
+    notebook.cells = _with_one_setup(notebook.cells)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            if not code_shown:
+                cell.metadata.setdefault("tags", []).append("hide-input")
+            described = [_alternative(output) for output in cell.outputs]
+            if any(described):
+                text = " ".join(filter(None, described))
+                cell.metadata["mystnb"] = {"image": {"alt": text}}
+    return notebook
+
+
+def linked_tables(notebook: NotebookNode) -> set[str]:
+    """Return the tables that outputs of a notebook link to, such as ``"01_center_bias/bias.csv"``."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    pages = ["".join(output.get("data", {}).get("text/html", "")) for output in outputs]
+    return {table for page in pages for table in _TABLE_LINK.findall(page)}
+
+
+def _with_one_setup(cells: list[NotebookNode]) -> list[NotebookNode]:
+    """Return the cells, those of the set-up as one; as they are, if one of them is missing or has an output."""
+    first = next((number for number, cell in enumerate(cells) if _SETUP & _tags(cell)), None)
+    if first is None:
+        return cells
+    last = first
+    while last < len(cells) and cells[last].cell_type == "code" and (_SETUP & _tags(cells[last])):
+        last += 1
+    last += last < len(cells) and cells[last].cell_type == "code"
+    setup = cells[first:last]
+    if any(cell.outputs for cell in setup):
+        return cells
+    joined = cells[first].copy()
+    joined.source = "\n\n".join(cell.source for cell in setup)
+    joined.metadata = NotebookNode(tags=[])
+    return [*cells[:first], joined, *cells[last:]]
+
+
+def _tags(cell: NotebookNode) -> set[str]:
+    return set(cell.metadata.get("tags", []))
+
+
+def _alternative(output: NotebookNode) -> str:
+    """Return what an output says of its image in words; nothing where it has none."""
+    data = output.get("data", {})
+    if not any(kind.startswith("image/") for kind in data):
+        return ""
+    return " ".join("".join(data.get("text/plain", "")).split())

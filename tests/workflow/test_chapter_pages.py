@@ -1,0 +1,65 @@
+"""Executed notebooks as pages for readers."""
+
+import nbformat
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from crosseyed.workflow import chapter_pages
+
+
+def image(text):
+    return new_output("display_data", {"image/png": "iVBORw0KGgo=", "text/plain": text})
+
+
+def chapter(*cells):
+    tags = {"tags": ["parameters"]}, {"tags": ["injected-parameters"]}
+    setup = [
+        new_code_cell("seed = 0", metadata=tags[0]),
+        new_code_cell("seed = 3", metadata=tags[1]),
+        new_code_cell("import os"),
+    ]
+    return new_notebook(cells=[new_markdown_cell("# A chapter"), *setup, *cells])
+
+
+def test_the_set_up_is_one_cell_and_all_code_is_folded():
+    pages = chapter_pages.for_readers(chapter(new_markdown_cell("## Method"), new_code_cell("6 * 7")))
+    assert [cell.cell_type for cell in pages.cells] == ["markdown", "code", "markdown", "code"]
+    assert pages.cells[1].source == "seed = 0\n\nseed = 3\n\nimport os"
+    assert all(cell.metadata.tags == ["hide-input"] for cell in pages.cells if cell.cell_type == "code")
+    nbformat.validate(pages)
+
+
+def test_code_can_stay_unfolded():
+    pages = chapter_pages.for_readers(chapter(new_code_cell("6 * 7")), code_shown=True)
+    assert not any("hide-input" in cell.metadata.get("tags", []) for cell in pages.cells)
+
+
+def test_a_set_up_that_says_something_and_a_page_without_one_stay_as_they_are():
+    said = chapter()
+    said.cells[3].outputs = [new_output("stream", text="a warning")]
+    assert len(chapter_pages.for_readers(said).cells) == 4
+    assert len(chapter_pages.for_readers(new_notebook(cells=[new_code_cell("1")])).cells) == 1
+
+
+def test_images_have_what_their_figures_say_as_alternative_text():
+    cell = new_code_cell("figure", outputs=[image("The gap\nis 43 points."), image("The index.")])
+    plain = new_code_cell("1", outputs=[new_output("execute_result", {"text/plain": "1"}, execution_count=1)])
+    pages = chapter_pages.for_readers(chapter(cell, plain))
+    assert pages.cells[2].metadata["mystnb"] == {"image": {"alt": "The gap is 43 points. The index."}}
+    assert "mystnb" not in pages.cells[3].metadata
+
+
+def test_tables_that_pages_link_to_go_with_them(tmp_path):
+    link = '<a href="../results/01_a/bias.csv">bias.csv</a> <a href="../other/01_a/x.csv">x</a>'
+    cell = new_code_cell("table", outputs=[new_output("display_data", {"text/html": link})])
+    (tmp_path / "notebooks").mkdir()
+    nbformat.write(chapter(cell), tmp_path / "notebooks" / "01_a.ipynb")
+    (tmp_path / "results" / "01_a").mkdir(parents=True)
+    (tmp_path / "results" / "01_a" / "bias.csv").write_text("gap\n43\n")
+    (tmp_path / "pages").mkdir()
+    chapter_pages.stage(tmp_path / "notebooks", tmp_path / "results", tmp_path / "pages", code_shown=False)
+    assert (tmp_path / "pages" / "extra" / "results" / "01_a" / "bias.csv").read_text() == "gap\n43\n"
+    assert (
+        nbformat.read(tmp_path / "pages" / "notebooks" / "01_a.ipynb", 4)
+        .cells[1]
+        .source.startswith("seed = 0")
+    )
