@@ -41,6 +41,7 @@ FIRST_YEAR = {
     "LAION-2B": 2022,
     "WebLI": 2022,
     "Merged-2B": 2023,
+    "Merged-2B + COCO": 2025,
     "DataComp-1B": 2023,
     "MetaCLIP-400M": 2023,
     "MetaCLIP-2.5B": 2023,

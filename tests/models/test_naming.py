@@ -8,7 +8,7 @@ import open_clip
 import pytest
 import torch
 from safetensors.torch import save_file
-from small_models import TINY_CONFIG
+from small_models import TINY_CONFIG, build_timm
 from torch import nn
 from transformers import CLIPConfig, CLIPModel
 
@@ -65,6 +65,65 @@ def test_a_clip_of_transformers_gives_the_same_embeddings(tmp_path, of_transform
     for found, expected in zip(ours, (theirs.image_embeds, theirs.text_embeds), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     assert clip.logit_scale.item() == of_transformers.logit_scale.item()
+
+
+def eva_names(clip):
+    """Return the weights of a model with timm's EVA-02 as the code of its authors, and DeCLIP's, names them."""
+    theirs = {
+        "attn.q_proj.bias": "attn.q_bias",
+        "attn.v_proj.bias": "attn.v_bias",
+        "attn.norm": "attn.inner_attn_ln",
+        "mlp.norm": "mlp.ffn_ln",
+        "mlp.fc1_g": "mlp.w1",
+        "mlp.fc1_x": "mlp.w2",
+        "mlp.fc2": "mlp.w3",
+        "visual.trunk.": "visual.",
+    }
+    state = {}
+    for name, tensor in clip.state_dict().items():
+        for ours, named in theirs.items():
+            name = name.replace(ours, named) if name.startswith("visual.") else name
+        state[name] = tensor
+    tables = {"visual.rope", "visual.blocks.0.attn.rope", "visual.blocks.1.attn.rope"}
+    return state | {
+        f"{table}.freqs_{part}": torch.ones(16, 16) for table in tables for part in ("cos", "sin")
+    }
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "student."])
+def test_the_names_of_evas_authors_are_those_of_declip(tmp_path, tiny_clip, recwarn, prefix):
+    saved, loaded = (build_timm(tiny_clip, "EVA-02").clip for _ in range(2))
+    state = eva_names(saved)
+    for name in ("visual.cls_token", "visual.blocks.1.attn.v_bias", "visual.head.weight", "text_projection"):
+        assert name in state
+    # as DeCLIP's training writes it, with what comes last from its optimizer
+    content = {
+        "epoch": 6,
+        "name": "declip",
+        "state_dict": {prefix + name: each for name, each in state.items()},
+    }
+    torch.save(content | {"optimizer": {"state": {}, "param_groups": []}}, tmp_path / "epoch_6.pt")
+    for parameter in loaded.parameters():
+        parameter.data.zero_()
+    load_weights(loaded, tmp_path / "epoch_6.pt", "tiny")
+    assert not recwarn.list
+    for name, tensor in saved.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor), name
+
+
+def test_the_gate_of_evas_feedforward_layer_stays_the_gate(tiny_clip):
+    clip = build_timm(tiny_clip, "EVA-02").clip
+    names = {name: each for name, each in eva_names(clip).items() if name.startswith("visual.blocks.0.mlp")}
+    tokens = torch.randn(3, 48)
+
+    def linear(name, values):
+        part = f"visual.blocks.0.mlp.{name}"
+        return nn.functional.linear(values, names[f"{part}.weight"], names[f"{part}.bias"])
+
+    hidden = nn.functional.silu(linear("w1", tokens)) * linear("w2", tokens)  # as their code has it
+    norm = [names[f"visual.blocks.0.mlp.ffn_ln.{part}"] for part in ("weight", "bias")]
+    expected = linear("w3", nn.functional.layer_norm(hidden, hidden.shape[-1:], *norm, eps=1e-6))
+    torch.testing.assert_close(clip.visual.trunk.blocks[0].mlp(tokens), expected)
 
 
 def openai_state(quick_gelu):

@@ -78,6 +78,7 @@ def test_the_shipped_configuration_of_detailclip_is_that_of_a_vit_b_16():
         ("NegCLIP", "ViT-B-32", ["negclip.pth", "mertyg/vision-language-models-are-bows", "'openai'"]),
         ("DetailCLIP", "DetailCLIP-ViT-B-16", ["detailclip.pt", "KishoreP1/DetailCLIP"]),
         ("SuperCLIP", "ViT-B-16", ["superclip.pt", "hustvl/SuperCLIP"]),
+        ("DeCLIP", "EVA02-B-16", ["declip.pt", "xiaomoguhz/DeCLIP", "'merged2b_s8b_b131k'"]),
     ],
 )
 def test_a_named_model_without_its_file_says_whence_it_comes_and_where_it_goes(name, architecture, words):

@@ -48,8 +48,8 @@ def load(
         - a PocketCLIP, ``"pocketclip-centered"`` or ``"pocketclip-uniform"``;
         - an open_clip architecture, e.g. ``"ViT-B-32"``, with `pretrained` or `checkpoint`;
         - ``"hf-hub:organization/repository"`` or ``"local-dir:folder"`` with open_clip's files;
-        - ``"NegCLIP"``, ``"DetailCLIP"`` or ``"SuperCLIP"``, with the file that its authors publish in
-          ``data/checkpoints`` or as `checkpoint` (`crosseyed.models.sources.NAMED`).
+        - ``"NegCLIP"``, ``"DetailCLIP"``, ``"SuperCLIP"`` or ``"DeCLIP"``, with the file that its authors publish
+          in ``data/checkpoints`` or as `checkpoint` (`crosseyed.models.sources.NAMED`).
     pretrained : str, optional
         open_clip's tag of the published weights, e.g. ``"openai"``; the activation function that goes with them
         (QuickGELU for OpenAI's) is set. `RANDOM` (``"random"``): random weights, for any model.

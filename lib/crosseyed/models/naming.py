@@ -14,6 +14,9 @@ OPENAI_MARKS = frozenset({"input_resolution", "context_length", "vocab_size"})
 
 _WRAPPERS = re.compile(r"(?:^|(?<=\.))(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 
+_OF_EVA = "visual.blocks.0.attn.q_proj.weight"
+"""Name of a tensor that every EVA-02 has in its authors' code."""
+
 _ANCHORS = (
     "logit_scale",
     "visual.conv1.weight",
@@ -21,6 +24,7 @@ _ANCHORS = (
     "token_embedding.weight",
     "vision_model.embeddings.class_embedding",
     "visual.trunk.pos_embed",
+    _OF_EVA,
 )
 """Names that nearly every checkpoint has, by which the prefix of all its names is found."""
 
@@ -62,6 +66,16 @@ _FROM_TRANSFORMERS = (
     (r"\.self_attn\.out_proj\.", ".attn.out_proj."),
 )
 
+_FROM_EVA = (
+    (r"^visual\.", "visual.trunk."),
+    (r"\.attn\.([qv])_bias$", r".attn.\1_proj.bias"),
+    (r"\.attn\.inner_attn_ln\.", ".attn.norm."),
+    (r"\.mlp\.ffn_ln\.", ".mlp.norm."),
+    (r"\.mlp\.w1\.", ".mlp.fc1_g."),
+    (r"\.mlp\.w2\.", ".mlp.fc1_x."),
+    (r"\.mlp\.w3\.", ".mlp.fc2."),
+)
+
 
 def without_wrappers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Take off what DataParallel, torch.compile and FSDP write into names, wherever it stands."""
@@ -85,6 +99,8 @@ def named_as_in(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]
         state = _from_slip(state)
     if OF_TRANSFORMERS in state:
         state = _from_transformers(state)
+    if _OF_EVA in state:
+        state = _from_eva(state)
     state = convert_state_dict(model, state)  # Apple's MobileCLIP
     has_text_module = not hasattr(model, "positional_embedding")
     if has_text_module and "positional_embedding" in state:
@@ -184,6 +200,22 @@ def _from_transformers(state: dict[str, Tensor]) -> dict[str, Tensor]:
                 continue  # what it would be part of is missing, too
             new, tensor = f"{part[1]}.attn.in_proj_{part[2]}", torch.cat(kept)
         if not re.search(r"\.self_attn\.[kv]_proj\.", new):
+            renamed[new] = tensor
+    return renamed
+
+
+def _from_eva(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the tensors of EVA-02-CLIP in its authors' code to those of an open_clip model with timm's EVA-02.
+
+    So are the checkpoints named that were trained with a copy of that code (github.com/baaivision/EVA), such as
+    DeCLIP's (Wang et al., arXiv 2505.04410). The tables of the rotary embedding follow from the grid.
+    """
+    renamed: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        new = name
+        for pattern, replacement in _FROM_EVA if name.startswith("visual.") else ():
+            new = re.sub(pattern, replacement, new)
+        if not re.search(r"\.rope\.freqs_(cos|sin)$", name):
             renamed[new] = tensor
     return renamed
 

@@ -94,6 +94,13 @@ NAMED = {
         "https://github.com/hustvl/SuperCLIP",
         "Zhao et al., NeurIPS 2025, arXiv 2512.14480",
     ),
+    "DeCLIP": NamedModel(
+        "EVA02-B-16",
+        "merged2b_s8b_b131k",
+        "declip.pt",
+        "https://github.com/xiaomoguhz/DeCLIP",
+        "Wang et al., CVPR 2025, arXiv 2505.04410",
+    ),
 }
 """Models by the names under which their authors published them."""
 
