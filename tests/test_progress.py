@@ -105,6 +105,7 @@ def test_a_notebook_has_bars_if_it_is_open(monkeypatch, opened):
 
 def test_bars_are_for_terminals_and_keep_off_tables(monkeypatch, capsys):
     monkeypatch.delitem(sys.modules, "IPython", raising=False)
+    monkeypatch.setattr(progress, "_DELAY", 0)
     assert list(progress.bar(range(3), unit="step")) == [0, 1, 2]
     assert capsys.readouterr() == ("", "")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)

@@ -24,6 +24,7 @@ PASSES_VARIABLE = "CROSSEYED_PASSES"
 """Environment variable that names the file to which a process tells its `Passes`; without it nothing is told."""
 
 _PAUSE = 0.5  # seconds between two writings
+_DELAY = 1.0  # seconds after which a bar appears
 _LARGEST_FILE = 10_000  # bytes; no file of progress is nearly as large
 
 
@@ -107,7 +108,10 @@ def hear(file: Path, kind: type[Told]) -> Told | None:
 
 
 def bar(steps: Iterable | None = None, *, total: int | None = None, unit: str, shown: bool = True) -> "tqdm":
-    """Return a progress bar that vanishes at its end, and is shown only where somebody watches.
+    """Return a progress bar, for loops that may take seconds: it appears after one and vanishes at its end.
+
+    It is shown only where somebody watches, on the standard error or as a widget, and never in a notebook that
+    papermill runs.
 
     Parameters
     ----------
@@ -122,7 +126,8 @@ def bar(steps: Iterable | None = None, *, total: int | None = None, unit: str, s
     """
     from tqdm.auto import tqdm
 
-    return tqdm(steps, total=total, unit=unit, leave=False, disable=not (shown and is_watched()))
+    hidden = not (shown and is_watched())
+    return tqdm(steps, total=total, unit=unit, leave=False, delay=_DELAY, disable=hidden)
 
 
 def is_watched() -> bool:

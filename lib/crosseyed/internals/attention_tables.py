@@ -185,7 +185,7 @@ def measure(
         Those of `radial_table`, `mask_table` and `sink_table`, each with `object` and `model`.
     """
     radial, shares, sinks = [], [], []
-    for part in run(model, images, progress=False):
+    for part in run(model, images):
         shown = slice(part.images.start, part.images.stop)
         shares.append(mask_table(part, fit_masks(model, masks[shown]), about.iloc[shown]))
         radial.append(radial_table(part).join(about["object"], on="image"))
@@ -211,7 +211,7 @@ def measure_places(
         That of `mask_table`, with `model`.
     """
     rows, tables = np.arange(len(about)).reshape(masks.shape[:2]), []
-    for part in run(model, images, progress=False):
+    for part in run(model, images):
         shown = slice(part.images.start, part.images.stop)
         for place in range(masks.shape[1]):
             fitted = fit_masks(model, masks[shown, place])

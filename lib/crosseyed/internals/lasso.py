@@ -18,6 +18,7 @@ from scipy import sparse
 from torch import Tensor
 
 from crosseyed.errors import InputError
+from crosseyed.progress import bar
 
 _ROWS_AT_ONCE = 256
 _SMALLEST_WORKING_SET = 64
@@ -75,7 +76,8 @@ def nonnegative_lasso(
     atoms = torch.from_numpy(np.ascontiguousarray(dictionary, dtype=np.float32))
     blocks, gaps = [], []
     with torch.inference_mode():
-        for rows in torch.from_numpy(np.ascontiguousarray(targets, dtype=np.float32)).split(_ROWS_AT_ONCE):
+        parts = torch.from_numpy(np.ascontiguousarray(targets, dtype=np.float32)).split(_ROWS_AT_ONCE)
+        for rows in bar(parts, unit="block"):
             weights, gap = _solve(rows, atoms, penalty, tolerance)
             blocks.append(sparse.csr_array(weights.numpy()))
             gaps.append(gap)

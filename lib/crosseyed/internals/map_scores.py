@@ -274,7 +274,7 @@ def _check_scenes(scenes: Sequence[Scene], texts: Sequence[str]) -> None:
 def _batches(model: ClipModel, scenes: Sequence[Scene]) -> Iterator[tuple[Tensor, slice]]:
     """Yield the model's input for a batch of scenes, and which they are."""
     images, first = [scene.render for scene in scenes], 0
-    for batch, _ in model.read_batches(images, batch_size=IMAGES_AT_ONCE, progress=False):
+    for batch, _ in model.read_batches(images, batch_size=IMAGES_AT_ONCE):
         yield model.to_input(batch), slice(first, first + len(batch))
         first += len(batch)
 

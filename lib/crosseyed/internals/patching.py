@@ -38,6 +38,7 @@ from crosseyed.internals.trace import encode_from, hooked
 from crosseyed.models.clip import ClipModel
 from crosseyed.models.towers.base import AttentionStep, TowerAdapter, UnsupportedTower
 from crosseyed.models.towers.registry import adapter_of
+from crosseyed.progress import bar
 
 GROUPS = ("class token", "object", "others")
 """The groups of tokens that are exchanged; together they are all tokens."""
@@ -305,7 +306,7 @@ def exchange(
     chosen = [*depths[:-1], adapter.layers[-1]], adapter.blocks[-n_blocks:]
     truth = pd.Index(labels).get_indexer(pairs.objects)
     rows, errors = [], []
-    for first in range(0, len(pairs.shifts), batch_size):
+    for first in bar(range(0, len(pairs.shifts), batch_size), unit="batch"):
         part = slice(first, first + batch_size)
         shown = {side: pairs.scenes[side][part] for side in SIDES}
         runs = {side: record(model, _input(model, scenes)) for side, scenes in shown.items()}

@@ -56,7 +56,7 @@ def influence(
         raise InputError(f"n_directions is {n_directions}; expected at least 1 random direction")
     generator = torch.Generator().manual_seed(seed)
     maps = []
-    for pixels, _ in model.read_batches(images, batch_size=_IMAGES_AT_ONCE, progress=False):
+    for pixels, _ in model.read_batches(images, batch_size=_IMAGES_AT_ONCE):
         if pixels:
             maps.append(_squared_gradients(model, pixels, n_directions, generator))
     if not maps:

@@ -37,7 +37,7 @@ def reference_mean(encoder: Encoder) -> np.ndarray:
     of `crosseyed.data.layouts.scattered` with seed 0: the same images whatever is analysed.
     """
     scenes = scattered(read_catalogue(), seed=0)
-    return modality_mean(cached(encoder).encode_images([scene.render for scene in scenes], progress=False))
+    return modality_mean(cached(encoder).encode_images([scene.render for scene in scenes]))
 
 
 def center(embeddings: np.ndarray, mean: np.ndarray) -> np.ndarray:

@@ -68,7 +68,7 @@ def logits_of(
         Logits by name of the wording, for `crosseyed.measure.protocols.answers_of`.
     """
     texts = pd.Index(dict.fromkeys(caption for captions in wordings.values() for caption in captions))
-    logits = scorer.logit_scale * scorer.similarities(images, list(texts), progress=False)
+    logits = scorer.logit_scale * scorer.similarities(images, list(texts))
     return {name: logits[:, texts.get_indexer(list(captions))] for name, captions in wordings.items()}
 
 

@@ -149,7 +149,7 @@ def score_heads(
     tables, encoded = [], {}
     for protocol, task, names in asked:
         if id(task) not in encoded:
-            encoded[id(task)] = encode_together([model, *headed], task.images, progress=False)
+            encoded[id(task)] = encode_together([model, *headed], task.images)
         captions = model.encode_texts([settings.caption(name) for name in names])
         candidates = [BASELINE, *(head.pooling for head in headed)]
         for candidate, vectors in zip(candidates, encoded[id(task)], strict=True):

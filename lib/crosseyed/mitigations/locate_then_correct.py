@@ -165,7 +165,7 @@ def locate(
         )
     captions = torch.from_numpy(model.encode_texts([settings.caption(label) for label in labels]))
     tops, right, sums, n_images, readable = [], [], 0.0, 0, 0
-    for part in decompose(model, images, progress=False):
+    for part in decompose(model, images):
         n_images = part.images.stop
         if n_images > len(table):
             break

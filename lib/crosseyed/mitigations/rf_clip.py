@@ -175,6 +175,6 @@ def outlying_channels(model: ClipModel, images: Iterable[ImageSource], number: i
     """
     sums = [
         part.tokens[1:, :, part.prefix :].abs().mean((0, 2)).nan_to_num().sum(0)
-        for part in run(model, images, ("tokens",), progress=False)
+        for part in run(model, images, ("tokens",))
     ]
     return tuple(torch.stack(sums).sum(0).topk(number).indices.tolist())

@@ -150,7 +150,7 @@ class SharedRun:
     def _run(self, images: Iterable[ImageSource], texts: Sequence[str]) -> None:
         model, captions = self.plain.clip_model, self.plain.encode_texts(texts)
         parts, masks = {name: [np.empty((0, len(texts)))] for name in self.members}, [np.empty(0, bool)]
-        for pixels, readable in model.read_batches(images, progress=False):
+        for pixels, readable in model.read_batches(images):
             masks.append(readable)
             for found in by_halves(partial(self._run_batch, texts, captions), pixels) if pixels else ():
                 for name, (similarities, passes) in found.items():

@@ -178,9 +178,10 @@ class ClipModel(Encoder):
         place = {text: number for number, text in enumerate(dict.fromkeys(texts))}
         distinct = iter(place)
         rows = [np.empty((0, self.tower.embed_dim), np.float32)]
-        while batch := list(islice(distinct, _TEXTS_AT_ONCE)):
-            with torch.inference_mode():
+        with bar(total=len(place), unit="text") as read, torch.inference_mode():
+            while batch := list(islice(distinct, _TEXTS_AT_ONCE)):
                 rows.append(self.unit(self._encode_tokens(self.tokenizer(batch).to(self.device))).numpy())
+                read.update(len(batch))
         return np.concatenate(rows)[[place[text] for text in texts]]
 
     def _encode_tokens(self, tokens: Tensor) -> Tensor:

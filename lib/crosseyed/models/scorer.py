@@ -14,6 +14,7 @@ import numpy as np
 
 from crosseyed.data.images import ImageSource
 from crosseyed.data.scenes import scene_of
+from crosseyed.progress import bar
 
 RANDOM = "random"
 """What stands for random weights in place of a tag, and in the column `pretrained` of every table."""
@@ -150,7 +151,7 @@ def similarities_of_each(
     if len(sharing) < 2 or not images or not all(scene_of(image) for image in images):
         return [each.similarities(images, texts) for each in scorers]
     rows: dict[int, list[np.ndarray]] = {id(each): [] for each in sharing}
-    for start in range(0, len(images), IMAGES_TOGETHER):
+    for start in bar(range(0, len(images), IMAGES_TOGETHER), unit="batch"):
         drawn_once = [cache(image) for image in images[start : start + IMAGES_TOGETHER]]
         for each in sharing:
             rows[id(each)].append(each.encode_images(drawn_once, progress=False))

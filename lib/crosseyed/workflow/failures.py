@@ -19,6 +19,7 @@ _AFTER = re.compile(
     r"(RuleException|WorkflowError):|(CalledProcessError|Shutting down|Exiting because|At least one job|Storing output|"
     r"Elapsed time)\b"
 )
+_HOW_FAR = re.compile(r"\S+: cell \d+ of \d+\b")  # as of `crosseyed.workflow.heartbeats.sentence`
 
 
 def note_job(outputs: Sequence[str], message: str | None, logs: Sequence[str]) -> None:
@@ -65,7 +66,8 @@ def _last_lines(log: Path) -> list[str]:
         return ["(there is no such file)"]
     spoken = text.rpartition(f"\n{_BEFORE}")[2].splitlines()
     spoken = spoken[1:] if _BEFORE in text else spoken
-    return [line.rstrip() for line in spoken if line.strip() and not _AFTER.match(line)][-_LINES:]
+    told = [line for line in spoken if line.strip() and not _AFTER.match(line) and not _HOW_FAR.match(line)]
+    return [line.rstrip() for line in told][-_LINES:]
 
 
 def _short(path: Path) -> Path:

@@ -72,7 +72,10 @@ def run(
     command = [*_command(file, cores, "--notes", str(jobs)), *_OPTIONS, *wanted]
     watch = display.Watch(jobs, planned, several=len(configuration["editions"]) > 1)
     # in a session of its own: a key that interrupts reaches this process alone, which then ends the others
-    code = display.follow(command, command_environment(), watch)
+    try:
+        code = display.follow(command, command_environment(), watch)
+    finally:
+        jobs.unlink(missing_ok=True)
     if code < 0:  # then it could not say so
         name = signal.Signals(-code).name
         print(f"error: {name} ended Snakemake, most often for lack of memory", file=sys.stderr, flush=True)
