@@ -4,9 +4,10 @@ MODEL = pocketclip-centered
 PRETRAINED =
 CHECKPOINT =
 SIZE =
+CODE = folded
 MODELS = models.yml
 PROFILE =
-export MODEL PRETRAINED CHECKPOINT SIZE MODELS PROFILE
+export MODEL PRETRAINED CHECKPOINT SIZE CODE MODELS PROFILE
 
 # Behind exec it takes the place of the shell, so that a signal to make ends it, and not the shell alone.
 in_environment = sh environment.sh
@@ -19,7 +20,7 @@ help: ## list the targets
 
 book: ## execute the notebooks and build the book; another edition: MODEL=ViT-B-32 PRETRAINED=openai, perhaps SIZE=quick
 	@exec $(in_environment) python -m crosseyed.cli book \
-		--model "$$MODEL" --pretrained "$$PRETRAINED" --checkpoint "$$CHECKPOINT" --size "$$SIZE"
+		--model "$$MODEL" --pretrained "$$PRETRAINED" --checkpoint "$$CHECKPOINT" --size "$$SIZE" --code "$$CODE"
 
 sweep: ## execute the notebooks for many models: MODELS=models.yml; on a cluster: PROFILE=profiles/slurm
 	@exec $(in_environment) python -m crosseyed.cli sweep "$$MODELS" --profile "$$PROFILE" --size "$$SIZE"

@@ -6,7 +6,8 @@
 
 A configuration file names several editions as a list, `editions: [{model: ViT-B-32, pretrained: openai}, ...]`, perhaps
 some of the notebooks, `notebooks: [01_center_bias]`, and for a cluster what each kind of job asks for, `requests:
-{notebook: {threads: 4, mem_mb: 24000, runtime: 240, gpu: 1}, ...}` (crosseyed.workflow.requests). The target `results`
+{notebook: {threads: 4, mem_mb: 24000, runtime: 240, gpu: 1}, ...}` (crosseyed.workflow.requests); `code: shown` lets
+pages begin with their code unfolded. The target `results`
 executes notebooks and computes the results of each edition without rendering a book. `make book` is the first two of
 these lines, and `make sweep` the target `results` for the models of a file, with messages for people instead of
 Snakemake's own.
@@ -29,13 +30,16 @@ CHOSEN = config.get("notebooks") or NOTEBOOKS
 CHOSEN = CHOSEN if isinstance(CHOSEN, list) else [CHOSEN]
 for name in CHOSEN:
     check_choice("notebook", name, NOTEBOOKS)
+CODE = config.get("code", "folded")  # or "shown": how pages begin
+check_choice("code", CODE, ["folded", "shown"])
+_GLOBAL = ("editions", "notebooks", "requests", "code")  # of a configuration, what is about no single edition
 HEADLINE = "01_center_bias"  # the notebook whose tables are the result of an edition
 EDITIONS = {
     edition.name: edition
     for edition in map(
         Edition.from_mapping,
         config.get("editions")
-        or [{key: value for key, value in config.items() if key not in ("editions", "notebooks", "requests")}],
+        or [{key: value for key, value in config.items() if key not in _GLOBAL}],
     )
 }
 # A run on this machine is given its GPUs, where it has some, with `--resources gpu=...`: one for a notebook.
@@ -96,7 +100,7 @@ def sources(notebook):
 NOW = {
     **{notebook: contents(sources(notebook)) for notebook in NOTEBOOKS},
     "result": contents(["lib/crosseyed/workflow/results.py"]),
-    "book": contents(PAGES),
+    "book": f"{contents(PAGES)}-{CODE}",
 }
 
 # Jobs note here what is whole, and exchange old for new by themselves: Snakemake deletes the outputs of a job that is
@@ -201,8 +205,10 @@ rule book:
     params:
         folder=f"{BUILD}/editions/{{edition}}",
         contents=NOW["book"],
+        code=CODE,
     resources:
         mem_mb=ASKED["book"].mem_mb,
         runtime=ASKED["book"].runtime,
     shell:
-        "python -m crosseyed.cli render {input.model:q} {input.families:q} {params.folder:q} {params.contents}"
+        "python -m crosseyed.cli render {input.model:q} {input.families:q} {params.folder:q} {params.contents} "
+        "--code {params.code}"

@@ -41,6 +41,14 @@ MadeFrom = Annotated[str, typer.Argument(help="Digest of what it is made from.")
 SizeName = Annotated[str, typer.Option(help="quick, standard or full: how much the notebooks take.")]
 Cores = Annotated[int | None, typer.Option(help="Cores to use; all, if not given.", min=1, max=4096)]
 
+
+class Code(StrEnum):
+    """How pages show the code of a chapter."""
+
+    folded = "folded"
+    shown = "shown"
+
+
 _ANY_CORES = 4096  # on a cluster a job has as many as it asks for
 _NO_SPACE_OR_RIGHT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 
@@ -87,6 +95,7 @@ def book(
     pretrained: Annotated[str, typer.Option(help="Pretrained tag of the model.")] = "",
     checkpoint: Annotated[str, typer.Option(help="File with the weights of the model.")] = "",
     size: SizeName = "",
+    code: Annotated[Code, typer.Option(help="Whether pages show their code at once.")] = Code.folded,
     cores: Cores = None,
 ) -> None:
     """Execute every notebook for a model and build its edition of the book."""
@@ -96,8 +105,9 @@ def book(
     present = notebooks.names()
     with _at_work_on([edition]):
         typer.echo(f"making the edition {edition.name}, size {edition.size}")
-        code = snakemake.run([], {"editions": [edition.configuration]}, cores or _available_cores())
-    if code:
+        configuration = {"editions": [edition.configuration], "code": code.value}
+        status = snakemake.run([], configuration, cores or _available_cores())
+    if status:
         failed = [name for name in present if (edition.folder / "failed" / f"{name}.ipynb").exists()]
         names = f" ({', '.join(failed)} failed)" if failed else ""
         raise CrosseyedError(
@@ -314,14 +324,16 @@ def families(output: Path) -> None:
 
 
 @app.command(hidden=True)
-def render(model: ModelFile, families: Path, folder: Path, made_from: MadeFrom = "") -> None:
+def render(
+    model: ModelFile, families: Path, folder: Path, made_from: MadeFrom = "", code: Code = Code.folded
+) -> None:
     """Render the pages and the executed notebooks of an edition as HTML."""
     from crosseyed.workflow.book import render_book
     from crosseyed.workflow.stamps import stamp
 
     typer.echo("rendering the book", err=True)
     with processes.only_writer(f"{folder.name}.book"):
-        render_book(Description.read(model), families, folder)
+        render_book(Description.read(model), families, folder, code == Code.shown)
         stamp(folder, "book", made_from)
 
 

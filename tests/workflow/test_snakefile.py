@@ -408,6 +408,15 @@ def test_what_somebody_deleted_is_made_again(project):
     assert jobs_due(project) == 1
 
 
+def test_pages_show_their_code_if_told_so(project):
+    write_notebook(project / "notebooks/01_first.ipynb", "1")
+    dry = (*SNAKEMAKE, "--dry-run", "--printshellcmds")
+    assert "--code folded" in run(project, *dry)[1]
+    assert "--code shown" in run(project, *dry, "--config", "code=shown")[1]
+    code, output = run(project, *dry, "--config", "code=open")
+    assert code != 0 and "'open'" in output and "folded" in output
+
+
 def test_a_profile_without_its_plugin_says_how_to_install_it(swept):
     (swept / "cluster").mkdir()
     (swept / "cluster" / "config.yaml").write_text("executor: nowhere\n")
