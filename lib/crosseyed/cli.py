@@ -188,6 +188,37 @@ def own_data(
     typer.echo(measure(load, data, images, output))
 
 
+@app.command()
+def benchmark(
+    model: Annotated[str, typer.Argument(help="Model, as crosseyed.models.loading.load takes it.")],
+    mitigation: Annotated[
+        list[str],
+        typer.Option(
+            help="module:Class or file.py:Class, whose code is run, or a name such as padding; may come several times."
+        ),
+    ],
+    pretrained: Annotated[str, typer.Option(help="Pretrained tag of the model.")] = "",
+    checkpoint: Annotated[str, typer.Option(help="File with the weights of the model.")] = "",
+    output: Annotated[Path, typer.Option(help="Table to write, or to add rows to.")] = Path("benchmark.csv"),
+    protocol: Annotated[
+        Path | None, typer.Option(help="Another protocol than the study's, to try out.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+) -> None:
+    """Measure mitigations, also of your own, by the protocol of the chapter on mitigations."""
+    from crosseyed.models.loading import load
+    from crosseyed.workflow import benchmark
+
+    benchmark.run(
+        partial(load, model, pretrained or None, checkpoint=checkpoint or None, device=device),
+        mitigation,
+        output,
+        protocol=protocol,
+        say=typer.echo,
+    )
+    typer.echo(f"the table is {output}")
+
+
 class Dataset(StrEnum):
     """The data sets that can be downloaded."""
 

@@ -148,6 +148,43 @@ COMMANDS = [
             None,
             ("error:", "There is no", "nowhere"),
         ),
+        (
+            "a benchmark of a misspelt mitigation",
+            ["benchmark", "pocketclip-centered", "--mitigation", "paddin"],
+            None,
+            ("error:", "did you mean 'padding'", "file.py:Class"),
+        ),
+        (
+            "a benchmark of a module that is not there",
+            ["benchmark", "pocketclip-centered", "--mitigation", "nowhere:Mine"],
+            None,
+            ("error:", "no module 'nowhere'"),
+        ),
+        (
+            "a benchmark of a model that is not there",
+            ["benchmark", "pocketclip-centred", "--mitigation", "padding"],
+            None,
+            ("error:", "did you mean 'pocketclip-centered'"),
+        ),
+        (
+            "a benchmark by a protocol that is not there",
+            ["benchmark", "pocketclip-centered", "--mitigation", "padding", "--protocol", "no.yml"],
+            None,
+            ("error:", "no.yml"),
+        ),
+        (
+            "a benchmark into a file of somebody else",
+            ["benchmark", "pocketclip-centered", "--mitigation", "padding", "--output", "mine.csv"],
+            lambda folder: (folder / "mine.csv").write_text("a,b\n1,2\n"),
+            ("error:", "mine.csv", "did not make"),
+        ),
+        (
+            "a benchmark of one mitigation twice",
+            ["benchmark", "pocketclip-centered", *["--mitigation", "padding"] * 2],
+            None,
+            ("error:", "each once"),
+        ),
+        ("a benchmark of nothing", ["benchmark", "pocketclip-centered"], None, ("--mitigation",)),
         ("a misspelt experiment", ["experiment", "poling"], None, ("error:", "did you mean 'pooling'")),
     ]
 ]

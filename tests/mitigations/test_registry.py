@@ -60,6 +60,20 @@ def small_task(n_objects=2, seed=0):
     return task
 
 
+def test_candidates_beyond_the_budget_are_left_out(tiny_clip):
+    every, left_out = default_candidates(tiny_clip)
+    few, beyond = default_candidates(tiny_clip, most_passes=2)
+    dear = [each for each in every if isinstance(each, Mitigation) and each.passes > 2]
+    assert [scoring.name_of(each) for each in few] == [
+        scoring.name_of(each) for each in every if each not in dear
+    ]
+    assert set(beyond) - set(left_out) == {each.name for each in dear} != set()
+    assert (
+        beyond["cyclic shifts (side=3, aggregate=max)"]
+        == "It takes 9 passes for an image, and 2 are allowed."
+    )
+
+
 def test_default_candidates_of_a_transformer(tiny_clip):
     candidates, left_out = default_candidates(tiny_clip, small_task())
     families = {scoring.family_of(each) for each in candidates if isinstance(each, Mitigation)}

@@ -8,6 +8,7 @@ need passes of their own are few.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from math import inf
 
 import numpy as np
 
@@ -58,7 +59,7 @@ def find(name: str) -> type[Mitigation]:
 
 
 def default_candidates(
-    model: ClipModel, validation: Task | None = None
+    model: ClipModel, validation: Task | None = None, most_passes: float = inf
 ) -> tuple[list[Mitigation | PooledModel], dict[str, str]]:
     """List what is evaluated by default, as far as the model's tower can do it.
 
@@ -71,6 +72,8 @@ def default_candidates(
     validation : Task, optional
         Scenes of one object each, of other objects than the test's, on which mitigations are fitted that have to be;
         without it they are left out.
+    most_passes : float
+        Passes that a mitigation may take; one with more is left out.
 
     Returns
     -------
@@ -80,20 +83,48 @@ def default_candidates(
     left_out : dict of str to str
         By name what the tower does not support, and why, in words.
     """
-    candidates, left_out = [], {}
-    for mitigation in _mitigations(model, validation, left_out):
-        try:
-            mitigation.check(model)
-        except InputError as error:
-            left_out[mitigation.name] = str(error)
-        else:
-            candidates.append(mitigation)
+    left_out: dict[str, str] = {}
+    candidates: list[Mitigation | PooledModel] = []
+    candidates += applicable(_mitigations(model, validation, left_out), model, left_out, most_passes)
     for name, make in _poolings(model):
         try:
             candidates.append(make())
         except InputError as error:
             left_out[f"pooling: {name}"] = str(error)
     return candidates, left_out
+
+
+def settings_of(
+    mitigation: type[Mitigation], model: ClipModel, validation: Task | None, left_out: dict[str, str]
+) -> list[Mitigation]:
+    """List the candidates of one mitigation, fitted ones among them; note in `left_out` why those cannot be fitted.
+
+    Parameters are as of `default_candidates`; no candidate is checked yet.
+    """
+    settings = list(mitigation.candidates())
+    if _is_fitted(mitigation):
+        settings += _fitted(mitigation, model, validation, left_out)
+    return settings
+
+
+def applicable(
+    candidates: Iterable[Mitigation], model: ClipModel, left_out: dict[str, str], most_passes: float = inf
+) -> list[Mitigation]:
+    """Return the candidates that can be applied to a model within a number of passes; note the others in `left_out`."""
+    kept = []
+    for each in candidates:
+        try:
+            each.check(model)
+        except InputError as error:
+            left_out[each.name] = str(error)
+            continue
+        if each.passes > most_passes:
+            left_out[each.name] = (
+                f"It takes {each.passes} passes for an image, and {most_passes:g} are allowed."
+            )
+        else:
+            kept.append(each)
+    return kept
 
 
 def views_of(candidates: Sequence[Mitigation | PooledModel], scene: Scene) -> dict[str, np.ndarray]:
@@ -127,9 +158,7 @@ def _mitigations(model: ClipModel, validation: Task | None, left_out: dict[str, 
     known = [each for each in MITIGATIONS.values() if each.__module__ in _ORDER]
     every = []
     for mitigation in sorted(known, key=lambda each: _ORDER.index(each.__module__)):
-        settings = list(mitigation.candidates())
-        if _is_fitted(mitigation):
-            settings += _fitted(mitigation, model, validation, left_out)
+        settings = settings_of(mitigation, model, validation, left_out)
         every += settings
         if mitigation.gated:
             every += Gated.each(settings)

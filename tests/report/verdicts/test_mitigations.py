@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from crosseyed.mitigations.outcomes import OUTCOMES
+from crosseyed.mitigations.protocol import read_protocol
 from crosseyed.report.verdicts import mitigations
 
 LEVELS = {"gap": 30.0, "center": 90.0, "off_center": 60.0}
@@ -143,3 +144,12 @@ def test_work_counts_what_was_computed_and_what_candidates_would_make_alone():
     text = mitigations.work(answers)
     assert "took 2 passes" in text
     assert "would take 503." in text
+
+
+def test_a_run_says_whether_it_is_by_the_protocol():
+    registered = read_protocol()
+    same = mitigations.by_protocol(registered, registered.altered(n_test=registered.splits.n_test))
+    assert "follows version 1" in same and registered.digest in same
+    other = mitigations.by_protocol(registered, registered.altered(seed=3, styles=["noto"]))
+    assert "**This run is not by the protocol**" in other
+    assert "seed 3 (not 0)" in other and "noto" in other

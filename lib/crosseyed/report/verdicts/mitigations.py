@@ -10,6 +10,7 @@ from crosseyed.escapes import markdown
 from crosseyed.mitigations.evaluation import acting, picked
 from crosseyed.mitigations.marks import PROMPTS
 from crosseyed.mitigations.outcomes import OUTCOMES
+from crosseyed.mitigations.protocol import BenchmarkProtocol
 from crosseyed.mitigations.scoring import BASELINE
 from crosseyed.mitigations.visual_prompts import Prompted
 from crosseyed.report.verdicts.words import p_text, span
@@ -32,6 +33,19 @@ def by_claim(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """
     rows = acting(table[(table["protocol"] == "grid") & (table["candidate"] != BASELINE)])
     return {name: rows[rows["family"].str.startswith(families)] for name, families in _CLAIMS.items()}
+
+
+def by_protocol(registered: BenchmarkProtocol, followed: BenchmarkProtocol) -> str:
+    """Say whether a run follows the protocol that is registered, and if not, in what it differs."""
+    changed = registered.differences(followed)
+    if not changed:
+        return (
+            f"This run follows version {registered.version} of the protocol (digest `{registered.digest}`)."
+        )
+    return (
+        f"**This run is not by the protocol** (version {registered.version}): {markdown(', '.join(changed))}. Its "
+        "numbers are not comparable with those of runs that are."
+    )
 
 
 def summary(
