@@ -139,7 +139,7 @@ class BenchmarkProtocol(Checked):
         }
 
     def altered(self, **values: object) -> "BenchmarkProtocol":
-        """Return the protocol with other values by their names, such as ``n_test=8``; None changes nothing.
+        """Return the protocol with other values by their names, such as ``n_test=8``.
 
         Raises
         ------
@@ -153,8 +153,7 @@ class BenchmarkProtocol(Checked):
                 raise InputError(
                     f"The protocol of mitigations has no {name!r}; it has {', '.join(self._values())}."
                 )
-            if value is not None:
-                (parts[0] if parts else content)[name] = value
+            (parts[0] if parts else content)[name] = value
         return _checked(content, "the altered protocol of mitigations")
 
     def differences(self, other: "BenchmarkProtocol") -> list[str]:
