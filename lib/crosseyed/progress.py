@@ -25,7 +25,7 @@ PASSES_VARIABLE = "CROSSEYED_PASSES"
 
 _PAUSE = 0.5  # seconds between two writings
 _DELAY = 1.0  # seconds after which a bar appears
-_LARGEST_FILE = 10_000  # bytes; no file of progress is nearly as large
+_LARGEST_FILE = 1_000_000  # bytes; no file of progress is nearly as large
 
 
 class Passes(BaseModel):

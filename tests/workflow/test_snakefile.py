@@ -1,7 +1,9 @@
 """The workflow on small notebooks that need no model: what runs, what does not, what a fault leaves."""
 
+import contextlib
 import json
 import os
+import pty
 import re
 import shutil
 import signal
@@ -477,3 +479,33 @@ def test_notebooks_do_not_outlive_the_command_alone(project, blow, word, status)
     write_notebook(project / "notebooks/01_slow.ipynb", "1 + 1")
     code, output = snakemake(project)
     assert code == 0, output
+
+
+@pytest.mark.slow
+def test_a_terminal_shows_cells_until_ctrl_c_and_ends_with_one_sentence(project):
+    write_notebook(project / "notebooks/01_slow.ipynb", "import time\ntime.sleep(600)")
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "crosseyed.cli", "book", "--cores", "1"],
+        cwd=project,
+        env=environment(project) | {"TERM": "xterm", "COLUMNS": "80"},
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+    )
+    os.close(slave)
+    said, interrupted = "", False
+    with contextlib.suppress(OSError):  # the end of a pseudo-terminal
+        while part := os.read(master, 65536):
+            said += part.decode()
+            if "3 of 3" in said and not interrupted:
+                interrupted = True
+                process.send_signal(signal.SIGINT)
+    os.close(master)
+    assert process.wait(60) == 130
+    assert "01_slow" in said and "0 of 1 notebooks done" in said
+    assert said.endswith("interrupted; what is done is kept, and the same command continues from there\r\n")
+    assert "\x1b[?25h" in said.rpartition("notebooks done")[2]  # the cursor is back
+    assert "Traceback" not in said
+    assert not list(project.glob("_build/editions/*/running"))
