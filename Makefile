@@ -26,7 +26,7 @@ sweep: ## execute the notebooks for many models: MODELS=models.yml; on a cluster
 	@exec $(in_environment) python -m crosseyed.cli sweep "$$MODELS" --profile "$$PROFILE" --size "$$SIZE"
 
 test: lint ## check the style and run the tests
-	@exec $(in_environment) python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	@exec $(in_environment) python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
 test-slow: ## run the tests that make test leaves out
 	@exec $(in_environment) python -m pytest -m slow --numprocesses auto --maxprocesses 2 --dist loadfile

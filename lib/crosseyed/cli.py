@@ -244,11 +244,12 @@ def train(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Train a PocketCLIP from scratch, or continue an interrupted training; write its model card."""
-    from crosseyed.models.loading import choose_device
-    from crosseyed.training import train
     from crosseyed.training.recipes import find_recipe
 
-    chosen = find_recipe(recipe)
+    chosen = find_recipe(recipe)  # a misspelt name need not wait for torch
+    from crosseyed.models.loading import choose_device
+    from crosseyed.training import train
+
     folder = folder or BUILD / "training" / f"pocketclip-{recipe}"
     if train.is_finished(chosen, folder):
         typer.echo(f"the model in {folder} is finished")
@@ -262,12 +263,13 @@ def card(
     folder: Annotated[Path | None, typer.Option(help="Folder of the model.")] = None,
 ) -> None:
     """Measure a PocketCLIP and write its model card; without a folder, that of the repository."""
-    from crosseyed.files import DATA
-    from crosseyed.models.loading import load
-    from crosseyed.training import model_card
     from crosseyed.training.recipes import find_recipe
 
     chosen = find_recipe(recipe)
+    from crosseyed.files import DATA
+    from crosseyed.models.loading import load
+    from crosseyed.training import model_card
+
     folder = model_card.check_folder(folder or DATA / "models" / f"pocketclip-{recipe}", chosen)
     table = model_card.evaluate(load(f"local-dir:{folder}"), chosen)
     typer.echo(model_card.write_card(folder, chosen, table).read_text(encoding="utf-8"))

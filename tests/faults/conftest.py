@@ -11,7 +11,7 @@ FAULT = "fault"
 TIMES = "times"
 """Property that says how many a test injects, if more than one."""
 
-SECONDS = 10
+SECONDS = 60
 """After which a fast test counts as waiting for ever."""
 
 

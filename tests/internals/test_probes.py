@@ -77,6 +77,7 @@ def lessons(table):
         yield (cell & (table["style"] != style)).to_numpy(), table.index.isin(asked)
 
 
+@pytest.mark.filterwarnings("ignore:self.within_class_std_dev_ has at least 1 zero")  # as it is meant to have
 def test_the_nearest_mean_is_that_of_scikit_learn():
     table = scenes()
     vectors = (codes(table["object"]) + noise(table, 1.0)) * np.geomspace(1, 1e3, 10)

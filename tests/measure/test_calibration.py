@@ -8,6 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from crosseyed.errors import InputError
 from crosseyed.measure import bootstrap, calibration
+from crosseyed.measure.checks import EstimateWarning
 
 HALVES = [0, 0.5, 1]
 
@@ -50,14 +51,15 @@ def test_calibration_by_hand():
             "eccentricity": [0.0, 0.1, 0.2, 0.9],
         }
     )
-    rows = calibration.by_eccentricity(table, bins=HALVES, n_bins=2, resamples=50)
+    with pytest.warns(EstimateWarning, match="fewer than two objects"):  # one in the outer ring
+        rows = calibration.by_eccentricity(table, bins=HALVES, n_bins=2, resamples=50)
+        ten = calibration.by_eccentricity(table, bins=HALVES, n_bins=10, resamples=50)
     assert rows["eccentricity"].tolist() == pytest.approx([0.1, 0.9])
     assert rows["accuracy"].tolist() == pytest.approx([200 / 3, 100])
     assert rows["probability"].tolist() == pytest.approx([80, 80])
     assert rows["overconfidence"].tolist() == pytest.approx([40 / 3, -20])
     # all in the upper bin, so that the error of each ring is the size of its overconfidence
     assert rows["calibration_error"].tolist() == pytest.approx([40 / 3, 20])
-    ten = calibration.by_eccentricity(table, bins=HALVES, n_bins=10, resamples=50)
     assert ten["calibration_error"][0] == pytest.approx(100 * (2 * abs(0.5 - 0.9) + abs(1 - 0.6)) / 3)
 
 

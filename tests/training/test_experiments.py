@@ -10,12 +10,13 @@ import pytest
 
 from crosseyed.errors import InputError
 from crosseyed.provenance import COLUMNS
+from crosseyed.settings import settings
 from crosseyed.tables import write_table
 from crosseyed.training import experiments, train
 from crosseyed.training.experiments import Trial
 from crosseyed.training.recipes import POOLINGS
 
-QUICK = replace(experiments.POOLING_RECIPE, steps=2, warmup=1, n_objects=5)
+QUICK = replace(experiments.POOLING_RECIPE, steps=2, warmup=1, n_objects=4)
 
 
 def trial(pooling="class token", positions="uniform"):
@@ -27,7 +28,7 @@ def test_every_trial_is_asked_about_every_object_of_its_world_everywhere(tmp_pat
     trials = [trial(pooling) for pooling in POOLINGS]
     table = experiments.run(trials, tmp_path, progress=False)
     pictures = (
-        5 * 2 * 25 + 5 * 2 * 4
+        4 * 2 * 25 + 4 * 2 * 4
     )  # objects and renderings, alone in the cells, and in the relations to another
     assert table.groupby("pooling").size().to_dict() == dict.fromkeys(POOLINGS, pictures)
     assert table["correct"].dtype == "boolean"
@@ -37,13 +38,21 @@ def test_every_trial_is_asked_about_every_object_of_its_world_everywhere(tmp_pat
     kept = experiments.read_answers("pooling", protocol="grid")
     places = [each["eccentricity"].round(9).unique().tolist() for each in (alone, kept)]
     assert places[0] == places[1]  # the kept models were asked without jitter
-    assert alone["center"].sum() == together["center"].sum() == 4 * 5 * 2
+    assert alone["center"].sum() == together["center"].sum() == 4 * 4 * 2
     assert not table[list(COLUMNS)].isna().any(axis=None)
     assert table.groupby("pooling")[list(COLUMNS)].nunique().eq(1).all(axis=None)
     # one question to all models: same pictures, same objects
     assert table.groupby("image")["pooling"].nunique().eq(4).all()
 
 
+@pytest.fixture
+def small_grid():
+    """Show objects in nine cells instead of 25."""
+    with settings.overridden(grid_size=3):
+        yield
+
+
+@pytest.mark.usefixtures("small_grid")
 def test_what_is_done_is_not_done_again_and_what_was_killed_goes_on(tmp_path, monkeypatch):
     first, second = trial(), trial("max")
     done = experiments.run([first], tmp_path, progress=False)
@@ -63,11 +72,11 @@ def test_what_is_done_is_not_done_again_and_what_was_killed_goes_on(tmp_path, mo
     pd.testing.assert_frame_equal(table[table["model"] == first.name].reset_index(drop=True), done)
 
 
-def test_a_folder_of_another_recipe_is_refused(tmp_path):
-    experiments.run([trial()], tmp_path, progress=False)
+def test_a_folder_of_another_recipe_is_refused(done, tmp_path):
+    shutil.copytree(done, tmp_path / "copy")
     other = replace(trial(), recipe=replace(QUICK, steps=3))
     with pytest.raises(InputError, match="another recipe; give another folder"):
-        experiments.run([other], tmp_path, progress=False)
+        experiments.run([other], tmp_path / "copy", progress=False)
 
 
 def test_trials_of_an_experiment_differ_in_what_it_is_about_alone():
@@ -118,12 +127,14 @@ def test_the_tables_of_the_repository_are_those_of_the_trials(experiment):
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
-    """A folder with one finished trial."""
+    """A folder with one finished trial, measured on a small grid."""
     folder = tmp_path_factory.mktemp("done")
-    experiments.run([trial()], folder, progress=False)
+    with settings.overridden(grid_size=3):
+        experiments.run([trial()], folder, progress=False)
     return folder
 
 
+@pytest.mark.usefixtures("small_grid")
 @pytest.mark.parametrize("damage", ["cut", "one column", "another model", "other weights", "pipe", "missing"])
 def test_answers_that_are_not_whole_are_measured_anew_without_training(done, tmp_path, monkeypatch, damage):
     whole = experiments.run([trial()], done, progress=False)
@@ -147,6 +158,7 @@ def test_answers_that_are_not_whole_are_measured_anew_without_training(done, tmp
     pd.testing.assert_frame_equal(table.drop(columns="date"), whole.drop(columns="date"))
 
 
+@pytest.mark.usefixtures("small_grid")
 def test_weights_without_their_recipe_are_not_the_trials(done, tmp_path):
     shutil.copytree(done, tmp_path / "copy")
     next((tmp_path / "copy").rglob("recipe.json")).unlink()
@@ -155,9 +167,15 @@ def test_weights_without_their_recipe_are_not_the_trials(done, tmp_path):
 
 
 @functools.cache
+def kept_answers():
+    """The repository's table, which takes long to read."""
+    return experiments.read_answers("origins")
+
+
+@functools.cache
 def some_answers():
     """Two answers of each model of the repository's table about each object."""
-    return experiments.read_answers("origins").groupby(["model", "protocol", "object"]).head(1)
+    return kept_answers().groupby(["model", "protocol", "object"]).head(1)
 
 
 def test_answers_of_an_experiment_are_read_by_protocol(tmp_path):
@@ -168,8 +186,7 @@ def test_answers_of_an_experiment_are_read_by_protocol(tmp_path):
     assert everything["correct"].dtype == "boolean"
     pd.testing.assert_frame_equal(everything, some_answers().reset_index(drop=True))
     assert len(experiments.read_answers("origins", file, protocol="pair")) == len(everything) / 2
-    kept = experiments.read_answers("origins")
-    assert len(kept) == len(pd.read_csv(experiments.results_of("origins"), usecols=["protocol"]))
+    assert len(kept_answers()) == len(pd.read_csv(experiments.results_of("origins"), usecols=["protocol"]))
 
 
 @pytest.mark.parametrize(

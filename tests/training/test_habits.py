@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -74,8 +76,14 @@ def test_doses_are_sorted_from_the_weakest_habit_to_the_strongest():
     assert order["dose"].tolist() == ["uniform", "0.25", "0.03", "0.25", "1"]
 
 
+@functools.cache
+def kept_answers():
+    """The table of the repository, which takes long to read."""
+    return habits.read(results_of("origins"))
+
+
 def test_the_table_of_the_repository_reads_back_with_uniform_positions():
-    table = habits.read(results_of("origins"))
+    table = kept_answers()
     assert "uniform" in set(table["dose"])
     assert set(habits.contrasts(table, resamples=20)["habit"]) == set(table["habit"])
 
@@ -233,7 +241,7 @@ def test_the_verdict_follows_the_effects(placement, naming, clutter, words):
 
 def test_with_two_seeds_the_repository_decides_nothing():
     """The kept table has two seeds of each end, which differ by up to 25 points at the center."""
-    table = habits.effects(habits.read(results_of("origins")))
+    table = habits.effects(kept_answers())
     assert set(table.loc[table["strongest"].astype(bool), "n_seeds"]) == {2}
     assert habits.verdict(table).startswith(
         "Not decided for placement and selective naming and unnamed clutter"

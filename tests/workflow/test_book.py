@@ -1,11 +1,13 @@
 """The book as a reader gets it: rendered from the real pages, with a small notebook and made-up answers."""
 
 import ast
+import os
 import re
 import shutil
 from html import unescape
 from pathlib import Path
 
+import filelock
 import nbformat
 import pandas as pd
 import pytest
@@ -92,11 +94,14 @@ def families(folder):
 
 @pytest.fixture(scope="module")
 def html(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("edition")
-    add_chapters(folder, answers(at_center=0.9, off_center=0.4))
-    with pytest.MonkeyPatch.context() as patch:
+    """Render the book once, also for several processes that share the tests."""
+    temporary = tmp_path_factory.getbasetemp()
+    folder = (temporary.parent if "PYTEST_XDIST_WORKER" in os.environ else temporary) / "edition"
+    with filelock.FileLock(folder.with_suffix(".lock")), pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        render_book(MODEL, families(folder), folder)
+        if not folder.exists():
+            add_chapters(folder, answers(at_center=0.9, off_center=0.4))
+            render_book(MODEL, families(folder), folder)
     return folder / "html"
 
 
