@@ -1,3 +1,4 @@
+import functools
 from itertools import pairwise
 
 import numpy as np
@@ -19,9 +20,9 @@ CUTOUTS = [
 ]
 
 
-def take(positions):
+def take(positions, count=PICTURES):
     pictures = []
-    for number in range(PICTURES):
+    for number in range(count):
         rng = np.random.default_rng([7, number])
         subject = objects_of(CUTOUTS)[number % 30]
         pictures.append((subject, *photograph(CUTOUTS, subject, positions, rng, 64)))
@@ -188,6 +189,7 @@ def test_bad_input_is_named(cutouts, subject, message):
 MOVED_INWARD = (0.42 - 0.24) / 2 * 2
 
 
+@functools.cache
 def snapshots(dose, pictures=4000):
     """List for each picture of the most objects the eccentricities of the named object and of the others."""
     found, counts = [], []
@@ -207,7 +209,7 @@ def snapshots(dose, pictures=4000):
 
 @pytest.mark.parametrize("spread", [0.03, 0.1])
 def test_snapshots_stand_as_far_from_the_center_as_the_spread_says(spread):
-    named = np.array([named for named, _ in snapshots(Dose(spread=spread))])
+    named = np.array([named for named, _ in snapshots(Dose(spread=spread), 1500)])
     # x and y are normal, so the distance over half the diagonal has the mean square 2 · spread² / 0.5
     assert np.sqrt((named**2).mean()) == pytest.approx(2 * spread, rel=0.1)
 
@@ -262,7 +264,7 @@ def test_a_snapshot_needs_enough_objects():
 
 def test_a_caption_that_names_all_names_the_objects_of_the_same_picture(centered):
     for (_, scene, caption), (_, other, complete) in zip(
-        centered[:500], take("centered, all named")[:500], strict=True
+        centered[:500], take("centered, all named", 500), strict=True
     ):
         shown = {placement.cutout.object for placement in scene.placements}
         assert set(named_in(complete)) == shown
