@@ -14,7 +14,7 @@ from crosseyed.data.cutouts import objects_of, read_catalogue, sample_objects
 from crosseyed.data.scenes import Scene
 from crosseyed.files import CACHE_VARIABLE
 from crosseyed.measure import protocols
-from crosseyed.models import cache, scorer
+from crosseyed.models import cache, clip, scorer
 from crosseyed.models.cache import CachedEncoder, DamagedEntryWarning, UnwritableCacheWarning
 from crosseyed.models.scorer import UnreadableImagesWarning
 
@@ -215,6 +215,7 @@ def test_a_computation_that_fails_leaves_no_entry(tiny_clip, tmp_path, monkeypat
 def drawn(monkeypatch):
     """Names of the scenes that have been drawn."""
     names, render = [], Scene.render
+    monkeypatch.setattr(clip, "_KEPT_BYTES", 0)  # none is kept in memory
     monkeypatch.setattr(Scene, "render", lambda scene: names.append(scene.name) or render(scene))
     return names
 

@@ -14,7 +14,11 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from torch import nn
 
+from crosseyed.data import layouts
+from crosseyed.data.cutouts import read_catalogue
+from crosseyed.data.scenes import Scene
 from crosseyed.errors import InputError
+from crosseyed.models import clip
 from crosseyed.models.clip import PRECISIONS
 from crosseyed.models.loading import load
 from crosseyed.models.scorer import Encoder, UnreadableImagesWarning
@@ -84,6 +88,33 @@ def test_preprocessing_is_the_models_own_bit_for_bit(
     dataclasses.replace(tiny_clip, preprocess=preprocess, clip=recorder).encode_images(photographs)
     expected = torch.stack([preprocess(Image.open(path)) for path in photographs])
     assert torch.equal(torch.cat(recorder.batches), expected)
+
+
+def test_scenes_are_kept_as_resized_for_models_that_resize_alike_and_no_others(tiny_clip, monkeypatch):
+    scenes = layouts.grid(read_catalogue(["fluent"])[:1], 3)
+    drawn, render = [], Scene.render
+    monkeypatch.setattr(Scene, "render", lambda scene: drawn.append(scene.name) or render(scene))
+    monkeypatch.setattr(clip, "_kept", type(clip._kept)())
+    monkeypatch.setattr(clip, "_KEPT_BYTES", 6 * 32 * 32 * 3)
+    config = PreprocessCfg(size=32, mean=(0.1, 0.2, 0.3), std=(1, 1, 1), resize_mode="longest", fill_color=9)
+    padding, other = (
+        dataclasses.replace(
+            tiny_clip,
+            preprocess=image_transform_v2(dataclasses.replace(config, fill_color=color), is_train=False),
+        )
+        for color in (9, 200)
+    )
+    wide = [dataclasses.replace(scene, width=300).render for scene in scenes[:3]]
+    expected = [each.encode_images([draw() for draw in wide]) for each in (tiny_clip, padding, other)]
+    drawn.clear()
+    for _ in range(2):
+        for each, embeddings in zip((tiny_clip, padding), expected, strict=False):
+            np.testing.assert_array_equal(each.encode_images(wide), embeddings)
+    assert len(drawn) == 2 * len(wide)  # once for each way to resize: a model of the same way needs none
+    np.testing.assert_array_equal(other.encode_images(wide), expected[2])
+    assert len(drawn) == 3 * len(wide) and len(clip._kept) == 6
+    tiny_clip.encode_images(wide)  # its own were the oldest
+    assert len(drawn) == 4 * len(wide)
 
 
 def test_any_number_of_images_from_a_generator(tiny_clip):
