@@ -9,9 +9,7 @@ from crosseyed.editions import Description, Edition
 from crosseyed.report import tables
 from crosseyed.report.tables import MissingTableError, Record
 from crosseyed.settings import PROTOCOL_VERSION
-from crosseyed.workflow import verdict_pages
 from crosseyed.workflow.claims import CLAIMS
-from crosseyed.workflow.evidence import NotTestableError
 from crosseyed.workflow.verdict_pages import copy_tables, describe, judge, tabulate
 
 MODEL = Description(
@@ -30,7 +28,7 @@ def results(tmp_path):
 
 
 def of_claims(judged):
-    return {each.claim.name: each for each in judged}
+    return {each.claim.table: each for each in judged}
 
 
 def add_changes(results, table, change, p_value=0.001):
@@ -66,22 +64,12 @@ def test_a_claim_is_not_testable_where_the_chapter_registered_why(results):
         assert "{download}" not in row
 
 
-def test_a_claim_is_not_testable_where_its_table_does_not_test_it(results, monkeypatch):
-    def no_sinks(_table):
-        raise NotTestableError("the tower has no sinks")
-
-    add_changes(results, "zoom", 5.0)
-    claims = [replace(claim, test=no_sinks) if claim.name == "zoom" else claim for claim in CLAIMS]
-    monkeypatch.setattr(verdict_pages, "CLAIMS", claims)
-    assert str(of_claims(judge(results, MODEL))["zoom"]) == "**not testable here** – the tower has no sinks"
-
-
 def test_no_verdict_is_passed_on_a_method_that_is_not_published(results):
     add_changes(results, "visual_prompts", 5.0)
     add_changes(results, "attention_changes", -5.0)
     add_changes(results, "zoom", 5.0)
     judged = of_claims(judge(results, MODEL))
-    prompts, redistribution = judged["visual-prompts"], judged["redistribution"]
+    prompts, redistribution = judged["visual_prompts"], judged["attention_changes"]
     assert (prompts.verdict, redistribution.verdict) == ("method not published",) * 2
     assert "our own methods are supported: change off-center by gray" in prompts.found
     assert "our own methods are contradicted" in redistribution.found
@@ -94,7 +82,7 @@ def test_rows_of_another_version_of_the_protocol_stand_apart(results):
     tables.write_record(chapter, replace(record, protocol_version=PROTOCOL_VERSION - 1))
     own, apart = tabulate(judge(results, MODEL)).split("\n\nComputed under version")
     assert apart.startswith(f" {PROTOCOL_VERSION - 1} of the protocol, so that these rows cannot be compared")
-    recent = next(claim for claim in CLAIMS if claim.name == "recent-models").statement
+    recent = next(claim for claim in CLAIMS if claim.table == "recent").statement
     assert recent in apart and recent not in own
     assert own.count("\n| ") + apart.count("\n| ") == len(CLAIMS) + 1  # one head is the first line
 

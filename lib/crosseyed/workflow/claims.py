@@ -22,8 +22,6 @@ from crosseyed.workflow.results import own_rows
 class Claim:
     """One claim, in our words, and its test."""
 
-    name: str
-    """A word or two by which pages refer to it; letters and hyphens."""
     statement: str
     source: str
     """Citation key of the paper."""
@@ -53,7 +51,7 @@ class Claim:
 
         Raises
         ------
-        UnavailableTableError, NotTestableError
+        UnavailableTableError
             It cannot be tested; the message is the reason.
         """
         table = tables.read(folder, self.chapter, self.table)
@@ -71,7 +69,6 @@ _BACK = "change of the accuracy off-center, candidate minus unchanged model, on 
 
 CLAIMS = (
     Claim(
-        name="center-bias",
         statement="An object off-center is recognised less often than the same object at the center.",
         source="chew2026crosseyed",
         made="abstract",
@@ -85,7 +82,6 @@ CLAIMS = (
         test=evidence.gap,
     ),
     Claim(
-        name="left-out",
         statement="Of two objects, the one off-center is left out of the caption that fits best (composed scenes).",
         source="chew2026crosseyed",
         made="in general in the abstract; the test with four captions in the authors' public script",
@@ -99,7 +95,6 @@ CLAIMS = (
         test=evidence.left_out,
     ),
     Claim(
-        name="left-out-in-photographs",
         statement="The same holds for What'sUp's photographs.",
         source="chew2026crosseyed",
         made="the authors' public script; the photographs are those of Kamath, Hessel and Chang",
@@ -113,7 +108,6 @@ CLAIMS = (
         test=evidence.left_out,
     ),
     Claim(
-        name="lost-on-the-way",
         statement="The object off-center is present in the tokens and lost on the way to the embedding.",
         source="chew2026crosseyed",
         made="abstract, of concepts that vanish in the aggregation of tokens",
@@ -129,7 +123,6 @@ CLAIMS = (
         test=evidence.lost_on_the_way,
     ),
     Claim(
-        name="attention",
         statement="The pooled token attends less to an object off-center.",
         source="chew2026crosseyed",
         made="abstract, of a focus on the central region that attention maps show",
@@ -143,7 +136,6 @@ CLAIMS = (
         test=evidence.overlooked,
     ),
     Claim(
-        name="background",
         statement="Tokens of the background are more similar to the caption than those of the object.",
         source="li2022eclip",
         made="abstract",
@@ -157,7 +149,6 @@ CLAIMS = (
         test=evidence.background,
     ),
     Claim(
-        name="masked-max",
         statement="A head with masked max pooling moves the similarity map onto the object.",
         source="li2022eclip",
         made="abstract",
@@ -171,7 +162,6 @@ CLAIMS = (
         test=evidence.masked_max,
     ),
     Claim(
-        name="other-pooling",
         statement="Another pooling of the same tokens, without training, brings objects off-center back.",
         source="chew2026crosseyed",
         made="not made there: an inference of ours from the abstract, which holds the reliance on pooling responsible",
@@ -185,7 +175,6 @@ CLAIMS = (
         test=evidence.picked_change,
     ),
     Claim(
-        name="visual-prompts",
         statement="A visual prompt at the object (a mark, or less of everything else) brings objects off-center back.",
         source="chew2026crosseyed",
         made="abstract, of visual prompting in general",
@@ -200,7 +189,6 @@ CLAIMS = (
         unpublished="which prompts, in which places",
     ),
     Claim(
-        name="zoom",
         statement="Zooming in, by a crop around the object, brings objects off-center back.",
         source="subramanian2022reclip",
         made="not made there: the crop is theirs, for referring expressions; that it helps off-center is ours",
@@ -214,7 +202,6 @@ CLAIMS = (
         test=evidence.picked_change,
     ),
     Claim(
-        name="redistribution",
         statement="Redistributing attention brings objects off-center back.",
         source="chew2026crosseyed",
         made="abstract, of attention redistribution in general",
@@ -229,7 +216,6 @@ CLAIMS = (
         unpublished="which attention is redistributed, by how much, in which layers",
     ),
     Claim(
-        name="recent-models",
         statement="Center bias persists in recent models of the family.",
         source="chew2026crosseyed",
         made="abstract",

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from crosseyed.errors import CrosseyedError
 from crosseyed.internals.layer_answers import CONTROLS
 from crosseyed.mitigations import evaluation
 from crosseyed.report.presence import PROBE
@@ -23,10 +22,6 @@ SUPPORTED, NOT_SUPPORTED, CONTRADICTED, NOT_TESTABLE, NOT_PUBLISHED = VERDICTS =
     "method not published",
 )
 """The possible verdicts on a claim."""
-
-
-class NotTestableError(CrosseyedError):
-    """A table is there, but does not test the claim for this model; the message is the reason, a clause."""
 
 
 @dataclass(frozen=True)

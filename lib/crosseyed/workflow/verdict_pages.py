@@ -15,7 +15,7 @@ from crosseyed.escapes import markdown
 from crosseyed.report import tables
 from crosseyed.settings import PROTOCOL_VERSION
 from crosseyed.workflow.claims import CLAIMS, Claim
-from crosseyed.workflow.evidence import NOT_PUBLISHED, NOT_TESTABLE, NotTestableError
+from crosseyed.workflow.evidence import NOT_PUBLISHED, NOT_TESTABLE
 
 FOLDER = "results"
 """Folder of the tables among the pages."""
@@ -108,7 +108,7 @@ def _judge(claim: Claim, folder: Path, model: Description) -> Judged:
     try:
         found = claim.evidence(folder, model)
         verdict, words = found.verdict, markdown(found)
-    except (tables.UnavailableTableError, NotTestableError) as reason:
+    except tables.UnavailableTableError as reason:
         verdict, words = NOT_TESTABLE, str(reason)
     if claim.unpublished:
         ours = (
