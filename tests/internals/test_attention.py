@@ -293,7 +293,6 @@ def test_sinks_by_hand():
     norms = [1, 1, 1, 1, 1, 1, 2.9, 3.1, 50, 1, 1, 1]
     found = attention_tables.sinks(with_norms(norms), GRID)
     assert found.nonzero().tolist() == [[1, 3], [2, 0]]
-    assert attention_tables.sinks(with_norms(norms), GRID, factor=10).nonzero().tolist() == [[2, 0]]
 
 
 def test_the_median_of_an_even_number_is_between_the_middle_two():
@@ -340,11 +339,9 @@ def test_an_unreadable_image_is_nan_in_every_table():
         assert (table[column].isna() == (table["image"] == 11)).all()
 
 
-def test_sinks_need_tokens_and_a_factor_above_one():
+def test_sinks_need_tokens():
     with pytest.raises(InputError, match="want="):
         attention_tables.sink_table(made())
-    with pytest.raises(InputError, match="above 1, not 1"):
-        attention_tables.sinks(with_norms([1.0] * 12), GRID, factor=1)
 
 
 def test_tables_leave_the_trace_alone():

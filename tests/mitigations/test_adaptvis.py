@@ -66,7 +66,7 @@ class Logits:
 def test_worked_values():
     """Logits 0 | 1, -1 times two are 0 | 2, -2: the class token loses, and negative logits move the other way."""
     weights = Logits([0.0, 1.0, -1.0])
-    scope = Scope(torch.zeros(1, 3, 2), (1, 2), 1, weights)
+    scope = Scope((1, 2), 1, weights)
     changed = ScalingVis(2.0).change(weights.given.softmax(-1), scope)
     total = 1 + math.exp(2) + math.exp(-2)
     expected = torch.tensor([1 / total, math.exp(2) / total, math.exp(-2) / total])

@@ -45,12 +45,10 @@ def test_changes_see_what_a_trace_sees(model):
         attention, scope = seen[layer]
         expected = result.attention[place] if pooled is None else result.attention[place][:, :, [pooled]]
         torch.testing.assert_close(attention, expected)
-        torch.testing.assert_close(scope.tokens, result.tokens[place])
         assert (scope.grid, scope.prefix) == (result.grid, result.prefix)
     if result.pooling_attention is not None:
         attention, scope = seen[result.last + 1]
         torch.testing.assert_close(attention.mean(2), result.pooling_attention)
-        torch.testing.assert_close(scope.tokens, result.tokens[-1])
 
 
 @pytest.mark.parametrize("kind", ["class token", "average"])

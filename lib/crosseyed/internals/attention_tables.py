@@ -121,21 +121,19 @@ def mask_table(trace: Trace, masks: np.ndarray, about: pd.DataFrame | None = Non
     return pd.concat([described, table.drop(columns="image")], axis=1)
 
 
-def sinks(tokens: Tensor, grid: tuple[int, int], prefix: int = 1, factor: float = SINK_FACTOR) -> Tensor:
+def sinks(tokens: Tensor, grid: tuple[int, int], prefix: int = 1) -> Tensor:
     """Find the spatial tokens of exceptional norm: bool (..., rows, columns) for tokens (..., tokens, width).
 
     Large transformers reuse tokens of uninformative patches to store what concerns the whole image; such tokens stand
     out by their norm and draw attention (Darcet et al., ICLR 2024, arXiv 2309.16588, who cut at a norm of 150 in
-    DINOv2). As norms differ between models and layers, a token is a sink here if its norm exceeds `factor` (above 1)
+    DINOv2). As norms differ between models and layers, a token is a sink here if its norm exceeds `SINK_FACTOR`
     times the median norm of the spatial tokens of its image and layer.
     """
-    if not factor > 1:
-        raise InputError(f"factor is above 1, not {factor}: a multiple of the median norm.")
     norms = on_grid(tokens.norm(dim=-1), grid, prefix)
-    return norms > factor * _median(norms.flatten(-2))[..., None, None]
+    return norms > SINK_FACTOR * _median(norms.flatten(-2))[..., None, None]
 
 
-def sink_table(trace: Trace, factor: float = SINK_FACTOR) -> pd.DataFrame:
+def sink_table(trace: Trace) -> pd.DataFrame:
     """Count the sinks (see `sinks`) and say how far out they lie; `trace` has tokens.
 
     Returns
@@ -150,7 +148,7 @@ def sink_table(trace: Trace, factor: float = SINK_FACTOR) -> pd.DataFrame:
     """
     if trace.tokens is None:
         raise InputError('The trace holds no tokens: trace with want=("tokens",).')
-    found = sinks(trace.tokens, trace.grid, trace.prefix, factor).flatten(-2)
+    found = sinks(trace.tokens, trace.grid, trace.prefix).flatten(-2)
     norms = spatial_part(trace.tokens.norm(dim=-1), trace.grid, trace.prefix)
     places = patch_eccentricities(trace.grid)
     number = found.sum(-1).where(norms.isfinite().all(-1), torch.nan)

@@ -16,12 +16,10 @@ from crosseyed.models.towers.registry import adapter_of
 
 @dataclass(frozen=True, eq=False)
 class Scope:
-    """What an attention reads: the tokens and where they lie.
+    """Where the tokens lie that an attention reads, and what it makes of them.
 
     Attributes
     ----------
-    tokens : torch.Tensor, shape (batch, tokens, width)
-        As they enter the block or the pooling, before its norm.
     grid : tuple of int
         Rows and columns of the spatial tokens.
     prefix : int
@@ -30,7 +28,6 @@ class Scope:
         The attention, and the inputs of its queries and keys.
     """
 
-    tokens: Tensor
     grid: tuple[int, int]
     prefix: int
     weights: AttentionWeights | None = None
@@ -110,7 +107,7 @@ class _Redirection:
         step, tokens = self.step, self.step.tokens(self.entering)
         self.entering = None
         reading, read = (part.float() for part in step.attended(tokens))
-        scope = Scope(tokens.float(), self.grid, self.prefix, step.weights, reading, read)
+        scope = Scope(self.grid, self.prefix, step.weights, reading, read)
         own = attention = step.weights.rows(reading, read)
         for change in self.changes.values():
             attention = change(attention, scope)
