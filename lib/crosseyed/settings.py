@@ -17,6 +17,9 @@ from crosseyed.validation import Checked, Count, validated
 SIGNIFICANCE = 0.05
 """A difference counts as certain below this p-value, corrected for the number of comparisons."""
 
+GAP_FLOOR = 20.0
+"""Accuracy at the center in percent under which a gap says nothing: hardly anything is right that could be lost."""
+
 PROTOCOL_VERSION = 2
 """Version of what is shown to models, how answers are counted and how certain they are.
 

@@ -12,11 +12,7 @@ from crosseyed.escapes import markdown
 from crosseyed.mitigations.evaluation import picked
 from crosseyed.mitigations.scoring import BASELINE
 from crosseyed.report.verdicts.words import span
-from crosseyed.settings import SIGNIFICANCE
-
-FLOOR = 20.0
-"""Accuracy at the center in percent under which a model trained from scratch says nothing about gaps: none of them can
-be larger than that."""
+from crosseyed.settings import GAP_FLOOR, SIGNIFICANCE
 
 
 def left_out(unsupported: Mapping[str, Sequence[str]]) -> str:
@@ -78,7 +74,7 @@ def from_scratch(levels: pd.DataFrame | None) -> str:
     """Say what pooling and training images contribute where models are trained from scratch.
 
     Models that learned more can lose more, so they are compared by the index, the gap over the accuracy at the center;
-    those under `FLOOR` are named and left out.
+    those under `GAP_FLOOR` are named and left out.
 
     Parameters
     ----------
@@ -126,7 +122,7 @@ def _change(row: pd.Series) -> str:
 def _indices(levels: pd.DataFrame, positions: str) -> str:
     """Name the index of each pooling, and those that say nothing."""
     rows = levels[levels["positions"] == positions]
-    above = rows["center_accuracy"] >= FLOOR
+    above = rows["center_accuracy"] >= GAP_FLOOR
     named = [
         f"{row['bias_index']:.2f} with {row['pooling']} ({span(row, 'bias_index', digits=2)})"
         for row in rows[above].to_dict("records")
@@ -136,7 +132,7 @@ def _indices(levels: pd.DataFrame, positions: str) -> str:
         for row in rows[~above].to_dict("records")
     ]
     under = (
-        f"; under the floor of {FLOOR:g} %, and so without a word about gaps: {', '.join(silent)}"
+        f"; under the floor of {GAP_FLOOR:g} %, and so without a word about gaps: {', '.join(silent)}"
         if silent
         else ""
     )

@@ -5,9 +5,7 @@ import pandas as pd
 from crosseyed.escapes import markdown
 from crosseyed.measure.specifications import OWN
 from crosseyed.report.verdicts.words import named_span, span
-from crosseyed.settings import SIGNIFICANCE
-
-_FLOOR = 10  # percent: below it, hardly anything is right, and nothing can be lost
+from crosseyed.settings import GAP_FLOOR, SIGNIFICANCE
 
 
 def specifications(name: str, table: pd.DataFrame) -> str:
@@ -176,7 +174,7 @@ def sizes(bias: pd.DataFrame) -> str:
         f"**{large['gap']:.1f} points** ({span(large, 'gap')})."
         + (
             " The smallest are hardly recognised anywhere, so that their gap says nothing."
-            if small["center_accuracy"] < _FLOOR
+            if small["center_accuracy"] < GAP_FLOOR
             else ""
         )
     )
