@@ -21,7 +21,7 @@ from crosseyed.errors import InputError
 from crosseyed.internals import self_similarity
 from crosseyed.internals.trace import hooked, run
 from crosseyed.mitigations.pooling import candidates as candidates_of
-from crosseyed.mitigations.pooling import native, pool, pool_together, supported
+from crosseyed.mitigations.pooling import native, pool, supported
 from crosseyed.mitigations.pooling_methods import POOLINGS
 from crosseyed.models.loading import load
 from crosseyed.models.scorer import Encoder, UnreadableImagesWarning
@@ -432,17 +432,18 @@ def counted(model):
     handle.remove()
 
 
-def test_pooled_together_as_one_by_one_with_one_run_of_the_tower_a_batch(model):
-    pooled = [pool(model, name) for name in supported(model)]
+def similarities(model, images):
+    """Under every pooling that the tower supports, by its name."""
+    return {name: pool(model, name).similarities(images, TEXTS, progress=False) for name in supported(model)}
+
+
+def test_one_run_of_the_tower_a_batch_gives_a_row_for_each_image(model):
     many = sample_images(40)
-    with counted(model) as calls:
-        together = pool_together(pooled, iter(many), TEXTS, progress=False)
-    assert len(calls) == 2
-    assert len(together) == len(pooled) > 5
-    for one, found in zip(pooled, together, strict=True):
-        assert found.shape == (40, 3)
-        assert found.dtype == np.float64
-        np.testing.assert_array_equal(found, one.similarities(many, TEXTS, progress=False))
+    for name in supported(model):
+        with counted(model) as calls:
+            found = pool(model, name).similarities(iter(many), TEXTS, progress=False)
+        assert len(calls) == 2
+        assert (found.shape, found.dtype) == ((40, 3), np.float64)
     assert not listeners(model)
 
 
@@ -450,18 +451,18 @@ def test_an_unreadable_image_is_nan_under_every_pooling(model, tmp_path):
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no image")
     first, second = sample_images(2)
-    pooled = [pool(model, name) for name in supported(model)]
+    expected = similarities(model, [first, second])
+    assert len(expected) > 5
     with pytest.warns(UnreadableImagesWarning, match=r"1 of 3 .*broken.png") as warned:
-        together = pool_together(pooled, [first, broken, second], TEXTS)
-    assert len(warned) == 1
-    for found, expected in zip(together, pool_together(pooled, [first, second], TEXTS), strict=True):
+        together = similarities(model, [first, broken, second])
+    assert len(warned) == len(expected)
+    for name, found in together.items():
         assert np.isnan(found[1]).all()
-        np.testing.assert_allclose(found[[0, 2]], expected, atol=2e-6)
+        np.testing.assert_allclose(found[[0, 2]], expected[name], atol=2e-6)
 
 
 def test_no_images_give_no_rows(model):
-    pooled = [pool(model, name) for name in supported(model)]
-    assert {found.shape for found in pool_together(pooled, [], TEXTS)} == {(0, 3)}
+    assert {found.shape for found in similarities(model, []).values()} == {(0, 3)}
     assert pool(model, "max").encode_images([]).shape == (0, model.tower.embed_dim)
 
 
@@ -481,13 +482,10 @@ def test_changes_of_the_model_take_effect(kind, model_of):
 
     model, other = (altered(model_of(kind), lambda _: None) for _ in range(2))
     change(other)
-    expected = pool_together([pool(other, name) for name in supported(other)], sample_images(), TEXTS)
-    pooled = [pool(model, name) for name in supported(model)]
-    before = pool_together(pooled, sample_images(), TEXTS)
+    expected, before = similarities(other, sample_images()), similarities(model, sample_images())
     change(model)
-    for found, same, unlike in zip(
-        pool_together(pooled, sample_images(), TEXTS), expected, before, strict=True
-    ):
+    for name, found in similarities(model, sample_images()).items():
+        same, unlike = expected[name], before[name]
         np.testing.assert_array_equal(found, same)
         assert np.abs(found - unlike).max() > 1e-3
 
@@ -504,10 +502,7 @@ def test_hooks_come_off_when_the_tower_fails(model_of):
 @pytest.mark.parametrize(("precision", "tolerance"), [("bf16", 0.05), ("fp16", 0.01)])
 def test_a_model_in_half_precision(precision, tolerance, tiny_folder, tiny_clip):
     half = load(f"local-dir:{tiny_folder}", precision=precision)
-    found, expected = (
-        pool_together([pool(model, name) for name in supported(model)], sample_images(), TEXTS)
-        for model in (half, tiny_clip)
-    )
+    found, expected = ([*similarities(model, sample_images()).values()] for model in (half, tiny_clip))
     np.testing.assert_allclose(found, expected, atol=tolerance)
     np.testing.assert_array_equal(encoded(half, native(half)), half.encode_images(sample_images()))
 
@@ -597,14 +592,6 @@ def test_parameters_out_of_range_are_refused(name, parameters, tiny_clip):
 def test_one_vector_for_all_captions_is_refused_where_there_is_none(tiny_clip):
     with pytest.raises(InputError, match=r"another vector for each caption: call similarities"):
         pool(tiny_clip, "caption-conditioned").encode_images(sample_images())
-
-
-def test_only_poolings_of_one_model_go_together(tiny_clip, model_of):
-    with pytest.raises(InputError, match=r"Given: none"):
-        pool_together([], sample_images(), TEXTS)
-    mixed = [pool(tiny_clip, "max"), pool(model_of("average"), "average")]
-    with pytest.raises(InputError, match=r"same loaded model.*Given: .*max, average, average"):
-        pool_together(mixed, sample_images(), TEXTS)
 
 
 def test_a_single_image_or_text_is_refused(tiny_clip):

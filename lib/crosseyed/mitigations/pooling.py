@@ -106,15 +106,15 @@ class PooledModel(Repooled):
                 f"With the pooling {self.method.name!r} an image has another vector for each caption: call "
                 "similarities(images, texts) instead of encode_images(images)."
             )
-        (vectors,) = _run([self], images, None, progress)
-        return vectors
+        return _run(self, images, None, progress)
 
     def similarities(
         self, images: Iterable[ImageSource], texts: Sequence[str], *, progress: bool = True
     ) -> np.ndarray:
         """Return the cosine of every image's vector with every text's."""
-        (cosines,) = pool_together([self], images, texts, progress=progress)
-        return cosines
+        captions = self.encode_texts(texts)
+        found = _run(self, images, captions, progress).astype(np.float64)
+        return found if self.method.by_caption else found @ captions.T.astype(float)
 
 
 def supported(model: ClipModel) -> list[str]:
@@ -192,55 +192,20 @@ def candidates(model: ClipModel) -> list[PooledModel]:
     ]
 
 
-def pool_together(
-    models: Sequence[PooledModel],
-    images: Iterable[ImageSource],
-    texts: Sequence[str],
-    *,
-    progress: bool = True,
-) -> list[np.ndarray]:
-    """Compare images and texts under several poolings of one model, running its tower once on each image.
-
-    Parameters
-    ----------
-    models : sequence of PooledModel
-        Poolings of one and the same `ClipModel`; else InputError.
-    images, texts, progress
-        See the module; images are not kept.
-
-    Returns
-    -------
-    list of numpy.ndarray, shape (n_images, n_texts)
-        The `similarities` of each model.
-    """
-    if len({id(model.clip_model) for model in models}) != 1:
-        raise InputError(
-            "pool_together takes at least one pooling, and all of the same loaded model; load the model once and "
-            f"give it to every pool(model, name). Given: {', '.join(model.name for model in models) or 'none'}."
-        )
-    captions = models[0].encode_texts(texts)
-    results = _run(models, images, captions, progress)
-    return [
-        result.astype(np.float64)
-        if model.method.by_caption
-        else result.astype(np.float64) @ captions.T.astype(float)
-        for model, result in zip(models, results, strict=True)
-    ]
-
-
 def _run(
-    models: Sequence[PooledModel], images: Iterable[ImageSource], captions: np.ndarray | None, progress: bool
-) -> list[np.ndarray]:
-    """Return for each model its unit vectors (n_images, embed_dim), or its cosines (n_images, n_texts)."""
-    clip_model = models[0].clip_model
+    model: PooledModel, images: Iterable[ImageSource], captions: np.ndarray | None, progress: bool
+) -> np.ndarray:
+    """Return the unit vectors (n_images, embed_dim) of a model, or its cosines (n_images, n_texts)."""
+    clip_model = model.clip_model
     texts = None if captions is None else torch.from_numpy(captions).to(clip_model.device)
 
     @torch.inference_mode()
     def run(pixels: Tensor, _: int) -> list[np.ndarray]:
-        batch = Batch.of(clip_model, pixels)
-        return [of_batch(model, batch, texts).cpu().numpy() for model in models]
+        return [of_batch(model, Batch.of(clip_model, pixels), texts).cpu().numpy()]
 
-    return gathered(clip_model, images, run, [_width(model, captions) for model in models], progress)
+    width = len(captions) if model.method.by_caption else clip_model.tower.embed_dim
+    (found,) = gathered(clip_model, images, run, [width], progress)
+    return found
 
 
 def gathered(
@@ -266,10 +231,6 @@ def of_batch(model: PooledModel, batch: Batch, texts: Tensor | None) -> Tensor:
     is_native = method.name == batch.adapter.native_pooling  # the tower's very own numbers
     embedding = batch.embedding if is_native else method.step(batch, **model.parameters)
     return F.normalize(embedding.float(), dim=-1)
-
-
-def _width(model: PooledModel, captions: np.ndarray | None) -> int:
-    return len(captions) if model.method.by_caption else model.clip_model.tower.embed_dim
 
 
 def _missing(method: PoolingMethod, adapter: TowerAdapter) -> list[str]:
