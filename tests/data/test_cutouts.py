@@ -1,4 +1,5 @@
 import os
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -8,12 +9,14 @@ from PIL import Image
 from crosseyed.data.backgrounds import Background
 from crosseyed.data.cutouts import (
     STYLES,
+    deal_objects,
     objects_of,
     premultiplied,
     read_catalogue,
     read_cutout_folder,
     reordered,
     sample_objects,
+    some_objects,
 )
 from crosseyed.data.layouts import grid
 from crosseyed.data.scenes import Placement, Scene, scene_table
@@ -45,6 +48,17 @@ def test_sampling_keeps_every_style_of_an_object_and_depends_on_the_seed(catalog
     assert sample == [cutout for cutout in catalogue if cutout.object in objects_of(sample)]
     assert sample == sample_objects(catalogue, 7, seed=1)
     assert sample != sample_objects(catalogue, 7, seed=2)
+
+
+def test_fewer_objects_are_among_more_and_what_is_dealt_to_is_the_same(catalogue):
+    assert objects_of(some_objects(catalogue, 3, seed=0)) != objects_of(catalogue)[:3]
+    sets = [deal_objects(catalogue, number, 20, seed=4) for number in (5, 12, 20, 30)]
+    for (few, dealt), (more, _) in pairwise(sets[:3]):
+        assert {*few} < {*more} and dealt == sample_objects(catalogue, 20, seed=4)
+    assert sets[2][0] == sets[2][1] and sets[3][0] == sets[3][1] == sample_objects(catalogue, 30, seed=4)
+    own = catalogue[:8]
+    shown, dealt = deal_objects(own, 3, 20, seed=4)
+    assert dealt == own and len(objects_of(shown)) == 3
 
 
 def test_reordered_renderings_get_backgrounds_that_do_not_give_the_object_away(catalogue):
@@ -146,6 +160,8 @@ def test_an_empty_folder_of_cutouts_is_refused(tmp_path):
         (lambda few: sample_objects(few, 0, seed=0), "n_objects is 0"),
         (lambda few: sample_objects(few, -2, seed=0), "n_objects is -2"),
         (lambda few: sample_objects(few, 6, seed=0), "between 1 and 5"),
+        (lambda few: some_objects(few, 6, seed=0), "between 1 and 5"),
+        (lambda few: deal_objects(few, 6, 3, seed=0), "between 1 and 5"),
         (lambda few: read_catalogue(["flunet"]), "did you mean 'fluent'"),
         (lambda few: read_catalogue(folder="nowhere"), "nowhere.*build.py"),
         (lambda few: read_cutout_folder("nowhere"), "There is no .nowhere.*Give a folder of transparent"),

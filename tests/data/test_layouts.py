@@ -14,6 +14,7 @@ from crosseyed.data.layouts import (
     pair,
     phases,
     scattered,
+    showing,
     slide,
     three_places,
 )
@@ -303,6 +304,16 @@ def test_partners_are_other_objects_of_the_same_style_each_once_and_the_same_in_
     for relation in RELATIONS:
         scenes = pair(few, relation, backgrounds=("plain",), seed=3)
         assert [scene.placements[1].cutout for scene in scenes] == expected
+
+
+def test_showing_keeps_the_scenes_of_some_cutouts_and_what_stands_beside_them():
+    cutouts = sample_objects(read_catalogue(["fluent"]), 3, seed=0)
+    scenes, places = three_places(cutouts)
+    assert showing([cutouts[1]], scenes) == scenes[3:6]
+    assert showing([cutouts[2], cutouts[0]], scenes, places) == (
+        [*scenes[:3], *scenes[6:]],
+        [*places[:3], *places[6:]],
+    )
 
 
 def test_three_places_are_corner_edge_and_center_of_each_object():

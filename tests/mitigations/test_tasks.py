@@ -115,6 +115,21 @@ def test_tasks_may_be_ones_own(tiny_clip):
     assert rows["gap_change"].tolist() == [0, 0]  # an even picture is the same upside down
 
 
+def test_a_smaller_split_is_part_of_a_larger_one_and_has_the_same_images(cutouts, labels):
+    shown, dealt = tasks.deal_split(cutouts, [2, 3], [3, 4], seed=5)
+    assert dealt == tasks.split_objects(cutouts, [3, 4], seed=5)
+    assert [len(objects_of(each)) for each in shown] == [2, 3]
+    assert all({*few} < {*more} for few, more in zip(shown, dealt, strict=True))
+    every = tasks.make_split(dealt[1], labels, side=16, seed=2)
+    some = tasks.make_split(dealt[1], labels, shown=shown[1], side=16, seed=2)
+    for task, part in zip(every, some, strict=True):
+        kept = task.table["object"].isin(objects_of(shown[1]))
+        assert part.table["image"].tolist() == task.table.loc[kept, "image"].tolist()
+        assert part.table["x"].tolist() == task.table.loc[kept, "x"].tolist()
+    beyond, dealt = tasks.deal_split(cutouts, [2, 5], [3, 4], seed=5)
+    assert beyond == dealt == tasks.split_objects(cutouts, [2, 5], seed=5)
+
+
 def test_a_grid_task_has_each_object_in_every_cell(cutouts, labels):
     task = tasks.grid_task(cutouts[:2], labels, 3, size=0.25, seed=4)
     scenes = layouts.grid(cutouts[:2], 3, size=0.25, seed=4)

@@ -112,12 +112,53 @@ def objects_of(cutouts: Sequence[Cutout]) -> list[str]:
 def sample_objects(cutouts: Sequence[Cutout], n_objects: int, seed: int) -> list[Cutout]:
     """Keep all cut-outs of `n_objects` objects (at least 1, at most all), drawn at random by `seed`."""
     objects = objects_of(cutouts)
+    _check_number(n_objects, objects)
+    kept = set(np.random.default_rng(seed).choice(objects, n_objects, replace=False))
+    return [cutout for cutout in cutouts if cutout.object in kept]
+
+
+def some_objects(cutouts: Sequence[Cutout], n_objects: int, seed: int) -> list[Cutout]:
+    """Keep all cut-outs of some objects, drawn at random such that those of fewer are among those of more.
+
+    Parameters are as of `sample_objects`.
+    """
+    objects = objects_of(cutouts)
+    _check_number(n_objects, objects)
+    kept = set(np.random.default_rng([seed, 8]).permutation(objects)[:n_objects])
+    return [cutout for cutout in cutouts if cutout.object in kept]
+
+
+def deal_objects(
+    cutouts: Sequence[Cutout], n_objects: int, most: int, seed: int
+) -> tuple[list[Cutout], list[Cutout]]:
+    """Draw objects to be shown out of more to which layouts deal places and backgrounds.
+
+    What is dealt to an object depends on all others. So it is dealt to as many whatever is shown, and
+    `crosseyed.data.layouts.showing` keeps what is shown: the images of fewer objects are among those of more.
+
+    Parameters
+    ----------
+    cutouts, n_objects, seed
+        As of `sample_objects`.
+    most : int
+        How many objects are dealt to; `n_objects` if these are more, and all if there are fewer.
+
+    Returns
+    -------
+    shown, dealt : list of Cutout
+        All cut-outs of `n_objects` objects, and of those drawn; in the order of `cutouts`.
+    """
+    objects = objects_of(cutouts)
+    _check_number(n_objects, objects)
+    dealt = sample_objects(cutouts, min(max(n_objects, most), len(objects)), seed)
+    return some_objects(dealt, n_objects, seed), dealt
+
+
+def _check_number(n_objects: int, objects: Sequence[str]) -> None:
     if not 1 <= n_objects <= len(objects):
         raise InputError(
             f"n_objects is {n_objects}; it must lie between 1 and {len(objects)}, the number of objects."
         )
-    kept = set(np.random.default_rng(seed).choice(objects, n_objects, replace=False))
-    return [cutout for cutout in cutouts if cutout.object in kept]
 
 
 def reordered(cutouts: Sequence[Cutout], seed: int) -> list[Cutout]:

@@ -22,7 +22,7 @@ evenly. More jitter would be a little more even for some of them, but would take
 they are placed such that none is cut off, however it is shifted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import compress, cycle, product
 
 import numpy as np
@@ -103,6 +103,19 @@ def grid(
             center = is_central(xs[col], ys[row], height, width)
             scenes.append(Scene(name, background, (placement,), center, height=height, width=width))
     return scenes
+
+
+def showing(
+    cutouts: Iterable[Cutout], scenes: Sequence[Scene], *beside: Sequence[object]
+) -> list[Scene] | tuple[list, ...]:
+    """Keep the scenes whose first object is one of some cut-outs (see `crosseyed.data.cutouts.deal_objects`).
+
+    Of lists beside the scenes, with an entry for each, the entries of these scenes are kept; then a tuple is returned.
+    """
+    shown = set(cutouts)
+    kept = [scene.placements[0].cutout in shown for scene in scenes]
+    lists = tuple(list(compress(each, kept)) for each in (scenes, *beside))
+    return lists if beside else lists[0]
 
 
 def chessboard(scenes: Sequence[Scene]) -> list[Scene]:

@@ -95,6 +95,7 @@ def found_in_tokens(
     cutouts: Sequence[Cutout],
     others: Sequence[Cutout] = (),
     *,
+    shown: Sequence[Cutout] | None = None,
     size: float = 0.3,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -111,15 +112,18 @@ def found_in_tokens(
         The objects, as the protocol shows them.
     others : sequence of Cutout
         The same objects in further renderings, which only teach; with those of `cutouts` at least three.
+    shown : sequence of Cutout, optional
+        Those of `cutouts` that are asked about (`crosseyed.mitigations.tasks.deal_split`); by default all.
     size, seed
         As for `crosseyed.data.layouts.grid`.
 
     Returns
     -------
     pandas.DataFrame
-        As of `probe`, one row per cut-out of `cutouts` and cell of `crosseyed.data.layouts.chessboard`.
+        As of `probe`, one row per cut-out that is shown and cell of `crosseyed.data.layouts.chessboard`.
     """
     scenes = layouts.grid(cutouts, size=size, seed=seed)
+    scenes = scenes if shown is None else layouts.showing(shown, scenes)
     scenes += layouts.grid(others, size=size, seed=seed + 1) if others else []
     scenes, adapter = layouts.chessboard(scenes), adapter_of(model)
     covered = coverage(np.stack([scene.masks()[0] for scene in scenes]), adapter.grid)

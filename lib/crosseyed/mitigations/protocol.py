@@ -19,7 +19,7 @@ from crosseyed.documents import read_yaml
 from crosseyed.errors import InputError, check_choice, shorten
 from crosseyed.files import DATA
 from crosseyed.mitigations.decision import Verdict, check_rule, decide, summarize
-from crosseyed.mitigations.tasks import Task, make_split, split_objects
+from crosseyed.mitigations.tasks import Task, deal_split, make_split
 from crosseyed.settings import GridSize, Settings
 from crosseyed.validation import Checked, Count, Seed, validated
 
@@ -247,29 +247,49 @@ class Dealt:
     test: list[Task]
     shown: list[Cutout]
     """The cut-outs of the test."""
+    every: list[Cutout]
+    """Those and others, to all of which places and backgrounds were dealt, in this order."""
 
 
-def deal(agreed: BenchmarkProtocol) -> Dealt:
+def deal(agreed: BenchmarkProtocol, among: BenchmarkProtocol | None = None) -> Dealt:
     """Deal the objects to validation and test, and draw the images.
 
-    The settings of the study have to be those of the protocol (`BenchmarkProtocol.settings`).
+    Parameters
+    ----------
+    agreed : BenchmarkProtocol
+        What is dealt. The settings of the study have to be those of the protocol (`BenchmarkProtocol.settings`).
+    among : BenchmarkProtocol, optional
+        One with more objects, of whose sets those of `agreed` are parts (`crosseyed.mitigations.tasks.deal_split`).
     """
     splits, asked, seed = agreed.splits, agreed.tasks, agreed.seed
     cutouts = read_catalogue(splits.styles)
     labels = objects_of(cutouts)
-    known, new = split_objects(cutouts, [splits.n_validation, splits.n_test], seed)
-    new = reordered(new, seed)  # so that backgrounds do not tell a probe the object
+    most = (among or agreed).splits
+    sizes = [splits.n_validation, splits.n_test]
+    shown, every = deal_split(cutouts, sizes, [most.n_validation, most.n_test], seed)
+    tested = reordered(every[1], seed)  # so that backgrounds do not tell a probe the object
+    new = [cutout for cutout in tested if cutout in shown[1]]
     alike = {"size": asked.object_size, "control_size": asked.control_size, "side": asked.image_size}
     return Dealt(
         labels,
         make_split(
-            known,
+            every[0],
             labels,
+            shown=shown[0],
             protocols=asked.validation,
             cells=splits.validation_cells,
             seed=seed + 1,
             **alike,
         ),
-        make_split(new, labels, protocols=asked.test, cells=splits.test_cells, seed=seed + 2, **alike),
+        make_split(
+            tested,
+            labels,
+            shown=new,
+            protocols=asked.test,
+            cells=splits.test_cells,
+            seed=seed + 2,
+            **alike,
+        ),
         new,
+        tested,
     )

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from crosseyed.data import layouts
-from crosseyed.data.cutouts import Cutout, objects_of
+from crosseyed.data.cutouts import Cutout, objects_of, some_objects
 from crosseyed.data.images import ImageSource
 from crosseyed.data.scenes import Scene, pair_table, scene_table
 from crosseyed.errors import InputError, suggest
@@ -79,14 +79,44 @@ def split_objects(cutouts: Sequence[Cutout], sizes: Sequence[int], seed: int = 0
     return [[cutout for cutout in cutouts if cutout.object in kept] for kept in sets]
 
 
+def deal_split(
+    cutouts: Sequence[Cutout], sizes: Sequence[int], most: Sequence[int], seed: int = 0
+) -> tuple[list[list[Cutout]], list[list[Cutout]]]:
+    """Draw sets to be shown out of larger ones, as `crosseyed.data.cutouts.deal_objects` does for one set.
+
+    Parameters
+    ----------
+    cutouts, sizes, seed
+        As of `split_objects`.
+    most : sequence of int
+        Number of objects in each of the larger sets. If one is to show more, all show what is dealt.
+
+    Returns
+    -------
+    shown, dealt : list of list of Cutout
+        The sets of `sizes`, and those that they are part of.
+    """
+    fit = all(size <= room for size, room in zip(sizes, most, strict=True))
+    split_objects(cutouts, sizes, seed)  # raises for what cannot be
+    dealt = split_objects(cutouts, most if fit else sizes, seed)
+    return [some_objects(each, size, seed) for each, size in zip(dealt, sizes, strict=True)], dealt
+
+
 def grid_task(
-    cutouts: Sequence[Cutout], labels: Sequence[str], cells: int, *, size: float = 0.3, seed: int = 0
+    cutouts: Sequence[Cutout],
+    labels: Sequence[str],
+    cells: int,
+    *,
+    shown: Sequence[Cutout] | None = None,
+    size: float = 0.3,
+    seed: int = 0,
 ) -> Task:
     """Draw each cut-out in every cell of a grid with `cells` cells along each side, to be told from all labels.
 
-    `size` and `seed` are those of `crosseyed.data.layouts.grid`.
+    `shown` are those that are drawn of all that are dealt to; `size` and `seed` are those of
+    `crosseyed.data.layouts.grid`.
     """
-    scenes = layouts.grid(cutouts, cells, size=size, seed=seed)
+    scenes = _shown(layouts.grid(cutouts, cells, size=size, seed=seed), shown)
     return Task("grid", [scene.render() for scene in scenes], scene_table(scenes), labels)
 
 
@@ -94,6 +124,7 @@ def make_split(
     cutouts: Sequence[Cutout],
     labels: Sequence[str],
     *,
+    shown: Sequence[Cutout] | None = None,
     protocols: Sequence[str] = ("grid", "pair", "control"),
     cells: int = 2,
     size: float = 0.3,
@@ -113,6 +144,8 @@ def make_split(
     ----------
     cutouts, labels, seed
         See the module; at least two objects of each rendering.
+    shown : sequence of Cutout, optional
+        Those that are drawn of the cut-outs, all of which are dealt to (`deal_split`); by default all.
     protocols : sequence of str
         Which of the three.
     cells : int
@@ -158,7 +191,8 @@ def make_split(
             raise InputError(
                 f"Unknown protocol {protocol!r}{suggest(protocol, scenes)} Choose from {', '.join(scenes)}."
             )
-    return [_task(name, scenes[name](), None if name == "pair" else labels) for name in protocols]
+    drawn = {name: _shown(scenes[name](), shown) for name in protocols}
+    return [_task(name, each, None if name == "pair" else labels) for name, each in drawn.items()]
 
 
 def whatsup_task(table: pd.DataFrame) -> Task:
@@ -178,6 +212,10 @@ def _task(protocol: str, scenes: Sequence[Scene], labels: Sequence[str] | None) 
         labels,
         [Location(place.x, place.y, place.size) for place in first],
     )
+
+
+def _shown(scenes: list[Scene], shown: Sequence[Cutout] | None) -> list[Scene]:
+    return scenes if shown is None else layouts.showing(shown, scenes)
 
 
 def _one_rendering(cutouts: Sequence[Cutout], rng: np.random.Generator) -> list[Cutout]:

@@ -13,6 +13,7 @@ from crosseyed.models import loading
 from crosseyed.models.clip import ClipModel
 from crosseyed.report import notices, reading, tables
 from crosseyed.report.parameters import check
+from crosseyed.report.sizes import PRESETS
 from crosseyed.report.tables import Record, check_declared, read_record, write_record
 from crosseyed.settings import Settings, settings
 from crosseyed.validation import LARGEST_SEED
@@ -35,6 +36,11 @@ class Chapter:
     def settings(self) -> Settings:
         """What the whole study agrees on, with what the chapter overrides."""
         return settings
+
+    @property
+    def full(self) -> Mapping[str, object]:
+        """How much a full edition takes of everything that other sizes take less of (`crosseyed.report.sizes`)."""
+        return PRESETS[self.name]["full"]
 
     @property
     def encoders(self) -> list[ClipModel]:
