@@ -67,17 +67,32 @@ def python(code):
 WAIT = python("import time; time.sleep(0.4)")
 
 
+@contextlib.contextmanager
+def terminal():
+    """Open a pseudo-terminal: a stream, and what appeared on it (parts, in bytes), once the context has ended."""
+    master, slave = pty.openpty()
+    said = []
+
+    def read():
+        with contextlib.suppress(OSError):  # the end of a pseudo-terminal
+            while part := os.read(master, 65536):
+                said.append(part)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        with open(slave, "w") as stream:
+            yield stream, said
+    finally:
+        reader.join(10)
+        os.close(master)
+
+
 def on_terminal(command, watch):
     """Return what appears on a terminal, and the exit status."""
-    master, slave = pty.openpty()
-    with open(slave, "w") as stream:
+    with terminal() as (stream, said):
         code = follow(command, os.environ, watch, stream=stream, pause=PAUSE)
-    said = b""
-    with contextlib.suppress(OSError):  # the end of a pseudo-terminal
-        while part := os.read(master, 65536):
-            said += part
-    os.close(master)
-    return said.decode(), code
+    return b"".join(said).decode(), code
 
 
 def test_a_terminal_shows_chapter_cell_passes_and_the_total_and_ends_clean(tmp_path):
@@ -155,12 +170,9 @@ def test_an_exception_gives_the_terminal_back(tmp_path):
         return [], "some of many"
 
     watch.look = look
-    master, slave = pty.openpty()
-    with open(slave, "w") as stream, pytest.raises(Interrupted):
-        follow(python("pass"), os.environ, watch, stream=stream, pause=0)
-    said = os.read(master, 65536).decode()
-    os.close(master)
-    assert said.endswith("\x1b[?25h\r\x1b[1A\x1b[2K")
+    with terminal() as (stream, said), pytest.raises(Interrupted):
+        follow(WAIT, os.environ, watch, stream=stream, pause=PAUSE)
+    assert b"".join(said).endswith(b"\x1b[?25h\r\x1b[1A\x1b[2K")
 
 
 def words(watch):
