@@ -10,7 +10,7 @@ import pytest
 
 from crosseyed.errors import InputError
 from crosseyed.provenance import COLUMNS
-from crosseyed.settings import settings
+from crosseyed.settings import PROTOCOL_VERSION, settings
 from crosseyed.tables import write_table
 from crosseyed.training import experiments, train
 from crosseyed.training.experiments import Trial
@@ -135,7 +135,19 @@ def done(tmp_path_factory):
 
 
 @pytest.mark.usefixtures("small_grid")
-@pytest.mark.parametrize("damage", ["cut", "one column", "another model", "other weights", "pipe", "missing"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "cut",
+        "one column",
+        "another model",
+        "other weights",
+        "another version",
+        "no version",
+        "pipe",
+        "missing",
+    ],
+)
 def test_answers_that_are_not_whole_are_measured_anew_without_training(done, tmp_path, monkeypatch, damage):
     whole = experiments.run([trial()], done, progress=False)
     shutil.copytree(done, tmp_path / "copy")
@@ -151,6 +163,10 @@ def test_answers_that_are_not_whole_are_measured_anew_without_training(done, tmp
             answers.write_text("".join(lines).replace("class token, uniform", "max, uniform"))
         case "other weights":
             answers.write_text("".join(lines).replace(whole["weights"].iloc[0], "0123abcd"))
+        case "another version":
+            write_table(whole.assign(protocol_version=PROTOCOL_VERSION - 1), answers)
+        case "no version":
+            write_table(whole.drop(columns="protocol_version"), answers)
         case "pipe":
             os.mkfifo(answers)
     monkeypatch.setattr(train, "world_of", lambda _: pytest.fail("trained again"))
@@ -233,6 +249,7 @@ def test_a_table_of_an_experiment_that_is_not_whole_is_made_anew(tmp_path, damag
         (lambda table: {"relation": table["relation"].replace("on", "onto")}, "at the center or off-center"),
         (lambda table: {"correct": True}, "called right or wrong by mistake"),
         (lambda table: {"correct": pd.NA}, "called right or wrong by mistake"),
+        (lambda table: {"protocol_version": 1 + table.index % 2}, "several versions of the protocol"),
     ],
 )
 def test_answers_that_cannot_be_are_refused_by_name(tmp_path, damage, message):
@@ -252,3 +269,20 @@ def test_answers_to_images_that_could_not_be_read_are_none(tmp_path):
         tmp_path / "mine.csv",
     )
     assert experiments.read_answers("origins", tmp_path / "mine.csv")["correct"].isna().sum() == unread.sum()
+
+
+@pytest.mark.parametrize("version", [PROTOCOL_VERSION - 1, PROTOCOL_VERSION, PROTOCOL_VERSION + 1])
+def test_answers_of_another_version_of_the_protocol_are_said_to_be(tmp_path, version):
+    write_table(some_answers().assign(protocol_version=version), tmp_path / "mine.csv")
+    note = experiments.version_note(experiments.read_answers("origins", tmp_path / "mine.csv"))
+    if version == PROTOCOL_VERSION:
+        assert note == ""
+    else:
+        assert (
+            f"under version {version} of the protocol, this edition under version {PROTOCOL_VERSION}" in note
+        )
+
+
+def test_answers_that_state_no_version_are_of_the_first(tmp_path):
+    write_table(some_answers().drop(columns="protocol_version"), tmp_path / "mine.csv")
+    assert set(experiments.read_answers("origins", tmp_path / "mine.csv")["protocol_version"]) == {1}

@@ -227,13 +227,17 @@ def _answers(trial: Trial, folder: Path, device: str, progress: bool) -> pd.Data
 
 
 def _read_trial(trial: Trial, answers: Path, digest: str) -> pd.DataFrame | None:
-    """Read the answers of a trial; None if they are missing, damaged or another model's, and have to be made anew."""
+    """Read the answers of a trial; None if they have to be made anew.
+
+    They do if they are missing or damaged, or of another model or version of the protocol.
+    """
     rows = len(world_of(trial.recipe)) * (settings.grid_size**2 + len(RELATIONS))
     try:
         table = _read(answers, _kinds(trial), rows=rows)
     except InputError:
         return None
-    return None if _differing(table, {**_common(trial), "weights": digest}) else table
+    expected = _common(trial) | {"weights": digest, "protocol_version": PROTOCOL_VERSION}
+    return None if _differing(table, expected) else table
 
 
 def _read(file: Path, kinds: dict[str, str], remedy: str = "", rows: int | None = None) -> pd.DataFrame:
