@@ -17,7 +17,7 @@ from crosseyed.training import train
 from crosseyed.training.architecture import MEAN
 from crosseyed.training.recipes import RECIPES
 
-RECIPE = replace(RECIPES["uniform"], steps=4, warmup=2)
+RECIPE = replace(RECIPES["uniform"], architecture="small", steps=4, warmup=2)
 
 
 @pytest.fixture(scope="module")
