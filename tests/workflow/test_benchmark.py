@@ -7,7 +7,9 @@ from pathlib import Path
 import given_files
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from crosseyed import cli
 from crosseyed.mitigations import evaluation, scoring
 from crosseyed.mitigations.decision import summarize
 from crosseyed.mitigations.protocol import FILE, deal, read_protocol
@@ -96,6 +98,15 @@ def test_what_was_measured_before_an_interruption_is_kept(tiny_clip, protocol, t
     with pytest.raises(KeyboardInterrupt):
         run(lambda: tiny_clip, [name, "padding"], "out.csv", protocol=protocol, say=silent)
     assert benchmark_table.read("out.csv", read_protocol(protocol))["mitigation"].tolist() == ["mine"]
+
+
+def test_the_command_measures_and_says_where_the_table_is(tiny_folder, protocol, tmp_path):
+    name = given_files.write(tmp_path / "given.py")
+    given = ["--mitigation", name, "--protocol", str(protocol), "--output", "new/out.csv"]
+    done = CliRunner().invoke(cli.app, ["benchmark", f"local-dir:{tiny_folder}", *given])
+    assert done.exit_code == 0, done.output
+    assert "mine: measuring with" in done.output and "the table is new/out.csv" in done.output
+    assert len(benchmark_table.read("new/out.csv", read_protocol(protocol))) == 1
 
 
 def test_more_passes_than_the_budget_are_listed_and_not_measured(tiny_clip, protocol, monkeypatch):
