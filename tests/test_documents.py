@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from crosseyed import documents
 from crosseyed.documents import read_json, read_text, read_yaml
 from crosseyed.errors import InputError
 
@@ -96,7 +97,6 @@ NESTED = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)
         ("a: !!timestamp x", "the type '!!timestamp'"),
         ("a: !!int ''", "the type '!!int'"),
         ("a: !!python/name:os.system", "the type '!!python/name:os.system'"),
-        ("\n".join(f"k{number}: 1" for number in range(60_000)), "more than 100,000 entries"),
         ("a: \x07", "special characters"),
         ("[" * 1000, "nested too deeply"),
         ("? [a]\n: b", "unhashable"),
@@ -108,6 +108,15 @@ def test_yaml_that_cannot_be_meant_is_refused(file, text, words):
         read_yaml(file, "a list of models")
     assert len(str(caught.value)) < 300 + len(str(file))
     assert "Give a list of models." in str(caught.value)
+
+
+def test_yaml_of_more_entries_than_anybody_means_is_refused(file, monkeypatch):
+    monkeypatch.setattr(documents, "_MOST_NODES", 2000)
+    file.write_text("\n".join(f"k{number}: 1" for number in range(999)))  # with the mapping, 1999 nodes
+    assert len(read_yaml(file, "a list of models")) == 999
+    file.write_text("\n".join(f"k{number}: 1" for number in range(1000)))
+    with pytest.raises(InputError, match=r"more than 2,000 entries.*Give a list of models\."):
+        read_yaml(file, "a list of models")
 
 
 @pytest.mark.parametrize(
