@@ -74,7 +74,7 @@ class Watch:
             for key, pulse in self._pulses.items()
             if pulse.is_alive and pulse.heartbeat
         ]
-        return rows, f"{_total(jobs)}, {clock(now - self._began)}"
+        return rows, f"{_total(jobs)}, {clock(now - self._began)} so far"
 
     def _feel(self, edition: str, notebook: str, now: float) -> _Pulse:
         """Hear a notebook again; it lives if it tells something else than what was there first, or than before."""
