@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pydantic import NonNegativeInt
@@ -155,8 +155,9 @@ def beating(
         ended.set()
         thread.join(_SECONDS_TO_END)
         if before is None:
-            del os.environ[PASSES_VARIABLE]
+            os.environ.pop(PASSES_VARIABLE, None)
         else:
             os.environ[PASSES_VARIABLE] = before
         for file in (told, folder / FILE):
-            file.unlink(missing_ok=True)
+            with suppress(OSError):
+                file.unlink()
