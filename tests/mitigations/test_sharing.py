@@ -121,6 +121,18 @@ def test_unreadable_images_have_no_answers_and_are_named_once(tiny_clip):
         assert found[[0, 2, 3]] == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["class token", "average, then norm", "ResNet"])
+def test_of_the_plain_model_only_what_is_pooled_is_computed_in_the_last_block(model_of, kind):
+    model, images = model_of(kind), sample_images()
+    adapter = adapter_of(model)
+    with hooked(adapter.modules(())) as calls:
+        found = Remembering(model, {}).encode_images(images, progress=False)
+    assert found == pytest.approx(model.encode_images(images, progress=False), abs=1e-6)
+    if adapter.pooled_token is not None:
+        assert calls[f"block {adapter.blocks[-1]}"][1].shape[1] == 1
+    assert not listeners(model)
+
+
 def test_images_that_look_alike_to_the_model_are_encoded_once(tiny_clip):
     first, second, _ = sample_images()
     model = Remembering(tiny_clip, {})

@@ -274,10 +274,17 @@ def _cover(image: np.ndarray, paint: Callable[[ImageDraw.ImageDraw, int], None])
 
 def _mix(image: np.ndarray, target: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Move every pixel towards the target by its weight; return the image itself if no weight is above 0."""
-    if not weight.any():
+    weighted = weight > 0
+    if not weighted.any():
         return image
-    mixed = image + weight[..., None] * (target - image.astype(np.float32))
-    return np.rint(mixed).astype(np.uint8)
+    # Marks are small: only the rectangle around them is computed.
+    part = tuple(
+        slice(inside[0], inside[-1] + 1) for inside in map(np.flatnonzero, (weighted.any(1), weighted.any(0)))
+    )
+    mixed, before = image.copy(), image[part].astype(np.float32)
+    change = weight[part][..., None] * (np.broadcast_to(target, image.shape)[part] - before)
+    mixed[part] = np.rint(before + change)
+    return mixed
 
 
 def _window(length: int, extent: float, middle: float) -> slice:

@@ -3,13 +3,15 @@
 Two things are shared. The *run* of the plain tower on an image, which other poolings read, and from which mitigations
 that change only the last blocks go on (`Mitigation.first_changed`, `crosseyed.internals.trace.encode_from`): it is done
 batch by batch for all of them, so that no more than the tokens of one batch are kept. And the *embeddings* of views by
-the plain model, which many mitigations show: the image itself is the first view of most.
+the plain model, which many mitigations show: the image itself is the first view of most. For these the last block
+computes the pooled token alone, where it is one.
 
 Costs are counted in passes of the whole tower for one image. What runs only the last m of L blocks counts m / L.
 """
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -25,6 +27,7 @@ from crosseyed.mitigations.pooling_methods import Batch
 from crosseyed.models.clip import ClipModel
 from crosseyed.models.memory import by_halves
 from crosseyed.models.scorer import Encoder, Scorer, ScorerWrapper, cosines
+from crosseyed.models.towers.base import UnsupportedTower
 from crosseyed.models.towers.registry import adapter_of
 
 
@@ -89,7 +92,9 @@ class Remembering(Counting):
             keys = [_digest(picture) for picture in pixels]
             new = {key: picture for key, picture in zip(keys, pixels, strict=True) if key not in self.seen}
             if new:
-                self.seen.update(zip(new, self.clip_model.encode_pixels([*new.values()]), strict=True))
+                with _pooled_alone(self.clip_model):
+                    vectors = self.clip_model.encode_pixels([*new.values()])
+                self.seen.update(zip(new, vectors, strict=True))
                 self.passes += len(new)
             rows.append(np.full((len(readable), width), np.nan, np.float32))
             if keys:
@@ -99,6 +104,14 @@ class Remembering(Counting):
     def remember(self, pixels: Sequence[np.ndarray], vectors: np.ndarray) -> None:
         """Keep embeddings (n_images, embed_dim) that were computed elsewhere, of pixels from `read_batches`."""
         self.seen.update(zip(map(_digest, pixels), vectors, strict=True))
+
+
+def _pooled_alone(model: ClipModel) -> AbstractContextManager[None]:
+    """Spare what the last block computes for tokens that are not pooled, of a tower that is known."""
+    try:
+        return adapter_of(model).pooled_alone()
+    except UnsupportedTower:
+        return nullcontext()
 
 
 def depth_in_common(model: ClipModel, mitigation: Mitigation) -> int | None:
