@@ -111,11 +111,12 @@ def train_heads(
     with bar(total=len(started) * len(learning_rates), unit="training", shown=progress) as done:
         for name, start in started.items():
             head, attempts = start.head, []
-            learn, check = learned[head.layer], _pooled(head, checked[head.layer])
+            n_objects = learned[head.layer].n_objects
+            learn, check = (_pooled(head, images[head.layer]) for images in (learned, checked))
             fresh = copy.deepcopy(head.state_dict())
             for rate in learning_rates:
                 head.load_state_dict(fresh)
-                losses = _epochs(head, learn, captions, model.logit_scale, rate, epochs, seed)
+                losses = _epochs(head, learn, n_objects, captions, model.logit_scale, rate, epochs, seed)
                 for epoch, loss in zip(count(), losses):
                     accuracy = _accuracy(head, check, *answers)
                     row = {"learning_rate": rate, "epoch": epoch, "loss": loss, "accuracy": accuracy}
@@ -229,14 +230,21 @@ def _slices(length: int) -> list[slice]:
 
 
 def _epochs(
-    head: Head, data: _Frozen, captions: Tensor, scale: float, rate: float, epochs: int, seed: int
+    head: Head,
+    pooled: Callable[[Tensor | slice], Tensor],
+    n_objects: int,
+    captions: Tensor,
+    scale: float,
+    rate: float,
+    epochs: int,
+    seed: int,
 ) -> Iterable[float]:
-    """Train; yield the mean loss after each epoch, and NaN before the first."""
+    """Train; yield the mean loss after each epoch, and NaN before the first; `pooled` is that of `_pooled`."""
     yield math.nan
     optimizer = torch.optim.AdamW(head.parameters(), lr=rate, weight_decay=_WEIGHT_DECAY)
-    rounds = np.arange(len(data.objects)).reshape(-1, data.n_objects)
+    rounds = np.arange(len(captions)).reshape(-1, n_objects)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(rounds))
-    rng, loss_of, pooled = np.random.default_rng([seed, 2]), ClipLoss(), _pooled(head, data)
+    rng, loss_of = np.random.default_rng([seed, 2]), ClipLoss()
     for _ in range(epochs):
         losses = []
         # each object once per batch, so that no other caption in it is true of the image
