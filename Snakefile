@@ -21,7 +21,7 @@ from pathlib import Path
 
 from crosseyed.editions import BUILD, Edition
 from crosseyed.errors import check_choice
-from crosseyed.workflow.notebooks import names, reads
+from crosseyed.workflow.notebooks import names, reads, urgency
 from crosseyed.workflow import requests, stamps
 from crosseyed.workflow.stamps import contents
 
@@ -160,6 +160,7 @@ rule notebook:
         folder=f"{BUILD}/editions/{{edition}}",
         notebook="notebooks/{notebook}.ipynb",
         contents=lambda wildcards: NOW[wildcards.notebook],
+    priority: lambda wildcards: urgency(wildcards.notebook)
     # Snakemake hands this number on in OMP_NUM_THREADS and its like: on this machine a share of it for each notebook.
     threads: ASKED["notebook"].threads if "requests" in config else max(1, workflow.cores // max(1, len(CHOSEN)))
     resources:

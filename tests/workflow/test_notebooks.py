@@ -1,9 +1,11 @@
+from pathlib import Path
+
 import nbformat
 import pytest
 from small_notebooks import write_notebook
 
 from crosseyed.errors import InputError
-from crosseyed.workflow.notebooks import names, reads
+from crosseyed.workflow.notebooks import LONGEST_FIRST, names, reads, urgency
 
 
 def test_a_notebook_states_in_its_metadata_what_it_reads(tmp_path):
@@ -32,3 +34,11 @@ def test_a_notebook_may_have_any_name_but_that_of_another_result(tmp_path):
         with pytest.raises(InputError, match="cannot be executed under this name"):
             names(tmp_path)
         (tmp_path / name).unlink()
+
+
+def test_the_longest_notebooks_are_begun_first_and_others_after_them():
+    present = names(Path(__file__).parents[2] / "notebooks")
+    assert set(LONGEST_FIRST) < set(present)
+    begun = sorted([*reversed(present), "another"], key=urgency, reverse=True)
+    assert tuple(begun[: len(LONGEST_FIRST)]) == LONGEST_FIRST
+    assert urgency("another") == urgency("06_model_family") == 0

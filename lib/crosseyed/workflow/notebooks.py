@@ -11,6 +11,16 @@ from crosseyed.files import visible_files
 FOLDER = Path("notebooks")
 """Where the notebooks are, relative to the repository."""
 
+LONGEST_FIRST = (
+    "05_mitigations",
+    "02_embedding_decomposition",
+    "03_attention_maps",
+    "01_center_bias",
+    "08_robustness",
+    "04_pooling_ablation",
+)
+"""The notebooks that take longest, the longest first; begun in this order, none is left to run alone at the end."""
+
 # Snakemake takes braces for wildcards, and the other two names for results of an edition
 _NAME = re.compile(r"(?!(?:book|result)$)[^{}\x00-\x1f\ud800-\udfff]+")
 
@@ -31,6 +41,11 @@ def names(folder: str | os.PathLike = FOLDER) -> list[str]:
                 "'book' or 'result', and with the ending .ipynb; or move it to another folder."
             )
     return [path.stem for path in files]
+
+
+def urgency(name: str) -> int:
+    """Return how early a notebook is begun among those that are due: the larger the earlier, 0 for the short ones."""
+    return len(LONGEST_FIRST) - LONGEST_FIRST.index(name) if name in LONGEST_FIRST else 0
 
 
 def reads(notebook: str | os.PathLike) -> list[str]:
