@@ -17,39 +17,39 @@ Parameters = Mapping[str, object]
 
 PRESETS: Mapping[str, Mapping[str, Parameters]] = {
     "01_center_bias": {
-        "quick": {"n_objects": 12, "n_control_objects": 8, "styles": ["fluent"]},
-        "standard": {"n_objects": 40, "n_control_objects": 16, "styles": ["fluent", "twemoji"]},
+        "quick": {"n_objects": 12, "n_control_objects": 3, "styles": ["fluent"]},
+        "standard": {"n_objects": 24, "n_control_objects": 12, "styles": ["fluent", "twemoji"]},
         "full": {"n_objects": 128, "n_control_objects": 48, "styles": ["fluent", "twemoji"]},
     },
     "02_embedding_decomposition": {
-        "quick": {"n_objects": 8, "n_exchanged": 8, "n_concepts": 1000},
-        "standard": {"n_objects": 20, "n_exchanged": 8, "n_concepts": 2000},
+        "quick": {"n_objects": 6, "n_exchanged": 4, "n_concepts": 1000},
+        "standard": {"n_objects": 12, "n_exchanged": 8, "n_concepts": 2000},
         "full": {"n_objects": 40, "n_exchanged": 16, "n_concepts": 2000},
     },
     "03_attention_maps": {
-        "quick": {"n_objects": 16, "n_explained": 4},
-        "standard": {"n_objects": 32, "n_explained": 8},
+        "quick": {"n_objects": 12, "n_explained": 2},
+        "standard": {"n_objects": 24, "n_explained": 4},
         "full": {"n_objects": 48, "n_explained": 12},
     },
     "04_pooling_ablation": {
-        "quick": {"n_test": 10, "n_validation": 8, "n_training": 20, "scenes_per_object": 8, "n_maps": 8},
+        "quick": {"n_test": 8, "n_validation": 6, "n_training": 12, "scenes_per_object": 8, "n_maps": 4},
         "standard": {
-            "n_test": 20,
-            "n_validation": 12,
-            "n_training": 40,
-            "scenes_per_object": 16,
-            "n_maps": 12,
+            "n_test": 12,
+            "n_validation": 10,
+            "n_training": 24,
+            "scenes_per_object": 12,
+            "n_maps": 8,
         },
         "full": {"n_test": 40, "n_validation": 20, "n_training": 68, "scenes_per_object": 30, "n_maps": 24},
     },
     "05_mitigations": {
-        "quick": {"n_validation": 8, "n_test": 8, "styles": ["fluent"]},
-        "standard": {"n_validation": 20, "n_test": 20, "styles": ["fluent", "twemoji"]},
+        "quick": {"n_validation": 4, "n_test": 4, "styles": ["fluent"]},
+        "standard": {"n_validation": 8, "n_test": 8, "styles": ["fluent", "twemoji"]},
         "full": {"n_validation": 56, "n_test": 40, "styles": ["fluent", "twemoji"]},
     },
     "08_robustness": {
-        "quick": {"n_objects": 10, "n_control_objects": 6},
-        "standard": {"n_objects": 20, "n_control_objects": 10},
+        "quick": {"n_objects": 6, "n_control_objects": 4},
+        "standard": {"n_objects": 14, "n_control_objects": 8},
         "full": {"n_objects": 32, "n_control_objects": 16},
     },
 }
