@@ -25,7 +25,7 @@ from crosseyed.internals.decompose import (
     mean_ablation,
     radial_profile,
 )
-from crosseyed.internals.layer_reading import read_layers
+from crosseyed.internals.layer_reading import read_and_decompose, read_layers
 from crosseyed.internals.trace import run
 from crosseyed.measure import bootstrap
 from crosseyed.measure.checks import EstimateWarning
@@ -273,6 +273,21 @@ def test_the_pooled_token_through_norm_and_projection(tiny_clip):
     (traced,) = run(tiny_clip, sample_images(), "tokens")
     expected = F.normalize(visual.ln_post(traced.tokens[:, :, 0]) @ visual.proj, dim=-1)
     np.testing.assert_allclose(found.projected[:, :, 2], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("chosen", [[False, True, True], [True, False, True], [True, True, True]])
+def test_one_pass_reads_and_decomposes_as_two_do(model, chosen):
+    chosen, images = np.array(chosen), sample_images()
+    covered = np.random.default_rng(0).random((3, *adapter_of(model).grid))
+    reading, whole = read_and_decompose(model, images, covered, chosen)
+    expected = read_layers(model, images, covered)
+    assert reading.layers == expected.layers
+    for name in ("vectors", "projected"):
+        np.testing.assert_allclose(getattr(reading, name), getattr(expected, name), atol=1e-4)
+    some = concatenate(decompose(model, [images[n] for n in np.flatnonzero(chosen)]))
+    assert whole.images == some.images == range(chosen.sum())
+    for name in ("embedding", "start", "heads", "tokens", "mlp", "bias"):
+        torch.testing.assert_close(getattr(whole, name), getattr(some, name), atol=1e-4, rtol=0)
 
 
 # --- bad input --------------------------------------------------------------------------------------------

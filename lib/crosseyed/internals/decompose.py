@@ -30,9 +30,9 @@ from crosseyed.data.geometry import rings
 from crosseyed.data.images import ImageSource
 from crosseyed.errors import InputError
 from crosseyed.internals.attention import patch_eccentricities
-from crosseyed.internals.trace import hooked, stream
+from crosseyed.internals.trace import listened, stream
 from crosseyed.models.clip import ClipModel
-from crosseyed.models.towers.base import AttentionWeights, TowerAdapter
+from crosseyed.models.towers.base import AttentionWeights, Calls, TowerAdapter
 from crosseyed.models.towers.registry import adapter_of
 
 _BATCH_AXIS = {
@@ -112,10 +112,25 @@ def decompose(
 
 @torch.no_grad()
 def _decompose_batch(
-    model: ClipModel, adapter: TowerAdapter, keep_head_tokens: bool, batch: Tensor, first: int
+    model: ClipModel, adapter: TowerAdapter, head_tokens: bool, batch: Tensor, first: int
 ) -> Decomposition:
-    with hooked({"tower": model.clip.visual, **adapter.modules({"mlp"})}) as calls:
-        model.clip.encode_image(batch)
+    calls = listened(model, adapter, {"mlp"}, batch)
+    return decomposed(adapter, calls, range(first, first + len(batch)), head_tokens)
+
+
+@torch.no_grad()
+def decomposed(
+    adapter: TowerAdapter, calls: Calls, images: range, keep_head_tokens: bool = False
+) -> Decomposition:
+    """Decompose a batch that was `listened` to, with "mlp" among what was wanted.
+
+    Parameters
+    ----------
+    adapter : TowerAdapter whose embedding is such a sum
+    calls : Calls, of a batch
+    images : range, the numbers of its images in the stream
+    keep_head_tokens : bool, as `head_tokens` of `decompose`
+    """
     embedding, readout = calls["tower"][1].float(), adapter.pool(calls).readout
     heads, head_tokens, bias = [], [], readout.bias
     tokens = torch.zeros(*readout.rows[:, 0].shape, embedding.shape[-1], device=embedding.device)
@@ -149,7 +164,7 @@ def _decompose_batch(
     length = embedding.norm(dim=-1)
     by_image = 1 / length[:, None]
     return Decomposition(
-        images=range(first, first + len(batch)),
+        images=images,
         layers=layers,
         grid=adapter.grid,
         prefix=adapter.prefix,

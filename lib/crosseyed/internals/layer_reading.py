@@ -1,17 +1,19 @@
 """What each layer of a tower says about the object, read through the model's own projection."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from crosseyed.data.images import ImageSource
 from crosseyed.errors import InputError
-from crosseyed.internals.decompose import check_covered
-from crosseyed.internals.trace import run
+from crosseyed.internals.decompose import Decomposition, check_covered, concatenate, decomposed
+from crosseyed.internals.trace import Trace, listened, run, stream, traced
 from crosseyed.models.clip import ClipModel
+from crosseyed.models.towers.base import TowerAdapter
 from crosseyed.models.towers.registry import adapter_of
 
 SOURCES = ("object", "mean", "pooled")
@@ -57,10 +59,57 @@ def read_layers(
     model, images, batch_size, progress : as for `crosseyed.internals.trace.run`
     covered : float (n_images, rows, columns), from `attention.coverage`; an object that covers no patch is read as NaN
     """
+    traces = run(model, images, "tokens", batch_size=batch_size, progress=progress)
+    return _reading(adapter_of(model), traces, covered)
+
+
+def read_and_decompose(
+    model: ClipModel, images: Sequence[ImageSource], covered: np.ndarray, chosen: np.ndarray
+) -> tuple[LayerReading, Decomposition | None]:
+    """Do what `read_layers` does with all images and `decompose` with some of them, in one pass for each image.
+
+    Parameters
+    ----------
+    model, images, covered : as for `read_layers`
+    chosen : bool (n_images,), which images are decomposed, at least one
+
+    Returns
+    -------
+    tuple of LayerReading and Decomposition
+        That of all images, in their order, and that of the chosen ones, numbered from 0; None instead where the
+        embedding of the tower is no such sum.
+    """
     adapter = adapter_of(model)
+    if "decomposition" not in adapter.capabilities:
+        return read_layers(model, images, covered), None
+    parts = []
+
+    def both(batch: Tensor, first: int) -> tuple[Trace, Decomposition]:
+        calls, shown = listened(model, adapter, {"mlp"}, batch), range(first, first + len(batch))
+        return traced(adapter, calls, shown, {"tokens"}, adapter.layers), decomposed(adapter, calls, shown)
+
+    def traces() -> Iterator[Trace]:
+        for trace, part in stream(model, [images[n] for n in np.flatnonzero(chosen)], both):
+            parts.append(concatenate([part]))  # not on the device
+            yield trace
+
+    readings = [_reading(adapter, traces(), covered[chosen])]
+    if not chosen.all():
+        others = [images[n] for n in np.flatnonzero(~chosen)]
+        readings.append(read_layers(model, others, covered[~chosen]))
+    place = np.argsort(np.argsort(~chosen, kind="stable"))
+    vectors, projected = (
+        np.concatenate([getattr(each, name) for each in readings], axis=1)[:, place]
+        for name in ("vectors", "projected")
+    )
+    return LayerReading(adapter.layers, vectors, projected), concatenate(parts)
+
+
+def _reading(adapter: TowerAdapter, traces: Iterable[Trace], covered: np.ndarray) -> LayerReading:
+    """Read consecutive batches with the tokens of all layers."""
     covered = check_covered(covered, len(covered), adapter.grid)
-    vectors, projected, layers, n_images = [], [], adapter.layers, 0
-    for part in run(model, images, "tokens", batch_size=batch_size, progress=progress):
+    vectors, projected, n_images = [], [], 0
+    for part in traces:
         n_images = part.images.stop
         weights = torch.from_numpy(covered[part.images.start : n_images]).to(part.tokens)
         if len(weights) != len(part.images):
@@ -79,4 +128,4 @@ def read_layers(
         raise InputError(
             f"covered describes {len(covered)} images, but there are {count}; give a row for each."
         )
-    return LayerReading(layers, torch.cat(vectors, 1).numpy(), torch.cat(projected, 1).numpy())
+    return LayerReading(adapter.layers, torch.cat(vectors, 1).numpy(), torch.cat(projected, 1).numpy())

@@ -265,8 +265,36 @@ def _trace_batch(
     batch: Tensor,
     first: int,
 ) -> Trace:
+    calls = listened(model, adapter, want, batch)
+    return traced(adapter, calls, range(first, first + len(batch)), want, layers, rows)
+
+
+@torch.no_grad()
+def listened(model: ClipModel, adapter: TowerAdapter, want: Iterable[str], batch: Tensor) -> Calls:
+    """Encode a batch of the model's input once; return the calls of the tower and of `TowerAdapter.modules`."""
     with hooked({"tower": model.clip.visual, **adapter.modules(want)}) as calls:
         model.clip.encode_image(batch)
+    return calls
+
+
+@torch.no_grad()
+def traced(
+    adapter: TowerAdapter,
+    calls: Calls,
+    images: range,
+    want: set[str],
+    layers: tuple[int, ...],
+    rows: str = "pooled",
+) -> Trace:
+    """Make a trace of a batch that was `listened` to.
+
+    Parameters
+    ----------
+    adapter : TowerAdapter
+    calls : Calls, of a batch, with what is wanted
+    images : range, the numbers of its images in the stream
+    want, layers, rows : as `want`, `layers` and `attention_rows` of `run`, checked already
+    """
     pooling = adapter.pool(calls)
     blocks = tuple(layer for layer in layers if layer in adapter.blocks)
     kept = {name: [] for name in want}
@@ -282,7 +310,7 @@ def _trace_batch(
             if "values" in want:
                 kept["values"].append(weights.values(read))
     return Trace(
-        images=range(first, first + len(batch)),
+        images=images,
         layers=layers,
         blocks=blocks,
         last=adapter.layers[-1],
