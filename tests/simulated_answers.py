@@ -39,7 +39,8 @@ def resampled_tables(table, resamples, seed):
         yield pd.concat([rows[objects[number]] for number in draw])
 
 
-def expanded_percentiles(draws, n_objects):
-    """Return the ends of the 95 % interval of draws, by the formula for the percentiles."""
-    tail = stats.norm.cdf(np.sqrt(n_objects / (n_objects - 1)) * stats.t.ppf(0.025, n_objects - 1))
-    return np.quantile(draws, [tail, 1 - tail], axis=0)
+def t_interval(observed, draws, n_objects):
+    """Return the ends of the 95 % interval of an estimate, from the draws of a bootstrap of so many objects."""
+    error = np.std(draws, axis=0, ddof=1) * np.sqrt(n_objects / (n_objects - 1))
+    reach = stats.t.ppf(0.975, n_objects - 1) * error
+    return np.array([observed - reach, observed + reach])

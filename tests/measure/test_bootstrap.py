@@ -2,10 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from simulated_answers import expanded_percentiles, resampled_tables, simulate, two_models
+from simulated_answers import resampled_tables, simulate, t_interval, two_models
 
 from crosseyed.errors import InputError
-from crosseyed.measure import bootstrap
+from crosseyed.measure import bootstrap, recovery
 from crosseyed.measure.checks import is_center
 
 
@@ -129,25 +129,33 @@ def test_center_bias_of_a_hand_worked_table():
     assert result["off_center_accuracy"] == pytest.approx(100 / 3)
     assert result["gap"] == pytest.approx(200 / 3)
     assert result["bias_index"] == pytest.approx(2 / 3)
-    # cup cup has a gap of 50 points, dog dog one of 100.
-    assert (result["gap_low"], result["gap_high"]) == (50, 100)
+    # The center does not vary, so nothing is related: to either side the ends of both accuracies count.
+    down, up = (
+        np.hypot(100 - result[f"center_accuracy_{one}"], 100 / 3 - result[f"off_center_accuracy_{other}"])
+        for one, other in (("low", "high"), ("high", "low"))
+    )
+    assert result["gap_low"] == pytest.approx(200 / 3 - down)
+    assert result["gap_high"] == pytest.approx(200 / 3 + up)
     assert result[["n_center", "n_off_center", "n_objects", "unreadable"]].tolist() == [2, 3, 2, 1]
 
 
-def test_intervals_of_gap_and_index_equal_the_bootstrap_of_a_plain_loop():
+def test_gap_and_index_are_recovered_with_the_correlation_of_a_plain_loop():
     table = simulate(n_objects=8, k=3)
     table["center"] = table["eccentricity"] == 0
     result = bootstrap.center_bias(table, resamples=150, seed=3).iloc[0]
-    gaps, indices = [], []
-    for draw in resampled_tables(table, 150, seed=3):
-        center = 100 * draw.loc[draw["center"], "correct"].mean()
-        gap = center - 100 * draw.loc[~draw["center"], "correct"].mean()
-        gaps.append(gap)
-        if center > 0:
-            indices.append(gap / center)
-    for name, draws in (("gap", gaps), ("bias_index", indices)):
-        ends = result[[f"{name}_low", f"{name}_high"]]
-        assert ends.tolist() == pytest.approx(expanded_percentiles(draws, 8).tolist())
+    sides = [
+        [draw.loc[draw["center"] == center, "correct"].mean() for center in (True, False)]
+        for draw in resampled_tables(table, 150, seed=3)
+    ]
+    related = np.corrcoef(np.array(sides, dtype=float).T)[0, 1]
+    center, off_center = (
+        result[[name, f"{name}_low", f"{name}_high"]].tolist()
+        for name in ("center_accuracy", "off_center_accuracy")
+    )
+    gap = recovery.difference(center, off_center, related)
+    assert result[["gap_low", "gap_high"]].tolist() == pytest.approx(list(gap))
+    ratio = recovery.ratio(off_center, center, related)
+    assert result[["bias_index_high", "bias_index_low"]].tolist() == pytest.approx([1 - end for end in ratio])
 
 
 def test_gap_is_paired_by_object():
@@ -202,7 +210,8 @@ def test_paired_interval_equals_the_bootstrap_of_a_plain_loop():
     difference = 100.0 * (first["correct"].astype(float) - second["correct"].astype(float))
     pairs = first.assign(difference=difference)
     draws = [draw["difference"].mean() for draw in resampled_tables(pairs, 100, seed=4)]
-    assert result[["low", "high"]].tolist() == pytest.approx(expanded_percentiles(draws, 6).tolist())
+    expected = t_interval(result["difference"], draws, 6)
+    assert result[["low", "high"]].tolist() == pytest.approx(expected.tolist())
 
 
 def test_identical_conditions_differ_by_nothing():
@@ -264,7 +273,7 @@ def test_mean_of_any_quantity_against_resampled_tables():
     assert result["n"].tolist() == expected.count().tolist()
     assert result["unreadable"].sum() == 1
     draws = [drawn.groupby("row")["effect"].mean() for drawn in resampled_tables(table, 200, 4)]
-    np.testing.assert_allclose(result[["low", "high"]].T, expanded_percentiles(draws, 8))
+    np.testing.assert_allclose(result[["low", "high"]].T, t_interval(result["mean"], draws, 8))
 
 
 def test_center_difference_against_resampled_tables():
@@ -279,5 +288,5 @@ def test_center_difference_against_resampled_tables():
     assert result["difference"] == pytest.approx(difference(table))
     assert result["difference"] == pytest.approx(result["center_mean"] - result["off_center_mean"])
     draws = [difference(drawn.reset_index(drop=True)) for drawn in resampled_tables(table, 200, 4)]
-    expected = expanded_percentiles(draws, 8)
+    expected = t_interval(difference(table), draws, 8)
     np.testing.assert_allclose([result["difference_low"], result["difference_high"]], expected)

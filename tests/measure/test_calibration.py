@@ -1,13 +1,13 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.special import softmax
-from simulated_answers import expanded_percentiles, resampled_tables, simulate
+from scipy.special import expit, logit, softmax
+from simulated_answers import resampled_tables, simulate, t_interval
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import roc_auc_score
 
 from crosseyed.errors import InputError
-from crosseyed.measure import bootstrap, calibration
+from crosseyed.measure import bootstrap, calibration, recovery
 from crosseyed.measure.checks import EstimateWarning
 
 HALVES = [0, 0.5, 1]
@@ -81,9 +81,8 @@ def test_the_interval_of_the_calibration_error_is_that_of_tables_drawn_by_object
     table = sure_of_itself(8)
     found = calibration.by_eccentricity(table, bins=1, n_bins=5, resamples=60, seed=3).iloc[0]
     errors = [slow_error(each, 5) for each in resampled_tables(table, 60, 3)]
-    assert [found["calibration_error_low"], found["calibration_error_high"]] == pytest.approx(
-        expanded_percentiles(errors, 8).tolist()
-    )
+    expected = t_interval(found["calibration_error"], errors, 8)
+    assert [found["calibration_error_low"], found["calibration_error_high"]] == pytest.approx(list(expected))
 
 
 def test_accuracy_by_ring_is_that_of_the_bootstrap():
@@ -133,11 +132,14 @@ def test_the_intervals_of_discrimination_are_those_of_tables_drawn_by_object():
         return [roc_auc_score(each["correct"].astype(int), each["probability"]) for each in sides]
 
     drawn = np.array([areas(each) for each in resampled_tables(table, 60, 2)])
-    drawn = np.column_stack([drawn, drawn[:, 0] - drawn[:, 1]])
-    for name, values in zip(("center_auroc", "off_center_auroc", "difference"), drawn.T, strict=True):
-        assert [found[f"{name}_low"], found[f"{name}_high"]] == pytest.approx(
-            expanded_percentiles(values, 10).tolist()
-        )
+    measured = []
+    for name, values in zip(("center_auroc", "off_center_auroc"), drawn.T, strict=True):
+        area = found[name]
+        on_logits = t_interval(logit(area), values / (area * (1 - area)), 10)
+        measured.append([area, *expit(on_logits)])
+        assert found[[f"{name}_low", f"{name}_high"]].tolist() == pytest.approx(measured[-1][1:])
+    ends = recovery.difference(*measured, np.corrcoef(drawn.T)[0, 1])
+    assert [found["difference_low"], found["difference_high"]] == pytest.approx(list(ends))
 
 
 def test_where_all_answers_are_right_there_is_nothing_to_tell_apart():

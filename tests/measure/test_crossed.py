@@ -24,11 +24,13 @@ def test_variances_of_objects_and_seeds_are_added_by_hand():
     seeds = (2.5**2 + 0.5**2 + 2**2) / 6
     left = np.array([[0.5, 0.5, -1.0], [-0.5, -0.5, 1.0]])
     both = (left**2 / 4).sum() * 2 / 6
-    variance = objects + seeds - both
-    freedom = variance**2 / (objects**2 / 1 + seeds**2 / 2)
-    reach = stats.t.ppf(0.975, freedom) * np.sqrt(variance)
+    of_objects, of_seeds = stats.t.ppf(0.975, 1), stats.t.ppf(0.975, 2)
+    square = of_objects**2 * objects + of_seeds**2 * seeds - of_objects * of_seeds * both
+    reach = np.sqrt(max(square, of_objects**2 * objects))
     assert row[["mean", "low", "high"]].tolist() == pytest.approx([4.5, 4.5 - reach, 4.5 + reach])
-    assert row["p_value"] == pytest.approx(2 * stats.t.sf(4.5 / np.sqrt(variance), freedom))
+    # the interval of the confidence that is left by the p-value ends at zero
+    at_zero = crossed.mean(table_of(values), "value", confidence=1 - row["p_value"]).iloc[0]
+    assert at_zero["low"] == pytest.approx(0, abs=1e-6)
     assert row[["least", "most", "n_seeds", "n_objects"]].tolist() == [2, 6.5, 3, 2]
 
 
@@ -71,14 +73,28 @@ def test_an_image_that_a_model_did_not_see_is_refused():
         crossed.mean(pd.concat([table, table]), "value")
 
 
-def test_five_seeds_are_enough_for_the_interval_to_cover_and_seeds_alone_are_not():
-    """Where objects differ and seeds do not, an interval over seeds alone covers in three of four cases."""
-    rng, covered, alone = np.random.default_rng(2), 0, 0
-    for _ in range(200):
-        values = rng.normal(0, 25, 32)[:, None] + rng.normal(0, 30, (32, 5))
-        row = crossed.mean(table_of(values), "value").iloc[0]
-        covered += row["low"] <= 0 <= row["high"]
-        seeds = values.mean(axis=0)
-        alone += abs(seeds.mean()) <= stats.t.ppf(0.975, 4) * seeds.std(ddof=1) / np.sqrt(5)
-    assert covered / 200 >= 0.93
-    assert alone / 200 < 0.85
+def test_what_does_not_vary_is_certain():
+    rows = [crossed.mean(table_of(np.full((4, 3), value)), "value").iloc[0] for value in (0.0, 2.0)]
+    assert [row[["low", "high", "p_value"]].tolist() for row in rows] == [[0, 0, 1], [2, 2, 0]]
+
+
+def test_where_only_seeds_vary_the_interval_is_that_of_student_over_seeds():
+    seeds = np.array([1.0, 4.0, 2.5])
+    row = crossed.mean(table_of(np.tile(seeds, (6, 1))), "value").iloc[0]
+    expected = stats.ttest_1samp(seeds, 0)
+    assert row[["low", "high"]].tolist() == pytest.approx(list(expected.confidence_interval()))
+    assert row["p_value"] == pytest.approx(expected.pvalue)
+
+
+def test_three_seeds_that_differ_much_are_few():
+    """One quantile with the degrees of freedom of Satterthwaite covers the truth in 93 %."""
+    rng, n, k = np.random.default_rng(2), 32, 3
+    values = 20 * rng.normal(size=(400, n, 1)) + 20 * rng.normal(size=(400, n, k))
+    values += 16 * rng.normal(size=(400, 1, k))
+    found = crossed.mean(
+        pd.concat([table_of(each).assign(study=number) for number, each in enumerate(values)]),
+        "value",
+        "study",
+    )
+    covered = ((found["low"] <= 0) & (found["high"] >= 0)).mean()
+    assert stats.binom.cdf(400 * covered, 400, 0.935) > 0.5 and covered <= 0.98

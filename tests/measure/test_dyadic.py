@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from crosseyed.errors import InputError
-from crosseyed.measure import dyadic
+from crosseyed.measure import dyadic, recovery
 from crosseyed.measure.checks import EstimateWarning
 from crosseyed.measure.protocols import CHOICES
 
@@ -44,38 +44,49 @@ def plain_variance(table, moved):
     return max(sharing_one, sharing_both)
 
 
+def plain_share(table, rows, confidence):
+    """Return the share of right answers among rows with Wilson's interval (percent), and what each row moves it by."""
+    correct = table["correct"].to_numpy(dtype=float)
+    share = correct[rows].mean()
+    moved = np.where(rows, (correct - share) / rows.sum(), 0)
+    n = table[["object", "object2"]].stack().nunique()
+    size = share * (1 - share) / (plain_variance(table, moved) * n / (n - 1))
+    quantile = stats.t.ppf((1 + confidence) / 2, n - 1)
+    middle, scale = share + quantile**2 / (2 * size), 1 + quantile**2 / size
+    reach = quantile * np.sqrt((share * (1 - share) + quantile**2 / (4 * size)) / size)
+    return [100 * each for each in (share, (middle - reach) / scale, (middle + reach) / scale)], moved
+
+
 @pytest.mark.parametrize(("confidence", "seed"), [(0.95, 0), (0.8, 1), (0.95, 1), (0.95, 3)])
-def test_the_interval_of_the_gap_is_that_of_a_plain_double_loop(confidence, seed):
+def test_all_intervals_are_those_of_a_plain_double_loop(confidence, seed):
     table = simulate(np.random.default_rng(seed), n_objects=15, place=4)
     result = dyadic.together_gap(table, confidence=confidence).iloc[0]
-    center, correct = table["together"].to_numpy(), table["correct"].to_numpy(dtype=float)
-    on, off = correct[center].mean(), correct[~center].mean()
-    moved = np.where(center, (correct - on) / center.sum(), -(correct - off) / (~center).sum())
-    variance = plain_variance(table, 100 * moved) * 15 / 14
-    half = stats.t.ppf((1 + confidence) / 2, 14) * np.sqrt(variance)
-    assert result["gap"] == pytest.approx(100 * (on - off))
-    assert result["gap_low"] == pytest.approx(result["gap"] - half)
-    assert result["gap_high"] == pytest.approx(result["gap"] + half)
-
-
-def test_the_influence_of_each_row_is_the_change_that_it_makes():
-    """The index moves by its derivative when an answer does."""
-    table = simulate(np.random.default_rng(1), n_objects=15, place=4)
-    correct = table["correct"].to_numpy(dtype=float)
     center = table["together"].to_numpy()
+    (on, moves_on), (off, moves_off) = (plain_share(table, rows, confidence) for rows in (center, ~center))
+    for name, measured in (("together_accuracy", on), ("apart_accuracy", off)):
+        found = result[[name, f"{name}_low", f"{name}_high"]].tolist()
+        assert found == pytest.approx(measured)
+        assert 0 <= found[1] < found[2] <= 100
+    together, apart = (plain_variance(table, moves_on + sign * moves_off) for sign in (1, -1))
+    alone = np.sqrt(plain_variance(table, moves_on) * plain_variance(table, moves_off))
+    related = np.clip((together - apart) / (4 * alone), -1, 1)
+    gap, ratio = recovery.difference(on, off, related), recovery.ratio(off, on, related)
+    assert result["gap"] == pytest.approx(on[0] - off[0])
+    assert result[["gap_low", "gap_high"]].tolist() == pytest.approx(list(gap))
+    assert result["bias_index"] == pytest.approx(1 - off[0] / on[0])
+    ends = result[["bias_index_high", "bias_index_low"]].tolist()
+    assert ends == pytest.approx([1 - end for end in ratio])
 
-    def index(weights):
-        shares = [np.average(correct[side], weights=weights[side]) for side in (center, ~center)]
-        return 1 - shares[1] / shares[0]
 
-    ones, step = np.ones(len(table)), 1e-6
-    moved = [
-        (index(ones + step * (ones.cumsum() == row + 1)) - index(ones)) / step for row in range(len(table))
-    ]
-    half = stats.t.ppf(0.975, 14) * np.sqrt(plain_variance(table, moved) * 15 / 14)
+def test_where_nearly_all_is_right_the_interval_stays_within_100_percent():
+    """A symmetric one would end at 103 %, and have no width where all is right."""
+    table = simulate(np.random.default_rng(1), n_objects=20).assign(correct=True)
+    table.loc[table.index[:8:4], "correct"] = False
     result = dyadic.together_gap(table).iloc[0]
-    assert result["bias_index"] == pytest.approx(index(ones))
-    assert result["bias_index"] - result["bias_index_low"] == pytest.approx(half, rel=1e-4)
+    assert result["together_accuracy"] == 95 and 75 < result["together_accuracy_low"] < 95
+    assert 95 < result["together_accuracy_high"] < 100
+    assert result["apart_accuracy"] == 100 == pytest.approx(result["apart_accuracy_high"])
+    assert result["apart_accuracy_low"] == pytest.approx(100 * 20 / (20 + stats.t.ppf(0.975, 19) ** 2))
 
 
 WORLDS = [
@@ -137,11 +148,13 @@ def test_the_gap_of_a_hand_worked_table():
     assert result["together_accuracy"] == pytest.approx(200 / 3)
     assert result["apart_accuracy"] == 50
     assert result[["n_together", "n_apart", "n_objects", "unreadable"]].tolist() == [3, 2, 3, 1]
-    # center: e = 1/9, 1/9, -2/9. Sums: a -1/9, b 2/9, c -1/9, less those of the pairs: 6/81 - 6/81 = 0, which is less
-    # than independent pairs have: 6/81
-    half = 100 * stats.t.ppf(0.975, 2) * np.sqrt(6 / 81 * 3 / 2)
-    assert result["together_accuracy_low"] == max(0, 200 / 3 - half) == 0
-    assert result["together_accuracy_high"] == 100
+    # together: e = 1/9, 1/9, -2/9. Sums: a -1/9, b 2/9, c -1/9, less those of the pairs: 6/81 - 6/81 = 0, which is
+    # less than independent pairs have: 6/81, times 3 / 2 for three objects. So n* = (2/9) / (1/9) = 2
+    quantile = stats.t.ppf(0.975, 2)
+    middle, scale = 2 / 3 + quantile**2 / 4, 1 + quantile**2 / 2
+    reach = quantile * np.sqrt((2 / 9 + quantile**2 / 8) / 2)
+    ends = result[["together_accuracy_low", "together_accuracy_high"]].tolist()
+    assert ends == pytest.approx([100 * (middle - reach) / scale, 100 * (middle + reach) / scale])
 
 
 def test_groups_are_measured_by_themselves():
@@ -214,10 +227,8 @@ def test_what_is_left_out_is_counted_by_hand():
     result = dyadic.left_out(table).iloc[0]
     assert result[["first", "second", "difference"]].tolist() == pytest.approx([40, 20, 20])
     assert result[["n", "n_objects", "unreadable"]].tolist() == [5, 3, 1]
-    moved = np.array([1 - 0.2, 1 - 0.2, -1 - 0.2, -0.2, -0.2]) / 5
-    half = 100 * stats.t.ppf(0.975, 2) * np.sqrt(plain_variance(table[:5], moved) * 3 / 2)
-    assert result["difference_high"] == pytest.approx(min(100, 20 + half))
-    assert result["difference_low"] == pytest.approx(max(-100, 20 - half))
+    assert 0 < result["first_low"] < 40 < result["first_high"] < 100
+    assert -100 < result["difference_low"] < 20 < result["difference_high"] < 100
     with pytest.raises(InputError, match="no rows with the objects apart"):
         dyadic.left_out(table[-1:])
 

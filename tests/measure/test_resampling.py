@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from simulated_answers import expanded_percentiles, resampled_tables, simulate, two_models
+from simulated_answers import resampled_tables, simulate, t_interval, two_models
 
 from crosseyed.measure import bootstrap, resampling
 from crosseyed.measure.checks import EstimateWarning
@@ -15,7 +15,8 @@ def test_interval_equals_the_bootstrap_of_a_plain_loop():
     result = bootstrap.mean(table, "correct", resamples=200, seed=5).iloc[0]
     readable = table.dropna(subset="correct")
     draws = [draw["correct"].mean() for draw in resampled_tables(readable, 200, seed=5)]
-    assert result[["low", "high"]].tolist() == pytest.approx(expanded_percentiles(draws, 7).tolist())
+    expected = t_interval(readable["correct"].astype(float).mean(), draws, 7)
+    assert result[["low", "high"]].tolist() == pytest.approx(expected.tolist())
 
 
 def test_groups_share_their_draws():
@@ -49,8 +50,11 @@ def test_the_interval_of_a_mean_covers_the_truth_for_few_objects_too():
 def test_draws_of_one_estimate_have_one_interval():
     draws = np.random.default_rng(0).normal(size=500)
     sampling = resampling.Resampling("object", 0.95, 500, 0)
-    assert sampling.interval(draws, 20) == pytest.approx(tuple(expanded_percentiles(draws, 20)))
-    assert np.isnan(sampling.interval(draws, 1)).all()
+    low, high = sampling.interval(0.5, draws, 20)
+    assert (low, high) == pytest.approx(tuple(t_interval(0.5, draws, 20)))
+    assert sampling.interval(0.5, draws, 20, (0, 1)) == (0, 1)
+    assert np.isnan(sampling.interval(0.5, draws, 1)).all()
+    assert np.isnan(sampling.interval(np.nan, draws, 20)).all()
 
 
 def test_wider_confidence_gives_a_wider_interval_around_the_same_accuracy():

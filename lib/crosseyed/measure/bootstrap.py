@@ -4,12 +4,13 @@ Every function takes the table of a protocol (one row per image, see `crosseyed.
 labelled table. Accuracies are in percent, gaps in percentage points.
 
 Images of one object are not independent, so every interval is clustered by object. An accuracy has Wilson's
-interval with the clustered sample size (`crosseyed.measure.proportions`). Everything else has the expanded
-percentiles of a bootstrap over whole objects (the cluster bootstrap; Davison and Hinkley, *Bootstrap Methods and
-their Application*, 1997, section 3.8; `crosseyed.measure.resampling`). All groups of a call share the same draws,
-so differences between groups are paired; draws without rows of a group are left out for it. Unreadable rows
-(`correct` is ``<NA>``) are left out and counted. With fewer than two readable objects the interval of a group is
-NaN, with an `EstimateWarning`. Images of two objects share them in another way: see `crosseyed.measure.dyadic`.
+interval with the clustered sample size (`crosseyed.measure.proportions`). The center-bias gap and index are made of
+two of these (`crosseyed.measure.recovery`). Means, and what one model or condition changes against another, have the t
+interval with the standard error of a bootstrap over whole objects (the cluster bootstrap; Davison and Hinkley,
+*Bootstrap Methods and their Application*, 1997, section 3.8; `crosseyed.measure.resampling`). All groups of a call
+share the same draws, so differences between groups are paired; draws without rows of a group are left out for it.
+Unreadable rows (`correct` is ``<NA>``) are left out and counted. With fewer than two readable objects the interval of a
+group is NaN, with an `EstimateWarning`. Images of two objects: see `crosseyed.measure.dyadic`.
 
 Throughout, `by` (str, sequence of str or None) names the columns that define the groups (None: one group), and
 `cluster`, `confidence`, `resamples`, `seed` are those of `crosseyed.measure.resampling.Resampling`. In results, `low`
@@ -18,7 +19,7 @@ and `high` (or ``gap_low`` and so on) are the ends of an interval and `confidenc
 is empty, wholly unreadable or lacks a column, or if a value or an argument is out of range.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -27,6 +28,7 @@ import pandas as pd
 
 from crosseyed.data.geometry import rings
 from crosseyed.errors import InputError, suggest
+from crosseyed.measure import recovery
 from crosseyed.measure.checks import (
     as_columns,
     clusters_of,
@@ -41,6 +43,9 @@ from crosseyed.measure.checks import (
 )
 from crosseyed.measure.proportions import clustered_variance, wilson
 from crosseyed.measure.resampling import Resampling, warn_of_few
+
+_RANGES = {"accuracy": (-100, 100), "gap": (-200, 200)}
+"""Smallest and largest possible change of a quantity, in points."""
 
 
 def accuracy(
@@ -110,7 +115,7 @@ def mean(
     values = values_of(table, value, [*by, cluster])
     groups, codes = groups_of(table, by)
     means, draws, counts = sampling.means(table, values[:, None], codes, len(groups))
-    low, high = sampling.interval(draws[:, :, 0], counts["n_objects"].to_numpy())
+    low, high = sampling.interval(means[:, 0], draws[:, :, 0], counts["n_objects"].to_numpy())
     groups = groups.assign(mean=means[:, 0], low=low, high=high)
     return groups.join(counts).assign(confidence=sampling.confidence)
 
@@ -181,7 +186,7 @@ def center_bias(
     pandas.DataFrame
         One row per group. With intervals: `center_accuracy`, `off_center_accuracy` (percent), `gap`, their difference
         (percentage points), and `bias_index`, `gap` divided by `center_accuracy` (at most 1; NaN where nothing is right
-        at the center, and such draws are left out). Then `n_center`, `n_off_center`, `n_objects`, `unreadable`,
+        at the center). Then `n_center`, `n_off_center`, `n_objects`, `unreadable`,
         `confidence`.
 
     Raises
@@ -191,18 +196,26 @@ def center_bias(
     """
     by, sampling = as_columns(by), Resampling(cluster, confidence, resamples, seed)
     correct = correct_of(table, [*by, cluster])
-    result, sides, codes = _compare_sides(table, correct, by, sampling, _bias)
-    off_center = ~is_center(table).to_numpy()
-    shares = _shares(table, correct, 2 * codes + off_center, 2 * len(result), sampling)
-    for name, side in (("center_accuracy", shares[0::2]), ("off_center_accuracy", shares[1::2])):
-        result[[f"{name}_low", f"{name}_high"]] = side[["low", "high"]].to_numpy()
-    readable = ~np.isnan(correct)
+    sides = _Sides(table, correct, by, sampling)
+    shares = _shares(table, correct, sides.codes, 2 * len(sides.groups), sampling)
+    center, off_center = (
+        tuple(shares[name].to_numpy()[side::2] for name in ("share", "low", "high")) for side in (0, 1)
+    )
+    related = recovery.correlation(*sides.draws)
+    result = _with_ends(sides.groups, "center_accuracy", *center)
+    result = _with_ends(result, "off_center_accuracy", *off_center)
+    gap = center[0] - off_center[0]
+    result = _with_ends(result, "gap", gap, *recovery.difference(center, off_center, related))
+    least, most = recovery.ratio(off_center, center, related)
+    index = np.divide(gap, center[0], out=np.full_like(gap, np.nan), where=center[0] > 0)
+    result = _with_ends(result, "bias_index", index, 1 - most, 1 - least)
+    readable, codes = ~np.isnan(correct), sides.codes // 2
     objects = table.loc[readable, cluster].groupby(codes[readable]).nunique()
     return result.assign(
-        n_center=sides["n"].to_numpy()[0::2],
-        n_off_center=sides["n"].to_numpy()[1::2],
+        n_center=sides.counts["n"].to_numpy()[0::2],
+        n_off_center=sides.counts["n"].to_numpy()[1::2],
         n_objects=objects.reindex(range(len(result)), fill_value=0).to_numpy(),
-        unreadable=sides["unreadable"].to_numpy().reshape(-1, 2).sum(axis=1),
+        unreadable=sides.counts["unreadable"].to_numpy().reshape(-1, 2).sum(axis=1),
         confidence=sampling.confidence,
     )
 
@@ -240,7 +253,18 @@ def center_difference(
     """
     by, sampling = as_columns(by), Resampling(cluster, confidence, resamples, seed)
     values = values_of(table, value, [*by, cluster])
-    return _compare_sides(table, values, by, sampling, _difference)[0].assign(confidence=sampling.confidence)
+    sides = _Sides(table, values, by, sampling)
+    (center, off_center), (of_center, of_off_center) = sides.means, sides.draws
+    quantities = {
+        "center_mean": (center, of_center),
+        "off_center_mean": (off_center, of_off_center),
+        "difference": (center - off_center, of_center - of_off_center),
+    }
+    n_objects = sides.counts["n_objects"].to_numpy().reshape(-1, 2).min(axis=1)
+    result = sides.groups
+    for name, (observed, draws) in quantities.items():
+        result = _with_ends(result, name, observed, *sampling.interval(observed, draws, n_objects))
+    return result.assign(confidence=sampling.confidence)
 
 
 def paired_difference(
@@ -308,7 +332,9 @@ def paired_difference(
     first, second = 100 * contrast @ means
     resampled = 100 * contrast @ draws
     n_objects = pairs.loc[~np.isnan(values).any(axis=1), "clusters_first"].nunique()
-    low, high = sampling.interval(resampled[:, 0] - resampled[:, 1], n_objects)
+    low, high = sampling.interval(
+        first - second, resampled[:, 0] - resampled[:, 1], n_objects, _RANGES[quantity]
+    )
     row = {
         "column": column,
         "quantity": quantity,
@@ -342,36 +368,37 @@ def _shares(
     return pd.DataFrame(columns | {"n": n, "n_objects": n_objects, "unreadable": unreadable})
 
 
-def _compare_sides(
-    table: pd.DataFrame,
-    values: np.ndarray,
-    by: list[str],
-    sampling: Resampling,
-    quantities: Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]],
-) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
-    """Return quantities of each group with intervals, counts of both its sides and the group of each row."""
-    groups, codes = groups_of(table, by)
-    off_center = ~is_center(table).to_numpy()
-    require_both_sides(groups, codes, off_center)
-    # Group 2g holds the center rows of group g, group 2g + 1 its off-center rows.
-    means, draws, sides = sampling.means(table, values[:, None], 2 * codes + off_center, 2 * len(groups))
-    resampled = quantities(draws[:, 0::2, 0], draws[:, 1::2, 0])
-    n_objects = sides["n_objects"].to_numpy().reshape(-1, 2).min(axis=1)
-    for name, observed in quantities(means[0::2, 0], means[1::2, 0]).items():
-        low, high = sampling.interval(resampled[name], n_objects)
-        groups = groups.assign(**{name: observed, f"{name}_low": low, f"{name}_high": high})
-    return groups, sides, codes
+class _Sides:
+    """Both sides of each group, center and off-center, and what resampling makes of them.
+
+    Attributes
+    ----------
+    groups : pandas.DataFrame
+        One row per group.
+    codes : int (n_rows,)
+        2g for the center rows of group g, 2g + 1 for its off-center rows.
+    means : pair of float (n_groups,)
+        At the center and off-center.
+    draws : pair of float (resamples, n_groups)
+        The same of each draw.
+    counts : pandas.DataFrame
+        As of `Resampling.means`, two rows per group.
+    """
+
+    def __init__(self, table: pd.DataFrame, values: np.ndarray, by: list[str], sampling: Resampling) -> None:
+        self.groups, codes = groups_of(table, by)
+        off_center = ~is_center(table).to_numpy()
+        require_both_sides(self.groups, codes, off_center)
+        self.codes = 2 * codes + off_center
+        means, draws, self.counts = sampling.means(table, values[:, None], self.codes, 2 * len(self.groups))
+        self.means = means[0::2, 0], means[1::2, 0]
+        self.draws = draws[:, 0::2, 0], draws[:, 1::2, 0]
 
 
-def _bias(center: np.ndarray, off_center: np.ndarray) -> dict[str, np.ndarray]:
-    center, off_center = 100 * center, 100 * off_center
-    gap = center - off_center
-    index = np.divide(gap, center, out=np.full_like(gap, np.nan), where=center > 0)
-    return {"center_accuracy": center, "off_center_accuracy": off_center, "gap": gap, "bias_index": index}
-
-
-def _difference(center: np.ndarray, off_center: np.ndarray) -> dict[str, np.ndarray]:
-    return {"center_mean": center, "off_center_mean": off_center, "difference": center - off_center}
+def _with_ends(
+    table: pd.DataFrame, name: str, value: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> pd.DataFrame:
+    return table.assign(**{name: value, f"{name}_low": low, f"{name}_high": high})
 
 
 def _pairs(

@@ -12,13 +12,24 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.special import softmax
+from scipy.special import expit, logit, softmax
 
 from crosseyed.data.geometry import rings
 from crosseyed.errors import InputError
+from crosseyed.measure import recovery
 from crosseyed.measure.checks import clusters_of, correct_of, eccentricity_of, is_center, recode, values_of
 from crosseyed.measure.proportions import clustered_variance, wilson
 from crosseyed.measure.resampling import Resampling
+
+_RANGES = {
+    "accuracy": (0, 100),
+    "probability": (0, 100),
+    "overconfidence": (-100, 100),
+    "calibration_error": (0, 100),
+}
+"""Smallest and largest possible value of each quantity."""
+
+_ENDS = ("", "_low", "_high")
 
 
 def probability_of(logits: np.ndarray) -> np.ndarray:
@@ -60,8 +71,8 @@ def by_eccentricity(
 
         Σ_b (n_b / n) |accuracy_b - probability_b|  =  Σ_b |Σ_{i in b} (correct_i - probability_i)| / n
 
-    It is never negative and too large in small samples, in each draw of the bootstrap once more. Whether a model is
-    calibrated is read off the overconfidence, which has no such bias.
+    It is never negative and too large in small samples; its interval is about its expectation in samples of this size.
+    Whether a model is calibrated is read off the overconfidence, which has no such bias.
     """
     if n_bins < 1:
         raise InputError(f"n_bins is {n_bins}; expected at least 1 bin of probabilities")
@@ -85,7 +96,7 @@ def by_eccentricity(
     )
     drawn = _quantities(draws)
     for name, observed in _quantities(means).items():
-        low, high = sampling.interval(drawn[name], counts["n_objects"].to_numpy())
+        low, high = sampling.interval(observed, drawn[name], counts["n_objects"].to_numpy(), _RANGES[name])
         result = result.assign(**{name: observed, f"{name}_low": low, f"{name}_high": high})
     readable = ~np.isnan(correct + probability)
     objects = clusters_of(table, "object")[readable]
@@ -116,6 +127,12 @@ def discrimination(
         that a right answer has the higher confidence of a right and a wrong one, ties counting half (0.5: none); NaN on
         a side where all answers are right or all wrong. Then `right_center`, `wrong_center`, `right_off_center`,
         `wrong_off_center` (numbers of answers), `n_objects`, `unreadable`, `confidence`.
+
+    Notes
+    -----
+    The interval of an AUROC is a t interval of its logit, so that it stays within 0 and 1 (Pepe, *The Statistical
+    Evaluation of Medical Tests for Classification and Prediction*, 2003, section 5.2); one that is 0 or 1 has no width.
+    That of the difference follows from both (`crosseyed.measure.recovery`).
     """
     correct, probability = _columns(table)
     readable = ~np.isnan(correct + probability)
@@ -126,7 +143,7 @@ def discrimination(
     center = is_center(table).to_numpy()[readable]
     right, probability = correct[readable] == 1, probability[readable]
     n_objects = objects.max() + 1
-    result, drawn = {}, {}
+    result, drawn, measured = {}, {}, {}
     for name, side in {"center": center, "off_center": ~center}.items():
         wins = _wins(probability, right & side, ~right & side, objects, n_objects)
         n_right, n_wrong = (
@@ -135,11 +152,14 @@ def discrimination(
         drawn[name] = np.concatenate(
             [_auroc(weights, wins, n_right, n_wrong) for weights in sampling.weights(n_objects)]
         )
-        result[f"{name}_auroc"] = _auroc(np.ones((1, n_objects)), wins, n_right, n_wrong)[0]
-        _put_ends(result, f"{name}_auroc", sampling, drawn[name], n_objects)
+        area = _auroc(np.ones((1, n_objects)), wins, n_right, n_wrong)[0]
+        measured[name] = (area, *_ends_on_logits(area, sampling, drawn[name], n_objects))
+        result |= dict(zip((f"{name}_auroc{end}" for end in _ENDS), measured[name], strict=True))
         result |= {f"right_{name}": n_right.sum(), f"wrong_{name}": n_wrong.sum()}
-    result["difference"] = result["center_auroc"] - result["off_center_auroc"]
-    _put_ends(result, "difference", sampling, drawn["center"] - drawn["off_center"], n_objects)
+    related = recovery.correlation(drawn["center"], drawn["off_center"])
+    ends = recovery.difference(measured["center"], measured["off_center"], related)
+    difference = measured["center"][0] - measured["off_center"][0]
+    result |= dict(zip((f"difference{end}" for end in _ENDS), (difference, *ends), strict=True))
     counts = {"n_objects": n_objects, "unreadable": np.count_nonzero(~readable)}
     return pd.DataFrame([result | counts | {"confidence": sampling.confidence}])
 
@@ -182,7 +202,12 @@ def _auroc(weights: np.ndarray, wins: np.ndarray, n_right: np.ndarray, n_wrong: 
     return np.divide(won, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
 
 
-def _put_ends(result: dict, name: str, sampling: Resampling, draws: np.ndarray, n_objects: int) -> None:
-    """Add the ends of an interval, NaN where the estimate is."""
-    low, high = sampling.interval(draws, n_objects) if np.isfinite(result[name]) else (np.nan, np.nan)
-    result[f"{name}_low"], result[f"{name}_high"] = low, high
+def _ends_on_logits(
+    area: float, sampling: Resampling, draws: np.ndarray, n_objects: int
+) -> tuple[float, float]:
+    """Return the ends of the interval of an AUROC, a t interval on the logit scale; NaN where the AUROC is."""
+    if not 0 < area < 1:
+        return area, area
+    spread = area * (1 - area)
+    low, high = sampling.interval(logit(area), (draws - area) / spread, n_objects)
+    return float(expit(low)), float(expit(high))

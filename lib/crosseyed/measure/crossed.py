@@ -11,16 +11,23 @@ Statistics* 29, 2011)::
     V_seeds   = Σ c_s² / (k (k − 1))
     V_both    = Σ_s cluster variance of Σ d_is / n       over k (k − 1); the first two both contain it
 
-but not less than either of the first two. The interval is y ± t √V, with the degrees of freedom of Satterthwaite
-(*Biometrics Bulletin* 2, 1946), in which those of the seeds count most: few seeds make a wide interval.
+Each of the first two has its own quantile of Student's t, t_o with one degree of freedom less than there are objects
+and t_s with one less than there are seeds, and the interval is y ± w ::
+
+    w² = t_o² V_objects + t_s² V_seeds − t_o t_s V_both, but at least t_o² V_objects
+
+(Banerjee, *Sankhyā* 22, 1960, for independent parts: where one part makes all of the variance, the interval is that
+of Student). So few seeds make a wide interval. One quantile for all, with the degrees of freedom of Satterthwaite, is
+too small with three seeds: where they vary little by chance, their quantile counts little.
 """
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import optimize, stats
 
 from crosseyed.errors import InputError
 from crosseyed.measure import dyadic
@@ -106,24 +113,40 @@ def _mean(
         by_seed = of_seed @ of_seed / (k * (k - 1))
         left = matrix - found - of_image[:, None] - of_seed
         both = sum(clustered(column / n) for column in left.T) * m / (m - 1) / (k * (k - 1))
-        variance = max(by_object + by_seed - both, by_object, by_seed)
-        if variance > 0:
-            freedom = variance**2 / (by_object**2 / (m - 1) + by_seed**2 / (k - 1))
-            student, error = stats.t(max(freedom, min(k, m) - 1)), np.sqrt(variance)
-            reach = student.ppf((1 + confidence) / 2) * error
-            row |= {
-                "low": found - reach,
-                "high": found + reach,
-                "p_value": 2 * student.sf(abs(found) / error),
-            }
-        else:
-            row |= {"low": found, "high": found, "p_value": float(found == 0)}
+        parts = _Parts(by_object, by_seed, both, m - 1, k - 1)
+        reach = parts.reach(1 - confidence)
+        row |= {"low": found - reach, "high": found + reach, "p_value": parts.p_value(found)}
     else:
         warnings.warn(
             f"the interval{label} is NaN: there is one seed or one object", EstimateWarning, stacklevel=3
         )
     ends = {"least": found + of_seed.min(), "most": found + of_seed.max()}
     return row | ends | {"n_seeds": k, "n_objects": m, "confidence": confidence}
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The variances of a mean, and the degrees of freedom of the first two."""
+
+    by_object: float
+    by_seed: float
+    both: float
+    of_objects: int
+    of_seeds: int
+
+    def reach(self, tails: float) -> float:
+        """Return how far the interval reaches to either side if both tails together have a probability."""
+        first, second = (stats.t.isf(tails / 2, freedom) for freedom in (self.of_objects, self.of_seeds))
+        of_objects = first**2 * self.by_object
+        square = of_objects + second**2 * self.by_seed - first * second * self.both
+        return float(np.sqrt(max(square, of_objects)))
+
+    def p_value(self, mean: float) -> float:
+        """Return the probability of the tails with which the interval just reaches from the mean to zero."""
+        least = 1e-12  # what is less counts as zero
+        if self.reach(least) <= abs(mean):
+            return float(mean == 0)
+        return optimize.brentq(lambda tails: self.reach(tails) - abs(mean), least, 1, xtol=1e-15)
 
 
 def _clusters(shown: pd.DataFrame, objects: list[str]) -> tuple[int, Callable[[np.ndarray], float]]:

@@ -10,9 +10,10 @@ Assenova, *Political Analysis* 23, 2015). An estimate is a smooth function of me
       = Σ (Σ e_i over its rows)²         over objects
         − Σ (Σ e_i over its rows)²       over pairs of objects, which the first sum counts twice
 
-An interval is the estimate ± t √(V m / (m − 1)), with m objects and the quantile t of Student's distribution with m − 1
-degrees of freedom, cut off where the quantity ends. If V is less than the variance of independent pairs, which can
-happen with few objects, that is taken.
+times m / (m − 1), with m objects. If V is less than the variance of independent pairs, which can happen with few
+objects, that is taken. With V a share has Wilson's interval (`crosseyed.measure.proportions`), which stays within 0 and
+100 %. A gap, index or difference is made of two shares (`crosseyed.measure.recovery`), whose correlation follows from
+the variances of their sum and difference.
 
 Throughout, `by` (str, sequence of str or None) names the columns that define the groups (None: one group), and
 `confidence` is by default that of the settings. Unreadable rows are left out and counted. With fewer than three
@@ -21,13 +22,13 @@ table is empty, wholly unreadable or lacks a column, or if a value or an argumen
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from crosseyed.errors import InputError
+from crosseyed.measure import recovery
 from crosseyed.measure.checks import (
     EstimateWarning,
     as_columns,
@@ -41,16 +42,14 @@ from crosseyed.measure.checks import (
     require_rows,
     resolve,
 )
+from crosseyed.measure.proportions import wilson
 from crosseyed.measure.protocols import CHOICES
 
 OBJECTS = ("object", "object2")
 """Columns with the two objects of an image."""
 
-_Estimate = tuple[float, np.ndarray]
-"""A value, and by how much each row moves it."""
-
-_Quantity = tuple[float, np.ndarray, tuple[float, float]]
-"""The same, and the ends of its possible range."""
+_Share = tuple[float, np.ndarray]
+"""A share of rows, in [0, 1], and by how much each row moves it."""
 
 
 def together_gap(
@@ -83,9 +82,17 @@ def together_gap(
         inside = codes == group
         readable = inside & ~np.isnan(correct)
         dyads.check(readable, group_label(groups, group))
-        on, off = _mean(correct, readable & together), _mean(correct, readable & ~together)
+        on, off = _share(correct, readable & together), _share(correct, readable & ~together)
+        measured = dyads.compare(on, off, readable, confidence)
+        first, second = measured["first"], measured["second"]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            index = np.divide(first[0] - second[0], first[0])
+            least, most = recovery.ratio(second, first, measured["correlation"])
         rows.append(
-            dyads.estimates(_quantities(on, off), readable, confidence)
+            _with_ends("together_accuracy", *first)
+            | _with_ends("apart_accuracy", *second)
+            | _with_ends("gap", *measured["difference"])
+            | _with_ends("bias_index", index if first[0] > 0 else np.nan, 1 - most, 1 - least)
             | {
                 "n_together": np.count_nonzero(readable & together),
                 "n_apart": np.count_nonzero(readable & ~together),
@@ -131,8 +138,8 @@ def choices(
         dyads.check(readable, group_label(groups, group))
         for choice in CHOICES:
             chosen = (table["choice"] == choice).to_numpy(dtype=float)
-            share, influence = _mean(chosen, readable) if choice != CHOICES[-1] else (np.nan, chosen)
-            low, high = dyads.interval(share, influence, readable, confidence, (0, 100))
+            counted = _share(chosen, readable) if choice != CHOICES[-1] else (np.nan, chosen)
+            share, low, high = dyads.percentage(counted, readable, confidence)
             rows.append(
                 {
                     **groups.iloc[group],
@@ -190,15 +197,12 @@ def left_out(
         inside = readable & (codes == group)
         dyads.check(inside, group_label(groups, group))
         first, second = (
-            _mean((table["choice"] == kept).to_numpy(dtype=float), inside) for kept in OBJECTS[::-1]
+            _share((table["choice"] == kept).to_numpy(dtype=float), inside) for kept in OBJECTS[::-1]
         )
-        quantities = {
-            "first": (*first, (0, 100)),
-            "second": (*second, (0, 100)),
-            "difference": (first[0] - second[0], first[1] - second[1], (-100, 100)),
-        }
+        measured = dyads.compare(first, second, inside, confidence)
+        names = ("first", "second", "difference")
         rows.append(
-            dyads.estimates(quantities, inside, confidence)
+            {key: end for name in names for key, end in _with_ends(name, *measured[name]).items()}
             | {
                 "n": np.count_nonzero(inside),
                 "n_objects": dyads.n_objects(inside),
@@ -299,53 +303,37 @@ class _Dyads:
         pairs = by_pair @ by_pair
         return max(by_object @ by_object - pairs, pairs)
 
-    def interval(
-        self,
-        value: float,
-        influence: np.ndarray,
-        rows: np.ndarray,
-        confidence: float,
-        ends: tuple[float, float],
-    ) -> tuple[float, float]:
+    def percentage(self, share: _Share, rows: np.ndarray, confidence: float) -> tuple[float, float, float]:
+        """Return a share of the rows in percent, with the ends of its interval."""
         n = self.n_objects(rows)
-        if n < 3 or np.isnan(value):
-            return np.nan, np.nan
-        quantile = stats.t.ppf((1 + confidence) / 2, n - 1)
-        half = quantile * np.sqrt(self.variance(influence, rows) * n / (n - 1))
-        return max(ends[0], value - half), min(ends[1], value + half)
+        if n < 3 or np.isnan(share[0]):
+            return 100 * share[0], np.nan, np.nan
+        low, high = wilson(share[0], self.variance(share[1], rows) * n / (n - 1), n, confidence)
+        return 100 * share[0], 100 * float(low), 100 * float(high)
 
-    def estimates(
-        self, quantities: Mapping[str, _Quantity], rows: np.ndarray, confidence: float
-    ) -> dict[str, float]:
-        """Return each value by its name, with the ends of its interval under ``<name>_low`` and ``<name>_high``."""
-        row = {}
-        for name, (value, influence, ends) in quantities.items():
-            low, high = self.interval(value, influence, rows, confidence, ends)
-            row |= {name: value, f"{name}_low": low, f"{name}_high": high}
-        return row
+    def compare(
+        self, first: _Share, second: _Share, rows: np.ndarray, confidence: float
+    ) -> dict[str, tuple[float, float, float]]:
+        """Return both shares and their difference with intervals, and the correlation of the shares."""
+        alone = [np.sqrt(self.variance(share[1], rows)) for share in (first, second)]
+        together, apart = (self.variance(first[1] + sign * second[1], rows) for sign in (1, -1))
+        related = (together - apart) / (4 * np.prod(alone)) if np.prod(alone) > 0 else 0.0
+        related = float(np.clip(related, -1, 1))
+        measured = [self.percentage(share, rows, confidence) for share in (first, second)]
+        change = (measured[0][0] - measured[1][0], *recovery.difference(*measured, related))
+        return {"first": measured[0], "second": measured[1], "difference": change, "correlation": related}
 
 
-def _mean(values: np.ndarray, rows: np.ndarray) -> _Estimate:
-    """Return the percentage of rows whose value is 1; NaN without rows."""
+def _share(values: np.ndarray, rows: np.ndarray) -> _Share:
+    """Return the share of rows whose value is 1; NaN without rows."""
     if not rows.any():
         return np.nan, np.zeros(len(values))
     share = values[rows].mean()
-    return 100 * share, np.where(rows, 100 * (values - share) / np.count_nonzero(rows), 0.0)
+    return share, np.where(rows, (values - share) / np.count_nonzero(rows), 0.0)
 
 
-def _quantities(on: _Estimate, off: _Estimate) -> dict[str, _Quantity]:
-    """Return accuracies, gap and index with their influences and ends."""
-    (together, moves_together), (apart, moves_apart) = on, off
-    index, moves_index = np.nan, np.zeros(len(moves_together))
-    if together > 0:
-        index = 1 - apart / together
-        moves_index = apart / together**2 * moves_together - moves_apart / together
-    return {
-        "together_accuracy": (together, moves_together, (0, 100)),
-        "apart_accuracy": (apart, moves_apart, (0, 100)),
-        "gap": (together - apart, moves_together - moves_apart, (-100, 100)),
-        "bias_index": (index, moves_index, (-np.inf, 1)),
-    }
+def _with_ends(name: str, value: float, low: float, high: float) -> dict[str, float]:
+    return {name: value, f"{name}_low": low, f"{name}_high": high}
 
 
 def _check_choices(given: pd.Series) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from crosseyed.measure import recovery
 from crosseyed.measure.checks import as_columns, groups_of, values_of
 from crosseyed.measure.resampling import Resampling
 
@@ -42,18 +43,24 @@ def share(
     values = np.stack([values_of(table, column, [*by, cluster]) for column in (part, whole)], 1)
     groups, codes = groups_of(table, by)
     means, draws, counts = sampling.means(table, values, codes, len(groups))
-    n_objects = counts["n_objects"].to_numpy()
-    ends = sampling.interval(draws, n_objects[:, None])
+    ends = sampling.interval(means, draws, counts["n_objects"].to_numpy()[:, None])
+    measured = []
     for number, name in enumerate((part, whole)):
-        columns = {name: means[:, number]}
-        groups = groups.assign(**columns, **_ends(name, *(end[:, number] for end in ends)))
-    some = (ends[0][:, 1] > 0) | (ends[1][:, 1] < 0)
+        measured.append((means[:, number], *(end[:, number] for end in ends)))
+        groups = groups.assign(**_with_ends(name, *measured[-1]))
+    sign = np.sign(means[:, 1])
+    parts, wholes = (_times(sign, *each) for each in measured)
+    low, high = recovery.ratio(parts, wholes, recovery.correlation(draws[..., 0], draws[..., 1]))
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio, drawn = means[:, 0] / means[:, 1], draws[..., 0] / draws[..., 1]
-    low, high = sampling.interval(np.where(some, drawn, np.nan), n_objects)
-    groups = groups.assign(share=np.where(some, ratio, np.nan), **_ends("share", low, high))
+        ratio = np.where(wholes[1] > 0, parts[0] / wholes[0], np.nan)
+    groups = groups.assign(**_with_ends("share", ratio, low, high))
     return groups.join(counts).assign(confidence=sampling.confidence)
 
 
-def _ends(name: str, low: np.ndarray, high: np.ndarray) -> dict[str, np.ndarray]:
-    return {f"{name}_low": low, f"{name}_high": high}
+def _with_ends(name: str, value: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: value, f"{name}_low": low, f"{name}_high": high}
+
+
+def _times(sign: np.ndarray, value: np.ndarray, low: np.ndarray, high: np.ndarray) -> recovery.Measured:
+    """Return an interval of a quantity times -1, 0 or 1."""
+    return sign * value, np.minimum(sign * low, sign * high), np.maximum(sign * low, sign * high)

@@ -66,8 +66,9 @@ def estimate(
     own = int(np.flatnonzero(groups["decision"] == OWN)[0])
     observed = 100 * (means[0::2, 0] - means[1::2, 0])
     resampled = 100 * (drawn[:, 0::2, 0] - drawn[:, 1::2, 0])
-    low, high = sampling.interval(resampled - resampled[:, [own]], sides["n_objects"].to_numpy()[0::2])
-    changes = groups.assign(change=observed - observed[own], change_low=low, change_high=high)
+    change, n_objects = observed - observed[own], sides["n_objects"].to_numpy()[0::2]
+    low, high = sampling.interval(change, resampled - resampled[:, [own]], n_objects, (-200, 200))
+    changes = groups.assign(change=change, change_low=low, change_high=high)
     changes.loc[own, ["change", "change_low", "change_high"]] = np.nan
     changes = changes.merge(_tested(answers, resamples, seed), on=KEYS, how="left")
     order = answers[KEYS].drop_duplicates()

@@ -80,12 +80,10 @@ def outcomes(
     )
     parts = [was & is_, ~was & is_, was & ~is_, ~was & ~is_ & there, ~was & ~is_ & ~there]
     shares = [
-        bootstrap.mean(after.assign(share=100.0 * part), "share", "center", **sampling).assign(
-            outcome=outcome
-        )
+        bootstrap.accuracy(after.assign(correct=part), "center", **sampling).assign(outcome=outcome)
         for outcome, part in zip(OUTCOMES, parts, strict=True)
     ]
-    table = pd.concat(shares).rename(columns={"mean": "share"})
+    table = pd.concat(shares).rename(columns={"accuracy": "share"})
     table = table.sort_values("center", ascending=False, kind="stable", ignore_index=True)
     return table[["center", "outcome", "share", "low", "high", "n", "confidence"]]
 

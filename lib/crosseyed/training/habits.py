@@ -41,7 +41,7 @@ MEASURES = {"gap": "the center-bias gap", "preference": "the preference for the 
 """Measures of bias, both in percentage points, and their names."""
 
 LEAST_SEEDS = 5
-"""An effect is decided from this many training seeds at both of its doses on: with three, intervals are too narrow."""
+"""An effect is decided from this many training seeds at both of its doses on: with three, intervals are wide."""
 
 _SCORES = {"object2": 100.0, "object": -100.0, "both": 0.0, "other": 0.0}
 

@@ -28,6 +28,7 @@ from crosseyed.workflow.findings import (
     describe_bias,
     tabulate_accuracy,
     tabulate_families,
+    tabulate_rules,
     tabulate_tests,
 )
 from crosseyed.workflow.results import CHAPTER, check_weights, own_rows
@@ -128,6 +129,7 @@ def stage_pages(
         "claims": tabulate(judged),
         "tests": describe(judged),
         "protocol_version": str(PROTOCOL_VERSION),
+        "rules": tabulate_rules(),
         "families_of_tests": tabulate_tests(),
         "significance": f"{SIGNIFICANCE:g}",
         "families": tabulate_families(family_table.read(families)),

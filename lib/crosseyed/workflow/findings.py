@@ -7,6 +7,7 @@ import pandas as pd
 
 from crosseyed.escapes import markdown
 from crosseyed.measure.multiplicity import FAMILIES
+from crosseyed.measure.rules import RULES
 from crosseyed.training.model_card import format_accuracy, read_figures
 
 
@@ -55,6 +56,16 @@ def tabulate_accuracy(files: Mapping[str, str | os.PathLike]) -> str:
         f"| {row} |"
         for row in [" | ".join(["", "position", *columns]), "---|---" + "|---" * len(columns), *rows]
     )
+
+
+def tabulate_rules() -> str:
+    """Return a Markdown table of the kinds of intervals and how each is computed."""
+    rows = ["| number | what varies | interval |", "|---|---|---|"]
+    rows += [
+        f"| {each.number} | {each.varies} | {each.interval} ({{doc}}`/api/{each.module}`) |"
+        for each in RULES.values()
+    ]
+    return "\n".join(rows)
 
 
 def tabulate_tests() -> str:
