@@ -41,6 +41,7 @@ class TinyHub:
         """Answer everything by a page of HTML, as a proxy does."""
         self.ranges = True
         self.asked: list[str] = []
+        self.ranges_asked: list[str] = []
         self.closing = threading.Event()
 
 
@@ -73,6 +74,7 @@ class _Handler(BaseHTTPRequestHandler):
     def answer(self):
         hub, path = self.hub, urlsplit(self.path).path
         hub.asked.append(f"{self.command} {path}")
+        hub.ranges_asked += self.headers.get_all("Range", [])
         if hub.web_page:
             return self.send(200, b"<html>Please log in</html>", {"Content-Type": "text/html"})
         if path == "/":

@@ -1,0 +1,200 @@
+"""The first run with a network: a model that a hub publishes, from its download to the first chapter's result."""
+
+import copy
+import json
+import re
+import socket
+from contextlib import contextmanager
+
+import open_clip
+import pandas as pd
+import pytest
+import torch
+from huggingface_hub import constants as hub_constants
+from huggingface_hub import file_download
+from safetensors.torch import load as parse
+from safetensors.torch import save
+from small_models import TINY_CONFIG, TINY_PREPROCESS
+from small_repository import make, run
+from tiny_hub import serve
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
+
+from crosseyed.models.loading import load
+
+MODEL = "hf-hub:somebody/tiny"
+EDITION = "hf-hub--somebody--tiny"
+CHAPTER = "01_center_bias"
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """The files of a repository: a tiny CLIP of random weights with a tokenizer of its own, which knows bytes."""
+    folder = tmp_path_factory.mktemp("published")
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    numbers = {token: number for number, token in enumerate(["<pad>", *alphabet, "<end>"])}
+    letters = Tokenizer(models.BPE(vocab=numbers, merges=[]))
+    letters.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    letters.decoder = decoders.ByteLevel()
+    # open_clip's text tower pools at the largest number
+    end = ("<end>", numbers["<end>"])
+    letters.post_processor = processors.TemplateProcessing(single="$A <end>", special_tokens=[end])
+    PreTrainedTokenizerFast(tokenizer_object=letters, pad_token="<pad>", eos_token="<end>").save_pretrained(
+        folder
+    )
+    config = copy.deepcopy(TINY_CONFIG)
+    config["text_cfg"] |= {
+        "context_length": 77,
+        "vocab_size": len(numbers),
+        "hf_tokenizer_name": "somebody/tiny",
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(7)
+        weights = save(open_clip.CLIP(**config).state_dict())
+    about = {"model_cfg": config, "preprocess_cfg": TINY_PREPROCESS}
+    return {
+        **{path.name: path.read_bytes() for path in folder.iterdir()},
+        "open_clip_config.json": json.dumps(about).encode(),
+        "open_clip_model.safetensors": weights,
+    }
+
+
+@contextmanager
+def hub_of(published, **behaviour):
+    """Serve the repository; yield the hub, and what the environment of a command has to say of it."""
+    with serve() as (hub, address):
+        hub.files |= published
+        for name, value in behaviour.items():
+            setattr(hub, name, value)
+        yield hub, {"HF_ENDPOINT": address}
+
+
+def make_with_list(folder, **given):
+    """Make a repository with a first chapter alone, and the list of models of a sweep."""
+    project = make(folder, [CHAPTER])
+    (project / "one.yml").write_text(json.dumps({"models": [{"model": MODEL}], **given}))
+    return project
+
+
+SWEEP = (
+    "sweep",
+    "one.yml",
+    "--size",
+    "full",
+)  # whose numbers are those of the notebooks, which are small here
+
+
+@pytest.fixture(scope="module")
+def first_run(published, tmp_path_factory):
+    """A first result through a hub that is busy at first, slow, and breaks off once; what was said, and asked for."""
+    folder = tmp_path_factory.mktemp("first-run")
+    project = make_with_list(folder / "project")
+    half = len(published["open_clip_model.safetensors"]) // 2
+    bad = {"busy": [503] * 5, "rate": 200_000, "cut_after": half, "cuts": 1}
+    with hub_of(published, **bad) as (hub, environment):
+        code, said = run(project, *SWEEP, HF_HOME=str(folder / "home"), **environment)
+    return project, code, said, list(hub.ranges_asked)
+
+
+def test_a_model_of_a_hub_is_the_one_that_was_published(published, tmp_path, monkeypatch, capsys):
+    half = len(published["open_clip_model.safetensors"]) // 2
+    with hub_of(published, cut_after=half, cuts=1) as (hub, environment):
+        address = environment["HF_ENDPOINT"]
+        monkeypatch.setattr(hub_constants, "ENDPOINT", address)
+        template = address + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(hub_constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(hub_constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+        monkeypatch.setattr(file_download.time, "sleep", lambda seconds: None)
+        first = load(MODEL)
+        assert len(hub.ranges_asked) == 1
+    said = capsys.readouterr().err
+    assert [line for line in said.splitlines() if "downloading the tokenizer" in line]
+    again = load(MODEL)  # there is no hub any more
+    assert "downloading" not in capsys.readouterr().err
+    weights = parse(published["open_clip_model.safetensors"])
+    for model in (first, again):
+        assert all(torch.equal(tensor, weights[name]) for name, tensor in model.clip.state_dict().items())
+        assert model.tokenizer(["at"])[0, :3].tolist() == tokens_of(published, "a", "t", "<end>")
+
+
+def tokens_of(published, *names):
+    vocabulary = json.loads(published["tokenizer.json"])["model"]["vocab"]
+    return [vocabulary[name] for name in names]
+
+
+@pytest.mark.slow
+def test_a_model_is_downloaded_from_a_hub_that_is_busy_slow_and_breaks_off(first_run, published):
+    project, code, said, ranges = first_run
+    assert code == 0, said
+    weights = len(published["open_clip_model.safetensors"])
+    size = f"{weights / 1000:.0f}kB"
+    assert "downloading 'somebody/tiny' (of unknown size) from http://127.0.0.1" in said
+    assert re.search(rf"open_clip_model.safetensors: {size} of {size}, \S+kB/s, 00:00 left", said), said
+    assert "status 503; asking again in 2 s" in said
+    (begin,) = (int(re.fullmatch(r"bytes=(\d+)-", asked)[1]) for asked in ranges)
+    assert 0 < begin <= weights // 2  # what came whole before it broke off is kept
+    assert "1 of 1 editions are done" in said
+    (result,) = (project / "data" / "results" / "models").glob("*.csv")
+    assert set(pd.read_csv(result)["edition"]) == {result.stem}
+    assert list((project / "_build" / "editions").glob(f"{EDITION}*/results/{CHAPTER}/grid.csv"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["told so", "no server"])
+def test_a_filled_cache_is_enough_without_a_network(first_run, tmp_path, how):
+    downloaded, code, said, _ = first_run
+    assert code == 0, said
+    project = make_with_list(tmp_path / "project")
+    offline = {"HF_HUB_OFFLINE": "1"} if how == "told so" else {"HF_ENDPOINT": nobody()}
+    code, said = run(project, *SWEEP, HF_HOME=str(downloaded.with_name("home")), **offline)
+    assert code == 0, said
+    assert "1 of 1 editions are done" in said
+    assert "downloading" not in said
+    (result,) = (project / "data" / "results" / "models").glob("*.csv")
+    (first,) = (downloaded / "data" / "results" / "models").glob("*.csv")
+    changing = ["date", "commit"]
+    pd.testing.assert_frame_equal(
+        pd.read_csv(result).drop(columns=changing), pd.read_csv(first).drop(columns=changing)
+    )
+
+
+def nobody():
+    """Return an address that nobody answers at."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{unused.getsockname()[1]}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("behaviour", "words"),
+    [
+        ({"digest": "f" * 64}, "does not fit the digest that was announced"),
+        ({"status": 404}, "it does not have this; check the name"),
+        ({"status": 401, "headers": {"X-Error-Code": "GatedRepo"}}, "log in with 'hf auth login'"),
+        ({"status": 429, "headers": {"Retry-After": "3600"}}, "left alone for 3600 seconds"),
+        ({"status": 503}, "also after 30 seconds of asking again"),
+        ({"offline": "1"}, "HF_HUB_OFFLINE is set"),
+        (None, "refused"),
+    ],
+    ids=["digest", "404", "gated", "429", "503", "offline", "no server"],
+)
+def test_what_cannot_be_downloaded_ends_the_command_with_a_sentence(published, tmp_path, behaviour, words):
+    offline = {"HF_HUB_OFFLINE": (behaviour or {}).pop("offline", "0")}
+    describe = (
+        "describe",
+        "described.json",
+        "--edition",
+        json.dumps({"model": MODEL}),
+    )  # as the workflow does
+    with hub_of(published, **(behaviour or {})) as (_, environment):
+        if behaviour is None:
+            environment = {"HF_ENDPOINT": nobody()}
+        code, said = run(tmp_path, *describe, HF_HOME=str(tmp_path / "home"), **environment, **offline)
+    assert code == 1
+    (sentence,) = (line for line in said.splitlines() if line.startswith("error: Cannot download"))
+    assert words in sentence
+    assert "Without network, " in sentence
+    assert "Traceback" not in said
+    assert not (tmp_path / "described.json").exists()
+    assert not list((tmp_path / "home").rglob("*.incomplete"))
