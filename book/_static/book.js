@@ -42,7 +42,7 @@
     if (!folded.length || !title) return;
     const button = document.createElement("button");
     button.type = "button";
-    button.className = "btn btn-sm btn-outline-secondary";
+    button.className = "all-code btn btn-sm btn-outline-secondary";
     const show = (open) => {
       folded.forEach((each) => (each.open = open));
       button.textContent = open ? "Hide all code" : "Show all code";

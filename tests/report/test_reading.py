@@ -26,17 +26,17 @@ ROWS = pd.DataFrame(
 def test_cells_hold_what_a_reader_needs():
     shown = reading.table(ROWS, ["model", "gap", "bias_index", "p_corrected", "n", "harmless"]).data
     assert list(shown) == ["model", "gap (points)", "index", "p, corrected", "images", "harmless"]
-    assert shown.iloc[0].tolist() == ["a|b <i>", "64.0 [62.0, 66.2]", "0.90", "< 0.001", "12,800", "yes"]
+    assert shown.iloc[0].tolist() == ["a|b <i>", "64.0 [62.0,\xa066.2]", "0.90", "< 0.001", "12,800", "yes"]
     assert shown.iloc[1].tolist() == ["$x$", "0.0", "–", "0.045", "7", "no"]
 
 
 def test_the_interval_without_a_name_belongs_to_the_estimate():
     rows = ROWS.rename(columns={"bias_index": "mean"})
     shown = reading.table(rows, {"n": "n", "mean": "share", "p_corrected": "p"}, digits=2).data
-    assert shown.iloc[0].tolist() == ["12,800", "0.90 [0.00, 1.00]", "< 0.001"]
+    assert shown.iloc[0].tolist() == ["12,800", "0.90 [0.00,\xa01.00]", "< 0.001"]
     assert list(shown) == ["n", "share", "p"]
     own = reading.table(ROWS, ["gap", "bias_index"], digits=0).data
-    assert own.iloc[0].tolist() == ["64 [62, 66]", "0.90"]
+    assert own.iloc[0].tolist() == ["64 [62,\xa066]", "0.90"]
 
 
 def test_a_minus_is_a_minus_and_numbers_stand_at_the_right():

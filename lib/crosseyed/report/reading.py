@@ -50,7 +50,7 @@ def table(
     digits: int = 1,
     caption: str | None = None,
 ) -> Styler:
-    """Show some columns of a table.
+    r"""Show some columns of a table.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def table(
     --------
     >>> rows = pd.DataFrame({"model": ["a"], "gap": [64.04], "gap_low": [62.0], "gap_high": [66.1], "p_value": [0.0]})
     >>> table(rows, ["model", "gap", "p_value"]).data.iloc[0].tolist()
-    ['a', '64.0 [62.0, 66.1]', '< 0.001']
+    ['a', '64.0 [62.0,\xa066.1]', '< 0.001']
     """
     labels = {name: _LABELS.get(name, name.replace("_", " ")) for name in columns}
     labels |= columns if isinstance(columns, Mapping) else {}
@@ -119,7 +119,7 @@ def _cells(rows: pd.DataFrame, name: str, ends: tuple[str, str] | None, digits: 
         return texts
     spans = zip(*(rows[end] for end in ends), strict=True)
     return [
-        text if math.isnan(low) else f"{text} [{_text(low, digits)}, {_text(high, digits)}]"
+        text if math.isnan(low) else f"{text} [{_text(low, digits)},\N{NO-BREAK SPACE}{_text(high, digits)}]"
         for text, (low, high) in zip(texts, spans, strict=True)
     ]
 
