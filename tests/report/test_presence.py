@@ -148,5 +148,5 @@ def test_conditions_by_hand():
     rows = table[table["reader"] == PROBE].set_index("against")
     assert rows["first_value"].tolist() == [75.0] * 3
     assert rows["difference"].to_dict() == {"random weights": 50, "shuffled names": 75, "embedding": 50}
-    # of the draws of two objects a quarter is the cup twice (+100 of the random weights), a quarter the dog (0)
-    assert rows.loc["random weights", ["low", "high"]].tolist() == [0, 100]
+    # of two objects, +100 and 0 points, Student's interval reaches both ends of the scale
+    assert rows.loc["random weights", ["low", "high"]].tolist() == [-100, 100]
