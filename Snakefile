@@ -83,6 +83,7 @@ DATA = files_below("data/objects", "data/models", "data/whatsup")
 PAGES = [
     *files_below("book"),
     *(path for path in WEIGHTS if path.endswith(".csv")),
+    *(path for path in files_below("data/results") if path.endswith("/coverage.csv")),
     "_config.yml",
     *modules(*ANALYSIS, "workflow"),
 ]

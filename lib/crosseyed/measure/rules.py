@@ -91,4 +91,4 @@ RULES = {
         "measure.permutation",
     ),
 }
-"""The rules by name."""
+"""The rules by name; how often each interval contains the truth is in ``data/results/coverage.csv``."""

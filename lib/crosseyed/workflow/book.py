@@ -26,7 +26,9 @@ from crosseyed.settings import PROTOCOL_VERSION, SIGNIFICANCE, settings
 from crosseyed.workflow import chapter_pages
 from crosseyed.workflow.findings import (
     describe_bias,
+    read_coverage,
     tabulate_accuracy,
+    tabulate_coverage,
     tabulate_families,
     tabulate_rules,
     tabulate_tests,
@@ -111,7 +113,7 @@ def stage_pages(
     rings = tables.read(results, CHAPTER, "grid_by_eccentricity")
     curves.accuracy_by_eccentricity(rings).savefig(source / "finding.png", dpi=160, bbox_inches="tight")
     bias = own_rows(tables.read(results, CHAPTER, "bias"), model).iloc[0]
-    judged = judge(results, model)
+    judged, coverage = judge(results, model), read_coverage()
     copy_tables(judged, results, source)
     configuration = yaml.safe_load(CONFIGURATION.read_text(encoding="utf-8"))
     configuration["html"]["announcement"] = banner(model)
@@ -130,6 +132,8 @@ def stage_pages(
         "tests": describe(judged),
         "protocol_version": str(PROTOCOL_VERSION),
         "rules": tabulate_rules(),
+        "coverage": tabulate_coverage(coverage, hard=False),
+        "hard_coverage": tabulate_coverage(coverage, hard=True),
         "families_of_tests": tabulate_tests(),
         "significance": f"{SIGNIFICANCE:g}",
         "families": tabulate_families(family_table.read(families)),

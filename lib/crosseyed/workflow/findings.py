@@ -5,9 +5,12 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from crosseyed import provenance
 from crosseyed.escapes import markdown
+from crosseyed.files import DATA
 from crosseyed.measure.multiplicity import FAMILIES
 from crosseyed.measure.rules import RULES
+from crosseyed.tables import read_table
 from crosseyed.training.model_card import format_accuracy, read_figures
 
 
@@ -58,6 +61,55 @@ def tabulate_accuracy(files: Mapping[str, str | os.PathLike]) -> str:
     )
 
 
+COVERAGE = DATA / "results" / "coverage.csv"
+"""How often intervals contain the truth in simulated studies.
+
+:meta hide-value:
+"""
+
+_COVERAGE_KINDS = {
+    "rule": "text",
+    "case": "text",
+    "confidence": "number",
+    "runs": "whole",
+    "truth": "number",
+    "below": "whole",
+    "above": "whole",
+    "coverage": "number",
+    "low": "number",
+    "high": "number",
+    "hard": "truth",
+    "first_low": "number",
+    "first_high": "number",
+    **dict.fromkeys(provenance.COLUMNS, "text"),
+}
+
+
+def read_coverage(path: str | os.PathLike = COVERAGE) -> pd.DataFrame:
+    """Read how often intervals contain the truth in simulated studies.
+
+    Parameters
+    ----------
+    path : path
+        The table that ``tests/benchmarks/measure_coverage.py`` makes.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per case: `rule` (a key of `crosseyed.measure.rules.RULES`) and `case`; `confidence`, what the intervals
+        should cover; `runs`, the studies simulated; `truth`; `below` and `above`, how many intervals lie below and
+        above it; `coverage`, how many contain it, with the 95 % interval `low`, `high` (percent); `hard`, whether the
+        case shows the limits of its rule; `first_low`, `first_high`, the first interval; and how the row was made.
+
+    Raises
+    ------
+    InputError
+        The table is missing or not whole.
+    """
+    remedy = "Make it anew with 'PYTHONPATH=tests python tests/benchmarks/measure_coverage.py'."
+    return read_table(path, _COVERAGE_KINDS, remedy)
+
+
 def tabulate_rules() -> str:
     """Return a Markdown table of the kinds of intervals and how each is computed."""
     rows = ["| number | what varies | interval |", "|---|---|---|"]
@@ -65,6 +117,29 @@ def tabulate_rules() -> str:
         f"| {each.number} | {each.varies} | {each.interval} ({{doc}}`/api/{each.module}`) |"
         for each in RULES.values()
     ]
+    return "\n".join(rows)
+
+
+def tabulate_coverage(coverage: pd.DataFrame, *, hard: bool) -> str:
+    """Return a Markdown table of how often intervals contain the truth.
+
+    Parameters
+    ----------
+    coverage : pandas.DataFrame
+        From `read_coverage`.
+    hard : bool
+        Whether of the cases that show the limits of a rule, or of all others.
+    """
+    shown = coverage[coverage["hard"] == hard]
+    meant = " and ".join(f"{100 * level:g} %" for level in shown["confidence"].unique())
+    rows = [f"| {meant} interval of | case | contains the truth |", "|---|---|---|"]
+    before = ""
+    for each in shown.itertuples():
+        number = RULES[each.rule].number
+        first = "" if number == before else number
+        found = f"{each.coverage:.1f} % [{each.low:.1f}, {each.high:.1f}]"
+        rows.append(f"| {first} | {markdown(each.case)} | {found} of {each.runs:,} |")
+        before = number
     return "\n".join(rows)
 
 
