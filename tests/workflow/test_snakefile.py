@@ -445,10 +445,10 @@ def test_what_somebody_deleted_is_made_again(copied):
 
 def test_pages_show_their_code_if_told_so(project):
     write_notebook(project / "notebooks/01_first.ipynb", "1")
-    dry = (*SNAKEMAKE, "--dry-run", "--printshellcmds")
-    assert "--code folded" in run(project, *dry)[1]
-    assert "--code shown" in run(project, *dry, "--config", "code=shown")[1]
-    code, output = run(project, *dry, "--config", "code=open")
+    dry = (project, environment(project), *SNAKEMAKE, "--dry-run", "--printshellcmds")
+    assert "--code folded" in forked_snakemake.run(*dry)[1]
+    assert "--code shown" in forked_snakemake.run(*dry, "--config", "code=shown")[1]
+    code, output = forked_snakemake.run(*dry, "--config", "code=open")
     assert code != 0 and "'open'" in output and "folded" in output
 
 
