@@ -16,7 +16,7 @@ from safetensors.torch import load as parse
 from safetensors.torch import save
 from small_models import TINY_CONFIG, TINY_PREPROCESS
 from small_repository import make, run
-from tiny_hub import serve
+from tiny_hub import ask_at, serve
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
@@ -99,10 +99,7 @@ def first_run(published, tmp_path_factory):
 def test_a_model_of_a_hub_is_the_one_that_was_published(published, tmp_path, monkeypatch, capsys):
     half = len(published["open_clip_model.safetensors"]) // 2
     with hub_of(published, cut_after=half, cuts=1) as (hub, environment):
-        address = environment["HF_ENDPOINT"]
-        monkeypatch.setattr(hub_constants, "ENDPOINT", address)
-        template = address + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(hub_constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        ask_at(environment["HF_ENDPOINT"], monkeypatch)
         monkeypatch.setattr(hub_constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
         monkeypatch.setattr(file_download.time, "sleep", lambda seconds: None)
         first = load(MODEL)

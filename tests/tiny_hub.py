@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
+from huggingface_hub import constants, hf_api
+
 COMMIT = "0" * 40
 
 
@@ -59,6 +61,15 @@ def serve():
         hub.closing.set()
         server.shutdown()
         server.server_close()
+
+
+def ask_at(address, monkeypatch):
+    """Let all that asks the Hub in this process ask at an address; interfaces remember that of their first use."""
+    monkeypatch.setattr(constants, "ENDPOINT", address)
+    template = address + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(hf_api.api, "endpoint", address)
+    monkeypatch.setattr("transformers.utils.hub._hf_api", None)
 
 
 class _Handler(BaseHTTPRequestHandler):

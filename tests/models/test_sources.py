@@ -52,8 +52,8 @@ def test_a_folder_is_named_after_itself(tiny_folder, tiny_clip):
 
 
 def test_what_the_repository_ships_is_loaded_by_its_name(monkeypatch, tmp_path, tiny_folder):
-    for module in (sources, editions):
-        monkeypatch.setattr(module, "DATA", tmp_path)
+    monkeypatch.setattr(sources, "DATA", tmp_path)
+    monkeypatch.setattr(editions, "_SHIPPED", tmp_path / "models")
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "pocketclip-centered").symlink_to(tiny_folder)
     encoder = load("pocketclip-centered")
