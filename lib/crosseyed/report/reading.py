@@ -28,6 +28,7 @@ _LABELS = {
     "off_center_mean": "off-center",
     "center_change": "change at the center (points)",
     "off_center_change": "change off-center (points)",
+    "center_p": "p, corrected",
     "off_center_p": "p, corrected",
     "p_value": "p",
     "p_corrected": "p, corrected",
