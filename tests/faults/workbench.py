@@ -151,6 +151,9 @@ def write_repository(project):
     for folder in ("objects", "models"):
         (project / "data").mkdir(exist_ok=True)
         (project / "data" / folder).symlink_to(ROOT / "data" / folder)
+    (project / "data" / "results").mkdir()
+    coverage = Path("data", "results", "coverage.csv")
+    (project / coverage).symlink_to(ROOT / coverage)
 
 
 def write(path, text):
