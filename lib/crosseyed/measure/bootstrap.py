@@ -42,9 +42,10 @@ from crosseyed.measure.checks import (
     values_of,
 )
 from crosseyed.measure.proportions import clustered_variance, wilson
+from crosseyed.measure.recovery import with_ends
 from crosseyed.measure.resampling import Resampling, warn_of_few
 
-_RANGES = {"accuracy": (-100, 100), "gap": (-200, 200)}
+RANGES = {"accuracy": (-100, 100), "gap": (-200, 200)}
 """Smallest and largest possible change of a quantity, in points."""
 
 
@@ -196,19 +197,21 @@ def center_bias(
     """
     by, sampling = as_columns(by), Resampling(cluster, confidence, resamples, seed)
     correct = correct_of(table, [*by, cluster])
-    sides = _Sides(table, correct, by, sampling)
+    sides = Sides(table, correct, by, sampling)
     shares = _shares(table, correct, sides.codes, 2 * len(sides.groups), sampling)
     center, off_center = (
         tuple(shares[name].to_numpy()[side::2] for name in ("share", "low", "high")) for side in (0, 1)
     )
     related = recovery.correlation(*sides.draws)
-    result = _with_ends(sides.groups, "center_accuracy", *center)
-    result = _with_ends(result, "off_center_accuracy", *off_center)
     gap = center[0] - off_center[0]
-    result = _with_ends(result, "gap", gap, *recovery.difference(center, off_center, related))
     least, most = recovery.ratio(off_center, center, related)
     index = np.divide(gap, center[0], out=np.full_like(gap, np.nan), where=center[0] > 0)
-    result = _with_ends(result, "bias_index", index, 1 - most, 1 - least)
+    result = sides.groups.assign(
+        **with_ends("center_accuracy", center),
+        **with_ends("off_center_accuracy", off_center),
+        **with_ends("gap", (gap, *recovery.difference(center, off_center, related))),
+        **with_ends("bias_index", (index, 1 - most, 1 - least)),
+    )
     readable, codes = ~np.isnan(correct), sides.codes // 2
     objects = table.loc[readable, cluster].groupby(codes[readable]).nunique()
     return result.assign(
@@ -253,7 +256,7 @@ def center_difference(
     """
     by, sampling = as_columns(by), Resampling(cluster, confidence, resamples, seed)
     values = values_of(table, value, [*by, cluster])
-    sides = _Sides(table, values, by, sampling)
+    sides = Sides(table, values, by, sampling)
     (center, off_center), (of_center, of_off_center) = sides.means, sides.draws
     quantities = {
         "center_mean": (center, of_center),
@@ -263,7 +266,8 @@ def center_difference(
     n_objects = sides.counts["n_objects"].to_numpy().reshape(-1, 2).min(axis=1)
     result = sides.groups
     for name, (observed, draws) in quantities.items():
-        result = _with_ends(result, name, observed, *sampling.interval(observed, draws, n_objects))
+        ends = sampling.interval(observed, draws, n_objects)
+        result = result.assign(**with_ends(name, (observed, *ends)))
     return result.assign(confidence=sampling.confidence)
 
 
@@ -333,7 +337,7 @@ def paired_difference(
     resampled = 100 * contrast @ draws
     n_objects = pairs.loc[~np.isnan(values).any(axis=1), "clusters_first"].nunique()
     low, high = sampling.interval(
-        first - second, resampled[:, 0] - resampled[:, 1], n_objects, _RANGES[quantity]
+        first - second, resampled[:, 0] - resampled[:, 1], n_objects, RANGES[quantity]
     )
     row = {
         "column": column,
@@ -368,7 +372,7 @@ def _shares(
     return pd.DataFrame(columns | {"n": n, "n_objects": n_objects, "unreadable": unreadable})
 
 
-class _Sides:
+class Sides:
     """Both sides of each group, center and off-center, and what resampling makes of them.
 
     Attributes
@@ -393,12 +397,6 @@ class _Sides:
         means, draws, self.counts = sampling.means(table, values[:, None], self.codes, 2 * len(self.groups))
         self.means = means[0::2, 0], means[1::2, 0]
         self.draws = draws[:, 0::2, 0], draws[:, 1::2, 0]
-
-
-def _with_ends(
-    table: pd.DataFrame, name: str, value: np.ndarray, low: np.ndarray, high: np.ndarray
-) -> pd.DataFrame:
-    return table.assign(**{name: value, f"{name}_low": low, f"{name}_high": high})
 
 
 def _pairs(

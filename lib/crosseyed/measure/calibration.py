@@ -29,8 +29,6 @@ _RANGES = {
 }
 """Smallest and largest possible value of each quantity."""
 
-_ENDS = ("", "_low", "_high")
-
 
 def probability_of(logits: np.ndarray) -> np.ndarray:
     """Return the softmax probability of the best of the labels, (n,) in (0, 1], from logits (n, n_labels)."""
@@ -96,8 +94,8 @@ def by_eccentricity(
     )
     drawn = _quantities(draws)
     for name, observed in _quantities(means).items():
-        low, high = sampling.interval(observed, drawn[name], counts["n_objects"].to_numpy(), _RANGES[name])
-        result = result.assign(**{name: observed, f"{name}_low": low, f"{name}_high": high})
+        ends = sampling.interval(observed, drawn[name], counts["n_objects"].to_numpy(), _RANGES[name])
+        result = result.assign(**recovery.with_ends(name, (observed, *ends)))
     readable = ~np.isnan(correct + probability)
     objects = clusters_of(table, "object")[readable]
     measured = clustered_variance(correct[readable], objects, codes[readable], len(result))
@@ -154,12 +152,12 @@ def discrimination(
         )
         area = _auroc(np.ones((1, n_objects)), wins, n_right, n_wrong)[0]
         measured[name] = (area, *_ends_on_logits(area, sampling, drawn[name], n_objects))
-        result |= dict(zip((f"{name}_auroc{end}" for end in _ENDS), measured[name], strict=True))
+        result |= recovery.with_ends(f"{name}_auroc", measured[name])
         result |= {f"right_{name}": n_right.sum(), f"wrong_{name}": n_wrong.sum()}
     related = recovery.correlation(drawn["center"], drawn["off_center"])
     ends = recovery.difference(measured["center"], measured["off_center"], related)
     difference = measured["center"][0] - measured["off_center"][0]
-    result |= dict(zip((f"difference{end}" for end in _ENDS), (difference, *ends), strict=True))
+    result |= recovery.with_ends("difference", (difference, *ends))
     counts = {"n_objects": n_objects, "unreadable": np.count_nonzero(~readable)}
     return pd.DataFrame([result | counts | {"confidence": sampling.confidence}])
 

@@ -44,6 +44,7 @@ from crosseyed.measure.checks import (
 )
 from crosseyed.measure.proportions import wilson
 from crosseyed.measure.protocols import CHOICES
+from crosseyed.measure.recovery import with_ends
 
 OBJECTS = ("object", "object2")
 """Columns with the two objects of an image."""
@@ -89,10 +90,10 @@ def together_gap(
             index = np.divide(first[0] - second[0], first[0])
             least, most = recovery.ratio(second, first, measured["correlation"])
         rows.append(
-            _with_ends("together_accuracy", *first)
-            | _with_ends("apart_accuracy", *second)
-            | _with_ends("gap", *measured["difference"])
-            | _with_ends("bias_index", index if first[0] > 0 else np.nan, 1 - most, 1 - least)
+            with_ends("together_accuracy", first)
+            | with_ends("apart_accuracy", second)
+            | with_ends("gap", measured["difference"])
+            | with_ends("bias_index", (index if first[0] > 0 else np.nan, 1 - most, 1 - least))
             | {
                 "n_together": np.count_nonzero(readable & together),
                 "n_apart": np.count_nonzero(readable & ~together),
@@ -202,7 +203,7 @@ def left_out(
         measured = dyads.compare(first, second, inside, confidence)
         names = ("first", "second", "difference")
         rows.append(
-            {key: end for name in names for key, end in _with_ends(name, *measured[name]).items()}
+            {key: end for name in names for key, end in with_ends(name, measured[name]).items()}
             | {
                 "n": np.count_nonzero(inside),
                 "n_objects": dyads.n_objects(inside),
@@ -330,10 +331,6 @@ def _share(values: np.ndarray, rows: np.ndarray) -> _Share:
         return np.nan, np.zeros(len(values))
     share = values[rows].mean()
     return share, np.where(rows, (values - share) / np.count_nonzero(rows), 0.0)
-
-
-def _with_ends(name: str, value: float, low: float, high: float) -> dict[str, float]:
-    return {name: value, f"{name}_low": low, f"{name}_high": high}
 
 
 def _check_choices(given: pd.Series) -> None:

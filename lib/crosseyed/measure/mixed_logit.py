@@ -27,11 +27,6 @@ _SMALLEST_VARIANCE = 1e-4
 
 _MAX_LOGIT_STEP = 4.0
 
-_DENSE = 2**20
-"""Up to so many numbers a matrix is kept whole: with few rows, what a sparse one costs is not its numbers."""
-
-_Matrix = np.ndarray | sparse.csr_array
-
 
 @dataclass(frozen=True)
 class Covariate:
@@ -170,8 +165,6 @@ def _fit(correct: np.ndarray, fixed: np.ndarray, categories: np.ndarray, images:
     of_category, of_image = _indicator(categories), _indicator(images)
     slopes = of_category.multiply(fixed[:, [1]])
     design = sparse.hstack([sparse.csr_array(fixed), of_category, slopes], format="csr")
-    if np.prod(design.shape) <= _DENSE:
-        design = design.toarray()
     estimate, variances = np.zeros(design.shape[1]), np.ones(2)
     for _ in range(200):
         prior = np.full(n_fixed, _PRIOR_SD**-2)
@@ -184,41 +177,30 @@ def _fit(correct: np.ndarray, fixed: np.ndarray, categories: np.ndarray, images:
         previous, variances = variances, np.maximum(squares / (n_categories - undecided), _SMALLEST_VARIANCE)
         if np.allclose(previous, variances, rtol=1e-3):
             break
-    scores = of_image.T @ _weighted(design, correct - expit(design @ estimate))
+    scores = of_image.T @ design.multiply((correct - expit(design @ estimate))[:, None])
     n_rows, n_images = len(correct), images.max() + 1
     decided = len(penalty) - np.diag(covariance) @ penalty  # the number of effects that the data pay for
     small_sample = n_rows / max(n_rows - decided, 1) * n_images / max(n_images - 1, 1)
-    summed = small_sample * _full(scores.T @ scores) + np.diag(penalty)
+    summed = small_sample * (scores.T @ scores).toarray() + np.diag(penalty)
     robust = covariance[:n_fixed] @ summed @ covariance[:, :n_fixed]
     return _Fit(estimate, covariance, robust, previous)
 
 
 def _maximise(
-    correct: np.ndarray, design: _Matrix, penalty: np.ndarray, start: np.ndarray
+    correct: np.ndarray, design: sparse.csr_array, penalty: np.ndarray, start: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the maximum of the penalised likelihood by Newton's method, and the inverse Hessian there."""
     estimate = start
     for _ in range(100):
         probability = expit(design @ estimate)
-        weighted = _weighted(design, probability * (1 - probability))
-        factor = linalg.cho_factor(_full(design.T @ weighted) + np.diag(penalty))
+        weighted = design.multiply((probability * (1 - probability))[:, None])
+        factor = linalg.cho_factor((design.T @ weighted).toarray() + np.diag(penalty))
         step = linalg.cho_solve(factor, design.T @ (correct - probability) - penalty * estimate)
         longest = np.abs(design @ step).max()
         if longest < 1e-8:
             break
         estimate = estimate + step * min(1, _MAX_LOGIT_STEP / longest)
     return estimate, linalg.cho_solve(factor, np.eye(len(penalty)))
-
-
-def _weighted(design: _Matrix, weights: np.ndarray) -> _Matrix:
-    """Return a matrix with each row multiplied by its weight (n,)."""
-    if isinstance(design, np.ndarray):
-        return design * weights[:, None]
-    return design.multiply(weights[:, None]).tocsr()
-
-
-def _full(matrix: _Matrix) -> np.ndarray:
-    return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
 
 
 def _indicator(codes: np.ndarray) -> sparse.csr_array:

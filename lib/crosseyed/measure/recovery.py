@@ -20,6 +20,15 @@ Measured = tuple[np.ndarray, np.ndarray, np.ndarray]
 """A quantity and the ends of its interval, low and high: arrays of one shape."""
 
 
+ENDS = ("", "_low", "_high")
+"""What follows the name of a quantity in the names of the columns with it and with the ends of its interval."""
+
+
+def with_ends(name: str, measured: Measured) -> dict[str, np.ndarray]:
+    """Return a quantity and the ends of its interval by the names of their columns."""
+    return dict(zip((f"{name}{end}" for end in ENDS), measured, strict=True))
+
+
 def correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Return the correlation (...,) of two estimates from their draws (resamples, ...); 0 where one does not vary."""
     there = ~np.isnan(first + second)

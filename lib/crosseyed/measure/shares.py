@@ -47,18 +47,14 @@ def share(
     measured = []
     for number, name in enumerate((part, whole)):
         measured.append((means[:, number], *(end[:, number] for end in ends)))
-        groups = groups.assign(**_with_ends(name, *measured[-1]))
+        groups = groups.assign(**recovery.with_ends(name, measured[-1]))
     sign = np.sign(means[:, 1])
     parts, wholes = (_times(sign, *each) for each in measured)
     low, high = recovery.ratio(parts, wholes, recovery.correlation(draws[..., 0], draws[..., 1]))
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(wholes[1] > 0, parts[0] / wholes[0], np.nan)
-    groups = groups.assign(**_with_ends("share", ratio, low, high))
+    groups = groups.assign(**recovery.with_ends("share", (ratio, low, high)))
     return groups.join(counts).assign(confidence=sampling.confidence)
-
-
-def _with_ends(name: str, value: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, np.ndarray]:
-    return {name: value, f"{name}_low": low, f"{name}_high": high}
 
 
 def _times(sign: np.ndarray, value: np.ndarray, low: np.ndarray, high: np.ndarray) -> recovery.Measured:

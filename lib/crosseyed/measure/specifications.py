@@ -14,8 +14,9 @@ import pandas as pd
 
 from crosseyed.errors import InputError
 from crosseyed.measure import bootstrap, permutation
-from crosseyed.measure.checks import correct_of, groups_of, is_center, require_both_sides
+from crosseyed.measure.checks import correct_of, is_center
 from crosseyed.measure.multiplicity import correct
+from crosseyed.measure.recovery import with_ends
 from crosseyed.measure.resampling import Resampling
 
 OWN = "as in the study"
@@ -58,17 +59,12 @@ def estimate(
     draws = {"confidence": confidence, "resamples": resamples, "seed": seed}
     gaps = bootstrap.center_bias(answers, by=KEYS, **draws)
     sampling = Resampling("object", **draws)
-    groups, codes = groups_of(answers, KEYS)
-    off_center = ~is_center(answers).to_numpy()
-    require_both_sides(groups, codes, off_center)
-    right = correct_of(answers, KEYS)
-    means, drawn, sides = sampling.means(answers, right[:, None], 2 * codes + off_center, 2 * len(groups))
-    own = int(np.flatnonzero(groups["decision"] == OWN)[0])
-    observed = 100 * (means[0::2, 0] - means[1::2, 0])
-    resampled = 100 * (drawn[:, 0::2, 0] - drawn[:, 1::2, 0])
-    change, n_objects = observed - observed[own], sides["n_objects"].to_numpy()[0::2]
-    low, high = sampling.interval(change, resampled - resampled[:, [own]], n_objects, (-200, 200))
-    changes = groups.assign(change=change, change_low=low, change_high=high)
+    sides = bootstrap.Sides(answers, correct_of(answers, KEYS), KEYS, sampling)
+    own = int(np.flatnonzero(sides.groups["decision"] == OWN)[0])
+    observed, resampled = (100 * (center - off_center) for center, off_center in (sides.means, sides.draws))
+    change, n_objects = observed - observed[own], sides.counts["n_objects"].to_numpy()[0::2]
+    ends = sampling.interval(change, resampled - resampled[:, [own]], n_objects, bootstrap.RANGES["gap"])
+    changes = sides.groups.assign(**with_ends("change", (change, *ends)))
     changes.loc[own, ["change", "change_low", "change_high"]] = np.nan
     changes = changes.merge(_tested(answers, resamples, seed), on=KEYS, how="left")
     order = answers[KEYS].drop_duplicates()

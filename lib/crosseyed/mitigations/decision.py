@@ -12,15 +12,14 @@ import pandas as pd
 from pydantic import ConfigDict
 
 from crosseyed.errors import InputError, suggest
+from crosseyed.measure.recovery import ENDS
 from crosseyed.mitigations.scoring import BASELINE
 from crosseyed.validation import Checked
-
-_ENDS = ("", "_low", "_high")
 
 _ABOUT = ("candidate", "family", "kind", "oracle", "passes", "acts")
 
 _OF_GRID = (
-    *(f"{quantity}_change{end}" for quantity in ("off_center", "center") for end in _ENDS),
+    *(f"{quantity}_change{end}" for quantity in ("off_center", "center") for end in ENDS),
     *("off_center_p", "center_p", "n_objects", "n_center", "n_off_center", "confidence"),
 )
 
@@ -29,7 +28,7 @@ _ELSEWHERE = {"pair": ("pair", "off_center"), "control": ("control", "center")}
 COLUMNS = (
     *_ABOUT,
     *_OF_GRID,
-    *(f"{name}_change{end}" for name in _ELSEWHERE for end in _ENDS),
+    *(f"{name}_change{end}" for name in _ELSEWHERE for end in ENDS),
     *("center_loss", "control_loss"),
 )
 """Columns of `summarize`."""
@@ -75,7 +74,7 @@ def summarize(compared: pd.DataFrame) -> pd.DataFrame:
     found = rows[rows["protocol"] == "grid"][[*_ABOUT, *_OF_GRID]]
     for protocol, (name, quantity) in _ELSEWHERE.items():
         part = rows[rows["protocol"] == protocol].set_index("candidate")
-        for end in _ENDS:
+        for end in ENDS:
             changes = part[f"{quantity}_change{end}"]
             found = found.assign(**{f"{name}_change{end}": found["candidate"].map(changes)})
     found = found.assign(center_loss=-found["center_change"], control_loss=-found["control_change"])
