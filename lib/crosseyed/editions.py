@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from crosseyed.documents import read_json
-from crosseyed.errors import InputError, check_choice, shorten
+from crosseyed.errors import InputError, shorten
 from crosseyed.files import DATA, atomic_write, content_digest, require_file, require_folder, visible_files
-from crosseyed.validation import Checked, Seed, validated
+from crosseyed.validation import Checked, Seed, one_of, validated
 from crosseyed.weight_files import weight_files
 
 BUILD = Path("_build")
@@ -85,18 +85,18 @@ def default_size(model: str) -> str:
 
     They are small, and their tables are kept. Any other model has ``"standard"``.
     """
-    folder = Path(
-        os.path.abspath(model.removeprefix(_FOLDER) if model.startswith(_FOLDER) else _SHIPPED / model)
-    )
-    is_shipped = folder.parent == Path(os.path.abspath(_SHIPPED)) and folder.name.startswith("pocketclip-")
-    return "full" if is_shipped else "standard"
+    folder = Path(model.removeprefix(_FOLDER) if model.startswith(_FOLDER) else _SHIPPED / model)
+    return "full" if _is_shipped(folder) and folder.name.startswith("pocketclip-") else "standard"
 
 
 def folder_digest(folder: str | os.PathLike) -> str | None:
     """Return the digest of the model in a folder; None for the models of the repository, which go by their names."""
     path = Path(os.path.abspath(folder))
-    shipped = path.parent == Path(os.path.abspath(_SHIPPED))
-    return None if shipped else content_digest(visible_files(path, *_MODEL_FILES))
+    return None if _is_shipped(path) else content_digest(visible_files(path, *_MODEL_FILES))
+
+
+def _is_shipped(folder: Path) -> bool:
+    return os.path.dirname(os.path.abspath(folder)) == os.path.abspath(_SHIPPED)
 
 
 def _no_model(given: object) -> str:
@@ -112,12 +112,7 @@ def _part(text: str) -> str:
     return raw[: _LONGEST_PART - 9].decode("utf-8", "ignore").rstrip(".-") + f"-{digest}"
 
 
-def _check_size(name: str) -> str:
-    check_choice("size", name, SIZES)
-    return name
-
-
-Size = Annotated[str, AfterValidator(_check_size)]
+Size = Annotated[str, one_of("size", SIZES)]
 """One of `SIZES`."""
 
 

@@ -179,6 +179,15 @@ def require_writable(folder: str | os.PathLike) -> None:
         ) from error
 
 
+def try_writing(path: str | os.PathLike) -> None:
+    """Raise InputError for a file that cannot be written, before anything is computed for it."""
+    path = expand(path)
+    trial = path.with_name(f".{path.name}.trial")
+    with atomic_write(trial):
+        pass
+    trial.unlink()
+
+
 def keep_caches(folder: Path) -> None:
     """Let the tools that are used here keep caches and settings below a folder: in this process and its children.
 

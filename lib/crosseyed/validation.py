@@ -1,12 +1,12 @@
 """Check what a user gives once, where it comes in, and answer in one sentence."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from crosseyed.errors import InputError, shorten, suggest
+from crosseyed.errors import InputError, check_choice, shorten, suggest
 
 LARGEST_SEED = 2**32 - 1
 
@@ -15,6 +15,16 @@ Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 
 Count = Annotated[int, Field(ge=1, le=10**7)]
 """A number of things to draw or to measure."""
+
+
+def one_of(kind: str, choices: Collection[str]) -> AfterValidator:
+    """Return what lets pydantic refuse a name that is none of the choices; `kind` says what they are, as in "size"."""
+
+    def check(name: str) -> str:
+        check_choice(kind, name, choices)
+        return name
+
+    return AfterValidator(check)
 
 
 class Checked(BaseModel):

@@ -16,12 +16,12 @@ from pydantic import AfterValidator, ConfigDict, Field
 
 from crosseyed.data.cutouts import STYLES, Cutout, objects_of, read_catalogue, reordered
 from crosseyed.documents import read_yaml
-from crosseyed.errors import InputError, check_choice, shorten
+from crosseyed.errors import InputError, shorten
 from crosseyed.files import DATA
 from crosseyed.mitigations.decision import Verdict, check_rule, decide, summarize
 from crosseyed.mitigations.tasks import Task, deal_split, make_split
 from crosseyed.settings import GridSize, Settings
-from crosseyed.validation import Checked, Count, Seed, validated
+from crosseyed.validation import Checked, Count, Seed, one_of, validated
 
 FILE = DATA / "protocols" / "mitigations.yml"
 """The protocol of the study.
@@ -31,11 +31,6 @@ FILE = DATA / "protocols" / "mitigations.yml"
 
 _Share = Annotated[float, Field(gt=0, le=1)]
 _Tasks = Annotated[list[Literal["grid", "pair", "control"]], Field(min_length=1)]
-
-
-def _check_style(name: str) -> str:
-    check_choice("style", name, STYLES)
-    return name
 
 
 def _check_first(names: list[str]) -> list[str]:
@@ -53,7 +48,7 @@ class _Part(Checked):
 class Splits(_Part):
     """How objects are dealt."""
 
-    styles: Annotated[list[Annotated[str, AfterValidator(_check_style)]], Field(min_length=1)]
+    styles: Annotated[list[Annotated[str, one_of("style", STYLES)]], Field(min_length=1)]
     """Renderings."""
     n_validation: Count
     """Objects on which settings are chosen."""

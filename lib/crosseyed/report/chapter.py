@@ -8,13 +8,13 @@ import pandas as pd
 from IPython.display import HTML
 from pandas.io.formats.style import Styler
 
-from crosseyed.files import atomic_write, expand
+from crosseyed.files import expand, try_writing
 from crosseyed.models import loading
 from crosseyed.models.clip import ClipModel
 from crosseyed.report import notices, reading, tables
 from crosseyed.report.parameters import check
 from crosseyed.report.sizes import PRESETS
-from crosseyed.report.tables import Record, check_declared, read_record, write_record
+from crosseyed.report.tables import RECORD, Record, check_declared, read_record, write_record
 from crosseyed.settings import Settings, settings
 from crosseyed.validation import LARGEST_SEED
 
@@ -147,7 +147,7 @@ def begin(name: str, parameters: Mapping[str, object]) -> Chapter:
     given = check(name, parameters, begun=isinstance(parameters.get("chapter"), Chapter)).model_dump()
     settings.override(given["settings"])
     chapter = Chapter(name, expand(given["output"]))
-    _try_writing(chapter.output)
+    try_writing(chapter.output / RECORD)
     if "device" in given:
         chapter.encoder = load_edition(given)
         names = [each for each in given.get("references", []) if each != chapter.encoder.name]
@@ -155,14 +155,6 @@ def begin(name: str, parameters: Mapping[str, object]) -> Chapter:
     tables.clear(chapter.output)
     write_record(chapter.output, Record(chapter.encoder.digest if chapter.encoder else None))
     return chapter
-
-
-def _try_writing(folder: Path) -> None:
-    """Raise InputError for a folder that cannot be written to, before anything is computed for it."""
-    trial = folder / ".trial"
-    with atomic_write(trial):
-        pass
-    trial.unlink()
 
 
 def load_edition(parameters: Mapping[str, object], **options: object) -> ClipModel:

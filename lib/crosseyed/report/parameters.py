@@ -11,12 +11,7 @@ from crosseyed.errors import InputError, check_choice
 from crosseyed.files import require_file, require_folder
 from crosseyed.models.loading import choose_device
 from crosseyed.settings import GridSize
-from crosseyed.validation import Checked, Count, Seed, validated
-
-
-def _check_style(name: str) -> str:
-    check_choice("style", name, STYLES)
-    return name
+from crosseyed.validation import Checked, Count, Seed, one_of, validated
 
 
 def _check_device(name: str) -> str:
@@ -42,7 +37,7 @@ def _check_distinct(names: list) -> list:
 Name = Annotated[str, Field(min_length=1)]
 """Text that is not empty."""
 
-Style = Annotated[str, AfterValidator(_check_style)]
+Style = Annotated[str, one_of("style", STYLES)]
 """A rendering of the catalogue's objects."""
 
 Styles = Annotated[list[Style], Field(min_length=1), AfterValidator(_check_distinct)]

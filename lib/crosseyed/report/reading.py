@@ -8,6 +8,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from crosseyed.errors import InputError
+from crosseyed.report.verdicts.words import p_number
 from crosseyed.tables import require_columns
 
 MOST_COLUMNS = 6
@@ -114,7 +115,7 @@ def _ends(rows: pd.DataFrame, name: str) -> tuple[str, str] | None:
 
 def _cells(rows: pd.DataFrame, name: str, ends: tuple[str, str] | None, digits: int) -> list[str]:
     if name in _P_VALUES:
-        return [_p_value(value) for value in rows[name]]
+        return [NONE if pd.isna(value) else p_number(value) for value in rows[name]]
     texts = [_text(value, digits) for value in rows[name]]
     if ends is None:
         return texts
@@ -132,14 +133,8 @@ def _text(value: object, digits: int) -> str:
         return value
     if pd.api.types.is_bool(value):
         return "yes" if value else "no"
-    if float(value).is_integer() and pd.api.types.is_integer(value):
+    if pd.api.types.is_integer(value):
         return f"{value:,}"
     # a minus of the same width as a plus, and none before a zero
     text = f"{value:.{digits}f}"
     return (text.lstrip("-") if float(text) == 0 else text).replace("-", "−")
-
-
-def _p_value(value: float) -> str:
-    if pd.isna(value):
-        return NONE
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from crosseyed.errors import CrosseyedError, InputError, shorten
+from crosseyed.files import try_writing
 from crosseyed.mitigations import evaluation, registry
 from crosseyed.mitigations.base import Mitigation
 from crosseyed.mitigations.decision import summarize
@@ -68,7 +69,7 @@ def run(
         raise InputError("Name at least one mitigation, and each once.")
     given = [find(name) for name in mitigations]
     table = benchmark_table.read(output, agreed)
-    benchmark_table.check_writable(output)
+    try_writing(output)
     with settings.overridden(**agreed.settings):
         model, dealt, failed = load(), deal(agreed), []
         for each in given:

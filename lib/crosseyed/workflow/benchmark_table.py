@@ -12,16 +12,15 @@ import pandas as pd
 
 from crosseyed import provenance
 from crosseyed.errors import InputError
-from crosseyed.files import atomic_write, expand
+from crosseyed.files import expand
 from crosseyed.measure.multiplicity import correct
+from crosseyed.measure.recovery import ENDS
 from crosseyed.mitigations.decision import decide
 from crosseyed.mitigations.protocol import BenchmarkProtocol
 from crosseyed.settings import PROTOCOL_VERSION
 from crosseyed.tables import read_table, write_table
 
 _TEXT, _WHOLE, _NUMBER, _TRUTH = "text", "whole", "number", "truth"
-
-_ENDS = ("", "_low", "_high")
 
 CHANGES = ("off_center_change", "center_change", "pair_change", "control_change")
 """What is measured of each mitigation: changes against the plain model in percentage points."""
@@ -35,7 +34,7 @@ SCHEMA = {
     "oracle": _TRUTH,
     **dict.fromkeys(("candidates", "left_out"), _WHOLE),
     **dict.fromkeys(("passes", "acts"), _NUMBER),
-    **{f"{change}{end}": _NUMBER for change in CHANGES for end in _ENDS},
+    **{f"{change}{end}": _NUMBER for change in CHANGES for end in ENDS},
     **dict.fromkeys(("p_uncorrected", "off_center_p"), _NUMBER),
     "compared": _WHOLE,
     "confidence": _NUMBER,
@@ -89,15 +88,6 @@ def read(path: str | os.PathLike, agreed: BenchmarkProtocol) -> pd.DataFrame:
                 f"not comparable. {_REMEDY}"
             )
     return table
-
-
-def check_writable(path: str | os.PathLike) -> None:
-    """Raise InputError for a place that cannot be written to, before anything is measured for it."""
-    trial = expand(path)
-    trial = trial.with_name(f".{trial.name}.trial")
-    with atomic_write(trial):
-        pass
-    trial.unlink()
 
 
 def has(table: pd.DataFrame, identity: Mapping[str, str]) -> bool:

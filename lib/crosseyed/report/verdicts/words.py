@@ -11,9 +11,15 @@ def span(row: Mapping[str, float], name: str = "", digits: int = 1) -> str:
     return f"{low:.{digits}f} to {high:.{digits}f}"
 
 
+def p_number(p_value: float) -> str:
+    """Return a p-value as text, such as ``"0.012"`` or ``"< 0.001"``."""
+    return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
+
+
 def p_text(p_value: float) -> str:
-    """Return a p-value as text, such as ``"p = 0.012"`` or ``"p < 0.001"``."""
-    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+    """Return the same with its name, such as ``"p = 0.012"`` or ``"p < 0.001"``."""
+    number = p_number(p_value)
+    return f"p {number}" if number.startswith("<") else f"p = {number}"
 
 
 def is_certain(row: Mapping[str, float], name: str) -> bool:
