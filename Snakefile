@@ -7,10 +7,9 @@
 A configuration file names several editions as a list, `editions: [{model: ViT-B-32, pretrained: openai}, ...]`, perhaps
 some of the notebooks, `notebooks: [01_center_bias]`, and for a cluster what each kind of job asks for, `requests:
 {notebook: {threads: 4, mem_mb: 24000, runtime: 240, gpu: 1}, ...}` (crosseyed.workflow.requests); `code: shown` lets
-pages begin with their code unfolded. The target `results`
-executes notebooks and computes the results of each edition without rendering a book. `make book` is the first two of
-these lines, and `make sweep` the target `results` for the models of a file, with messages for people instead of
-Snakemake's own.
+pages begin with their code unfolded. The target `results` executes notebooks and computes the results of each edition
+without rendering a book. `make book` is the first two of these lines, and `make sweep` the target `results` for the
+models of a file, with messages for people instead of Snakemake's own.
 """
 
 import json
@@ -83,7 +82,7 @@ DATA = files_below("data/objects", "data/models", "data/whatsup")
 PAGES = [
     *files_below("book"),
     *(path for path in WEIGHTS if path.endswith(".csv")),
-    *(path for path in files_below("data/results") if path.endswith("/coverage.csv")),
+    "data/results/coverage.csv",
     "_config.yml",
     *modules(*ANALYSIS, "workflow"),
 ]

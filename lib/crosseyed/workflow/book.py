@@ -117,8 +117,7 @@ def stage_pages(
     copy_tables(judged, results, source)
     configuration = yaml.safe_load(CONFIGURATION.read_text(encoding="utf-8"))
     configuration["html"]["announcement"] = banner(model)
-    if (source / chapter_pages.EXTRA).is_dir():
-        configuration["sphinx"]["config"]["html_extra_path"] = [chapter_pages.EXTRA]
+    configuration["sphinx"]["config"]["html_extra_path"] = [chapter_pages.EXTRA]
     configuration["sphinx"]["config"]["myst_substitutions"] = {
         "edition": markdown(model.edition.name),
         "size": model.edition.size,

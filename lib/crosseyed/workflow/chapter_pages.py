@@ -1,13 +1,13 @@
 """Turn executed notebooks into pages for readers: question, figure and numbers first, and the code one click away."""
 
 import re
-import shutil
+from itertools import takewhile
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
 
-from crosseyed.workflow.verdict_pages import FOLDER
+from crosseyed.workflow.verdict_pages import FOLDER, copy_table
 
 EXTRA = "extra"
 """Folder among the pages whose content goes unchanged to the top of the book (Sphinx's ``html_extra_path``)."""
@@ -29,13 +29,12 @@ def stage(notebooks: Path, results: Path, pages: Path, code_shown: bool) -> None
     code_shown : bool
         Whether the pages show all code at once.
     """
-    (pages / "notebooks").mkdir()
+    for folder in ("notebooks", EXTRA):
+        (pages / folder).mkdir()
     for file in sorted(notebooks.glob("*.ipynb")):
         notebook = nbformat.read(file, as_version=4)
         for table in sorted(linked_tables(notebook)):
-            copy = pages / EXTRA / FOLDER / table
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(results / table, copy)
+            copy_table(results, table, pages / EXTRA)
         nbformat.write(for_readers(notebook, code_shown), pages / "notebooks" / file.name)
 
 
@@ -79,17 +78,15 @@ def _with_one_setup(cells: list[NotebookNode]) -> list[NotebookNode]:
     first = next((number for number, cell in enumerate(cells) if _SETUP & _tags(cell)), None)
     if first is None:
         return cells
-    last = first
-    while last < len(cells) and cells[last].cell_type == "code" and (_SETUP & _tags(cells[last])):
-        last += 1
-    last += last < len(cells) and cells[last].cell_type == "code"
-    setup = cells[first:last]
+    parameters = [*takewhile(lambda cell: _SETUP & _tags(cell), cells[first:])]
+    imports = [cell for cell in cells[first + len(parameters) :][:1] if cell.cell_type == "code"]
+    setup = parameters + imports
     if any(cell.outputs for cell in setup):
         return cells
     joined = cells[first].copy()
     joined.source = "\n\n".join(cell.source for cell in setup)
-    joined.metadata = NotebookNode(tags=[])
-    return [*cells[:first], joined, *cells[last:]]
+    joined.metadata = NotebookNode()
+    return [*cells[:first], joined, *cells[first + len(setup) :]]
 
 
 def _tags(cell: NotebookNode) -> set[str]:

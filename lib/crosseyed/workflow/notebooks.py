@@ -13,11 +13,11 @@ FOLDER = Path("notebooks")
 
 LONGEST_FIRST = (
     "05_mitigations",
-    "02_embedding_decomposition",
-    "03_attention_maps",
     "01_center_bias",
-    "08_robustness",
+    "03_attention_maps",
     "04_pooling_ablation",
+    "02_embedding_decomposition",
+    "08_robustness",
 )
 """The notebooks that take longest, the longest first; begun in this order, none is left to run alone at the end."""
 

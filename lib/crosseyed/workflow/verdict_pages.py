@@ -98,9 +98,14 @@ def copy_tables(judged: list[Judged], results: Path, pages: Path) -> None:
     """Put the tables that the links lead to among the pages."""
     for each in judged:
         if each.has_table:
-            part = Path(each.claim.chapter, f"{each.claim.table}.csv")
-            (pages / FOLDER / part).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(results / part, pages / FOLDER / part)
+            copy_table(results, f"{each.claim.chapter}/{each.claim.table}.csv", pages)
+
+
+def copy_table(results: Path, table: str, pages: Path) -> None:
+    """Put a table such as ``"01_center_bias/bias.csv"`` among pages, in `FOLDER`."""
+    copy = pages / FOLDER / table
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(results / table, copy)
 
 
 def _judge(claim: Claim, folder: Path, model: Description) -> Judged:
