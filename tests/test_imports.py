@@ -16,7 +16,10 @@ BELOW = {
     "mitigations": {"root", "data", "models", "measure", "internals"},
     "training": {"root", "data", "models", "measure", "internals"},
     "report": {"root", "data", "models", "measure", "internals", "mitigations", "training"},
-    "workflow": {"root", "data", "models", "measure", "internals", "mitigations", "training", "report"},
+    "explorer": {"root", "data", "models", "measure", "internals", "mitigations", "training", "report"},
+    "workflow": {
+        *("root", "data", "models", "measure", "internals", "mitigations", "training", "report", "explorer")
+    },
 }
 MODULES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
