@@ -286,6 +286,22 @@ var crosseyedView = (function () {
   };
 
   /**
+   * Offer a choice of one among many, as a menu.
+   *
+   * @param {string} legend
+   * @param {string[]} options
+   * @param {(index: number) => void} choose
+   * @returns {{group: HTMLLabelElement, show: (index: number) => void}}
+   */
+  const menu = (legend, options, choose) => {
+    const select = make("select", "", ...options.map((words) => make("option", "", words)));
+    select.addEventListener("change", () => choose(select.selectedIndex));
+    select.setAttribute("aria-label", legend);
+    const group = make("label", "explorer-menu", make("span", "", legend), select);
+    return { group, show: (index) => (select.selectedIndex = index) };
+  };
+
+  /**
    * Let somebody move something over an image: by mouse, by touch, or by the arrow keys while it has the focus.
    *
    * @param {HTMLElement} stage
@@ -348,6 +364,7 @@ var crosseyedView = (function () {
     bars,
     placeMap,
     choice,
+    menu,
     movable,
     explanation,
   };

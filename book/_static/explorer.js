@@ -4,7 +4,7 @@
 
 (function () {
   const VERSION = 1;
-  const { make, percent, nearest, drawScene, drawHeat, bars, placeMap, choice, movable, explanation } =
+  const { make, percent, nearest, drawScene, drawHeat, bars, placeMap, choice, menu, movable, explanation } =
     crosseyedView;
   const MODE_WORDS = { one: "One object", two: "Two objects", help: "What helps" };
 
@@ -217,10 +217,10 @@
       models.map(({ name }, i) => {
         const start = make("strong", "", `${name}: `);
         if (state.mode === "help") {
-          const each = lookup
-            .helped(i, state)
-            .map(({ name, found }) => `${name} ${found.rank === 1 ? "✓" : "✗"}`);
-          return make("p", "explorer-verdict plain", start, each.join(", "));
+          const [plain, ...others] = lookup.helped(i, state).map(({ found }) => found.rank === 1);
+          const right = others.filter(Boolean).length;
+          const helps = `${right} of ${counted(others.length, "mitigation")} right`;
+          return make("p", "explorer-verdict", start, `plain ${plain ? "✓" : "✗"}, ${helps}`);
         }
         const best =
           state.mode === "two" ? bestOf(lookup.captions(i, state)) : lookup.single(i, state).best[0];
@@ -301,76 +301,48 @@
     mode.group.classList.add("explorer-modes");
 
     /**
-     * Offer a choice, and keep what shows it.
+     * Put a choice on the page, and keep what shows it.
      *
-     * @param {string} legend
-     * @param {{words: string, picture?: string}[]} options
-     * @param {(index: number) => Partial<State>} to  what a choice changes
+     * @param {{group: HTMLElement, show: (index: number) => void}} made
      * @param {() => number} chosen
      */
-    const offer = (legend, options, to, chosen) => {
-      const { group, show } = choice(legend, options, (i) => change(to(i)));
+    const offer = ({ group, show }, chosen) => {
       choices.push(() => show(chosen()));
       controls.append(group);
-      return group;
     };
 
     const offerBackground = () => {
       const options = backgrounds.map(({ name, image }) => ({ words: name, picture: image }));
-      offer(
-        "Background",
-        options,
-        (background) => ({ background }),
-        () => state.background,
-      );
+      const made = choice("Background", options, (background) => change({ background }));
+      offer(made, () => state.background);
     };
 
     const offerPairs = (/** @type {NonNullable<Explorer["pairs"]>} */ { objects: both, arrangements }) => {
-      const named = both.map(([first, second]) => ({ words: `${nameOf(first)} and ${nameOf(second)}` }));
-      offer(
-        "Objects",
-        named,
-        (pair) => ({ pair }),
-        () => state.pair,
-      );
+      const named = both.map(([first, second]) => `${nameOf(first)} and ${nameOf(second)}`);
+      const pair = menu("Objects", named, (i) => change({ pair: i }));
+      offer(pair, () => state.pair);
       const ways = arrangements.map((each) => ({ words: arranged(each) }));
-      offer(
-        "The first is … the second",
-        ways,
-        (arrangement) => ({ arrangement }),
-        () => state.arrangement,
-      );
+      const way = choice("The first is … the second", ways, (arrangement) => change({ arrangement }));
+      offer(way, () => state.arrangement);
       offerBackground();
     };
 
     const offerObjects = (/** @type {number[]} */ shown) => {
       const options = shown.map((i) => ({ words: keys[i], picture: objects[i].image }));
-      const strip = offer(
-        "Object",
-        options,
-        (i) => ({ object: shown[i] }),
-        () => shown.indexOf(state.object),
-      );
-      strip.classList.add("explorer-strip");
+      const strip = choice("Object", options, (i) => change({ object: shown[i] }));
+      strip.group.classList.add("explorer-strip");
+      offer(strip, () => shown.indexOf(state.object));
     };
 
     const offerRest = () => {
       offerBackground();
-      const shares = sizes.map((size) => ({ words: `${Math.round(100 * size)}% of the side` }));
-      offer(
-        "Size",
-        shares,
-        (size) => ({ size }),
-        () => state.size,
-      );
+      const shares = sizes.map((each) => ({ words: `${Math.round(100 * each)}% of the side` }));
+      const size = choice("Size", shares, (i) => change({ size: i }));
+      offer(size, () => state.size);
       const { MAPS } = crosseyedLookup;
       const maps = [{ words: "this object" }, { words: `all ${counted(objects.length, "object")}` }];
-      offer(
-        "Map of",
-        maps,
-        (i) => ({ map: MAPS[i] }),
-        () => MAPS.indexOf(state.map),
-      );
+      const map = choice("Map of", maps, (i) => change({ map: MAPS[i] }));
+      offer(map, () => MAPS.indexOf(state.map));
     };
 
     /** Build the choices of a mode, and what explains it. */

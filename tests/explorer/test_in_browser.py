@@ -217,6 +217,10 @@ def test_every_number_of_mitigations_is_that_of_the_data(visit, data, width):
             assert card.locator(".explorer-rank").inner_text() == rank_words(model, at)
             assert card.locator(".explorer-verdict").inner_text()[2:] == NAMES[model["top"][at][0]]
             assert filled(card.locator("svg")) == levels_of(model["rank"][number, 0])
+        right = [found[0, 2, 0] == 1 for found in model["rank"]]
+        line = page.locator(".explorer-summary .explorer-verdict").nth(rows.index(row)).inner_text()
+        count = f"{sum(right[1:])} of 1 mitigation right"
+        assert line.endswith(f": plain {'✓' if right[0] else '✗'}, {count}")
         left_out = [f"Without {each['name']}: {each['reason']}" for each in model["leftOut"]]
         assert row.locator(".explorer-note").all_inner_texts() == left_out
 
@@ -515,6 +519,13 @@ def test_answers_that_are_cut_off_are_refused(browser, site_of):
         page = context.new_page()
         page.goto(address(site_of(script[:start] + script[start + 4 :])))
         assert "an array is cut off" in page.locator(".explorer-banner").inner_text()
+
+
+def test_a_pair_is_chosen_in_a_menu(visit):
+    page = visit({"show": "two"})
+    page.get_by_role("combobox", name="Objects").select_option("<b>apple</b> and dog")
+    assert page.locator(".explorer-place").inner_text() == "<b>apple</b> on dog"
+    page.wait_for_function("location.hash.includes('pair=2')")
 
 
 def test_what_an_edition_does_not_have_is_not_offered(visit, site_of):
