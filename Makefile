@@ -12,7 +12,7 @@ export MODEL PRETRAINED CHECKPOINT SIZE CODE MODELS PROFILE
 # Behind exec it takes the place of the shell, so that a signal to make ends it, and not the shell alone.
 in_environment = sh environment.sh
 
-.PHONY: help book sweep test test-slow lint clean
+.PHONY: help book sweep publish launch test test-slow lint clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -24,6 +24,12 @@ book: ## execute the notebooks and build the book; another edition: MODEL=ViT-B-
 
 sweep: ## execute the notebooks for many models: MODELS=models.yml; on a cluster: PROFILE=profiles/slurm
 	@exec $(in_environment) python -m crosseyed.cli sweep "$$MODELS" --profile "$$PROFILE" --size "$$SIZE"
+
+publish: ## prepare _build/site, a folder for any static host, of all editions that are whole and current
+	@exec $(in_environment) python -m crosseyed.cli publish
+
+launch: ## write the repository's address, which _config.yml states, into the notebooks, for Google Colab
+	@exec $(in_environment) python -m crosseyed.cli launch
 
 test: lint ## check the style and run the tests
 	@exec $(in_environment) python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal

@@ -84,6 +84,7 @@ PAGES = [
     *(path for path in WEIGHTS if path.endswith(".csv")),
     "data/results/coverage.csv",
     "_config.yml",
+    "CITATION.cff",
     *modules(*ANALYSIS, "workflow"),
 ]
 

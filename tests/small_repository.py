@@ -12,7 +12,16 @@ ROOT = Path(__file__).parents[1]
 
 PATIENCE = 3000  # seconds for what takes one minute on an idle machine
 
-_SHARED = ("Snakefile", "_config.yml", "book", "lib", "data/objects", "data/models", "models.yml")
+_SHARED = (
+    "Snakefile",
+    "_config.yml",
+    "CITATION.cff",
+    "book",
+    "lib",
+    "data/objects",
+    "data/models",
+    "models.yml",
+)
 
 
 def make(folder, notebooks):

@@ -99,10 +99,13 @@ def book(
     cores: Cores = None,
 ) -> None:
     """Execute every notebook for a model and build its edition of the book."""
+    from crosseyed.workflow import addresses, launch
+
     given = {"model": model, "pretrained": pretrained, "checkpoint": checkpoint, "size": size}
     edition = Edition.from_mapping(given)
     _require_repository()
     present = notebooks.names()
+    launch.require_cells(notebooks.FOLDER, addresses.read())
     with _at_work_on([edition]):
         typer.echo(f"making the edition {edition.name}, size {edition.size}")
         configuration = {"editions": [edition.configuration], "code": code.value}
@@ -164,6 +167,33 @@ def sweep(
         typer.echo("The run ended with an error all the same; the message above says which.")
     if code or not done:
         raise typer.Exit(1)
+
+
+@app.command()
+def publish() -> None:
+    """Prepare a folder for any static host: all editions that are whole and current, and a page that lists them."""
+    from crosseyed.workflow import addresses, launch, site
+
+    def due(editions: list[Edition], code: str) -> set[Path]:
+        chosen = {"editions": [edition.configuration for edition in editions], "code": code}
+        return snakemake.unfinished([], chosen)
+
+    _require_repository()
+    known = addresses.read()
+    launch.require_cells(notebooks.FOLDER, known)
+    typer.echo(site.publish(site.FOLDER, known, due))
+
+
+@app.command("launch")
+def prepare_launch() -> None:
+    """Write the repository's address, which _config.yml states, into the first code cell of each notebook."""
+    from crosseyed.workflow import addresses, launch
+
+    _require_repository()
+    known = addresses.read()
+    changed = launch.write_cells(notebooks.FOLDER, known)
+    typer.echo(f"repository: {known.repository or 'not set; see _config.yml'}")
+    typer.echo("\n".join(f"changed {file}" for file in changed) or "every notebook is as it should be")
 
 
 @app.command("own-data")

@@ -132,6 +132,7 @@ def make(project):
     write(project / "_config.yml", json.dumps(_CONFIGURATION))
     write(project / "book" / "_toc.yml", "format: jb-book\nroot: intro\nchapters:\n- glob: notebooks/*\n")
     write(project / "book" / "intro.md", "# Tiny\n\n{{ finding }}\n\n![rings](finding.png)\n")
+    (project / "CITATION.cff").symlink_to(ROOT / "CITATION.cff")
     write(project / "models.yml", "models: [{model: 'local-dir:tiny'}]\nseeds: [0, 1]\n")
     write(project / "train.py", _TRAINING)
     write_notebook(project / "notebooks" / f"{CHAPTER}.ipynb")

@@ -11,6 +11,7 @@ import filelock
 import nbformat
 import pandas as pd
 import pytest
+import yaml
 
 from crosseyed.data.scenes import eccentricity
 from crosseyed.editions import Description, Edition
@@ -22,7 +23,7 @@ from crosseyed.models.towers.registry import ADAPTERS
 from crosseyed.report import tables
 from crosseyed.report.tables import MissingTableError
 from crosseyed.tables import write_table
-from crosseyed.workflow import book
+from crosseyed.workflow import book, links
 from crosseyed.workflow.book import BookError, module_table, origin, render_book
 from crosseyed.workflow.claims import CLAIMS
 from crosseyed.workflow.findings import describe_bias, tabulate_families
@@ -142,6 +143,36 @@ def test_no_page_tells_where_it_was_built(html):
         assert str(ROOT) not in page.read_text(), page
 
 
+def test_every_link_between_the_pages_leads_somewhere(html):
+    assert [str(each) for each in links.broken(html)] == []
+
+
+def test_without_an_address_no_page_has_a_launch_button_and_one_says_how_to_get_them(html):
+    for page in {*html.rglob("*.html")} - {*html.glob("_modules/**/*.html")}:  # which show the code that writes them
+        for word in (
+            "launch-button",
+            "mybinder.org",
+            "colab.research",
+            "citation_public_url",
+            'rel="canonical"',
+        ):
+            assert word not in page.read_text(), (page, word)
+    assert "so its pages have no launch buttons" in text_of(html / "run_it_yourself.html")
+
+
+def test_pages_tell_indexes_who_wrote_them_and_lists_stay_out_of_them(html):
+    assert '<meta name="citation_title" content="Is CLIP cross-eyed?"/>' in (html / "intro.html").read_text()
+    for page, told in {
+        "intro.html": True,
+        "notebooks/01_center_bias.html": True,
+        "genindex.html": False,
+    }.items():
+        text = (html / page).read_text()
+        assert ("citation_author" in text, "ld+json" in text, "noindex" in text) == (told, told, not told), (
+            page
+        )
+
+
 def test_the_chapter_is_rendered_with_its_outputs(html):
     chapter = text_of(html / "notebooks" / "01_center_bias.html")
     assert "forty-two" in chapter
@@ -196,7 +227,8 @@ def test_the_bibliography_lists_what_is_cited(html):
 def small_book(tmp_path, monkeypatch):
     """Return the folder of an edition in a project whose book has one page and whose package has one module."""
     monkeypatch.chdir(tmp_path)
-    shutil.copy(ROOT / "_config.yml", tmp_path)
+    for file in ("_config.yml", "CITATION.cff"):
+        shutil.copy(ROOT / file, tmp_path)
     (tmp_path / "lib/crosseyed").mkdir(parents=True)
     shutil.copy(ROOT / "lib/crosseyed/errors.py", tmp_path / "lib/crosseyed")
     (tmp_path / "book").mkdir()
@@ -218,6 +250,37 @@ def test_a_warning_is_an_error_that_names_the_page_and_leaves_no_book(small_book
     assert re.search(r"01_center_bias\.ipynb:\d+: WARNING: .*chew2026crosseyed", str(error.value))
     assert not (small_book / "html").exists()
     assert "nowhere" in (small_book / "book.log").read_text()
+
+
+def test_with_an_address_each_chapter_can_be_launched_from_its_source_in_the_repository(small_book):
+    (small_book.parent / "book/intro.md").write_text("# Title\n\n{{ launch }}\n")
+    (small_book.parent / "book/_toc.yml").write_text(
+        "format: jb-book\nroot: intro\nchapters:\n  - file: references\n  - glob: notebooks/*\n"
+    )
+    for name in ("references.md", "references.bib"):
+        shutil.copy(ROOT / "book" / name, small_book.parent / "book")
+    configuration = yaml.safe_load((ROOT / "_config.yml").read_text())
+    configuration["repository"]["url"] = "https://github.com/owner/name"
+    configuration["html"]["baseurl"] = "https://owner.example.org/name/"
+    configuration["launch_buttons"]["jupyterhub_url"] = "https://hub.example.edu"
+    (small_book.parent / "_config.yml").write_text(yaml.safe_dump(configuration))
+    render_book(MODEL, families(small_book), small_book)
+    for source in (ROOT / "notebooks").glob("*.ipynb"):
+        text = (small_book / "html/notebooks" / f"{source.stem}.html").read_text()
+        lab = f"lab/tree/notebooks/{source.name}"
+        assert [
+            unescape(each) for each in re.findall(r'<a href="(https://[^"]+)" target="_blank"', text)
+        ] == [
+            f"https://mybinder.org/v2/gh/owner/name/main?urlpath={lab}",
+            "https://hub.example.edu/hub/user-redirect/git-pull?repo=https%3A//github.com/owner/name"
+            f"&urlpath={lab.replace('lab/tree', 'lab/tree/name')}&branch=main",
+            f"https://colab.research.google.com/github/owner/name/blob/main/notebooks/{source.name}",
+        ]
+        url = f"https://owner.example.org/name/editions/pocketclip-centered/notebooks/{source.stem}.html"
+        assert f'<link rel="canonical" href="{url}" />' in text
+        assert f'<meta name="citation_public_url" content="{url}"/>' in text
+    assert "in Binder, Google Colab and JupyterHub" in text_of(small_book / "html/intro.html")
+    assert "dropdown-launch" not in (small_book / "html/intro.html").read_text()
 
 
 NAME = r"""a--b $x$ $$y$$ {{x}} [b](c) _x_ a|b `c` &amp; **e** {term}`f` @g ^h^ \(i\) "j" 'k' ... <b>l</b> 猫 قطة 🐱"""

@@ -46,6 +46,7 @@ def project(tmp_path):
         "data/objects/cup.webp",
         "book/intro.md",
         "_config.yml",
+        "CITATION.cff",
     ):
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).write_text("first")

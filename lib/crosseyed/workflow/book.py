@@ -23,7 +23,7 @@ from crosseyed.models.scorer import RANDOM, SHIPPED
 from crosseyed.report import family_table, tables
 from crosseyed.report.figures import curves
 from crosseyed.settings import PROTOCOL_VERSION, SIGNIFICANCE, settings
-from crosseyed.workflow import chapter_pages
+from crosseyed.workflow import addresses, chapter_pages, citation, launch, page_heads
 from crosseyed.workflow.findings import (
     describe_bias,
     read_coverage,
@@ -37,8 +37,6 @@ from crosseyed.workflow.results import CHAPTER, check_weights, own_rows
 from crosseyed.workflow.verdict_pages import copy_tables, describe, judge, tabulate
 
 PAGES = Path("book")
-
-CONFIGURATION = Path("_config.yml")
 
 PACKAGE = Path("lib/crosseyed")
 
@@ -115,7 +113,13 @@ def stage_pages(
     bias = own_rows(tables.read(results, CHAPTER, "bias"), model).iloc[0]
     judged, coverage = judge(results, model), read_coverage()
     copy_tables(judged, results, source)
-    configuration = yaml.safe_load(CONFIGURATION.read_text(encoding="utf-8"))
+    configuration = yaml.safe_load(addresses.CONFIGURATION.read_text(encoding="utf-8"))
+    known = addresses.from_configuration(configuration)
+    launched = launch.describe(configuration, known)
+    launch.configure(configuration, known)
+    page_heads.configure(
+        configuration, citation.read(), model.edition.name, known.of_edition(model.edition.name)
+    )
     configuration["html"]["announcement"] = banner(model)
     configuration["sphinx"]["config"]["html_extra_path"] = [chapter_pages.EXTRA]
     configuration["sphinx"]["config"]["myst_substitutions"] = {
@@ -124,6 +128,7 @@ def stage_pages(
         "model": markdown(model.model),
         "origin": markdown(origin(model)),
         "parameters": f"{model.parameters / 1e6:.1f} million",
+        "launch": launched,
         "modules": module_table(PACKAGE),
         "finding": describe_bias(bias),
         "interval": settings.interval,

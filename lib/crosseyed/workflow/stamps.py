@@ -59,7 +59,7 @@ def forget_what_is_gone(folder: Path, now: Mapping[str, str] | None = None) -> N
             results = folder / "results" / note.name
             there = (folder / "notebooks" / f"{note.name}.ipynb").is_file() and results.is_dir()
             there = there and tables.are_whole(results)
-        if not there or (now and _made_from(note) != now.get(note.name)):
+        if not there or (now and made_from(note) != now.get(note.name)):
             _remove(note)
 
 
@@ -71,7 +71,8 @@ def bring_to_the_present(files: Iterable[str | os.PathLike]) -> None:
                 os.utime(file)
 
 
-def _made_from(note: Path) -> str | None:
+def made_from(note: Path) -> str | None:
+    """Return the digest that `stamp` noted; None without a note."""
     try:
         return note.read_text(encoding="utf-8").partition("\n")[0]
     except (OSError, ValueError):
