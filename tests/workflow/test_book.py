@@ -148,7 +148,9 @@ def test_every_link_between_the_pages_leads_somewhere(html):
 
 
 def test_without_an_address_no_page_has_a_launch_button_and_one_says_how_to_get_them(html):
-    for page in {*html.rglob("*.html")} - {*html.glob("_modules/**/*.html")}:  # which show the code that writes them
+    for page in {*html.rglob("*.html")} - {
+        *html.glob("_modules/**/*.html")
+    }:  # which show the code that writes them
         for word in (
             "launch-button",
             "mybinder.org",
