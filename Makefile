@@ -12,7 +12,7 @@ export MODEL PRETRAINED CHECKPOINT SIZE CODE MODELS PROFILE
 # Behind exec it takes the place of the shell, so that a signal to make ends it, and not the shell alone.
 in_environment = sh environment.sh
 
-.PHONY: help book sweep publish launch test test-slow lint clean
+.PHONY: help book explore sweep publish launch test test-slow lint clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -21,6 +21,10 @@ help: ## list the targets
 book: ## execute the notebooks and build the book; another edition: MODEL=ViT-B-32 PRETRAINED=openai, perhaps SIZE=quick
 	@exec $(in_environment) python -m crosseyed.cli book \
 		--model "$$MODEL" --pretrained "$$PRETRAINED" --checkpoint "$$CHECKPOINT" --size "$$SIZE" --code "$$CODE"
+
+explore: ## move images of your own in front of a live model, in a browser; another: MODEL=ViT-B-32 PRETRAINED=openai
+	@exec $(in_environment) python -m crosseyed.cli explore "$$MODEL" \
+		--pretrained "$$PRETRAINED" --checkpoint "$$CHECKPOINT"
 
 sweep: ## execute the notebooks for many models: MODELS=models.yml; on a cluster: PROFILE=profiles/slurm
 	@exec $(in_environment) python -m crosseyed.cli sweep "$$MODELS" --profile "$$PROFILE" --size "$$SIZE"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from crosseyed import cli
+from crosseyed.explorer import server
 from crosseyed.training import train
 
 LIBRARY = Path(__file__).parents[1] / "lib"
@@ -54,6 +55,22 @@ def test_a_signal_stops_a_training_with_a_word(tmp_path, monkeypatch, capsys, co
     monkeypatch.setattr(train, "train", lambda *_, **__: signal.raise_signal(number))
     assert run_main(monkeypatch, *command, "--folder", str(tmp_path / "new")) == code
     assert f"{word}; what is done is kept, and the same command continues" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_explorer_with_a_word(monkeypatch, capsys, tiny_folder, number, code):
+    monkeypatch.setattr(server.Server, "serve_forever", lambda _: signal.raise_signal(number))
+    assert run_main(monkeypatch, "explore", f"local-dir:{tiny_folder}", "--no-browser") == code
+    said = capsys.readouterr().out
+    assert " answers at http://127.0.0.1:" in said and said.endswith(
+        "the explorer has ended; nothing of it is kept\n"
+    )
+
+
+def test_a_busy_port_is_said_before_a_model_is_loaded(monkeypatch):
+    with server.bind() as taken:
+        said = run_main(monkeypatch, "explore", "local-dir:nowhere", "--port", str(taken.server_port))
+    assert said.startswith(f"error: The port {taken.server_port} is in use; give another with --port")
 
 
 @pytest.mark.parametrize("closed", ["stdout", "stderr"])

@@ -8,6 +8,7 @@ import errno
 import json
 import os
 import shlex
+import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -253,6 +254,39 @@ class Dataset(StrEnum):
     """The data sets that can be downloaded."""
 
     whatsup = "whatsup"
+
+
+@app.command()
+def explore(
+    model: Annotated[
+        str, typer.Argument(help="Model, as crosseyed.models.loading.load takes it.")
+    ] = DEFAULT_MODEL,
+    pretrained: Annotated[str, typer.Option(help="Pretrained tag of the model.")] = "",
+    checkpoint: Annotated[str, typer.Option(help="File with the weights of the model.")] = "",
+    port: Annotated[
+        int, typer.Option(help="Port of the page; a free one, if not given.", min=0, max=65535)
+    ] = 0,
+    browser: Annotated[bool, typer.Option(help="Whether to open the page in a browser.")] = True,
+) -> None:
+    """Ask a model about images and captions of your own, in a browser, while you move and crop them."""
+    from tempfile import TemporaryDirectory
+
+    from crosseyed.explorer import live, server, uploads
+    from crosseyed.models.loading import load
+
+    try:
+        with server.bind(port) as page, TemporaryDirectory(prefix="crosseyed-") as folder:
+            typer.echo(f"loading {model}")
+            clip = load(model, pretrained or None, checkpoint=checkpoint or None)
+            page.live = live.Live(clip, live.shipped_objects(), uploads.Uploads(Path(folder)))
+            typer.echo(f"{clip.name} answers at {page.url} (Ctrl-C ends it)")
+            if browser:
+                page.open_browser()
+            page.serve_forever()
+    except processes.Stopped as stop:
+        typer.echo("\nthe explorer has ended; nothing of it is kept")
+        if stop.number != signal.SIGINT:
+            raise typer.Exit(128 + stop.number) from None
 
 
 @app.command()

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from crosseyed.data import images
-from crosseyed.data.images import UnreadableImage, map_ahead, read_image, read_size
+from crosseyed.data.images import UnreadableImage, decode_image, map_ahead, read_image, read_size
 from crosseyed.errors import InputError
 
 PIXELS = np.array(
@@ -48,6 +48,18 @@ def test_exif_orientation_is_applied(tmp_path, orientation, upright):
     exif[0x0112] = orientation
     Image.fromarray(PIXELS).save(tmp_path / "image.png", exif=exif)
     np.testing.assert_array_equal(read(tmp_path / "image.png"), upright)
+
+
+def test_bytes_are_decoded_as_files_are_and_keep_their_transparency(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    layered = np.dstack([PIXELS, np.array([[255, 128, 0], [255, 255, 255]], np.uint8)])
+    Image.fromarray(layered).save(tmp_path / "image.png", exif=exif)
+    decoded = decode_image((tmp_path / "image.png").read_bytes(), "mine")
+    np.testing.assert_array_equal(decoded, np.rot90(layered, -1))
+    np.testing.assert_array_equal(read(decoded), read(tmp_path / "image.png"))
+    with pytest.raises(UnreadableImage, match="'mine': its 3 x 2 pixels exceed the limit of 5"):
+        decode_image((tmp_path / "image.png").read_bytes(), "mine", most_pixels=5)
 
 
 def test_gray_is_repeated_in_the_three_channels(tmp_path):

@@ -6,6 +6,9 @@ import subprocess
 import pytest
 from browsing import SCRIPTS, STATIC
 
+from crosseyed.explorer import server
+
+LIVE = server.PAGE["live.js"][0]
 _CHECK = (
     "--allowJs",
     "--checkJs",
@@ -34,8 +37,11 @@ def check(files):
     return subprocess.run([*compiler(), *_CHECK, *files], capture_output=True, text=True)
 
 
-def test_types_hold():
-    checked = check([STATIC / name for name in SCRIPTS])
+@pytest.mark.parametrize(
+    "files", [[STATIC / name for name in SCRIPTS], [STATIC / SCRIPTS[0], LIVE]], ids=["book", "live"]
+)
+def test_types_hold(files):
+    checked = check(files)
     assert checked.returncode == 0, checked.stdout
 
 

@@ -1,5 +1,6 @@
 """Turn anything that stands for an image into an upright 8-bit RGB image, and read many ahead of use."""
 
+import io
 import os
 import stat
 from collections import deque
@@ -83,6 +84,27 @@ def read_image(source: ImageSource) -> Image.Image:
     )
 
 
+def decode_image(content: bytes, name: str, most_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Read one image from the bytes of a file as `read_image` does, but keep its transparency (mode RGBA, loaded).
+
+    Raises
+    ------
+    UnreadableImage
+        As of `read_image`, of an image called `name`; or it has more than `most_pixels` pixels, which is found before
+        it is decoded.
+    """
+
+    def decode() -> Image.Image:
+        if not content:
+            raise ValueError("the file is empty")
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            upright = _upright(image, most_pixels).convert("RGBA")
+        upright.info.clear()  # or its orientation would be applied again
+        return upright
+
+    return _readable(name, decode)
+
+
 def check_several(images: Iterable[ImageSource]) -> None:
     """Raise InputError for a single image (a file name or a Pillow image) where several are expected."""
     if isinstance(images, str | os.PathLike | Image.Image):
@@ -149,7 +171,8 @@ def _readable(name: str, read: Callable[[], _Result]) -> _Result:
     try:
         return read()
     except UnidentifiedImageError:
-        reason = "it is not an image of a known format" if os.path.getsize(name) else "the file is empty"
+        empty = os.path.isfile(name) and not os.path.getsize(name)
+        reason = "the file is empty" if empty else "it is not an image of a known format"
     except OSError as error:
         reason = error.strerror or str(error)
     except Exception as error:  # a damaged file can make Pillow's decoders fail in any way
@@ -187,30 +210,36 @@ def _from_array(array: np.ndarray) -> Image.Image:
     return Image.fromarray(array)
 
 
-def _check_header(image: Image.Image) -> None:
+def _check_header(image: Image.Image, most_pixels: int = MAX_PIXELS) -> None:
     """Raise ValueError for an image whose size or kind of pixels is known to be of no use, before it is decoded."""
     width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise ValueError(f"its {width} x {height} pixels exceed the limit of {MAX_PIXELS:,}")
+    if width * height > most_pixels:
+        raise ValueError(f"its {width} x {height} pixels exceed the limit of {most_pixels:,}")
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise ValueError(f"one side of its {width} x {height} pixels exceeds {MAX_ASPECT} times the other")
     if image.mode == "F":
         raise ValueError("its floating-point pixels have no defined range; save it with 8 or 16 bits")
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    _check_header(image)
+def _upright(image: Image.Image, most_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Load an image, turn it upright and bring its values to 8 bits; its mode and transparency stay."""
+    _check_header(image, most_pixels)
     image.load()  # a TIFF file is upright from then on
     if (turn := _TURNS.get(_orientation(image))) is not None:
         image = image.transpose(turn)  # the pixels alone: EXIF data may hold what cannot be written again
-    if image.mode == "RGB" and not image.has_transparency_data:
-        return image
     if image.mode.startswith("I"):
         # Pillow reads 16-bit color by its high byte but would clip 16-bit gray at 255: make them the same
         pixels = np.asarray(image).clip(0, 65535)
         if 0 < pixels.max() < _DARKEST:
             raise ValueError(f"its 16-bit pixels are at most {pixels.max()} of 65535; stretch them")
         image = Image.fromarray((pixels // 256).astype(np.uint8))
+    return image
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    image = _upright(image)
+    if image.mode == "RGB" and not image.has_transparency_data:
+        return image
     if image.has_transparency_data:
         background = Image.new("RGBA", image.size, "white")
         background.alpha_composite(image.convert("RGBA"))

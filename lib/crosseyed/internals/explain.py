@@ -81,9 +81,18 @@ def itsm(model: ClipModel, pixels: Tensor, texts: Sequence[str]) -> np.ndarray:
     The map of Li et al. (arXiv 2209.07046) is this one after `scale`.
     """
     adapter, text = _check(model, pixels, texts)
-    tokens, _ = _last_tokens(model, adapter, pixels)
+    _, calls = _last_tokens(model, adapter, pixels)
+    return _upsample(itsm_of_tokens(adapter, calls, text), adapter.grid, pixels)
+
+
+def itsm_of_tokens(adapter: TowerAdapter, calls: Calls, text: Tensor) -> Tensor:
+    """Return the values of `itsm`, (batch, rows × columns), of a batch that was listened to (`trace.listened`).
+
+    `text` has the embeddings of the captions, (batch, embed_dim).
+    """
+    tokens = adapter.tokens(calls, adapter.layers[-1])
     similarity = torch.einsum("bte,be->bt", F.normalize(adapter.project(tokens), dim=-1), text)
-    return _upsample(similarity[:, adapter.prefix :], adapter.grid, pixels)
+    return similarity[:, adapter.prefix :]
 
 
 def itsm_after_pooling(model: ClipModel, pixels: Tensor, texts: Sequence[str]) -> np.ndarray:
