@@ -30,8 +30,9 @@
     const sign = make("span", "explorer-sign", right ? "✓" : "✗");
     sign.setAttribute("role", "img");
     sign.setAttribute("aria-label", right ? "Right:" : "Wrong:");
-    const line = make("p", right ? "explorer-verdict right" : "explorer-verdict", sign, " ", text);
-    line.title = text;
+    const said = make("span", "explorer-name", text);
+    said.title = text;
+    const line = make("p", right ? "explorer-verdict right" : "explorer-verdict", sign, " ", said);
     return line;
   };
 
@@ -215,17 +216,18 @@
 
     const summaryLines = () =>
       models.map(({ name }, i) => {
-        const start = make("strong", "", `${name}: `);
+        const start = make("strong", "", `${name}:`);
         if (state.mode === "help") {
           const [plain, ...others] = lookup.helped(i, state).map(({ found }) => found.rank === 1);
           const right = others.filter(Boolean).length;
-          const helps = `${right} of ${counted(others.length, "mitigation")} right`;
-          return make("p", "explorer-verdict", start, `plain ${plain ? "✓" : "✗"}, ${helps}`);
+          const words = `plain ${plain ? "✓" : "✗"}, mitigated ${right} of ${others.length} ✓`;
+          return make("p", "explorer-verdict plain", start, make("span", "", words));
         }
         const best =
           state.mode === "two" ? bestOf(lookup.captions(i, state)) : lookup.single(i, state).best[0];
-        const line = verdict(best.right, `${best.name}, ${percent(best.share)}`);
+        const line = verdict(best.right, best.name);
         line.prepend(start);
+        line.append(make("span", "", percent(best.share)));
         return line;
       });
 
