@@ -85,7 +85,7 @@ PAGES = [
     "data/results/coverage.csv",
     "_config.yml",
     "CITATION.cff",
-    *modules(*ANALYSIS, "workflow"),
+    *modules(*ANALYSIS, "explorer", "workflow"),
 ]
 
 

@@ -66,7 +66,6 @@ def random_explorer(seed=0, **changes):
     return Explorer(
         **{
             "edition": "a--<b>",
-            "size": "quick",
             "banner": "Random answers, which mean nothing <yet>.",
             "models": models,
             "names": NAMES,

@@ -32,6 +32,7 @@ CHAPTERS = (
     "04_pooling_ablation",
     "05_mitigations",
     "08_robustness",
+    "09_move_it_yourself",
 )
 FAMILIES = {
     "class token": build_open_clip,
@@ -67,6 +68,8 @@ SMALL = {
     "grid_sizes": [5],
     "n_crowd": [1, 3],
     "resolutions": [1.5],
+    "n_places": 3,
+    "n_mitigated": 1,
 }
 NAMES = ("null", "007", "1e5", "$x$", "{{x}}", "[b](c)", "a|b", "<b>", "_x_", "猫 قطة")
 

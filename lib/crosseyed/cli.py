@@ -135,7 +135,8 @@ def sweep(
 
     _require_repository()
     size = size.strip()
-    plan = sweep.read_sweep(models, sweep.measuring(notebooks.FOLDER), size)
+    measuring, explorers = sweep.measuring(notebooks.FOLDER), sweep.explorers(notebooks.FOLDER)
+    plan = sweep.read_sweep(models, measuring, size, explorers)
     options = ["--resources", f"gpu={gpus}", "loading=1"] if gpus else []
     resume = f"make sweep MODELS={shlex.quote(str(models))}" + (f" SIZE={size}" if size else "")
     configuration = {

@@ -2,6 +2,7 @@
 
 import ast
 import json
+from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -59,6 +60,7 @@ SHOWN = {
     "04_pooling_ablation": ["test_task", "validation_task", "sets"],
     "05_mitigations": ["validation", "test", "new"],
     "08_robustness": ["scenes", "side_scenes", "crowd_scenes", "sample", "shown_few", "thin", "around"],
+    "09_move_it_yourself": ["scenes", "pair_scenes", "mitigated_scenes"],
 }
 """By chapter the variables that hold what is shown: scenes, cut-outs, tasks, or collections of them."""
 
@@ -116,7 +118,11 @@ def recipes(shown):
         kept = ["object", "style", "x", "y", "size", "background", "seed", "relation"]
         yield from shown.table[kept].fillna("").itertuples(index=False, name=None)
     elif isinstance(shown, Scene):
-        yield shown.background, shown.placements, shown.height, shown.width
+        placements = [
+            replace(each, x=round(each.x, 9), y=round(each.y, 9), row=None, col=None)
+            for each in shown.placements
+        ]
+        yield shown.background, tuple(placements), shown.height, shown.width
     elif isinstance(shown, Cutout):
         yield shown
     else:

@@ -6,7 +6,7 @@ from crosseyed.editions import Edition
 from crosseyed.errors import InputError
 from crosseyed.files import DATA, content_digest
 from crosseyed.workflow import failures
-from crosseyed.workflow.sweep import Sweep, is_done, measuring, read_sweep, refusal, summarize
+from crosseyed.workflow.sweep import Sweep, explorers, is_done, measuring, read_sweep, refusal, summarize
 
 NOTEBOOKS = ["01_center_bias", "02_embedding_decomposition"]
 
@@ -95,6 +95,17 @@ def test_what_compares_the_results_of_a_sweep_is_not_part_of_it():
     assert names[0] == "01_center_bias"
     assert "05_mitigations" in names
     assert "06_model_family" not in names
+
+
+def test_the_explorer_is_part_of_a_sweep_only_where_its_file_says_so(write):
+    folder = DATA.parent / "notebooks"
+    usual, asked = measuring(folder), explorers(folder)
+    assert asked == ["09_move_it_yourself"]
+    assert not {*asked} & {*usual}
+    plain = write("models: [{model: a}]")
+    assert read_sweep(plain, usual, on_request=asked).notebooks == tuple(usual)
+    named = write("models: [{model: a}]\nnotebooks: [09_move_it_yourself]")
+    assert read_sweep(named, usual, on_request=asked).notebooks == tuple(asked)
 
 
 def test_a_summary_shows_why_a_job_on_a_cluster_failed(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ The page looks answers up and computes none. They reach it in one classic script
 key                     meaning
 ======================= =======================================================================================
 ``version``             `VERSION`; a page that knows another says that the edition is older
-``edition``, ``size``   name and size of the edition
+``edition``             name of the model of the edition
 ``banner``              plain text: which model the answers are of
 ``models``              one entry for each model, that of the edition first: ``name``; ``role``, ``"edition"`` or
                         ``"yardstick"``; ``attention``, rows and columns of its maps, or null; ``noAttention``,
@@ -29,8 +29,8 @@ key                     meaning
                         into ``objects``; ``captions``, four for each pair (both objects, the first, the second, two
                         others), of which the first is right; ``arrangements``: ``relation`` of the first to the
                         second, ``together`` (both around the center) or not (one of them at the border), ``at``, x
-                        and y of both; ``size``; ``share``, (models, pairs, backgrounds, arrangements, 4). The second
-                        object stands in front. Null where there is none
+                        and y of both; ``size``; ``share``, (models, pairs, backgrounds, arrangements, 4): the
+                        softmax at What'sUp's own scale. The second object stands in front. Null where there is none
 ``mitigations``         ``objects``, indices; ``background``, ``size``, one index each; ``models``, for each model
                         ``candidates`` (``name`` in words, ``passes`` of the tower for an image; the first is the
                         plain model), ``leftOut`` (``name``, ``reason``), and answers of shape (candidates, objects,
@@ -231,7 +231,6 @@ class Explorer:
     """All that the page shows; the module says what the parts are."""
 
     edition: str
-    size: str
     banner: str
     models: Sequence[Model]
     names: Sequence[str]
@@ -260,7 +259,7 @@ def places(size: float, n_places: int) -> tuple[float, ...]:
         )
     if not 0 < size <= 1:
         raise InputError(f"Object size is {size}; it must lie above 0 and at most at 1.")
-    return tuple(np.linspace(size / 2, 1 - size / 2, n_places).tolist())
+    return tuple(np.linspace(size / 2, 1 - size / 2, n_places).round(6).tolist())
 
 
 def per_mille(shares: np.ndarray) -> np.ndarray:
@@ -364,7 +363,6 @@ def _packed(explorer: Explorer) -> dict:
     return {
         "version": VERSION,
         "edition": explorer.edition,
-        "size": explorer.size,
         "banner": explorer.banner,
         "models": [
             {

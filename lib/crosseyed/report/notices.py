@@ -13,26 +13,26 @@ from crosseyed.models.towers.registry import adapter_of
 
 def weights(encoder: Encoder) -> HTML:
     """Return a box that names the model of the numbers, and warns if the weights of the edition's model are random."""
-    name = escape(encoder.name)
+    kind = "warning" if encoder.pretrained == RANDOM else "note"
+    return _box(kind, *map(escape, about(encoder)))
+
+
+def about(encoder: Encoder) -> tuple[str, str]:
+    """Return a title that names the model of the edition, and what its numbers are worth, in words."""
     if encoder.pretrained == RANDOM:
-        return _box(
-            "warning",
+        return (
             "Random weights",
-            f"{name} was initialised at random and has learned nothing. The numbers on this page show that the code "
-            "runs; they say nothing about any published model.",
+            f"{encoder.name} was initialised at random and has learned nothing. The numbers on this page show that the "
+            "code runs; they say nothing about any published model.",
         )
+    title = f"Model of this edition: {encoder.name}"
     if encoder.pretrained == SHIPPED:
-        return _box(
-            "note",
-            f"Model of this edition: {name}",
+        return (
+            title,
             "A small CLIP that this project trained itself, on drawn objects. Its numbers say nothing about a "
             "published CLIP.",
         )
-    return _box(
-        "note",
-        f"Model of this edition: {name}",
-        "All numbers below are about this model, unless a row says otherwise.",
-    )
+    return title, "All numbers below are about this model, unless a row says otherwise."
 
 
 def left_out(model: ClipModel, reasons: Sequence[str], instead: ClipModel | None = None) -> HTML | None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
+from crosseyed.data.backgrounds import BACKGROUNDS
 from crosseyed.data.cutouts import STYLES
 from crosseyed.errors import InputError, check_choice
 from crosseyed.files import require_file, require_folder
@@ -46,6 +47,9 @@ Styles = Annotated[list[Style], Field(min_length=1), AfterValidator(_check_disti
 ObjectSize = Annotated[float, Field(gt=0, le=1)]
 """Longer side of an object over the side of the image."""
 
+Device = Annotated[str, AfterValidator(_check_device)]
+"""Where a model computes."""
+
 Folder = Annotated[str, AfterValidator(_check_folder)]
 """A folder that exists; an empty text is as good as None."""
 
@@ -67,7 +71,7 @@ class Parameters(Checked):
 class _Measuring(Parameters):
     """What a chapter about a model takes."""
 
-    device: Annotated[str, AfterValidator(_check_device)]
+    device: Device
     object_size: ObjectSize
 
 
@@ -165,6 +169,23 @@ class Robustness(_Measuring):
     style: Style
 
 
+class MoveItYourself(Parameters):
+    """Parameters of the explorer."""
+
+    device: Device
+    references: Annotated[list[Name], AfterValidator(_check_distinct)]
+    style: Style
+    n_objects: Annotated[int, Field(ge=2)]
+    n_mitigated: Count
+    n_places: GridSize
+    object_sizes: Annotated[list[ObjectSize], Field(min_length=1), AfterValidator(_check_distinct)]
+    backgrounds: Annotated[
+        list[Annotated[str, one_of("background", BACKGROUNDS)]],
+        Field(min_length=1),
+        AfterValidator(_check_distinct),
+    ]
+
+
 CHAPTERS: Mapping[str, type[Parameters]] = {
     "01_center_bias": CenterBias,
     "02_embedding_decomposition": EmbeddingDecomposition,
@@ -174,6 +195,7 @@ CHAPTERS: Mapping[str, type[Parameters]] = {
     "06_model_family": ModelFamily,
     "07_origins": Origins,
     "08_robustness": Robustness,
+    "09_move_it_yourself": MoveItYourself,
 }
 """The parameters of each notebook, by its name without suffix."""
 

@@ -64,6 +64,7 @@ TABLES: dict[str, tuple[str, ...]] = {
         *("specifications", "sides", "crowds", "calibration", "discrimination", "retrieval"),
         *("sizes", "resolutions", "positions", "receptive_field"),
     ),
+    "09_move_it_yourself": ("places", "place_bias", "arrangements"),
 }
 """Names of the tables of each chapter, in the order in which it writes them."""
 

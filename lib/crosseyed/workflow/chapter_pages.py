@@ -1,12 +1,14 @@
 """Turn executed notebooks into pages for readers: question, figure and numbers first, and the code one click away."""
 
 import re
+import shutil
 from itertools import takewhile
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
 
+from crosseyed.explorer.format import SCRIPT
 from crosseyed.workflow.verdict_pages import FOLDER, copy_table
 
 EXTRA = "extra"
@@ -31,11 +33,27 @@ def stage(notebooks: Path, results: Path, pages: Path, code_shown: bool) -> None
     """
     for folder in ("notebooks", EXTRA):
         (pages / folder).mkdir()
+    _put_explorer(results, pages)
     for file in sorted(notebooks.glob("*.ipynb")):
         notebook = nbformat.read(file, as_version=4)
         for table in sorted(linked_tables(notebook)):
             copy_table(results, table, pages / EXTRA)
         nbformat.write(for_readers(notebook, code_shown), pages / "notebooks" / file.name)
+
+
+def _put_explorer(results: Path, pages: Path) -> None:
+    """Put the data of the page "Move it yourself" where its scripts look for it, and those where no other page is.
+
+    Jupyter Book loads all scripts and styles among its static files on every page, so what one page loads by itself
+    must not be among them. An edition whose chapter wrote no data has none, as the page then says.
+    """
+    static = pages / EXTRA / "_static"
+    for file in sorted((pages / "_static").glob("explorer*")):
+        static.mkdir(exist_ok=True)
+        file.rename(static / file.name)
+    for data in sorted(results.glob(f"*/{SCRIPT}"))[:1]:
+        (pages / EXTRA / SCRIPT).parent.mkdir()
+        shutil.copyfile(data, pages / EXTRA / SCRIPT)
 
 
 def for_readers(notebook: NotebookNode, code_shown: bool = False) -> NotebookNode:

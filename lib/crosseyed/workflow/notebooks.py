@@ -18,6 +18,7 @@ LONGEST_FIRST = (
     "04_pooling_ablation",
     "02_embedding_decomposition",
     "08_robustness",
+    "09_move_it_yourself",
 )
 """The notebooks that take longest, the longest first; begun in this order, none is left to run alone at the end."""
 

@@ -19,6 +19,8 @@ from crosseyed.workflow.results import CHAPTER
 RESULTS = "data/results/models"
 """What a notebook that compares the results of many models states that it reads."""
 
+_EXPLORER = "lib/crosseyed/explorer/answers.py"
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -32,7 +34,12 @@ class Sweep:
     """Models whose checkpoint or folder cannot be used, each with the reason."""
 
 
-def read_sweep(path: str | os.PathLike, notebooks: Sequence[str], size: str | None = None) -> Sweep:
+def read_sweep(
+    path: str | os.PathLike,
+    notebooks: Sequence[str],
+    size: str | None = None,
+    on_request: Collection[str] = (),
+) -> Sweep:
     """Read the models, seeds and notebooks of a sweep.
 
     Parameters
@@ -41,9 +48,11 @@ def read_sweep(path: str | os.PathLike, notebooks: Sequence[str], size: str | No
         A YAML file with the list `models` and perhaps the lists `seeds` (whole numbers, by default 0) and
         `notebooks` (by default all that are given here).
     notebooks : sequence of str
-        Names of all notebooks.
+        Names of the notebooks that a sweep executes.
     size : str, optional
         Size of the editions whose entries state none; by default that of each model.
+    on_request : collection of str
+        Names of those that it executes only where the file names them.
 
     Raises
     ------
@@ -53,11 +62,11 @@ def read_sweep(path: str | os.PathLike, notebooks: Sequence[str], size: str | No
     if size:
         check_choice("size", size, SIZES)
     listed = read_list(path)
-    chosen = dict.fromkeys(listed.notebooks or notebooks)
+    chosen, offered = dict.fromkeys(listed.notebooks or notebooks), [*notebooks, *on_request]
     for name in chosen:
-        if name not in notebooks:
+        if name not in offered:
             raise InputError(
-                f"{path} names the notebook {name!r}, which does not exist{suggest(name, notebooks)}"
+                f"{path} names the notebook {name!r}, which does not exist{suggest(name, offered)}"
             )
     editions, missing = [], []
     for entry in listed.models:
@@ -76,8 +85,21 @@ def read_sweep(path: str | os.PathLike, notebooks: Sequence[str], size: str | No
 
 
 def measuring(folder: Path) -> list[str]:
-    """Name the notebooks of a folder that measure a model: all but those that compare the results of a sweep."""
-    return [name for name in names(folder) if RESULTS not in reads(folder / f"{name}.ipynb")]
+    """Name the notebooks of a folder that measure a model: all but those that compare the results of a sweep.
+
+    The explorer is not among them either (`explorers`): what it computes serves its page, and a sweep makes no pages.
+    """
+    left_out = explorers(folder)
+    return [
+        name
+        for name in names(folder)
+        if name not in left_out and RESULTS not in reads(folder / f"{name}.ipynb")
+    ]
+
+
+def explorers(folder: Path) -> list[str]:
+    """Name the notebooks of a folder that compute what a page lets readers explore."""
+    return [name for name in names(folder) if _EXPLORER in reads(folder / f"{name}.ipynb")]
 
 
 def publish(sweep: Sweep, folder: Path, due: Collection[Path] = ()) -> None:

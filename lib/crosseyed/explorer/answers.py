@@ -1,0 +1,284 @@
+"""What models answer to the scenes of the page, and where they look.
+
+A scene goes through a tower once: the same run gives the embedding and the attention of the pooled token. It is drawn
+once for all models.
+
+Parameters shared by the functions: `encoders`, the models in the order of the page; `scenes`, as
+`crosseyed.explorer.scenes` orders them; `labels`, the candidate names, among which a model chooses.
+"""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.special import softmax
+from torch.nn import functional as F  # noqa: N812
+
+from crosseyed.data.images import ImageSource
+from crosseyed.data.scenes import Scene, pair_table, scene_table
+from crosseyed.explorer import format
+from crosseyed.explorer.format import Answers, Arrangement, Mitigated, Mitigations, Model, Pairs, Single
+from crosseyed.internals import attention, trace
+from crosseyed.measure.protocols import FOUR_CAPTIONS_SCALE
+from crosseyed.mitigations.mitigated import mitigate
+from crosseyed.mitigations.redistribution import RadialAttention, UniformMix
+from crosseyed.mitigations.registry import applicable
+from crosseyed.mitigations.sharing import OfRun, Remembering, SharedRun, depth_in_common
+from crosseyed.mitigations.views import CyclicShifts, Padding
+from crosseyed.models.clip import ClipModel
+from crosseyed.models.scorer import cosines, similarities_of_each
+from crosseyed.models.towers.registry import adapter_of
+from crosseyed.progress import bar
+from crosseyed.report import notices
+from crosseyed.settings import settings
+
+FINEST = 16
+"""Most rows and columns of a map of attention; a finer one is averaged over neighbors."""
+
+PLAIN = "the plain model"
+"""Name of the first candidate."""
+
+CANDIDATES = {
+    "a border of a quarter around the image": Padding(0.25, "edge", plain=False),
+    "each quarter shifted to the middle, mean of the similarities": CyclicShifts(2, aggregate="mean"),
+    "attention moved outwards (a corner counts e³ centers)": RadialAttention(3.0),
+    "attention spread evenly over the image": UniformMix(1.0),
+}
+"""The mitigations that the page shows, by their names in words."""
+
+
+def describe(encoders: Sequence[ClipModel]) -> list[Model]:
+    """Say of each model what the page needs to know; the first is that of the edition."""
+    return [_described(each, "yardstick" if number else "edition") for number, each in enumerate(encoders)]
+
+
+def single(
+    encoders: Sequence[ClipModel], scenes: Sequence[Scene], shape: Sequence[int], labels: Sequence[str]
+) -> Single:
+    """Ask about one object at every place.
+
+    Parameters
+    ----------
+    encoders, labels
+        See the module.
+    scenes : sequence of Scene
+        From `crosseyed.explorer.scenes.everywhere`.
+    shape : sequence of int
+        Numbers of objects, backgrounds, sizes, rows and columns.
+    """
+    captions = [settings.caption(label) for label in labels]
+    texts = [each.encode_texts(captions) for each in encoders]
+    asked = [[] for _ in encoders]
+    of_object = len(scenes) // shape[0]
+    for start in bar(range(0, len(scenes), of_object), unit="object"):
+        portion = scenes[start : start + of_object]
+        drawn = [cache(scene.render) for scene in portion]
+        truth = _truth(portion, labels)
+        for each, text, rows in zip(encoders, texts, asked, strict=True):
+            embeddings, maps = look(each, drawn)
+            chosen = format.answers(softmax(each.logit_scale * cosines(embeddings, text), axis=1), truth)
+            rows.append((chosen, (None, None) if maps is None else format.attention_maps(maps)))
+    joined = [_joined([chosen for chosen, _ in rows], shape) for rows in asked]
+    maps, peaks = (
+        [_laid_out([looks[part] for _, looks in rows], shape) for rows in asked] for part in (0, 1)
+    )
+    return Single(_stacked(joined), maps, peaks)
+
+
+def look(encoder: ClipModel, images: Sequence[ImageSource]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Encode images, and see where the pooled token looks in the last attention.
+
+    Returns
+    -------
+    embeddings : numpy.ndarray, shape (n_images, embed_dim)
+        As `ClipModel.encode_images` gives them.
+    maps : numpy.ndarray, shape (n_images, rows, columns), or None
+        Attention on the image, mean over heads, at most `FINEST` rows and columns; each map sums to 1. None where the
+        tower has no attention.
+    """
+    adapter = adapter_of(encoder)
+    if "attention" not in adapter.capabilities:
+        return encoder.encode_images(images, progress=False), None
+    embeddings, maps = [], []
+    with adapter.pooled_alone():
+        for seen in trace.run(encoder, images, "attention", layers=[-1], progress=False):
+            by_layer = attention.pooled_attention(seen)
+            last = attention.spatial_attention(by_layer[max(by_layer)].mean(1), seen.grid, seen.prefix)
+            embeddings.append(encoder.unit(seen.embedding))
+            maps.append(_coarse(last.unflatten(-1, seen.grid)).cpu())
+    return torch.cat(embeddings).numpy(), torch.cat(maps).numpy()
+
+
+def table(encoders: Sequence[ClipModel], scenes: Sequence[Scene], answers: Single) -> pd.DataFrame:
+    """Return the answers to one object as a tidy table: `scene_table` for each model, with `rank` and `correct`."""
+    shown = scene_table(scenes)
+    rows = [
+        shown.assign(
+            model=each.model, pretrained=each.pretrained, rank=rank.ravel(), correct=rank.ravel() == 1
+        )
+        for each, rank in zip(encoders, answers.answers.rank, strict=True)
+    ]
+    return pd.concat(rows, ignore_index=True)
+
+
+def pairs(
+    encoders: Sequence[ClipModel], scenes: Sequence[Scene], objects: Sequence[str], n_backgrounds: int
+) -> tuple[Pairs | None, pd.DataFrame]:
+    """Ask about two objects with What'sUp's four captions, as `crosseyed.measure.protocols.four_captions` does.
+
+    Parameters
+    ----------
+    encoders
+        See the module.
+    scenes : sequence of Scene
+        From `crosseyed.explorer.scenes.arranged`.
+    objects : sequence of str
+        Names of the objects of the page.
+    n_backgrounds : int
+        How many there are.
+
+    Returns
+    -------
+    Pairs or None
+        None if there are no scenes.
+    pandas.DataFrame
+        For each model `crosseyed.data.scenes.pair_table`, with `correct`: whether the caption with both objects wins.
+    """
+    if not scenes:
+        return None, pd.DataFrame()
+    shown = pair_table(scenes)
+    told = [settings.four_captions(*two) for two in zip(shown["object"], shown["object2"], strict=True)]
+    captions = list(dict.fromkeys(caption for four in told for caption in four))
+    place = {caption: number for number, caption in enumerate(captions)}
+    own = np.array([[place[caption] for caption in four] for four in told])
+    compared = similarities_of_each(encoders, [scene.render for scene in scenes], captions)
+    logits = [FOUR_CAPTIONS_SCALE * np.take_along_axis(each, own, axis=1) for each in compared]
+    rows = [
+        shown.assign(model=each.model, pretrained=each.pretrained, correct=logit.argmax(axis=1) == 0)
+        for each, logit in zip(encoders, logits, strict=True)
+    ]
+    ways = len(set(zip(shown["relation"], shown["together"], strict=True)))
+    starts = range(0, len(scenes), n_backgrounds * ways)
+    found = Pairs(
+        objects=[tuple(objects.index(each.cutout.object) for each in scenes[n].placements) for n in starts],
+        captions=[told[n] for n in starts],
+        arrangements=[_arrangement(scene) for scene in scenes[:ways]],
+        size=scenes[0].placements[0].size,
+        share=format.per_mille(softmax(np.stack(logits), axis=-1)).reshape(
+            len(encoders), len(starts), n_backgrounds, ways, 4
+        ),
+    )
+    return found, pd.concat(rows, ignore_index=True)
+
+
+def mitigations(
+    encoders: Sequence[ClipModel],
+    scenes: Sequence[Scene],
+    given: Single,
+    chosen: tuple[Sequence[int], int, int],
+    labels: Sequence[str],
+) -> Mitigations:
+    """Ask about some of the scenes with each of `CANDIDATES` that a tower supports.
+
+    Parameters
+    ----------
+    encoders, labels
+        See the module.
+    scenes : sequence of Scene
+        Those of the objects, the background and the size that are chosen, in their order.
+    given : Single
+        What the models answer without a mitigation.
+    chosen : tuple
+        Indices of the objects, of the background and of the size.
+    """
+    objects, background, size = chosen
+    drawn = [cache(scene.render) for scene in scenes]
+    truth = _truth(scenes, labels)
+    told = [
+        _mitigated(each, drawn, _part(given.answers, (number, objects, background, size)), labels, truth)
+        for number, each in enumerate(encoders)
+    ]
+    return Mitigations(objects, background, size, told)
+
+
+def _mitigated(
+    encoder: ClipModel,
+    images: Sequence[ImageSource],
+    plain: Answers,
+    labels: Sequence[str],
+    truth: np.ndarray,
+) -> Mitigated:
+    captions = [settings.caption(label) for label in labels]
+    left_out: dict[str, str] = {}
+    usable = applicable(CANDIDATES.values(), encoder, left_out)
+    late = {each.name: each for each in usable if depth_in_common(encoder, each) is not None}
+    run = SharedRun(Remembering(encoder, {}), {encoder.name: encoder, **late})
+    run.similarities(encoder.name, images, captions)  # first, so that views find the plain image
+    kept, answered = [(PLAIN, 1.0)], [plain]
+    for name, candidate in CANDIDATES.items():
+        if candidate in usable:
+            asked = OfRun(run, candidate.name) if candidate.name in late else mitigate(run.plain, candidate)
+            similarities = asked.similarities(images, captions, progress=False)
+            shares = softmax(encoder.logit_scale * similarities, axis=1)
+            kept.append((name, float(candidate.passes)))
+            answered.append(_joined([format.answers(shares, truth)], plain.rank.shape))
+    words = {candidate.name: name for name, candidate in CANDIDATES.items()}
+    return Mitigated(kept, {words[name]: reason for name, reason in left_out.items()}, _stacked(answered))
+
+
+def _described(encoder: ClipModel, role: str) -> Model:
+    reasons = notices.reasons(encoder, "attention")
+    if reasons:
+        return Model(encoder.name, role, no_attention=f"{reasons[0][0].upper()}{reasons[0][1:]}.")
+    rows, cols = adapter_of(encoder).grid
+    return Model(encoder.name, role, (min(rows, FINEST), min(cols, FINEST)))
+
+
+def _truth(scenes: Sequence[Scene], labels: Sequence[str]) -> np.ndarray:
+    place = {label: number for number, label in enumerate(labels)}
+    return np.array([place[scene.placements[0].cutout.object] for scene in scenes])
+
+
+def _coarse(maps: torch.Tensor) -> torch.Tensor:
+    """Return maps (n, rows, columns) with at most `FINEST` rows and columns, each with the sum 1."""
+    side = tuple(min(each, FINEST) for each in maps.shape[-2:])
+    if side == maps.shape[-2:]:
+        return maps
+    smaller = F.adaptive_avg_pool2d(maps, side)
+    return smaller / smaller.sum((-2, -1), keepdim=True)
+
+
+def _arrangement(scene: Scene) -> Arrangement:
+    first, second = ((each.x, each.y) for each in scene.placements)
+    return Arrangement(scene.relation, scene.center, (first, second))
+
+
+def _part(answers: Answers, chosen: object) -> Answers:
+    """Return the answers that an index of their shape chooses."""
+    return Answers(**{field.name: getattr(answers, field.name)[chosen] for field in fields(Answers)})
+
+
+def _joined(parts: Sequence[Answers], shape: Sequence[int]) -> Answers:
+    """Put answers to images behind each other, and lay them out in a shape."""
+    return Answers(
+        **{
+            field.name: _laid_out([getattr(part, field.name) for part in parts], shape)
+            for field in fields(Answers)
+        }
+    )
+
+
+def _stacked(parts: Sequence[Answers]) -> Answers:
+    return Answers(
+        **{field.name: np.stack([getattr(part, field.name) for part in parts]) for field in fields(Answers)}
+    )
+
+
+def _laid_out(parts: Sequence[np.ndarray | None], shape: Sequence[int]) -> np.ndarray | None:
+    if parts[0] is None:
+        return None
+    rows = np.concatenate(parts)
+    return rows.reshape(*shape, *rows.shape[1:])

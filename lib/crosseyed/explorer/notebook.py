@@ -1,0 +1,112 @@
+"""What the notebook shows in the place of the explorer: its data, its scripts, and what stands there without them."""
+
+import base64
+import io
+from collections.abc import Sequence
+from html import escape
+
+import pandas as pd
+from IPython.display import HTML
+from matplotlib.figure import Figure
+
+from crosseyed.data.backgrounds import Background, draw_background
+from crosseyed.data.cutouts import Cutout, premultiplied
+from crosseyed.explorer.answers import describe
+from crosseyed.explorer.format import (
+    SCRIPT,
+    Explorer,
+    Mitigations,
+    Pairs,
+    Picture,
+    Single,
+    background_uri,
+    cutout_uri,
+    places,
+)
+from crosseyed.models.clip import ClipModel
+from crosseyed.report import notices
+from crosseyed.report.figures import style
+from crosseyed.report.verdicts.words import named_span
+
+CODE = ("explorer-view.js", "explorer-lookup.js", "explorer.js")
+"""Classic scripts of the page, in their order."""
+
+STYLE = "explorer.css"
+
+_SIDE = 224  # pixels of a background
+
+
+def data(
+    encoders: Sequence[ClipModel],
+    labels: Sequence[str],
+    shown: tuple[Sequence[Cutout], Sequence[Background], Sequence[float], int],
+    single: Single,
+    pairs: Pairs | None,
+    mitigations: Mitigations,
+) -> Explorer:
+    """Put together all that the page shows.
+
+    Parameters
+    ----------
+    encoders : sequence of ClipModel
+        The models, that of the edition first.
+    labels : sequence of str
+        The candidate names.
+    shown : tuple
+        The objects, the backgrounds, the sizes and the number of places of `crosseyed.explorer.scenes.everywhere`.
+    single, pairs, mitigations
+        From `crosseyed.explorer.answers`.
+    """
+    cutouts, backgrounds, sizes, n_places = shown
+    title, text = notices.about(encoders[0])
+    return Explorer(
+        edition=encoders[0].name,
+        banner=f"{title}. {text}",
+        models=describe(encoders),
+        names=labels,
+        objects=[
+            Picture(each.object, cutout_uri(premultiplied(each.path).convert("RGBA"))) for each in cutouts
+        ],
+        backgrounds=[
+            Picture(each.kind, background_uri(draw_background(each, _SIDE, _SIDE))) for each in backgrounds
+        ],
+        sizes=sizes,
+        places=[places(size, n_places) for size in sizes],
+        single=single,
+        pairs=pairs,
+        mitigations=mitigations,
+    )
+
+
+def finding(name: str, bias: pd.Series) -> str:
+    """Say in a sentence how the place of an object changes the answers of a model; plain text.
+
+    Parameters
+    ----------
+    name : str
+        Name of the model.
+    bias : pandas.Series
+        A row of `crosseyed.measure.bootstrap.center_bias`.
+    """
+    return (
+        f"{name} names {bias['center_accuracy']:.0f} % of {bias['n_objects']} objects correctly at the center of the "
+        f"image ({bias['n_center']:,} images) and {bias['off_center_accuracy']:.0f} % at all other places "
+        f"({bias['n_off_center']:,} images): a gap of {bias['gap']:.0f} percentage points ({named_span(bias, 'gap')})."
+    )
+
+
+def container(figure: Figure, sentence: str) -> HTML:
+    """Return the place of the explorer, which its scripts fill, with a figure and a sentence for who has none.
+
+    Paths are those from a chapter of the rendered book. In Jupyter nothing lies there, and figure and sentence stay.
+    """
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=110, bbox_inches="tight")
+    image = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    scripts = [SCRIPT, *(f"_static/{name}" for name in CODE)]
+    return HTML(
+        f'<link rel="stylesheet" href="../_static/{STYLE}">'
+        '<div id="explorer" class="explorer mathjax_ignore">'
+        f'<img src="{image}" alt="{escape(style.describe(figure))}"><p>{escape(sentence)}</p></div>'
+        + "".join(f'<script src="../{path}"></script>' for path in scripts)
+    )
