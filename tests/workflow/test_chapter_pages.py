@@ -1,6 +1,7 @@
 """Executed notebooks as pages for readers."""
 
 import nbformat
+import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from crosseyed.workflow import chapter_pages
@@ -63,3 +64,22 @@ def test_tables_that_pages_link_to_go_with_them(tmp_path):
         .cells[1]
         .source.startswith("seed = 0")
     )
+
+
+@pytest.mark.parametrize("has_data", [True, False])
+def test_what_the_explorer_loads_is_where_no_other_page_loads_it(has_data, tmp_path):
+    pages, results = tmp_path / "pages", tmp_path / "results"
+    (pages / "_static").mkdir(parents=True)
+    for name in ("book.js", "explorer.js", "explorer-view.js", "explorer.css"):
+        (pages / "_static" / name).write_text(name)
+    (tmp_path / "notebooks").mkdir()
+    (results / "09_a" / "explorer").mkdir(parents=True)
+    if has_data:
+        (results / "09_a" / "explorer" / "data.js").write_text("window.crosseyedExplorer = {};")
+    chapter_pages.stage(tmp_path / "notebooks", results, pages, code_shown=False)
+    assert [path.name for path in (pages / "_static").iterdir()] == ["book.js"]
+    found = {
+        str(path.relative_to(pages / "extra")) for path in (pages / "extra").rglob("*") if path.is_file()
+    }
+    scripts = {f"_static/{name}" for name in ("explorer.js", "explorer-view.js", "explorer.css")}
+    assert found == scripts | ({"explorer/data.js"} if has_data else set())

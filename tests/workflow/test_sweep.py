@@ -90,11 +90,12 @@ def test_what_cannot_be_meant_is_refused(write, text, message):
         read_sweep(write(text), NOTEBOOKS)
 
 
-def test_what_compares_the_results_of_a_sweep_is_not_part_of_it():
+def test_what_compares_the_results_of_a_sweep_or_serves_a_page_is_not_part_of_it():
     names = measuring(DATA.parent / "notebooks")
     assert names[0] == "01_center_bias"
     assert "05_mitigations" in names
     assert "06_model_family" not in names
+    assert "09_move_it_yourself" not in names
 
 
 def test_the_explorer_is_part_of_a_sweep_only_where_its_file_says_so(write):
