@@ -1,5 +1,6 @@
 """The page of a live model in a browser: what it shows is what the library answers."""
 
+import contextlib
 import io
 import json
 import threading
@@ -203,6 +204,30 @@ def test_what_cannot_be_used_is_said_and_the_next_thing_works(visit, running, tm
     asked = settled(page)
     assert shown(page) == expected(running.live.answer(asked)) and alert.count() == 0
     # the browser itself notes every request that is refused
+    page.complaints[:] = [each for each in page.complaints if "400 (Bad Request)" not in each]
+
+
+def test_what_is_said_of_an_upload_stays_when_an_answer_comes_later(visit, running, tmp_path, monkeypatch):
+    page = visit()
+    settled(page)
+    answer, may_come = running.live.answer, threading.Event()
+
+    def late(asked):
+        may_come.wait(10)
+        return answer(asked)
+
+    monkeypatch.setattr(running.live, "answer", late)
+    monkeypatch.setattr(running, "lock", contextlib.nullcontext())
+    page.get_by_role("application").press("ArrowUp")
+    page.get_by_label("Drop an image").set_input_files(given(tmp_path, b"no image"))
+    said = page.get_by_role("alert").filter(has_text="not an image of a known format")
+    said.wait_for()
+    may_come.set()
+    settled(page)
+    assert said.is_visible()
+    page.get_by_role("application").press("ArrowUp")
+    settled(page)
+    assert not said.is_visible()
     page.complaints[:] = [each for each in page.complaints if "400 (Bad Request)" not in each]
 
 

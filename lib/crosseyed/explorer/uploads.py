@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from crosseyed.data.cutouts import Cutout, premultiplied
-from crosseyed.data.images import decode_image, read_image
+from crosseyed.data.images import UnreadableImage, decode_image, read_image
 from crosseyed.errors import InputError
 
 MOST_BYTES = 32 * 2**20
@@ -70,7 +70,12 @@ class Uploads:
         key = hashlib.sha256(content).hexdigest()[:16]
         if key in self._kept:
             return self.find(key)
-        image = decode_image(content, "yours", MOST_PIXELS)
+        try:
+            image = decode_image(content, "yours", MOST_PIXELS)
+        except UnreadableImage as error:
+            raise InputError(
+                f"{str(error).removesuffix('.')}; give a PNG, JPEG, WebP, GIF, BMP or TIFF of less than 40 megapixels."
+            ) from error
         if image.getchannel("A").getextrema()[1] < _VISIBLE:
             raise InputError(
                 "Cannot use the image 'yours': it is wholly transparent; give one that shows something."

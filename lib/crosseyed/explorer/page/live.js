@@ -141,7 +141,7 @@
     offered.backgrounds.map((name, number) => ({ value: String(number), words: name })),
   );
   const shape = list("Window", [
-    { value: "", words: "with the proportions of the photograph" },
+    { value: "", words: "shaped as the photograph" },
     { value: "square", words: "square" },
   ]);
   const captions = field(`Captions, one a line (at most ${offered.mostCaptions})`, make("textarea"));
@@ -380,7 +380,7 @@
     time.textContent = `Answered in ${Math.round(took)} ms.`;
     attentionCaption.textContent = answer.attention
       ? `Highest patch: ${(Math.max(...answer.attention.values) * answer.attention.values.length).toFixed(1)} times ` +
-        "attention that is the same everywhere."
+        "what it would get if attention were even."
       : offered.noAttention;
     mapCaption.textContent = answer.map
       ? `Cosines from ${Math.min(...answer.map.values).toFixed(3)} to ${Math.max(...answer.map.values).toFixed(3)} ` +
@@ -474,6 +474,7 @@
   };
   const take = async (/** @type {File | undefined} */ given) => {
     if (!given) return;
+    say("upload", null);
     try {
       if (given.size > offered.mostBytes) {
         throw new Error(`The file has more than ${Math.floor(offered.mostBytes / 2 ** 20)} MB; give a smaller one.`);
