@@ -3,6 +3,8 @@
 #     docker build --tag crosseyed .
 #     docker run --rm --publish 127.0.0.1:8000:8000 crosseyed
 #
+# It takes about 7.2 GB beside its base image. That is an estimate from measured parts, on Linux with x86-64: the packages
+# of the lock 6.7 GB, most of them for CUDA; an edition of the book 0.4 GB; the repository 15 MB.
 FROM python:3.11-slim-bookworm
 
 RUN apt-get update \

@@ -85,12 +85,17 @@ def test_a_broken_notebook_is_named(tmp_path):
         launch.write_cells(tmp_path, SET)
 
 
+_VALUES = (
+    "print([x for x, v in globals().items() if type(v) in (str, list, dict, bool, int) and x[0] != '_'])"
+)
+
+
 def run_cell(source, folder, **variables):
     kept = {
         name: value for name, value in os.environ.items() if name not in ("COLAB_RELEASE_TAG", "PYTHONPATH")
     }
     return subprocess.run(
-        [sys.executable, "-c", f"{source}\nprint(sorted(os.listdir()), len(sys.path))"],
+        [sys.executable, "-c", f"{source}\nprint(sorted(os.listdir()), len(sys.path))\n{_VALUES}"],
         cwd=folder,
         env={**kept, **variables},
         stdin=subprocess.DEVNULL,
@@ -122,3 +127,5 @@ def test_in_colab_the_cell_fetches_the_repository_and_completes_the_environment(
     for _ in range(2):  # a cell can be run again
         run = run_cell(source, colab, COLAB_RELEASE_TAG="release")
         assert run.stdout.startswith("completed crosseyed\n['crosseyed']"), run.stderr
+        # a chapter takes every plain value that it finds for a parameter, and refuses those it does not know
+        assert run.stdout.endswith("\n[]\n")

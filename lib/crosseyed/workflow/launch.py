@@ -13,22 +13,27 @@ from crosseyed.workflow.addresses import Addresses
 TAG = "colab"
 """Tag of the cell that fetches the study in Google Colab; everywhere else it does nothing."""
 
+# a function, so that no value is left that a chapter would take for a parameter
 _CELL = """\
 # Google Colab alone: fetch the study, and what it needs beside the torch that is there
 import os
 import subprocess
 import sys
 
-if "COLAB_RELEASE_TAG" in os.environ:
-    repository = "{address}"
-    clone = ["git", "clone", "--depth=1", "--branch={branch}"]
+
+def fetch(repository, branch):
     if not os.path.exists("crosseyed"):
         repository = repository or input("Address of the repository of this notebook: ")
+        clone = ["git", "clone", "--depth=1", f"--branch={{branch}}"]
         subprocess.run([*clone, repository, "crosseyed"], check=True)
     sys.path.insert(0, os.path.abspath("crosseyed/lib"))
     from crosseyed.workflow.beside_torch import complete
 
     print(complete("crosseyed"))
+
+
+if "COLAB_RELEASE_TAG" in os.environ:
+    fetch("{address}", "{branch}")
 """
 
 _SERVICES = {"binderhub_url": "Binder", "colab_url": "Google Colab", "jupyterhub_url": "JupyterHub"}

@@ -26,7 +26,8 @@ h1 {{ font-size: 1.8rem; line-height: 1.2; }}
 .scroll {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }}
 th, td {{ padding: .55rem .7rem; text-align: right; border-bottom: 1px solid #8886; vertical-align: top; }}
-th:first-child, td:first-child {{ text-align: left; }}
+th:first-child, td:first-child {{ text-align: left; min-width: 12rem; }}
+td:nth-child(2) {{ white-space: nowrap; }}
 small {{ opacity: .75; display: block; }}
 a {{ color: light-dark(#0b57b0, #8ab8ff); overflow-wrap: anywhere; }}
 </style>
