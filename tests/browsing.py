@@ -11,8 +11,6 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 STATIC = Path(__file__).parents[1] / "book" / "_static"
-SCRIPTS = ("explorer-view.js", "explorer-lookup.js", "explorer.js")
-"""What draws, what looks up, and what listens: of the page for moving objects, in this order."""
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _SETTINGS = f"""

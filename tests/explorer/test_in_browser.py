@@ -9,16 +9,21 @@ import matplotlib
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browsing import SCRIPTS, Visit, build_page, chromium
+from browsing import Visit, build_page, chromium
+from scipy.special import softmax
 from small_explorer import N_PLACES, NAMES, random_explorer, read_back
 
-from crosseyed.explorer import format
+from crosseyed.data.backgrounds import Background
+from crosseyed.data.cutouts import read_catalogue
+from crosseyed.explorer import answers, format, notebook
+from crosseyed.explorer.scenes import everywhere
+from crosseyed.settings import settings
 
 PAGE = "\n".join(
     [
         '<div id="explorer" class="explorer"><p>Move it with JavaScript.</p></div>',
         f'<script src="../{format.SCRIPT}"></script>',
-        *(f'<script src="../_static/{name}"></script>' for name in SCRIPTS),
+        *(f'<script src="../_static/{name}"></script>' for name in notebook.CODE),
     ]
 )
 WIDTHS = {1280: 900, 390: 844}
@@ -242,6 +247,41 @@ def test_every_part_is_explained_in_one_sentence(visit, mode):
     explained = page.locator(".explorer-help dt").all_inner_texts()
     figures = set(page.locator("figure .explorer-heading").all_inner_texts())
     assert figures <= set(explained)
+
+
+@pytest.fixture(scope="module")
+def asked(tiny_clip):
+    """A small random model, the scenes it is asked about, the names, and the page of its answers."""
+    catalogue = read_catalogue(["fluent"])
+    cutouts, labels = catalogue[:2], [each.object for each in catalogue[:7]]
+    grounds, sizes = [Background("noise", 1)], [0.25, 0.5]
+    scenes = everywhere(cutouts, grounds, sizes, N_PLACES)
+    single = answers.single([tiny_clip], scenes, (2, 1, 2, N_PLACES, N_PLACES), labels)
+    page = notebook.data([tiny_clip], labels, (cutouts, grounds, sizes, N_PLACES), single, None, None)
+    return scenes, labels, page
+
+
+@pytest.mark.parametrize("place", [(0, 0, 0, 0, 0), (1, 0, 1, 2, 1), (0, 0, 1, 1, 1)])
+def test_every_number_is_the_models_answer_to_the_image(visit, site_of, tiny_clip, asked, place):
+    scenes, labels, explorer = asked
+    scene = scenes[np.ravel_multi_index(place, (2, 1, 2, N_PLACES, N_PLACES))]
+    (similarities,) = tiny_clip.similarities([scene.render], [settings.caption(label) for label in labels])
+    shares = softmax(tiny_clip.logit_scale * similarities)
+    own = scene.placements[0].cutout.object
+    object_, _, size, row, column = place
+    assert explorer.objects[object_].name == own
+    state = {"object": own, "size": size + 1, "row": row + 1, "column": column + 1}
+    (card,) = cards(visit({"show": "one", **state}, page=site_of(format.script(explorer))))
+    best = np.sort(shares)[::-1][: format.TOP]
+    for (name, share, right), expected in zip(shown_bars(card), best, strict=True):
+        assert float(share.rstrip("%")) == pytest.approx(100 * expected, abs=0.06)
+        assert shares[labels.index(name)] == pytest.approx(expected, abs=1e-5)
+        assert right == (name == own)
+    rank, share = re.fullmatch(
+        r"Rank (\d+) of 7, share (.*)%", card.locator(".explorer-rank").inner_text()
+    ).groups()
+    assert float(share) == pytest.approx(100 * shares[labels.index(own)], abs=0.06)
+    assert int(rank) == 1 + (shares > shares[labels.index(own)]).sum()
 
 
 # How it is moved

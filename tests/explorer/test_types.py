@@ -4,9 +4,10 @@ import shutil
 import subprocess
 
 import pytest
-from browsing import SCRIPTS, STATIC
+from browsing import STATIC
 
 from crosseyed.explorer import server
+from crosseyed.explorer.notebook import CODE
 
 LIVE = server.PAGE["live.js"][0]
 _CHECK = (
@@ -38,7 +39,7 @@ def check(files):
 
 
 @pytest.mark.parametrize(
-    "files", [[STATIC / name for name in SCRIPTS], [STATIC / SCRIPTS[0], LIVE]], ids=["book", "live"]
+    "files", [[STATIC / name for name in CODE], [STATIC / CODE[0], LIVE]], ids=["book", "live"]
 )
 def test_types_hold(files):
     checked = check(files)
@@ -48,6 +49,6 @@ def test_types_hold(files):
 def test_a_wrong_type_is_found(tmp_path):
     wrong = tmp_path / "wrong.js"
     wrong.write_text("crosseyedView.percent('half');\n")
-    checked = check([*(STATIC / name for name in SCRIPTS), wrong])
+    checked = check([*(STATIC / name for name in CODE), wrong])
     assert checked.returncode != 0
     assert "wrong.js" in checked.stdout
