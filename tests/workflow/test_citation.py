@@ -70,7 +70,7 @@ class _Tags(HTMLParser):
 
 def test_a_page_tells_indexes_who_wrote_it_when_and_where_it_is():
     url = "https://example.org/editions/a/intro.html"
-    tags = _Tags(page_tags(READ, title="Title", edition="a", language="en", url=url, pdf_url=f"{url}.pdf"))
+    tags = _Tags(page_tags(READ, title="Title", edition="a", language="en", url=url))
     assert tags.metas == [
         ("citation_title", "Title"),
         ("citation_author", "Ada Lovelace"),
@@ -80,7 +80,6 @@ def test_a_page_tells_indexes_who_wrote_it_when_and_where_it_is():
         ("citation_language", "en"),
         ("citation_public_url", url),
         ("citation_fulltext_html_url", url),
-        ("citation_pdf_url", f"{url}.pdf"),
     ]
     data = json.loads(tags.data)
     assert (data["@type"], data["url"], data["datePublished"]) == ("Chapter", url, "2026-05-04")

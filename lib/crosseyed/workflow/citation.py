@@ -64,9 +64,7 @@ def read(file: Path = FILE) -> Citation:
     return Citation(given.title, names, given.version, given.license, given.released)
 
 
-def page_tags(
-    citation: Citation, *, title: str, edition: str, language: str, url: str = "", pdf_url: str = ""
-) -> str:
+def page_tags(citation: Citation, *, title: str, edition: str, language: str, url: str = "") -> str:
     """Return the HTML that a page's head holds for scholars' indexes.
 
     Parameters
@@ -81,8 +79,6 @@ def page_tags(
         Language of the page, such as ``"en"``.
     url : str
         Address of the page, if it is known; without it no tag names one.
-    pdf_url : str
-        Address of the same text as a PDF, if there is one.
     """
     book = f"{citation.title} (edition {edition})"
     named = [
@@ -93,7 +89,6 @@ def page_tags(
         ("citation_language", language),
         ("citation_public_url", url),
         ("citation_fulltext_html_url", url),
-        ("citation_pdf_url", pdf_url),
     ]
     tags = [f'<meta name="{name}" content="{html.escape(text)}"/>' for name, text in named if text]
     data = {
