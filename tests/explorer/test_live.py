@@ -214,6 +214,14 @@ def test_what_is_not_known_is_named(tiny):
         tiny.mitigated(asked(mitigation="paddling"))
 
 
+@pytest.mark.parametrize(
+    ("pretrained", "word"), [("random", "are random"), ("crosseyed", "drawn objects"), ("openai", "")]
+)
+def test_what_has_to_be_known_of_the_weights_is_said(live_of, tiny_clip, pretrained, word):
+    note = live_of(dataclasses.replace(tiny_clip, pretrained=pretrained)).offered()["note"]
+    assert word in note and bool(word) == bool(note)
+
+
 def test_the_shipped_objects_have_different_names():
     names = [each.object for each in live.shipped_objects()]
     assert names == sorted(set(names)) and "dog" in names

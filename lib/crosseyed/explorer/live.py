@@ -32,7 +32,7 @@ from crosseyed.mitigations.scoring import family_of
 from crosseyed.mitigations.sharing import Counting
 from crosseyed.mitigations.views import Gated
 from crosseyed.models.clip import ClipModel
-from crosseyed.models.scorer import cosines
+from crosseyed.models.scorer import RANDOM, SHIPPED, cosines
 from crosseyed.models.towers.base import Calls, TowerAdapter, UnsupportedTower
 from crosseyed.models.towers.registry import adapter_of
 from crosseyed.report.notices import reasons
@@ -48,6 +48,10 @@ GROUNDS = tuple(Background(kind, seed) for kind in BACKGROUNDS for seed in range
 """The backgrounds that can be chosen: three of each kind."""
 
 _KEPT_TEXTS = 2000
+_NOTES = {
+    RANDOM: "Its weights are random: it has learned nothing.",
+    SHIPPED: "This project trained it on drawn objects; its answers say nothing about a published CLIP.",
+}
 _BEGINNING = ("dog", "cat", "horse", "rabbit", "banana", "car", "guitar", "tree")
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -191,6 +195,7 @@ class Live:
         """Return what a page has to know before it asks; all of it can be written as JSON."""
         return {
             "model": self.model.name,
+            "note": _NOTES.get(self.model.pretrained, ""),
             "objects": [*self._by_name],
             "backgrounds": [f"{each.kind} {each.seed + 1}" for each in GROUNDS],
             "mitigations": [

@@ -41,7 +41,10 @@ PAGE: dict[str, tuple[Path, str]] = {
     "explorer-view.js": (_SHARED / "explorer-view.js", "text/javascript"),
     "explorer.css": (_SHARED / "explorer.css", "text/css"),
 }
-"""The files of the page by what follows the token in the address; the last two are those of the book's explorer."""
+"""The files of the page by what follows the token in the address; the last two are those of the book's explorer.
+
+:meta hide-value:
+"""
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "

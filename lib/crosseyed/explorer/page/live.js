@@ -10,6 +10,7 @@
  *
  * @typedef {object} Offered
  * @property {string} model
+ * @property {string} note  what has to be known of its weights, a sentence, or ""
  * @property {string[]} objects
  * @property {string[]} backgrounds
  * @property {{name: string, family: string, passes: number, told: boolean}[]} mitigations
@@ -201,7 +202,7 @@
   );
 
   root.append(
-    make("p", "explorer-banner", `Model: ${offered.model}. It runs on this computer; nothing leaves it.`),
+    make("p", "explorer-banner", `Model: ${offered.model}. ${offered.note} It runs on this computer; nothing leaves it.`),
     modes.group,
     make(
       "div",
