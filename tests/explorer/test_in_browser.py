@@ -21,9 +21,11 @@ from crosseyed.settings import settings
 
 PAGE = "\n".join(
     [
+        '<div class="cell_output docutils container"><div class="output text_html">',
         '<div id="explorer" class="explorer"><p>Move it with JavaScript.</p></div>',
         f'<script src="../{format.SCRIPT}"></script>',
         *(f'<script src="../_static/{name}"></script>' for name in notebook.CODE),
+        "</div></div>",
     ]
 )
 WIDTHS = {1280: 900, 390: 844}
@@ -469,6 +471,14 @@ def test_nothing_is_wider_than_the_screen(visit, width, mode):
     for part in page.locator("#explorer canvas, #explorer .explorer-card").all():
         inner = part.bounding_box()
         assert box["x"] - 1 <= inner["x"] and inner["x"] + inner["width"] <= box["x"] + box["width"] + 1
+
+
+def test_what_the_book_does_with_outputs_of_notebooks_leaves_the_page_as_it_is(visit):
+    page = visit({"show": "one"}, 390, color_scheme="dark")
+    for image in page.locator(".explorer-options img").all():
+        assert 40 <= image.bounding_box()["width"] <= 48
+    paper = page.locator(".text_html").evaluate("output => getComputedStyle(output).backgroundColor")
+    assert paper == "rgba(0, 0, 0, 0)"
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
