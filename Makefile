@@ -7,12 +7,13 @@ SIZE =
 CODE = folded
 MODELS = models.yml
 PROFILE =
-export MODEL PRETRAINED CHECKPOINT SIZE CODE MODELS PROFILE
+EDITIONS =
+export MODEL PRETRAINED CHECKPOINT SIZE CODE MODELS PROFILE EDITIONS
 
 # Behind exec it takes the place of the shell, so that a signal to make ends it, and not the shell alone.
 in_environment = sh environment.sh
 
-.PHONY: help book explore sweep publish launch test test-slow lint clean
+.PHONY: help book explore compare sweep publish launch test test-slow lint clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -25,6 +26,9 @@ book: ## execute the notebooks and build the book; another edition: MODEL=ViT-B-
 explore: ## move images of your own in front of a live model, in a browser; another: MODEL=ViT-B-32 PRETRAINED=openai
 	@exec $(in_environment) python -m crosseyed.cli explore "$$MODEL" \
 		--pretrained "$$PRETRAINED" --checkpoint "$$CHECKPOINT"
+
+compare: ## put two editions that are made side by side on one page: EDITIONS="a b"
+	@set -f; exec $(in_environment) python -m crosseyed.cli compare -- $$EDITIONS
 
 sweep: ## execute the notebooks for many models: MODELS=models.yml; on a cluster: PROFILE=profiles/slurm
 	@exec $(in_environment) python -m crosseyed.cli sweep "$$MODELS" --profile "$$PROFILE" --size "$$SIZE"

@@ -80,7 +80,7 @@ WEIGHTS = files_below("data/models")
 # the PocketCLIPs are shown beside every other model
 DATA = files_below("data/objects", "data/models", "data/whatsup")
 PAGES = [
-    *files_below("book"),
+    *files_below("book", "lib/crosseyed/workflow/templates"),
     *(path for path in WEIGHTS if path.endswith(".csv")),
     "data/results/coverage.csv",
     "_config.yml",

@@ -198,6 +198,17 @@ def prepare_launch() -> None:
     typer.echo("\n".join(f"changed {file}" for file in changed) or "every notebook is as it should be")
 
 
+@app.command()
+def compare(
+    editions: Annotated[list[str] | None, typer.Argument(help="Names of two editions that are made.")] = None,
+) -> None:
+    """Put two editions side by side on one page, with the paired differences."""
+    from crosseyed.workflow.compare import compare
+
+    _require_repository()
+    typer.echo(f"the comparison is {compare(editions or [])}")
+
+
 @app.command("own-data")
 def own_data(
     data: Annotated[Path, typer.Argument(help="COCO-format JSON, or CSV with image, caption, x, y.")],
@@ -431,7 +442,8 @@ def render(
 
     typer.echo("rendering the book", err=True)
     with processes.only_writer(f"{folder.name}.book"):
-        render_book(Description.read(model), families, folder, code == Code.shown)
+        remark = render_book(Description.read(model), families, folder, code == Code.shown)
+        typer.echo(remark, err=True, nl=bool(remark))
         stamp(folder, "book", made_from)
 
 

@@ -279,3 +279,23 @@ def test_place_and_relation_need_every_relation_at_both_places(keep):
     table = at_both_places(np.random.default_rng(0), 10, 10).query(keep)
     with pytest.raises(InputError, match="place and relation cannot be told apart"):
         dyadic.place_and_relation(table)
+
+
+@pytest.mark.parametrize("side", [None, "together"])
+def test_the_interval_of_a_mean_is_that_of_a_plain_double_loop(side):
+    table = simulate(np.random.default_rng(3), n_objects=12)
+    table["value"] = np.random.default_rng(4).normal(size=len(table)) + table["together"]
+    table.loc[5, "value"] = np.nan
+    read = table.drop(index=5)
+    parts = [read] if side is None else [read[read["together"]], read[~read["together"]]]
+    moved = pd.Series(0.0, index=read.index)
+    for part, sign in zip(parts, (1, -1), strict=False):
+        moved[part.index] = sign * (part["value"] - part["value"].mean()) / len(part)
+    expected = parts[0]["value"].mean() - (0 if side is None else parts[1]["value"].mean())
+    n = len(set(read["object"]) | set(read["object2"]))
+    reach = stats.t.ppf(0.975, n - 1) * np.sqrt(plain_variance(read, moved) * n / (n - 1))
+    row = dyadic.mean(table, "value", side).iloc[0]
+    assert [row["mean"], row["low"], row["high"]] == pytest.approx(
+        [expected, expected - reach, expected + reach]
+    )
+    assert (row["n"], row["n_objects"], row["unreadable"]) == (len(read), n, 1)

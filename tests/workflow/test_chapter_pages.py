@@ -22,11 +22,29 @@ def chapter(*cells):
 
 
 def test_the_set_up_is_one_cell_and_all_code_is_folded():
-    pages = chapter_pages.for_readers(chapter(new_markdown_cell("## Method"), new_code_cell("6 * 7")))
+    shown = new_code_cell("6 * 7", outputs=[new_output("stream", text="42")])
+    given = chapter(new_markdown_cell("## Method"), shown)
+    given.cells[3].outputs = []
+    pages = chapter_pages.for_readers(given, code_shown=True)
     assert [cell.cell_type for cell in pages.cells] == ["markdown", "code", "markdown", "code"]
     assert pages.cells[1].source == "seed = 0\n\nseed = 3\n\nimport os"
-    assert all(cell.metadata.tags == ["hide-input"] for cell in pages.cells if cell.cell_type == "code")
-    nbformat.validate(pages)
+    folded = chapter_pages.for_readers(chapter(new_markdown_cell("## Method"), shown))
+    assert all(cell.metadata.tags == ["hide-input"] for cell in folded.cells if cell.cell_type == "code")
+    nbformat.validate(folded)
+
+
+def test_folded_code_without_an_output_stands_with_the_next_that_has_one():
+    out = [new_output("stream", text="42")]
+    cells = [
+        new_code_cell("a = 1"),
+        new_markdown_cell("text"),
+        new_code_cell("a", outputs=out),
+        new_code_cell("b"),
+    ]
+    pages = chapter_pages.for_readers(new_notebook(cells=cells))
+    assert [cell.source for cell in pages.cells] == ["text", "a = 1\n\na", "b"]
+    cells = [new_code_cell("a = 1"), new_code_cell("a", outputs=out)]
+    assert len(chapter_pages.for_readers(new_notebook(cells=cells), code_shown=True).cells) == 2
 
 
 def test_code_can_stay_unfolded():
@@ -37,7 +55,7 @@ def test_code_can_stay_unfolded():
 def test_a_set_up_that_says_something_and_a_page_without_one_stay_as_they_are():
     said = chapter()
     said.cells[3].outputs = [new_output("stream", text="a warning")]
-    assert len(chapter_pages.for_readers(said).cells) == 4
+    assert len(chapter_pages.for_readers(said, code_shown=True).cells) == 4
     assert len(chapter_pages.for_readers(new_notebook(cells=[new_code_cell("1")])).cells) == 1
 
 
@@ -45,8 +63,8 @@ def test_images_have_what_their_figures_say_as_alternative_text():
     cell = new_code_cell("figure", outputs=[image("The gap\nis 43 points."), image("The index.")])
     plain = new_code_cell("1", outputs=[new_output("execute_result", {"text/plain": "1"}, execution_count=1)])
     pages = chapter_pages.for_readers(chapter(cell, plain))
-    assert pages.cells[2].metadata["mystnb"] == {"image": {"alt": "The gap is 43 points. The index."}}
-    assert "mystnb" not in pages.cells[3].metadata
+    assert pages.cells[1].metadata["mystnb"] == {"image": {"alt": "The gap is 43 points. The index."}}
+    assert "mystnb" not in pages.cells[2].metadata
 
 
 def test_tables_that_pages_link_to_go_with_them(tmp_path):

@@ -26,6 +26,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from crosseyed.errors import InputError
 from crosseyed.measure import recovery
@@ -214,6 +215,51 @@ def left_out(
     return groups.join(pd.DataFrame(rows))
 
 
+def mean(
+    table: pd.DataFrame, value: str, side: str | None = None, *, confidence: float | None = None
+) -> pd.DataFrame:
+    """Compute the mean of any quantity of images of two objects, or by how much larger it is on one side.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One row per image, with the columns `OBJECTS`, `value` (numbers; NaN where there is none) and `side`.
+    value : str
+        The quantity, such as the difference of two models on the same image.
+    side : str, optional
+        Column of truths: the mean where it is true minus the mean where it is false.
+    confidence
+        See the module.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row: `mean` in the unit of `value`, `low`, `high`, `n`, `n_objects` (in either role), `unreadable` (rows
+        without a value), `confidence`. The interval is Student's t with one degree of freedom less than there are
+        objects.
+    """
+    confidence, _ = resolve(confidence)
+    require_rows(table, [*OBJECTS, value, *([side] if side else [])])
+    values = table[value].to_numpy(dtype=float, na_value=np.nan)
+    readable = ~np.isnan(values)
+    require_readable(readable)
+    first = readable & (table[side].to_numpy(dtype=bool) if side else True)
+    estimate, influence = _share(np.where(readable, values, 0.0), first)
+    if side:
+        second = _share(np.where(readable, values, 0.0), readable & ~first)
+        estimate, influence = estimate - second[0], influence - second[1]
+    dyads = _Dyads(table)
+    n = dyads.n_objects(readable)
+    dyads.check(readable, "")
+    reach = np.nan
+    if n >= 3:
+        error = np.sqrt(dyads.variance(influence, readable) * n / (n - 1))
+        reach = stats.t.ppf((1 + confidence) / 2, n - 1) * error
+    row = {"mean": estimate, "low": estimate - reach, "high": estimate + reach}
+    counts = {"n": int(readable.sum()), "n_objects": n, "unreadable": int((~readable).sum())}
+    return pd.DataFrame([row | counts | {"confidence": confidence}])
+
+
 def place_and_relation(
     table: pd.DataFrame, by: str | Sequence[str] | None = None, *, confidence: float | None = None
 ) -> pd.DataFrame:
@@ -326,7 +372,7 @@ class _Dyads:
 
 
 def _share(values: np.ndarray, rows: np.ndarray) -> _Share:
-    """Return the share of rows whose value is 1; NaN without rows."""
+    """Return the mean of the values of rows, of zeros and ones their share; NaN without rows."""
     if not rows.any():
         return np.nan, np.zeros(len(values))
     share = values[rows].mean()

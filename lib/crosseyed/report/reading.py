@@ -101,6 +101,35 @@ def table(
     return styler if caption is None else styler.set_caption(caption)
 
 
+def estimate(
+    row: Mapping[str, object], name: str, *, digits: int = 1, signed: bool = False, unit: str = ""
+) -> str:
+    r"""Return a number with its interval, such as ``"64.0 [62.0,\xa066.1]"``.
+
+    Parameters
+    ----------
+    row : mapping
+        With the columns `name`, ``<name>_low`` and ``<name>_high``.
+    name : str
+        The quantity.
+    digits : int
+        Digits after the point.
+    signed : bool
+        Whether positive numbers have a plus, as changes do.
+    unit : str
+        What follows the number, such as ``" %"``.
+    """
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return _with_interval(row[name], low, high, digits, signed=signed, unit=unit)
+
+
+def _with_interval(
+    value: object, low: float, high: float, digits: int, *, signed: bool = False, unit: str = ""
+) -> str:
+    text, low_text, high_text = (_text(each, digits, signed=signed) for each in (value, low, high))
+    return f"{text}{unit}" if math.isnan(low) else f"{text}{unit} [{low_text},\N{NO-BREAK SPACE}{high_text}]"
+
+
 def _digest(shown: pd.DataFrame, caption: str | None) -> str:
     """Return an identifier that is the same in each execution, and another for another table of the page."""
     return hashlib.sha256(f"{shown.to_dict('split')}{caption}".encode()).hexdigest()[:8]
@@ -116,17 +145,13 @@ def _ends(rows: pd.DataFrame, name: str) -> tuple[str, str] | None:
 def _cells(rows: pd.DataFrame, name: str, ends: tuple[str, str] | None, digits: int) -> list[str]:
     if name in _P_VALUES:
         return [NONE if pd.isna(value) else p_number(value) for value in rows[name]]
-    texts = [_text(value, digits) for value in rows[name]]
     if ends is None:
-        return texts
-    spans = zip(*(rows[end] for end in ends), strict=True)
-    return [
-        text if math.isnan(low) else f"{text} [{_text(low, digits)},\N{NO-BREAK SPACE}{_text(high, digits)}]"
-        for text, (low, high) in zip(texts, spans, strict=True)
-    ]
+        return [_text(value, digits) for value in rows[name]]
+    spans = zip(rows[name], *(rows[end] for end in ends), strict=True)
+    return [_with_interval(*each, digits) for each in spans]
 
 
-def _text(value: object, digits: int) -> str:
+def _text(value: object, digits: int, *, signed: bool = False) -> str:
     if pd.isna(value):
         return NONE
     if isinstance(value, str):
@@ -136,5 +161,5 @@ def _text(value: object, digits: int) -> str:
     if pd.api.types.is_integer(value):
         return f"{value:,}"
     # a minus of the same width as a plus, and none before a zero
-    text = f"{value:.{digits}f}"
-    return (text.lstrip("-") if float(text) == 0 else text).replace("-", "−")
+    text = f"{value:{'+' if signed else ''}.{digits}f}"
+    return (text.lstrip("+-") if float(text) == 0 else text).replace("-", "−")

@@ -20,12 +20,13 @@ from crosseyed.errors import CrosseyedError
 from crosseyed.escapes import markdown
 from crosseyed.files import DATA, atomic_write, exchange
 from crosseyed.models.scorer import RANDOM, SHIPPED
-from crosseyed.report import family_table, tables
-from crosseyed.report.figures import curves
+from crosseyed.report import family_table
+from crosseyed.report.figures import headline as figures
+from crosseyed.report.figures import style
 from crosseyed.settings import PROTOCOL_VERSION, SIGNIFICANCE, settings
-from crosseyed.workflow import addresses, chapter_pages, citation, launch, page_heads
+from crosseyed.workflow import addresses, chapter_pages, citation, headline, launch, page_heads, summary
 from crosseyed.workflow.findings import (
-    describe_bias,
+    first_screen,
     read_coverage,
     tabulate_accuracy,
     tabulate_coverage,
@@ -33,12 +34,15 @@ from crosseyed.workflow.findings import (
     tabulate_rules,
     tabulate_tests,
 )
-from crosseyed.workflow.results import CHAPTER, check_weights, own_rows
+from crosseyed.workflow.results import check_weights
 from crosseyed.workflow.verdict_pages import copy_tables, describe, judge, tabulate
 
 PAGES = Path("book")
 
 PACKAGE = Path("lib/crosseyed")
+
+EXPLORER = "09_move_it_yourself"
+"""The notebook whose page lets readers move an object; an edition may be made without it."""
 
 _JUPYTER_BOOK = (sys.executable, "-c", "from jupyter_book.cli.main import main; main()")
 
@@ -51,7 +55,7 @@ class BookError(CrosseyedError):
 
 def render_book(
     model: Description, families: str | os.PathLike, folder: str | os.PathLike, code_shown: bool = False
-) -> None:
+) -> str:
     """Render an edition whose notebooks are executed as HTML, whole or not at all.
 
     Parameters
@@ -65,6 +69,11 @@ def render_book(
     code_shown : bool
         Whether chapters show their code at once; otherwise a reader unfolds it.
 
+    Returns
+    -------
+    str
+        A sentence about what could not be made on this machine; empty if all was.
+
     Raises
     ------
     BookError
@@ -77,7 +86,7 @@ def render_book(
     folder = Path(folder)
     check_weights(folder / "results", model)
     source, output = folder / "source", folder / "html"
-    stage_pages(model, families, folder, source, code_shown)
+    remark = stage_pages(model, families, folder, source, code_shown)
     run = subprocess.run(
         [*_JUPYTER_BOOK, "build", source, "--config", source / "_config.yml", *_WARNINGS_ARE_ERRORS],
         stdin=subprocess.DEVNULL,
@@ -97,29 +106,36 @@ def render_book(
             f"the pages of {model.edition.name} have faults (all in {folder / 'book.log'}):\n{told}"
         )
     exchange(source / "_build" / "html", output)
+    return remark
 
 
 def stage_pages(
     model: Description, families: str | os.PathLike, folder: Path, source: Path, code_shown: bool = False
-) -> None:
-    """Put the pages, the executed notebooks and the configuration of an edition into one new folder for Sphinx."""
+) -> str:
+    """Put the pages, the executed notebooks and the configuration of an edition into one new folder for Sphinx.
+
+    Returns
+    -------
+    str
+        As of `render_book`.
+    """
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(PAGES, source, ignore=shutil.ignore_patterns(".*"))
     chapter_pages.stage(folder / "notebooks", folder / "results", source, code_shown)
     write_api_pages(PACKAGE, source / "api")
     results = folder / "results"
-    rings = tables.read(results, CHAPTER, "grid_by_eccentricity")
-    curves.accuracy_by_eccentricity(rings).savefig(source / "finding.png", dpi=160, bbox_inches="tight")
-    bias = own_rows(tables.read(results, CHAPTER, "bias"), model).iloc[0]
+    first = headline.read(results, model)
+    finding = style.save(figures.both_sides(first.sides), source / "finding").name
     judged, coverage = judge(results, model), read_coverage()
     copy_tables(judged, results, source)
     configuration = yaml.safe_load(addresses.CONFIGURATION.read_text(encoding="utf-8"))
     known = addresses.from_configuration(configuration)
     launched = launch.describe(configuration, known)
     launch.configure(configuration, known)
-    page_heads.configure(
-        configuration, citation.read(), model.edition.name, known.of_edition(model.edition.name)
-    )
+    address = known.of_edition(model.edition.name)
+    page_heads.configure(configuration, citation.read(), model.edition.name, address)
+    made = source / chapter_pages.EXTRA
+    no_pdf = summary.write(made, model, origin(model), results, first, judged, address and f"{address}/")
     configuration["html"]["announcement"] = banner(model)
     configuration["sphinx"]["config"]["html_extra_path"] = [chapter_pages.EXTRA]
     configuration["sphinx"]["config"]["myst_substitutions"] = {
@@ -130,7 +146,9 @@ def stage_pages(
         "parameters": f"{model.parameters / 1e6:.1f} million",
         "launch": launched,
         "modules": module_table(PACKAGE),
-        "finding": describe_bias(bias),
+        "first_screen": first_screen(
+            first, finding, summary.in_words(first), _next_pages(source, not no_pdf)
+        ),
         "interval": settings.interval,
         "claims": tabulate(judged),
         "tests": describe(judged),
@@ -146,6 +164,16 @@ def stage_pages(
         ),
     }
     (source / "_config.yml").write_text(yaml.safe_dump(configuration, allow_unicode=True), encoding="utf-8")
+    return f"{summary.PDF} is not made: {no_pdf}." if no_pdf else ""
+
+
+def _next_pages(source: Path, has_pdf: bool) -> list[str]:
+    """Return links from the first screen to the pages beside the introduction that an edition has."""
+    links = [f'<a href="{summary.PAGE}">The summary on one page</a>']
+    links += [f'<a href="{summary.PDF}">PDF</a>'] if has_pdf else []
+    if (source / "notebooks" / f"{EXPLORER}.ipynb").is_file():
+        links.insert(0, f"{{doc}}`Move it yourself </notebooks/{EXPLORER}>`")
+    return links
 
 
 def origin(model: Description) -> str:

@@ -57,7 +57,7 @@ def _put_explorer(results: Path, pages: Path) -> None:
 
 
 def for_readers(notebook: NotebookNode, code_shown: bool = False) -> NotebookNode:
-    """Join the cells that set a chapter up, fold the code, and describe the figures in words.
+    """Join the cells that set a chapter up, fold the code beside what it makes, and describe the figures in words.
 
     Parameters
     ----------
@@ -69,10 +69,14 @@ def for_readers(notebook: NotebookNode, code_shown: bool = False) -> NotebookNod
     Returns
     -------
     NotebookNode
-        The same notebook. Its parameters, those that papermill put in and the imports after them are one cell. An image
-        has the text that the figure gives for itself as its alternative text (`crosseyed.report.figures.style`).
+        The same notebook. Its parameters, those that papermill put in and the imports after them are one cell. Where
+        code is folded, cells without an output are joined with the next one that has some, so that nothing can be
+        unfolded that leads to nothing. An image has the text that the figure gives for itself as its alternative text
+        (`crosseyed.report.figures.style`).
     """
     notebook.cells = _with_one_setup(notebook.cells)
+    if not code_shown:
+        notebook.cells = _with_outputs(notebook.cells)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             if not code_shown:
@@ -105,6 +109,23 @@ def _with_one_setup(cells: list[NotebookNode]) -> list[NotebookNode]:
     joined.source = "\n\n".join(cell.source for cell in setup)
     joined.metadata = NotebookNode()
     return [*cells[:first], joined, *cells[first + len(setup) :]]
+
+
+def _with_outputs(cells: list[NotebookNode]) -> list[NotebookNode]:
+    """Return the cells, code without an output at the beginning of the next that has one; a rest stays at the end."""
+    joined, waiting = [], []
+    for cell in cells:
+        if cell.cell_type != "code":
+            joined.append(cell)
+        elif not cell.outputs:
+            waiting.append(cell)
+        else:
+            cell.source = "\n\n".join(each.source for each in [*waiting, cell])
+            joined.append(cell)
+            waiting = []
+    if waiting:
+        waiting[-1].source = "\n\n".join(each.source for each in waiting)
+    return [*joined, *waiting[-1:]]
 
 
 def _tags(cell: NotebookNode) -> set[str]:

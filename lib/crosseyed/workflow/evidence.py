@@ -47,12 +47,16 @@ class Evidence:
             return SUPPORTED
         return CONTRADICTED if self.high < 0 else NOT_SUPPORTED
 
-    def __str__(self) -> str:
-        """Write the quantity and interval of each condition."""
+    @property
+    def number(self) -> str:
+        """The quantity alone, with its unit and interval."""
         digits = 1 if self.unit == "points" else 2
         value, low, high = (f"{number:+.{digits}f}" for number in (self.value, self.low, self.high))
-        own = f"{self.what}: {value}{' ' if self.unit else ''}{self.unit} [{low}, {high}]"
-        return "; ".join([own, *map(str, self.needs)])
+        return f"{value}{' ' if self.unit else ''}{self.unit} [{low}, {high}]"
+
+    def __str__(self) -> str:
+        """Write the quantity and interval of each condition."""
+        return "; ".join([f"{self.what}: {self.number}", *map(str, self.needs)])
 
 
 def gap(bias: pd.DataFrame) -> Evidence:

@@ -1,40 +1,42 @@
 """What the pages say about an edition, in words and tables, from what its chapters wrote."""
 
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from crosseyed import provenance
-from crosseyed.escapes import markdown
+from crosseyed.escapes import markdown, printable
 from crosseyed.files import DATA
 from crosseyed.measure.multiplicity import FAMILIES
 from crosseyed.measure.rules import RULES
 from crosseyed.tables import read_table
 from crosseyed.training.model_card import format_accuracy, read_figures
+from crosseyed.workflow.headline import Headline
 
 
-def describe_bias(bias: pd.Series) -> str:
-    """Say how much better a model recognises objects at the center: a verdict by the interval, and the figures.
+def first_screen(headline: Headline, figure: str, alternative: str, links: Sequence[str]) -> str:
+    """Return MyST Markdown of three sentences beside one figure, and links to where to go next.
 
     Parameters
     ----------
-    bias : pandas.Series
-        The row of the model in the table ``bias`` of the first chapter.
+    headline : Headline
+        What the edition says first.
+    figure, alternative : str
+        File among the pages, and what it shows in words.
+    links : sequence of str
+        As MyST Markdown.
     """
-    if bias["gap_low"] > 0:
-        verdict = "It is cross-eyed"
-    elif bias["gap_high"] < 0:
-        verdict = "It recognises objects better off-center than at the center"
-    else:
-        verdict = "Its interval does not tell a center bias from chance"
-    return (
-        f"**{verdict}.** Of single objects in the center of the image it names "
-        f"{bias['center_accuracy']:.0f} % correctly, of the same objects off-center "
-        f"{bias['off_center_accuracy']:.0f} %: a center-bias gap of {bias['gap']:.0f} percentage points "
-        f"({100 * bias['confidence']:g} % interval {bias['gap_low']:.0f} to {bias['gap_high']:.0f}; "
-        f"{bias['n_objects']} objects in {bias['n_center'] + bias['n_off_center']} scenes)."
-    )
+    said = [
+        f"**{markdown(each.subject)}**{' ' * each.rest.startswith(' ')}{markdown(each.rest)}"
+        for each in headline.sentences
+    ]
+    # an option is no Markdown, but YAML
+    image = f"```{{image}} {figure}\n:alt: {json.dumps(printable(alternative), ensure_ascii=False)}\n```"
+    text = "\n\n".join(said)
+    screen = f":::::{{container}} first-screen\n::::{{container}} said\n{text}\n::::\n{image}\n:::::"
+    return f"{screen}\n\n{' · '.join(links)}"
 
 
 def tabulate_accuracy(files: Mapping[str, str | os.PathLike]) -> str:

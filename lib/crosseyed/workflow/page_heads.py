@@ -3,7 +3,7 @@
 import json
 import re
 from dataclasses import asdict
-from html import unescape
+from html import escape, unescape
 from typing import TYPE_CHECKING, Any
 
 from crosseyed.workflow.citation import Citation, page_tags
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 EXTENSION = __name__
+
+CARD = "card.png"
+"""Name of the image that is shown beside a link to an edition, at the top of its pages."""
 
 _NO_INDEX = '<meta name="robots" content="noindex"/>'
 
@@ -60,4 +63,5 @@ def add_tags(
             language=app.config.language,
             url=base and base + app.builder.get_target_uri(page),
         )
+        tags += f'\n<meta property="og:image" content="{escape(base + CARD)}"/>' if base else ""
     context["metatags"] = f"{context.get('metatags', '')}\n{tags}\n"

@@ -15,7 +15,7 @@ from crosseyed.escapes import markdown
 from crosseyed.report import tables
 from crosseyed.settings import PROTOCOL_VERSION
 from crosseyed.workflow.claims import CLAIMS, Claim
-from crosseyed.workflow.evidence import NOT_PUBLISHED, NOT_TESTABLE
+from crosseyed.workflow.evidence import NOT_PUBLISHED, NOT_TESTABLE, Evidence
 
 FOLDER = "results"
 """Folder of the tables among the pages."""
@@ -33,6 +33,8 @@ class Judged:
     version: int
     """Version of the protocol under which its chapter was executed."""
     has_table: bool
+    evidence: Evidence | None = None
+    """The same as numbers; None where there is a reason instead."""
 
     def __str__(self) -> str:
         """Return verdict and evidence as Markdown."""
@@ -110,6 +112,7 @@ def copy_table(results: Path, table: str, pages: Path) -> None:
 
 def _judge(claim: Claim, folder: Path, model: Description) -> Judged:
     record = tables.read_record(folder / claim.chapter)
+    found = None
     try:
         found = claim.evidence(folder, model)
         verdict, words = found.verdict, markdown(found)
@@ -123,7 +126,7 @@ def _judge(claim: Claim, folder: Path, model: Description) -> Judged:
         )
         verdict, words = NOT_PUBLISHED, f"{claim.unpublished}; {ours}"
     has_table = (folder / claim.chapter / f"{claim.table}.csv").is_file()
-    return Judged(claim, verdict, words, record.protocol_version, has_table)
+    return Judged(claim, verdict, words, record.protocol_version, has_table, found)
 
 
 def _anchor(heading: str) -> str:

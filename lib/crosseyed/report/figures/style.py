@@ -5,9 +5,12 @@ style, a hatching or a number. Each figure says what its bars or bands are.
 """
 
 import functools
+import io
 import math
+import re
 import textwrap
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,8 +18,10 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from crosseyed.errors import InputError
+from crosseyed.files import atomic_write
 from crosseyed.report.figures.lettering import FAMILY, letter
 from crosseyed.tables import require_columns
 
@@ -34,6 +39,8 @@ STYLE = {
     "axes.spines.right": False,
     "grid.color": "0.9",
     "hatch.linewidth": 0.6,
+    "svg.fonttype": "path",  # letters look alike on all machines
+    "svg.hashsalt": "crosseyed",  # and the file is the same each time
 }
 """The settings of matplotlib that make the book's figures look alike."""
 
@@ -63,11 +70,73 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
             figure = draw(*args, **kwargs)
             letter(figure)
             plt.close(figure)
-        text = describe(figure)
-        figure._repr_mimebundle_ = lambda **_: {"text/plain": text}  # beside the image, for who cannot see it
+        figure._repr_mimebundle_ = functools.partial(_shown, figure)
         return figure
 
     return styled
+
+
+PNG, SVG = "image/png", "image/svg+xml"
+
+
+def _shown(figure: Figure, **_: object) -> dict[str, str]:
+    """Return what a notebook keeps of a figure beside a PNG: its text, for who cannot see it, and a smaller SVG."""
+    kind, content = smaller(figure)
+    return {"text/plain": describe(figure)} | ({SVG: content.decode("utf-8")} if kind == SVG else {})
+
+
+def smaller(figure: Figure) -> tuple[str, bytes]:
+    """Return the kind (`PNG` or `SVG`) and the content of a figure in that of both forms that takes fewer bytes.
+
+    Drawings are smaller as SVG, and sharp at any size; many points or photographs are smaller as PNG. The same figure
+    gives the same bytes.
+    """
+    contents = {}
+    with plt.rc_context(STYLE):
+        for kind, metadata in ((SVG, {"Date": None, "Creator": None}), (PNG, {"Software": None})):
+            with io.BytesIO() as file:
+                name = kind.partition("/")[2].partition("+")[0]
+                figure.savefig(file, format=name, bbox_inches="tight", metadata=metadata)
+                contents[kind] = file.getvalue()
+    kind = min(contents, key=lambda kind: len(contents[kind]))
+    return kind, contents[kind]
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure in the form of `smaller` to a path without suffix; return the path of the file."""
+    kind, content = smaller(figure)
+    path = path.with_name(f"{path.name}.{'svg' if kind == SVG else 'png'}")
+    with atomic_write(path) as file:
+        file.write_bytes(content)
+    return path
+
+
+def save_card(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG of exactly its own size, with nothing cut off around it."""
+    with atomic_write(path) as file, plt.rc_context(STYLE):
+        figure.savefig(file, format="png", metadata={"Software": None})
+
+
+def size_of(image: bytes) -> tuple[int, int]:
+    """Return width and height of an image in pixels of a page, from its content: a raster image, or an SVG in points.
+
+    Raises
+    ------
+    InputError
+        It is neither.
+    """
+    if found := re.search(
+        rb'<svg [^>]*?width="([\d.]+)pt"[^>]*?height="([\d.]+)pt"|<svg [^>]*?height="([\d.]+)pt"'
+        rb'[^>]*?width="([\d.]+)pt"',
+        image[:4096],
+    ):
+        first, second, height, width = (float(each or 0) for each in found.groups())
+        return round((first or width) * 96 / 72), round((second or height) * 96 / 72)
+    try:
+        with Image.open(io.BytesIO(image)) as opened:
+            return opened.size
+    except OSError as error:
+        raise InputError("An image of a page is neither a raster image nor an SVG in points.") from error
 
 
 def describe(figure: Figure) -> str:
