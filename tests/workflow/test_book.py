@@ -1,6 +1,7 @@
 """The book as a reader gets it: rendered from the real pages, with a small notebook and made-up answers."""
 
 import ast
+import itertools
 import os
 import re
 import shutil
@@ -150,6 +151,24 @@ def test_the_introduction_leads_to_the_summary_and_its_pdf_where_there_is_one(ht
     assert "summary.html" in links
     assert ("summary.pdf" in links) == (html / "summary.pdf").is_file() == (find_browser() is not None)
     assert Image.open(html / "card.png").size == (1200, 630)
+
+
+def test_headings_are_in_order_and_each_image_has_a_size_and_says_what_it_shows(html):
+    pages = [*html.glob("*.html"), *html.glob("notebooks/*.html")]
+    assert len(pages) > 15
+    for page in pages:
+        article = re.sub(r"<script.*?</script>", "", page.read_text(), flags=re.S)
+        levels = [int(level) for level in re.findall(r"<h([1-6])[ >]", article)]
+        steps = [after - before for before, after in itertools.pairwise(levels)]
+        assert all(step <= 1 for step in steps), (page, levels)
+        for image in re.findall(r"<img\b[^>]*>", article):
+            assert re.search(r'alt="[^"]+"', image), (page, image)
+            assert re.search(r'width="\d+" height="\d+"', image), (page, image)
+
+
+def test_the_first_page_is_light(html):
+    shown = [html / "intro.html", *(html / "_images").glob("finding.*"), *html.glob("_static/book.*")]
+    assert sum(file.stat().st_size for file in shown) < 500_000
 
 
 def test_no_placeholder_is_left(html):

@@ -34,6 +34,7 @@ from crosseyed.workflow.findings import (
     tabulate_rules,
     tabulate_tests,
 )
+from crosseyed.workflow.page_images import give_sizes
 from crosseyed.workflow.results import check_weights
 from crosseyed.workflow.verdict_pages import copy_tables, describe, judge, tabulate
 
@@ -105,6 +106,7 @@ def render_book(
         raise BookError(
             f"the pages of {model.edition.name} have faults (all in {folder / 'book.log'}):\n{told}"
         )
+    give_sizes(source / "_build" / "html")
     exchange(source / "_build" / "html", output)
     return remark
 
