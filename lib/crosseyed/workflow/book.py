@@ -1,7 +1,7 @@
 """Make one edition of the book: describe its model, copy the pages and notebooks together, render them.
 
 The pages in ``book/`` are the same for every edition. What differs is filled in as MyST substitutions, such
-as ``{{ model }}`` or ``{{ finding }}``, and as the banner above each page.
+as ``{{ model }}`` or ``{{ first_screen }}``, and as the banner above each page.
 """
 
 import ast
