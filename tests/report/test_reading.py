@@ -45,6 +45,11 @@ def test_a_minus_is_a_minus_and_numbers_stand_at_the_right():
     assert page.count("text-align: right") == 1
 
 
+def test_sides_stand_with_a_cross_between_them():
+    rows = pd.DataFrame({"grid": [(7, 10), (1200, 1)]})
+    assert reading.table(rows, ["grid"]).data["grid"].tolist() == ["7 × 10", "1,200 × 1"]
+
+
 def test_names_are_text_and_the_page_is_the_same_each_time():
     first, second = (reading.table(ROWS, ["model", "gap"], caption="<b>all</b>").to_html() for _ in range(2))
     assert first == second

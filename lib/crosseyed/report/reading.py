@@ -152,6 +152,8 @@ def _cells(rows: pd.DataFrame, name: str, ends: tuple[str, str] | None, digits: 
 
 
 def _text(value: object, digits: int, *, signed: bool = False) -> str:
+    if isinstance(value, tuple):  # height and width, rows and columns
+        return " × ".join(_text(each, digits) for each in value)
     if pd.isna(value):
         return NONE
     if isinstance(value, str):
