@@ -51,7 +51,8 @@ class Evidence:
     def number(self) -> str:
         """The quantity alone, with its unit and interval."""
         digits = 1 if self.unit == "points" else 2
-        value, low, high = (f"{number:+.{digits}f}" for number in (self.value, self.low, self.high))
+        ends = (self.value, self.low, self.high)
+        value, low, high = (f"{end:+.{digits}f}".replace("-", "−") for end in ends)
         return f"{value}{' ' if self.unit else ''}{self.unit} [{low}, {high}]"
 
     def __str__(self) -> str:
