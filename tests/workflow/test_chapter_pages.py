@@ -67,6 +67,14 @@ def test_images_have_what_their_figures_say_as_alternative_text():
     assert "mystnb" not in pages.cells[2].metadata
 
 
+def test_a_cell_that_no_page_shows_is_not_joined_with_one_that_is_shown():
+    colab = new_code_cell("colab", metadata={"tags": ["remove-cell"]})
+    shown = new_code_cell("figure", outputs=[image("The gap.")])
+    found = chapter_pages.for_readers(new_notebook(cells=[colab, new_code_cell("a"), shown])).cells
+    assert [each.source for each in found] == ["colab", "a\n\nfigure"]
+    assert "remove-cell" not in found[1].metadata.tags
+
+
 def test_tables_that_pages_link_to_go_with_them(tmp_path):
     link = '<a href="../results/01_a/bias.csv">bias.csv</a> <a href="../other/01_a/x.csv">x</a>'
     cell = new_code_cell("table", outputs=[new_output("display_data", {"text/html": link})])

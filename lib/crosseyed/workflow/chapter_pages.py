@@ -115,7 +115,7 @@ def _with_outputs(cells: list[NotebookNode]) -> list[NotebookNode]:
     """Return the cells, code without an output at the beginning of the next that has one; a rest stays at the end."""
     joined, waiting = [], []
     for cell in cells:
-        if cell.cell_type != "code":
+        if cell.cell_type != "code" or "remove-cell" in _tags(cell):
             joined.append(cell)
         elif not cell.outputs:
             waiting.append(cell)

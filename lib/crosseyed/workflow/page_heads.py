@@ -51,6 +51,7 @@ def add_tags(
     app: "Sphinx", page: str, _template: str, context: dict[str, Any], source: "document | None"
 ) -> None:
     """Give a page its tags; one that Sphinx makes by itself (index, search, code) is kept out of search engines."""
+    context["script_files"] = _without_repeats(context.get("script_files", []))
     if source is None:
         tags = _NO_INDEX
     else:
@@ -65,3 +66,11 @@ def add_tags(
         )
         tags += f'\n<meta property="og:image" content="{escape(base + CARD)}"/>' if base else ""
     context["metatags"] = f"{context.get('metatags', '')}\n{tags}\n"
+
+
+def _without_repeats(scripts: list[Any]) -> list[Any]:
+    """Return the scripts of a page, each once; Sphinx repeats the code that an extension adds while it builds.
+
+    The constants of sphinx-thebe cannot be declared twice: a browser reports an error on each page.
+    """
+    return list({(each.filename or "", *sorted(each.attributes.items())): each for each in scripts}.values())
