@@ -118,25 +118,28 @@ def save_card(figure: Figure, path: Path) -> None:
 
 
 def size_of(image: bytes) -> tuple[int, int]:
-    """Return width and height of an image in pixels of a page, from its content: a raster image, or an SVG in points.
+    """Return width and height of an image in pixels of a page, from its content: a raster image or an SVG.
+
+    An SVG has the size that it states in points, or that of its ``viewBox``.
 
     Raises
     ------
     InputError
         It is neither.
     """
-    if found := re.search(
-        rb'<svg [^>]*?width="([\d.]+)pt"[^>]*?height="([\d.]+)pt"|<svg [^>]*?height="([\d.]+)pt"'
-        rb'[^>]*?width="([\d.]+)pt"',
-        image[:4096],
-    ):
-        first, second, height, width = (float(each or 0) for each in found.groups())
-        return round((first or width) * 96 / 72), round((second or height) * 96 / 72)
+    if root := re.search(rb"<svg\b[^>]*>", image[:4096]):
+        sides = [re.search(rb'\b%s="([\d.]+)pt"' % side, root[0]) for side in (b"width", b"height")]
+        if all(sides):
+            return tuple(round(float(side[1]) * 96 / 72) for side in sides)
+        if box := re.search(rb'\bviewBox="[\d.-]+ [\d.-]+ ([\d.]+) ([\d.]+)"', root[0]):
+            return round(float(box[1])), round(float(box[2]))
     try:
         with Image.open(io.BytesIO(image)) as opened:
             return opened.size
     except OSError as error:
-        raise InputError("An image of a page is neither a raster image nor an SVG in points.") from error
+        raise InputError(
+            "An image of a page is neither a raster image nor an SVG that states its size."
+        ) from error
 
 
 def describe(figure: Figure) -> str:
