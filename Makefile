@@ -13,11 +13,15 @@ export MODEL PRETRAINED CHECKPOINT SIZE CODE MODELS PROFILE EDITIONS
 # Behind exec it takes the place of the shell, so that a signal to make ends it, and not the shell alone.
 in_environment = sh environment.sh
 
-.PHONY: help book explore compare sweep publish launch test test-slow lint clean
+.PHONY: help plan book explore compare sweep publish launch test test-slow lint clean
 .NOTPARALLEL:
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+
+plan: ## say what an edition would take on this machine: minutes, memory, disk, download; MODEL=..., SIZE=... as for book
+	@exec $(in_environment) python -m crosseyed.cli plan "$$MODEL" \
+		--pretrained "$$PRETRAINED" --checkpoint "$$CHECKPOINT" --size "$$SIZE"
 
 book: ## execute the notebooks and build the book; another edition: MODEL=ViT-B-32 PRETRAINED=openai, perhaps SIZE=quick
 	@exec $(in_environment) python -m crosseyed.cli book \

@@ -149,7 +149,7 @@ rule model:
     resources:
         loading=1,  # a run on a cluster limits it, whose login node would otherwise load all models at once
     shell:
-        "python -m crosseyed.cli describe {output:q} --edition {params.edition:q}"
+        "python -m crosseyed.cli describe {output:q} --edition {params.edition:q} --cores {workflow.cores}"
 
 
 rule notebook:
@@ -163,7 +163,7 @@ rule notebook:
         contents=lambda wildcards: NOW[wildcards.notebook],
     priority: lambda wildcards: urgency(wildcards.notebook)
     # Snakemake hands this number on in OMP_NUM_THREADS and its like: on this machine a share of it for each notebook.
-    threads: ASKED["notebook"].threads if "requests" in config else max(1, workflow.cores // max(1, len(CHOSEN)))
+    threads: ASKED["notebook"].threads if "requests" in config else requests.threads_of(len(CHOSEN), workflow.cores)
     resources:
         mem_mb=ASKED["notebook"].mem_mb,
         runtime=ASKED["notebook"].runtime,

@@ -31,7 +31,7 @@ def make(folder, notebooks):
         (folder / name).symlink_to(ROOT / name)
     results = folder / "data" / "results"
     (results / "models").mkdir(parents=True)
-    for path in (ROOT / "data" / "results").glob("*.csv.gz"):
+    for path in [*(ROOT / "data" / "results").glob("*.csv.gz"), ROOT / "data" / "results" / "costs.csv"]:
         (results / path.name).symlink_to(path)
     (folder / "notebooks").mkdir()
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):

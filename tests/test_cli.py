@@ -103,3 +103,35 @@ def test_a_place_that_cannot_be_written_to_is_one_sentence(tmp_path, monkeypatch
 def test_cores_are_a_number_that_a_machine_may_have(monkeypatch, capsys, cores):
     assert run_main(monkeypatch, "book", "--cores", cores) == 2
     assert "--cores" in capsys.readouterr().err
+
+
+def test_a_plan_says_what_an_edition_would_take_and_starts_nothing(tmp_path):
+    (tmp_path / "Snakefile").touch()
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "05_mitigations.ipynb").touch()
+    result = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "crosseyed.cli",
+            "plan",
+            "pocketclip-uniform",
+            "--size",
+            "quick",
+            "--cores",
+            "1",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(LIBRARY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    head, names, row, *_ = result.stdout.splitlines()
+    assert head.startswith("pocketclip-uniform--quick, size quick: about ")
+    assert names.split() == ["chapter", "images", "passes", "minutes", "memory"]
+    assert row.split()[0] == "05_mitigations"
+    assert "download: nothing" in result.stdout
+    assert "other sizes: standard about" in result.stdout
+    assert [path.name for path in (tmp_path / "_build").iterdir() if path.name != "caches"] == ["models"]

@@ -5,7 +5,6 @@ that only the workflow calls is hidden from the help.
 """
 
 import errno
-import json
 import os
 import shlex
 import signal
@@ -13,7 +12,6 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import asdict
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -21,10 +19,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crosseyed.editions import BUILD, DEFAULT_MODEL, Description, Edition
+from crosseyed.editions import BUILD, DEFAULT_MODEL, Edition
 from crosseyed.errors import CrosseyedError, InputError
 from crosseyed.files import keep_caches, require_writable
-from crosseyed.workflow import notebooks, processes, snakemake
+from crosseyed.workflow import notebooks, processes, snakemake, steps
+from crosseyed.workflow.steps import Code
 
 if TYPE_CHECKING:
     from crosseyed.models.clip import ClipModel
@@ -37,17 +36,8 @@ app = typer.Typer(
 )
 
 RecipeName = Annotated[str, typer.Argument(help="centered or uniform.")]
-ModelFile = Annotated[Path, typer.Argument(help="Description of the edition's model.")]
-MadeFrom = Annotated[str, typer.Argument(help="Digest of what it is made from.")]
 SizeName = Annotated[str, typer.Option(help="quick, standard or full: how much the notebooks take.")]
 Cores = Annotated[int | None, typer.Option(help="Cores to use; all, if not given.", min=1, max=4096)]
-
-
-class Code(StrEnum):
-    """How pages show the code of a chapter."""
-
-    folded = "folded"
-    shown = "shown"
 
 
 _ANY_CORES = 4096  # on a cluster a job has as many as it asks for
@@ -100,7 +90,7 @@ def book(
     cores: Cores = None,
 ) -> None:
     """Execute every notebook for a model and build its edition of the book."""
-    from crosseyed.workflow import addresses, launch
+    from crosseyed.workflow import addresses, costs, launch, plan
 
     given = {"model": model, "pretrained": pretrained, "checkpoint": checkpoint, "size": size}
     edition = Edition.from_mapping(given)
@@ -109,8 +99,11 @@ def book(
     launch.require_cells(notebooks.FOLDER, addresses.read())
     with _at_work_on([edition]):
         typer.echo(f"making the edition {edition.name}, size {edition.size}")
+        cores = cores or _available_cores()
+        if not all((edition.folder / "done" / name).exists() for name in present):
+            plan.announce(edition, cores, typer.echo)
         configuration = {"editions": [edition.configuration], "code": code.value}
-        status = snakemake.run([], configuration, cores or _available_cores())
+        status = snakemake.run([], configuration, cores, planned=costs.planned([edition]))
     if status:
         failed = [name for name in present if (edition.folder / "failed" / f"{name}.ipynb").exists()]
         names = f" ({', '.join(failed)} failed)" if failed else ""
@@ -119,6 +112,36 @@ def book(
             "When the cause named above is fixed, the same command continues from there."
         )
     typer.echo(f"the book is {edition.folder / 'html' / 'index.html'}")
+
+
+@app.command()
+def plan(
+    model: Annotated[str, typer.Argument(help="Model, as crosseyed.models.loading.load takes it.")],
+    pretrained: Annotated[str, typer.Option(help="Pretrained tag of the model.")] = "",
+    checkpoint: Annotated[str, typer.Option(help="File with the weights of the model.")] = "",
+    size: SizeName = "",
+    cores: Cores = None,
+) -> None:
+    """Say what an edition will take on this machine: minutes, memory, disk and download. Downloads no weights."""
+    from crosseyed.models.loading import load
+    from crosseyed.models.sources import is_at_hand
+    from crosseyed.workflow import plan as plans
+    from crosseyed.workflow import speed
+    from crosseyed.workflow.requests import threads_of
+
+    given = {"model": model, "pretrained": pretrained, "checkpoint": checkpoint, "size": size}
+    edition = Edition.from_mapping(given)
+    _require_repository()
+    cores = cores or _available_cores()
+    at_hand = is_at_hand(edition.model, edition.pretrained, edition.checkpoint)
+    measured = speed.measure(
+        partial(load, edition.model, edition.pretrained, checkpoint=edition.checkpoint, untrained=True),
+        partial(load, DEFAULT_MODEL),
+        threads_of(len(notebooks.names()), cores),
+        download=not at_hand,
+    )
+    measured.write(edition)
+    plans.announce(edition, cores, typer.echo)
 
 
 @app.command()
@@ -131,7 +154,7 @@ def sweep(
 ) -> None:
     """Execute the notebooks for many models and keep their results in data/results/models."""
     from crosseyed.report.kept_results import FOLDER
-    from crosseyed.workflow import slurm, sweep
+    from crosseyed.workflow import costs, slurm, sweep
 
     _require_repository()
     size = size.strip()
@@ -160,7 +183,8 @@ def sweep(
         typer.echo(f"{len(plan.editions)} editions, {len(plan.notebooks)} notebooks each")
         if plan.editions:
             with alone():
-                code = snakemake.run(["results", *options], configuration, cores)
+                planned = costs.planned(plan.editions)
+                code = snakemake.run(["results", *options], configuration, cores, planned=planned)
             due = snakemake.unfinished(["results"], configuration) if code else set()
     sweep.publish(plan, FOLDER, due)
     typer.echo(sweep.summarize(plan, resume, due))
@@ -369,84 +393,6 @@ def experiment(
     typer.echo(f"{results} holds the answers of {len(trials)} models")
 
 
-@app.command(hidden=True)
-def describe(output: Path, edition: Annotated[str, typer.Option(help="The edition as JSON.")]) -> None:
-    """Load the model of an edition and write its description."""
-    from crosseyed.files import atomic_write
-    from crosseyed.report.chapter import load_edition
-    from crosseyed.workflow.sweep import refusal
-
-    wanted = Edition(**json.loads(edition))
-    typer.echo(f"loading {wanted.name}", err=True)
-    try:
-        clip = load_edition({**asdict(wanted), "device": "auto"})
-    except CrosseyedError as error:
-        with atomic_write(refusal(wanted)) as note:
-            note.write_text(str(error), encoding="utf-8", errors="backslashreplace")
-        raise
-    parameters = sum(parameter.numel() for parameter in clip.clip.parameters())
-    tower, device = asdict(clip.tower), clip.device.type
-    Description(wanted, clip.model, clip.pretrained, parameters, tower, device, clip.digest).write(output)
-
-
-@app.command(hidden=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def workflow(
-    context: typer.Context,
-    notes: Annotated[Path | None, typer.Option(help="Where to note what is due and done.")] = None,
-) -> None:
-    """Run Snakemake with the arguments that are given."""
-    snakemake.main(context.args, notes)
-
-
-@app.command(hidden=True)
-def execute(model: ModelFile, notebook: Path, folder: Path, made_from: MadeFrom = "") -> None:
-    """Execute one notebook into the folder of an edition."""
-    from crosseyed.report.sizes import preset
-    from crosseyed.workflow.execution import execute as execute_notebook
-
-    typer.echo(f"executing {notebook}", err=True)
-    edition = Description.read(model).edition
-    parameters = edition.parameters | preset(notebook.stem, edition.size)
-    with processes.only_writer(f"{folder.name}.{notebook.stem}"):
-        execute_notebook(notebook, folder, parameters, made_from)
-    typer.echo(f"executed {notebook}", err=True)
-
-
-@app.command(hidden=True)
-def result(model: ModelFile, folder: Path, made_from: MadeFrom = "") -> None:
-    """Collect the result of an edition from the tables of its first chapter."""
-    from crosseyed.tables import write_table
-    from crosseyed.workflow.results import collect
-    from crosseyed.workflow.stamps import stamp
-
-    write_table(collect(folder / "results", Description.read(model)), folder / "result.csv")
-    stamp(folder, "result", made_from)
-
-
-@app.command(hidden=True)
-def families(output: Path) -> None:
-    """Write which analyses and mitigations each family of towers supports."""
-    from crosseyed.report.family_table import what_works
-    from crosseyed.tables import write_table
-
-    write_table(what_works(), output)
-
-
-@app.command(hidden=True)
-def render(
-    model: ModelFile, families: Path, folder: Path, made_from: MadeFrom = "", code: Code = Code.folded
-) -> None:
-    """Render the pages and the executed notebooks of an edition as HTML."""
-    from crosseyed.workflow.book import render_book
-    from crosseyed.workflow.stamps import stamp
-
-    typer.echo("rendering the book", err=True)
-    with processes.only_writer(f"{folder.name}.book"):
-        remark = render_book(Description.read(model), families, folder, code == Code.shown)
-        typer.echo(remark, err=True, nl=bool(remark))
-        stamp(folder, "book", made_from)
-
-
 def _require_repository() -> None:
     if not Path("Snakefile").is_file():
         raise InputError(
@@ -476,6 +422,8 @@ def _available_cores() -> int:
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
+
+app.add_typer(steps.app)
 
 if __name__ == "__main__":
     main()

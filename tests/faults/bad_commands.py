@@ -96,6 +96,32 @@ COMMANDS = [
             locked,
             ("error:", "Another run", "pocketclip-centered"),
         ),
+        ("a plan outside the repository", ["plan", "pocketclip-centered"], None, ("error:", "no Snakefile")),
+        ("a plan of no model", ["plan", ""], repository, ("error:", "names no model")),
+        (
+            "a plan of a misspelt model",
+            ["plan", "pocketclip-centred"],
+            repository,
+            ("error:", "did you mean 'pocketclip-centered'"),
+        ),
+        (
+            "a plan of a misspelt tag",
+            ["plan", "ViT-B-32", "--pretrained", "openia"],
+            repository,
+            ("error:", "openia", "openai"),
+        ),
+        (
+            "a plan of a size that does not exist",
+            ["plan", "pocketclip-centered", "--size", "small"],
+            repository,
+            ("error:", "small", "quick"),
+        ),
+        (
+            "a plan of a model whose weights are fetched by hand",
+            ["plan", "NegCLIP"],
+            repository,
+            ("error:", "negclip.pth"),
+        ),
         ("own data without images", ["own-data", "a.json"], None, ("Missing argument", "IMAGES")),
         (
             "own data that are not there",

@@ -153,8 +153,8 @@ def write_repository(project):
         (project / "data").mkdir(exist_ok=True)
         (project / "data" / folder).symlink_to(ROOT / "data" / folder)
     (project / "data" / "results").mkdir()
-    coverage = Path("data", "results", "coverage.csv")
-    (project / coverage).symlink_to(ROOT / coverage)
+    for name in ("coverage.csv", "costs.csv"):
+        (project / "data" / "results" / name).symlink_to(ROOT / "data" / "results" / name)
 
 
 def write(path, text):

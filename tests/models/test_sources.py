@@ -311,3 +311,19 @@ def test_the_digest_is_that_of_the_weights_whatever_their_file(known_tiny, tmp_p
     first, same, changed = (load("Tiny", checkpoint=file) for file in files)
     assert first.digest == same.digest != changed.digest
     assert len(first.digest) == 8
+
+
+def test_whether_weights_are_at_hand_is_told_without_asking_for_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(hub_constants, "HF_HUB_CACHE", str(tmp_path))
+    assert sources.is_at_hand("pocketclip-centered")
+    assert sources.is_at_hand("ViT-B-32", RANDOM)
+    assert sources.is_at_hand("ViT-B-32", checkpoint="any.pt")
+    assert not sources.is_at_hand("ViT-B-32", "openai")
+    repository = tmp_path / "models--timm--vit_base_patch32_clip_224.openai"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("abc")
+    (repository / "snapshots" / "abc").mkdir(parents=True)
+    (repository / "snapshots" / "abc" / "open_clip_model.safetensors").touch()
+    assert sources.is_at_hand("ViT-B-32", "openai")
+    with pytest.raises(InputError, match=r"negclip\.pth"):
+        sources.is_at_hand("NegCLIP")

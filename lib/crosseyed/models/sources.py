@@ -17,7 +17,7 @@ from unittest.mock import patch
 
 import open_clip
 import torch
-from huggingface_hub import hf_hub_download
+from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 from open_clip.model import _build_vision_tower
 from open_clip.pretrained import get_pretrained_cfg
@@ -232,6 +232,23 @@ def build(
     )
 
 
+def is_at_hand(
+    model: str, pretrained: str | None = None, checkpoint: str | os.PathLike | None = None
+) -> bool:
+    """Tell whether the weights of a model are on this machine, so that `build` downloads none.
+
+    Raises
+    ------
+    InputError
+        The model is unknown, or its weights have to be put somewhere by hand and are not there.
+    """
+    source = _find(model, None if pretrained == RANDOM else pretrained)
+    if checkpoint or pretrained == RANDOM or _weights_here(source) is not None:
+        return True
+    names = _weight_names(source)
+    return any(isinstance(try_to_load_from_cache(source.repository, name), str) for name in names)
+
+
 def _find(model: str, pretrained: str | None) -> _Source:
     """Find the model of a name; of an architecture without `pretrained`, one without weights."""
     if model in NAMED:
@@ -318,10 +335,10 @@ def _weights_here(source: _Source) -> Path | None:
 def _weights_of_hub(source: _Source) -> str:
     """Return the file with a model's weights, downloaded if need be."""
     what, instead = _told(source)
-    file = HF_WEIGHTS_NAME
-    if source.tag:
-        file = get_pretrained_cfg(source.address, source.tag)["hf_hub"].rpartition("/")[2] or file
-    return _weights_from_hub(source.repository, file, what, instead)
+    names, repository = _weight_names(source), source.repository
+    return from_hub(
+        lambda: download_first(repository, *names), what, instead, repository=repository, file=names[0]
+    )
 
 
 def _told(source: _Source) -> tuple[str, str]:
@@ -340,13 +357,13 @@ def _told(source: _Source) -> tuple[str, str]:
     return f"{source.repository!r} ({size})", instead
 
 
-def _weights_from_hub(repository: str, file: str, what: str, instead: str) -> str:
-    """Download weights under the name that open_clip knows, or preferably as the safetensors file beside it."""
+def _weight_names(source: _Source) -> tuple[str, str]:
+    """Return the names that the weights of a repository can have: preferably the safetensors file beside the other."""
+    file = HF_WEIGHTS_NAME
+    if source.tag:
+        file = get_pretrained_cfg(source.address, source.tag)["hf_hub"].rpartition("/")[2] or file
     safe = HF_SAFE_WEIGHTS_NAME if file == HF_WEIGHTS_NAME else f"{file.removesuffix('.bin')}.safetensors"
-    names = (safe, file)
-    return from_hub(
-        lambda: download_first(repository, *names), what, instead, repository=repository, file=safe
-    )
+    return safe, file
 
 
 def _checkpoint_of(name: str, named: NamedModel) -> Path:

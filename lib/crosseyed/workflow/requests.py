@@ -54,6 +54,11 @@ def requests(*, gpus: bool = False, limits: Limits | None = None) -> dict[str, R
     return {kind: _within(request, limits or Limits()) for kind, request in asked.items()}
 
 
+def threads_of(n_notebooks: int, cores: int) -> int:
+    """Return the threads of each notebook of an edition on this machine: its share of the cores."""
+    return max(1, cores // max(1, n_notebooks))
+
+
 def from_configuration(given: Mapping[str, Mapping[str, int]]) -> dict[str, Request]:
     """Return the requests that a configuration file of Snakemake holds, as `dataclasses.asdict` of each."""
     return {kind: Request(**request) for kind, request in given.items()}
