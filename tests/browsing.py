@@ -1,6 +1,5 @@
 """A site of one page in the theme of the book, and the system's Chromium to look at it."""
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,9 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from crosseyed.workflow.printing import find_browser
+
 STATIC = Path(__file__).parents[1] / "book" / "_static"
 
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _SETTINGS = f"""
 project = "book"
 html_theme = "sphinx_book_theme"
@@ -25,7 +25,7 @@ html_context = {{"default_mode": "auto"}}
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Start the system's Chromium; skip the test where there is none."""
-    found = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    found = find_browser()
     if found is None:
         pytest.skip("no Chromium on this machine; install it as .ci/run does, apt-get install chromium")
     with sync_playwright() as playwright:
