@@ -1,7 +1,7 @@
 """The command line, ``crosseyed``: each command is a short function that calls one module.
 
-The modules are imported inside the commands, so that ``crosseyed --help`` need not wait for torch. A command
-that only the workflow calls is hidden from the help.
+The modules are imported inside the commands, so that ``crosseyed --help`` need not wait for torch. The commands that
+only the workflow calls stand in `crosseyed.workflow.steps` and are hidden from the help.
 """
 
 import errno

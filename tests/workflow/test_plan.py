@@ -101,6 +101,21 @@ def test_a_disk_that_is_too_small_is_said_before_anything_starts(known, monkeypa
     plan.require_disk(made, tmp_path)
 
 
+def test_an_edition_that_was_begun_is_not_refused_for_its_disk(known, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, 100e6))
+    said = []
+    plan.announce(EDITION, 2, said.append)
+    assert said == []  # nothing is known
+    SPEED.write(EDITION)
+    with pytest.raises(InputError, match="needs about"):
+        plan.announce(EDITION, 2, said.append)
+    EDITION.folder.mkdir(parents=True)
+    plan.announce(EDITION, 2, said.append)
+    assert len(said) == 2 and said[0] == said[1]
+
+
 def test_a_speed_is_kept_for_an_edition_and_a_damaged_one_counts_as_none(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert Speed.read(EDITION) is None

@@ -37,7 +37,7 @@ class Speed(BaseModel):
     pass_seconds: PositiveFloat
     """Seconds of a pass of the image tower, in a batch."""
     shipped_seconds: PositiveFloat
-    """The same for PocketCLIP."""
+    """The same for PocketCLIP, on one thread: how fast a core is."""
     start_seconds: NonNegativeFloat
     """Seconds of work in which a process imports the library and loads the model."""
     memory_mb: NonNegativeFloat
@@ -115,7 +115,7 @@ def make(edition: Edition, notebooks: Sequence[str], speed: Speed, cores: int) -
 
 
 def announce(edition: Edition, cores: int, say: Callable[[str], object]) -> None:
-    """Say what an edition will take, if the speed of its model is known.
+    """Say what a whole edition will take, if the speed of its model is known.
 
     Parameters
     ----------
@@ -129,12 +129,11 @@ def announce(edition: Edition, cores: int, say: Callable[[str], object]) -> None
     Raises
     ------
     InputError
-        The disk has less room than the edition needs.
+        Nothing of the edition is there, and the disk has less room than it needs.
     """
-    speed = Speed.read(edition)
+    speed, present = Speed.read(edition), names()
     if speed is None:
         return
-    present = names()
     made = make(edition, present, speed, cores)
     others = {
         other: make(replace(edition, size=other), present, speed, cores).minutes
@@ -142,7 +141,8 @@ def announce(edition: Edition, cores: int, say: Callable[[str], object]) -> None
         if other != edition.size
     }
     say(describe(made, speed, cores, others=others))
-    require_disk(made, BUILD)
+    if not edition.folder.exists():  # of one that was begun, nobody knows how much is there already
+        require_disk(made, BUILD)
 
 
 def schedule(seconds: Sequence[float], workers: int) -> float:
@@ -182,7 +182,7 @@ def describe(plan: Plan, speed: Speed, cores: int, *, others: Mapping[str, float
 
 def minutes(value: float) -> str:
     """Write a duration in minutes in words, as roughly as it is known."""
-    if value < 1:
+    if value < 1.5:
         return "a minute"
     return f"{value:.0f} minutes" if value < 90 else f"{value / 60:.1f} hours"
 

@@ -41,6 +41,7 @@ def measure(
     try:
         seconds = pass_seconds(model)
         grown = max(0.0, _memory_mb() - before)
+        torch.set_num_threads(1)
         shipped = pass_seconds(load_shipped())
     finally:
         torch.set_num_threads(threads_before)

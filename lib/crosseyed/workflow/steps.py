@@ -30,9 +30,9 @@ class Code(StrEnum):
 def describe(
     output: Path,
     edition: Annotated[str, typer.Option(help="The edition as JSON.")],
-    cores: Annotated[int, typer.Option(help="Cores of the run.")] = 1,
+    cores: Annotated[int | None, typer.Option(help="Cores of a book, to say what it will take.")] = None,
 ) -> None:
-    """Load the model of an edition, write its description, and say what the edition will take."""
+    """Load the model of an edition, perhaps say what the edition will take, and write its description."""
     from crosseyed.files import atomic_write
     from crosseyed.models.loading import load
     from crosseyed.report.chapter import load_edition
@@ -48,13 +48,13 @@ def describe(
         with atomic_write(refusal(wanted)) as note:
             note.write_text(str(error), encoding="utf-8", errors="backslashreplace")
         raise
+    if cores is not None:
+        threads = threads_of(len(notebooks.names()), cores)
+        speed.measure(lambda: clip, partial(load, DEFAULT_MODEL), threads).write(wanted)
+        plan.announce(wanted, cores, partial(typer.echo, err=True))
     parameters = sum(parameter.numel() for parameter in clip.clip.parameters())
     tower, device = asdict(clip.tower), clip.device.type
     Description(wanted, clip.model, clip.pretrained, parameters, tower, device, clip.digest).write(output)
-    threads = threads_of(len(notebooks.names()), cores)
-    measured = speed.measure(lambda: clip, partial(load, DEFAULT_MODEL), threads)
-    measured.write(wanted)
-    plan.announce(wanted, cores, partial(typer.echo, err=True))
 
 
 @app.command(hidden=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
