@@ -115,8 +115,9 @@ if workflow.is_main_process:
     stamps.bring_to_the_present([f"{BUILD}/families.csv"])
 
 
-# A book says what it will take, as soon as its model's speed is known; a sweep does not.
-TELL = "" if "notebooks" in config else f" --cores {workflow.cores}"
+# A book says what it will take, as soon as its model's speed is known; a sweep does not. No parameter of the rule, which
+# would be due for another number of cores.
+TELL = "" if "notebooks" in config else f"--cores {workflow.cores}"
 
 
 # The models are loaded for the first time, and with that downloaded, where there most likely is a network.
@@ -153,7 +154,7 @@ rule model:
     resources:
         loading=1,  # a run on a cluster limits it, whose login node would otherwise load all models at once
     shell:
-        "python -m crosseyed.cli describe {output:q} --edition {params.edition:q}" + TELL
+        "python -m crosseyed.cli describe {output:q} --edition {params.edition:q} {TELL}"
 
 
 rule notebook:
