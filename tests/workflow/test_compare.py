@@ -107,7 +107,23 @@ def test_differences_are_those_of_the_same_images(build):
     assert pairs["n"] == 32
     left = table.loc["two objects: border object left out, minus its partner (points)"]
     assert left["difference"] == pytest.approx(left["first"] - left["second"])
-    assert table.loc["photographs together, both named (%)", "reason"] == "not in two: it is made up"
+
+
+def test_what_an_edition_lacks_is_said_of_each(build):
+    results = build / "editions" / "two" / "results" / "01_center_bias"
+    record = tables.read_record(results)
+    record.unavailable["whatsup_bias"] = "no photographs"
+    tables.write_record(results, record)
+    (results / "pair_bias.csv").unlink()
+    record.unavailable["pair_bias"] = "no pairs"
+    tables.write_record(results, record)
+    reasons = differences(*of(build, "one", "two")).set_index("what")["reason"]
+    assert (
+        reasons["photographs together, both named (%)"]
+        == "not in one: it is made up; not in two: no photographs"
+    )
+    assert reasons["two objects together, both named (%)"] == "not in two: no pairs"
+    assert reasons["center-bias gap (points)"] == ""
 
 
 def test_only_shared_images_are_paired(build):

@@ -74,16 +74,16 @@ def _compare(quantity: _Quantity, first: Side, second: Side) -> dict[str, object
         f"{name}{end}": np.nan for name in ("first", "second", "difference") for end in ("", "_low", "_high")
     }
     row |= {"n": 0, "n_objects": 0, "confidence": np.nan}
-    shown = {}
+    shown, reasons = {}, []
     for name, (results, model) in (("first", first), ("second", second)):
         try:
             values = quantity.own(results, model)
             row |= dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
             shown[name] = quantity.images(results, model)
         except tables.UnavailableTableError as reason:
-            row["reason"] = f"not in {model.edition.name}: {reason}"
-    if len(shown) < 2:
-        return row
+            reasons.append(f"not in {model.edition.name}: {reason}")
+    if reasons:
+        return row | {"reason": "; ".join(reasons)}
     both = shared(*shown.values())
     if both.empty:
         return row | {"reason": "the editions share no image, so that nothing can be paired"}
