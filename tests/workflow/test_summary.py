@@ -137,6 +137,32 @@ def test_the_card_has_the_size_that_sites_expect_and_its_whole_address(page):
     assert not page.with_name(summary.PDF).exists()
 
 
+def write_printed_by(browser, results, folder, monkeypatch):
+    """Write the summary with a program as the browser; return why there is no PDF, and where the page leads."""
+    browser.chmod(0o755)
+    monkeypatch.setattr(printing, "BROWSERS", (str(browser),))
+    why = summary.write(folder, MODEL, NAME, results, headline.read(results, MODEL), judge(results, MODEL))
+    return why, set(re.findall('href="([^"]+)', (folder / summary.PAGE).read_text(encoding="utf-8")))
+
+
+def test_it_leads_to_a_pdf_that_is_there(results, tmp_path, monkeypatch):
+    browser = tmp_path / "browser"
+    browser.write_text(
+        '#!/bin/sh\nfor each; do case $each in --print-to-pdf=*) echo %PDF >"${each#*=}";; esac; done\n'
+    )
+    why, links = write_printed_by(browser, results, tmp_path / "html", monkeypatch)
+    assert why == "" and links == {"intro.html", "summary.pdf"}
+    assert (tmp_path / "html" / summary.PDF).read_text() == "%PDF\n"
+
+
+def test_it_leads_to_no_pdf_where_printing_failed(results, tmp_path, monkeypatch):
+    browser = tmp_path / "browser"
+    browser.write_text("#!/bin/sh\nexit 1\n")
+    why, links = write_printed_by(browser, results, tmp_path / "html", monkeypatch)
+    assert "did not print it" in why and links == {"intro.html"}
+    assert not (tmp_path / "html" / summary.PDF).exists()
+
+
 @pytest.mark.skipif(printing.find_browser() is None, reason="no Chromium is installed")
 def test_it_prints_on_one_page_of_paper(results, tmp_path):
     folder = tmp_path / "html"

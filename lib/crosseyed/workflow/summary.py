@@ -1,5 +1,6 @@
 """The summary of an edition on one page, its PDF, and the card for sharing, read from the tables of its chapters."""
 
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +14,7 @@ from crosseyed.report.reading import NONE, estimate
 from crosseyed.settings import PROTOCOL_VERSION, settings
 from crosseyed.workflow.headline import Headline
 from crosseyed.workflow.page_heads import CARD
-from crosseyed.workflow.printing import find_browser, print_page
+from crosseyed.workflow.printing import print_page
 from crosseyed.workflow.results import CHAPTER, own_rows
 from crosseyed.workflow.standalone import picture, write_page
 from crosseyed.workflow.verdict_pages import Judged
@@ -36,7 +37,7 @@ def write(
     Parameters
     ----------
     folder : pathlib.Path
-        Gets `PAGE`, `CARD` and, where a browser is there to print it, `PDF`.
+        Gets `PAGE`, `CARD` and, where a browser is there to print it, `PDF`, to which the page then leads.
     model : Description
         The edition and its model.
     origin : str
@@ -57,7 +58,8 @@ def write(
     """
     sides = figures.both_sides(headline.sides)
     rings = curves.accuracy_by_eccentricity(tables.read(results, CHAPTER, "grid_by_eccentricity"))
-    write_page(
+    write_summary = partial(
+        write_page,
         folder / PAGE,
         "summary.html",
         model=model.model,
@@ -75,12 +77,14 @@ def write(
         numbers=key_numbers(results, model, headline),
         claims=[_brief(each) for each in judged],
         card=f"{address}{CARD}" if address else "",
-        pdf=find_browser() is not None,
     )
     said = [f"{each.subject}{each.rest}" for each in headline.sentences[1:]]
     footer = f"Edition {model.edition.name}, size {model.edition.size}: an executable study of center bias"
     style.save_card(figures.card(headline.sides, "Is CLIP cross-eyed?", said, footer), folder / CARD)
-    return print_page(folder / PAGE, folder / PDF)
+    write_summary(pdf=True)
+    if reason := print_page(folder / PAGE, folder / PDF):
+        write_summary(pdf=False)
+    return reason
 
 
 def in_words(headline: Headline) -> str:
