@@ -59,6 +59,18 @@ def test_the_verdict_follows_from_the_interval(low, high, verdict):
 
 
 @pytest.mark.parametrize(
+    ("evidence", "number"),
+    [
+        (Evidence("it", 48.94, 44.66, 53.6), "+48.9 points [+44.7,\xa0+53.6]"),
+        (Evidence("it", -0.04, -1.5, 0.04), "0.0 points [−1.5,\xa00.0]"),
+        (Evidence("it", -0.04, -1.5, 0.004, unit=""), "−0.04 [−1.50,\xa00.00]"),
+    ],
+)
+def test_a_number_is_written_as_in_the_tables(evidence, number):
+    assert evidence.number == number
+
+
+@pytest.mark.parametrize(
     ("low", "high", "needed", "verdict"),
     [
         (1, 3, 1, "supported"),
@@ -100,14 +112,14 @@ def test_what_speaks_for_a_claim_is_positive(tables):
     folder = tables("03_attention_maps", "contrast", contrasts, model="ViT-B-32", pretrained="openai")
     evidence = BACKGROUND.evidence(folder, MODEL)
     assert (evidence.value, evidence.low, evidence.high) == (0.5, 0.4, 0.6)
-    assert "the object itself adds -0.20 [-0.30, -0.10]" in evidence.what
+    assert "the object itself adds −0.20 [−0.30,\xa0−0.10]" in evidence.what
     found = [
         {"attention": name, "difference": value, "difference_low": value - 1, "difference_high": value + 1}
         for name, value in (("with the object", 3), ("the place alone", 5), ("added by the object", -2))
     ]
     evidence = OVERLOOKED.evidence(tables("03_attention_maps", "found", found, model="ViT-B-32"), MODEL)
     assert (evidence.value, evidence.verdict) == (-2, "contradicted")
-    assert "of the place alone: +5.00" in evidence.what
+    assert "of the place alone: +5.00 [+4.00,\xa0+6.00]" in evidence.what
     changes = [{"map": "ITSM, trained", "mean": -0.1, "low": -0.2, "high": -0.05}]
     folder = tables("04_pooling_ablation", "masked_max", changes)
     assert MASKED.evidence(folder, MODEL).verdict == "contradicted"

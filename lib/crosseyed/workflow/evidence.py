@@ -12,6 +12,7 @@ import pandas as pd
 from crosseyed.internals.layer_answers import CONTROLS
 from crosseyed.mitigations import evaluation
 from crosseyed.report.presence import PROBE
+from crosseyed.report.reading import estimate
 from crosseyed.settings import SIGNIFICANCE
 
 SUPPORTED, NOT_SUPPORTED, CONTRADICTED, NOT_TESTABLE, NOT_PUBLISHED = VERDICTS = (
@@ -51,9 +52,7 @@ class Evidence:
     def number(self) -> str:
         """The quantity alone, with its unit and interval."""
         digits = 1 if self.unit == "points" else 2
-        ends = (self.value, self.low, self.high)
-        value, low, high = (f"{end:+.{digits}f}".replace("-", "−") for end in ends)
-        return f"{value}{' ' if self.unit else ''}{self.unit} [{low}, {high}]"
+        return _signed(self.value, self.low, self.high, digits, f" {self.unit}" if self.unit else "")
 
     def __str__(self) -> str:
         """Write the quantity and interval of each condition."""
@@ -82,21 +81,19 @@ def lost_on_the_way(lost: pd.DataFrame) -> Evidence:
 
 def overlooked(found: pd.DataFrame) -> Evidence:
     """Read how much more attention an object adds at the center than off-center."""
-    rows = found.set_index("attention")
-    own, place = rows.loc["added by the object"], rows.loc["the place alone"]
-    what = (
-        "attention that the object adds, over its area, center minus off-center (of the place alone: "
-        f"{place['difference']:+.2f})"
-    )
-    return Evidence(what, *own[["difference", "difference_low", "difference_high"]], unit="")
+    rows = found.set_index("attention")[["difference", "difference_low", "difference_high"]]
+    alone = _signed(*rows.loc["the place alone"], digits=2)
+    what = f"attention that the object adds, over its area, center minus off-center (of the place alone: {alone})"
+    return Evidence(what, *rows.loc["added by the object"], unit="")
 
 
 def background(contrasts: pd.DataFrame) -> Evidence:
     """Read how much more similar to the caption tokens elsewhere are than those on the object, as the map is."""
     row, own = (contrasts[contrasts["contrast"] == name].iloc[0] for name in ("before", "own"))
+    added = _signed(-own["mean"], -own["high"], -own["low"], digits=2)
     what = (
-        f"similarity elsewhere minus on the object (of this the object itself adds {-own['mean']:+.2f} "
-        f"[{-own['high']:+.2f}, {-own['low']:+.2f}], the rest is of its place without it)"
+        f"similarity elsewhere minus on the object (of this the object itself adds {added}, the rest is of its place "
+        "without it)"
     )
     return Evidence(what, -row["mean"], -row["high"], -row["low"], unit="")
 
@@ -125,3 +122,8 @@ def smallest_gap(recent: pd.DataFrame) -> Evidence:
         f"smallest gap of {recent['edition'].nunique()} models since {recent['year'].min()}, {row['edition']}"
     )
     return Evidence(what, row["gap"], row["gap_low"], row["gap_high"])
+
+
+def _signed(value: float, low: float, high: float, digits: int, unit: str = "") -> str:
+    ends = {"value": float(value), "value_low": float(low), "value_high": float(high)}
+    return estimate(ends, "value", digits=digits, signed=True, unit=unit)
