@@ -159,6 +159,12 @@ def test_the_page_shows_each_number_and_stands_alone(build):
     assert all('alt="' in each for each in re.findall("<img [^>]*>", source))
 
 
+def test_what_scrolls_has_a_name_and_is_reached_by_keyboard(build):
+    source = compare(["one", "two"], build).read_text(encoding="utf-8")
+    regions = re.findall('<div class="scrolls" tabindex="0" role="region" aria-label="([^"]+)">', source)
+    assert len(set(regions)) == len(regions) == source.count('class="scrolls"') > 2
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
     [

@@ -161,20 +161,21 @@ def test_an_interrupted_run_leaves_the_older_site(monkeypatch):
 
 
 ROWS = [
-    Row("a--<b>&x", "a", "<b>&x", "quick", "1a2b3c4d", 64.4, 60.2, 4.2, -1.4, 9.6, 0.95, 40),
+    Row("a--<b>&x", "a", "<b>&x", "quick", "1a2b3c4d", 64.4, 64.6, -0.2, -1.4, 9.6, 0.95, 40),
     Row("z", "z", "openai", "full", "5e6f7a8b", 90.0, 40.0, 50.0, 43.6, 57.4, 0.95, 120),
 ]
 
 
-def test_the_page_of_editions_states_gap_and_interval_and_names_as_text():
-    text = site_index.page(ROWS)
-    assert text.index("<b>50</b> [44, 57]") < text.index("<b>4</b> [-1, 10]")
-    assert "<b>&x" not in text
+def test_the_page_of_editions_states_gap_and_interval_and_names_as_text(project):
+    site_index.write(project, ROWS, Addresses())
+    text = (project / "index.html").read_text(encoding="utf-8")
+    assert text.index(">50 [44,\xa057]<") < text.index(">0 [−1,\xa010]<")
+    assert "<b>" not in text
     assert '<a href="editions/a--%3Cb%3E%26x/intro.html">a--&lt;b&gt;&amp;x</a>' in text
     assert "canonical" not in text
-    assert '<link rel="canonical" href="https://owner.example.org/name/"/>' in site_index.page(
-        ROWS, SITE.site
-    )
+    site_index.write(project, ROWS, SITE)
+    text = (project / "index.html").read_text(encoding="utf-8")
+    assert '<link rel="canonical" href="https://owner.example.org/name/">' in text
 
 
 def pages_of(sitemap):

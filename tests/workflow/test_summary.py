@@ -131,6 +131,13 @@ def test_it_stands_alone(page):
     )
 
 
+def test_what_scrolls_has_a_name_and_is_reached_by_keyboard(page):
+    source = page.read_text(encoding="utf-8")
+    regions = re.findall('<div class="scrolls" tabindex="0" role="region" aria-label="([^"]+)">', source)
+    assert regions == ["In numbers", "Published claims"]
+    assert source.count('class="scrolls"') == 2
+
+
 def test_the_card_has_the_size_that_sites_expect_and_its_whole_address(page):
     assert Image.open(page.with_name("card.png")).size == (1200, 630)
     assert '<meta property="og:image" content="https://a.b/card.png">' in page.read_text(encoding="utf-8")

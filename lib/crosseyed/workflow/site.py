@@ -172,8 +172,8 @@ def _headline(model: Description) -> site_index.Row:
         center=float(bias["center_accuracy"]),
         off_center=float(bias["off_center_accuracy"]),
         gap=float(bias["gap"]),
-        low=float(bias["gap_low"]),
-        high=float(bias["gap_high"]),
+        gap_low=float(bias["gap_low"]),
+        gap_high=float(bias["gap_high"]),
         confidence=float(bias["confidence"]),
         n_objects=int(bias["n_objects"]),
     )
