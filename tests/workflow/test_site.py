@@ -146,6 +146,41 @@ def test_a_broken_link_is_named_and_the_older_site_stays():
     assert not FOLDER.with_name(".site.new").exists()
 
 
+def test_of_two_runs_at_once_the_second_says_so_and_touches_nothing(project):
+    edition = add_edition()
+    asked = []
+
+    def due(editions, code):
+        if not asked:
+            asked.append(code)
+            started = project / "_build/.site.new/started"
+            started.mkdir(parents=True)
+            with pytest.raises(InputError, match=r"^Another run is publishing; wait for it\.$"):
+                publish(FOLDER, SITE, nothing_due)
+            started.rmdir()  # still there
+        return set()
+
+    assert list(publish(FOLDER, SITE, due).sizes) == [edition.name]
+    assert list(publish(FOLDER, SITE, due).sizes) == [edition.name]
+
+
+def test_headlines_are_read_while_no_other_run_can_write_them(monkeypatch):
+    edition = add_edition()
+    read = tables.read
+
+    def read_locked(*table):
+        with (
+            pytest.raises(InputError, match="Another run is working on"),
+            processes.only_writer(edition.name, wait=0),
+        ):
+            pass
+        return read(*table)
+
+    monkeypatch.setattr(tables, "read", read_locked)
+    publish(FOLDER, SITE, nothing_due)
+    assert ">12 [10,\xa014]<" in (FOLDER / "index.html").read_text(encoding="utf-8")
+
+
 def test_an_interrupted_run_leaves_the_older_site(monkeypatch):
     edition = add_edition()
     publish(FOLDER, SITE, nothing_due)

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import psutil
 
@@ -106,14 +106,21 @@ def kill_children() -> None:
         _, children = psutil.wait_procs(children, timeout=wait)
 
 
+def only_writer(name: str, wait: float = _SECONDS_TO_WAIT) -> AbstractContextManager[None]:
+    """Hold the lock of an edition, or of a notebook of one, as `only_run` does."""
+    return only_run(name, f"Another run is working on the edition {name}; wait for it.", wait)
+
+
 @contextmanager
-def only_writer(name: str, wait: float = _SECONDS_TO_WAIT) -> Iterator[None]:
+def only_run(name: str, busy: str, wait: float = _SECONDS_TO_WAIT) -> Iterator[None]:
     """Hold a lock that ends with the process, so that a killed run leaves nothing behind.
 
     Parameters
     ----------
     name : str
-        What is written: an edition, or a notebook of one.
+        What is written.
+    busy : str
+        What to say if another process holds the lock, and what to do then.
     wait : float
         Seconds to wait for another process; the children of a command that was killed end within a second.
 
@@ -129,7 +136,7 @@ def only_writer(name: str, wait: float = _SECONDS_TO_WAIT) -> Iterator[None]:
         raise InputError(
             f"{BUILD.resolve()} cannot be written to ({error.strerror}); the book is made there."
         ) from error
-    with locked(file, f"Another run is working on the edition {name}; wait for it.", wait):
+    with locked(file, busy, wait):
         yield
 
 

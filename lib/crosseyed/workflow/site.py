@@ -20,6 +20,8 @@ EDITIONS = "editions"
 FOLDER = BUILD / "site"
 """Where the site is made, relative to the repository."""
 
+_LOCK = ".site"  # no edition has such a name
+
 _MOST_NAMED = 30  # broken links
 
 Due = Callable[[list[Edition], str], set[Path]]
@@ -71,13 +73,25 @@ def publish(folder: Path, addresses: Addresses, due: Due) -> Published:
     Raises
     ------
     InputError
-        No edition is whole and current, or the folder cannot be written to.
+        No edition is whole and current, the folder cannot be written to, or another process is publishing.
     BrokenLinksError
         A link between the pages leads nowhere; the message names page and link. The older site stays.
     """
-    left_out: dict[str, str] = {}
-    new = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(new, ignore_errors=True)
+    with processes.only_run(_LOCK, "Another run is publishing; wait for it.", wait=0):
+        left_out: dict[str, str] = {}
+        new = folder.with_name(f".{folder.name}.new")
+        shutil.rmtree(new, ignore_errors=True)
+        rows = _copy_editions(new / EDITIONS, left_out, due)
+        site_index.write(new, rows, addresses)
+        _check_links(new)
+        sizes = {row.edition: _size(new / EDITIONS / row.edition) for row in rows}
+        published = Published(folder, sizes, left_out, _size(new), addresses.site)
+        exchange(new, folder)
+    return published
+
+
+def _copy_editions(folder: Path, left_out: dict[str, str], due: Due) -> list[site_index.Row]:
+    """Copy the pages of all editions that are whole and current; return what is said of each, and note the others."""
     with ExitStack() as locks:
         found = _unlocked(_described(left_out), left_out, locks)
         chosen = _current(found, left_out, due)
@@ -85,18 +99,17 @@ def publish(folder: Path, addresses: Addresses, due: Due) -> Published:
             reasons = "".join(f"\n  {name}: {why}" for name, why in left_out.items())
             raise InputError(f"There is no edition to publish; make one with make book.{reasons}")
         for model in chosen:
-            shutil.copytree(model.edition.folder / "html", new / EDITIONS / model.edition.name)
-    rows = [_headline(model) for model in chosen]
-    site_index.write(new, rows, addresses)
+            shutil.copytree(model.edition.folder / "html", folder / model.edition.name)
+        return [_headline(model) for model in chosen]
+
+
+def _check_links(new: Path) -> None:
+    """Raise BrokenLinksError for a site with links that lead nowhere, and remove it."""
     if broken := links.broken(new):
         shutil.rmtree(new)
         named = "\n".join(map(str, broken[:_MOST_NAMED]))
         more = f"\nand {len(broken) - _MOST_NAMED} more" if len(broken) > _MOST_NAMED else ""
         raise BrokenLinksError(f"{len(broken)} links of the pages lead nowhere:\n{named}{more}")
-    sizes = {model.edition.name: _size(new / EDITIONS / model.edition.name) for model in chosen}
-    published = Published(folder, sizes, left_out, _size(new), addresses.site)
-    exchange(new, folder)
-    return published
 
 
 def _described(left_out: dict[str, str]) -> Iterator[Description]:
