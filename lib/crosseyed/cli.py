@@ -125,13 +125,14 @@ def plan(
     """Say what an edition will take on this machine: minutes, memory, disk and download. Downloads no weights."""
     from crosseyed.models.loading import load
     from crosseyed.models.sources import is_at_hand
+    from crosseyed.workflow import costs, speed
     from crosseyed.workflow import plan as plans
-    from crosseyed.workflow import speed
     from crosseyed.workflow.requests import threads_of
 
     given = {"model": model, "pretrained": pretrained, "checkpoint": checkpoint, "size": size}
     edition = Edition.from_mapping(given)
     _require_repository()
+    costs.of(edition)  # refuses a table that is missing or cut off
     cores = cores or _available_cores()
     at_hand = is_at_hand(edition.model, edition.pretrained, edition.checkpoint)
     measured = speed.measure(

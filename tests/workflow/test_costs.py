@@ -5,6 +5,7 @@ import pytest
 import test_chapters
 
 from crosseyed.editions import SIZES, Edition
+from crosseyed.errors import InputError
 from crosseyed.workflow import costs
 
 MEASURED = {
@@ -53,3 +54,14 @@ def test_images_are_planned_by_edition_and_notebook():
     assert (
         planned["ViT-B-32--openai--quick", "05_mitigations"] == costs.of(editions[0])["05_mitigations"].images
     )
+
+
+def test_a_missing_table_plans_nothing_and_a_plan_names_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(costs, "TABLE", tmp_path / "costs.csv")
+    costs._read.cache_clear()
+    try:
+        assert costs.planned([Edition("ViT-B-32", "openai")]) == {}
+        with pytest.raises(InputError, match=r"costs\.csv.* Make it anew"):
+            costs.of(Edition("ViT-B-32", "openai"))
+    finally:
+        costs._read.cache_clear()

@@ -31,7 +31,9 @@ EDITION = Edition("ViT-B-32", "openai", size="quick")
 
 
 @pytest.fixture
-def known(monkeypatch):
+def known(monkeypatch, tmp_path):
+    (tmp_path / "costs.csv").touch()
+    monkeypatch.setattr(costs, "TABLE", tmp_path / "costs.csv")
     monkeypatch.setattr(costs, "of", lambda _: KNOWN)
 
 

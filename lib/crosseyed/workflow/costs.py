@@ -64,7 +64,12 @@ def of(edition: Edition) -> dict[str, Cost]:
 
 
 def planned(editions: Iterable[Edition]) -> dict[tuple[str, str], float]:
-    """Return the images that the chapters of editions show to their models, by names of edition and notebook."""
+    """Return the images that the chapters of editions show to their models, by names of edition and notebook.
+
+    Nothing is planned where the table is missing: an edition is made without it.
+    """
+    if not TABLE.exists():
+        return {}
     return {
         (edition.name, notebook): cost.images
         for edition in editions

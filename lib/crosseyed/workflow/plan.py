@@ -115,7 +115,7 @@ def make(edition: Edition, notebooks: Sequence[str], speed: Speed, cores: int) -
 
 
 def announce(edition: Edition, cores: int, say: Callable[[str], object]) -> None:
-    """Say what a whole edition will take, if the speed of its model is known.
+    """Say what a whole edition will take, if the speed of its model and the costs of chapters are known.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def announce(edition: Edition, cores: int, say: Callable[[str], object]) -> None
         Nothing of the edition is there, and the disk has less room than it needs.
     """
     speed, present = Speed.read(edition), names()
-    if speed is None:
+    if speed is None or not costs.TABLE.exists():
         return
     made = make(edition, present, speed, cores)
     others = {
