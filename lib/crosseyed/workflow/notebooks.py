@@ -14,11 +14,11 @@ FOLDER = Path("notebooks")
 LONGEST_FIRST = (
     "05_mitigations",
     "01_center_bias",
+    "09_move_it_yourself",
     "03_attention_maps",
     "04_pooling_ablation",
     "02_embedding_decomposition",
     "08_robustness",
-    "09_move_it_yourself",
 )
 """The notebooks that take longest, the longest first; begun in this order, none is left to run alone at the end."""
 
