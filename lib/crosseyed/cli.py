@@ -318,7 +318,7 @@ def explore(
             page.live = live.Live(clip, live.shipped_objects(), uploads.Uploads(Path(folder)))
             typer.echo(f"{clip.name} answers at {page.url} (Ctrl-C ends it)")
             if browser:
-                page.open_browser()
+                page.open_browser(Path(folder))
             page.serve_forever()
     except processes.Stopped as stop:
         typer.echo("\nthe explorer has ended; nothing of it is kept")

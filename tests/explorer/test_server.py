@@ -3,9 +3,11 @@
 import http.client
 import io
 import json
+import queue
 import re
 import socket
 import threading
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +130,42 @@ def test_without_the_token_nothing_is_answered(ask, token):
         response, content = ask(method, path, body, headers, quote(token))
         assert response.status == 403
         assert content == {"error": "The address lacks its token; open the whole address that was printed."}
+
+
+def raw(running, request):
+    """All that comes until the connection is closed, in answer to a request whose body is never sent."""
+    with socket.create_connection((server.ADDRESS, running.server_port), timeout=20) as connection:
+        connection.sendall(request.encode())
+        return b"".join(iter(lambda: connection.recv(2**16), b"")).decode()
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    ("path", "status", "sentence"),
+    [("/x/upload", 403, "The address lacks its token"), ("http://[", 400, "This is no address")],
+)
+def test_of_who_has_no_token_no_body_is_read(running, method, path, status, sentence):
+    host = f"{server.ADDRESS}:{running.server_port}"
+    answer = raw(running, f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 200000000\r\n\r\n")
+    assert answer.startswith(f"HTTP/1.1 {status} ") and answer.count("HTTP/1.1") == 1
+    assert "Connection: close" in answer and sentence in answer
+
+
+def test_an_address_that_cannot_be_read_gets_a_sentence(running):
+    host = f"{server.ADDRESS}:{running.server_port}"
+    for path in ("//[", "http://[", "http://]/", f"//[/{running.token}/"):
+        answer = raw(running, f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n")
+        assert answer.startswith(("HTTP/1.1 400 ", "HTTP/1.1 403 ")) and "open the whole address" in answer
+
+
+def test_the_browser_is_forwarded_and_its_command_line_has_no_token(running, monkeypatch, tmp_path):
+    opened = queue.Queue()
+    monkeypatch.setattr(server.webbrowser, "open", opened.put)
+    running.open_browser(tmp_path)
+    address = opened.get(timeout=20)
+    assert address == (tmp_path / "open.html").as_uri() and running.token not in address
+    (forwarded,) = re.findall(r'content="0; url=([^"]*)"', (tmp_path / "open.html").read_text())
+    assert unescape(forwarded) == running.url
 
 
 @pytest.mark.parametrize(

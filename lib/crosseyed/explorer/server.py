@@ -15,6 +15,7 @@ import sys
 import traceback
 import webbrowser
 from collections.abc import Callable
+from html import escape
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -58,7 +59,9 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-_DISCARDED = 2**28  # bytes that are read though refused, so that the browser reads the answer
+_DISCARDED = (
+    2**28
+)  # bytes that are read of who has the token, though refused, so that the browser reads the answer
 
 
 class Refusal(Exception):  # noqa: N818 (an answer)
@@ -93,9 +96,21 @@ class Server(ThreadingHTTPServer):
         """The address of the page, with the token."""
         return f"http://{ADDRESS}:{self.server_port}/{self.token}/"
 
-    def open_browser(self) -> None:
-        """Open the page in the user's browser, without waiting for it."""
-        Thread(target=webbrowser.open, args=(self.url,), daemon=True).start()
+    def open_browser(self, folder: Path) -> None:
+        """Open the page in the user's browser, without waiting for it.
+
+        The browser is given a file that forwards to the page: other users can read the command line of a process, on
+        which the token would stand.
+
+        Parameters
+        ----------
+        folder : pathlib.Path
+            Where the file is written; no other user may enter it.
+        """
+        file = folder / "open.html"
+        forward = f'<meta http-equiv="refresh" content="0; url={escape(self.url)}">'
+        file.write_text(f'<!doctype html><meta charset="utf-8"><title>crosseyed</title>{forward}', "utf-8")
+        Thread(target=webbrowser.open, args=(file.resolve().as_uri(),), daemon=True).start()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing of a browser that hung up; let other errors be seen."""
@@ -143,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._respond(self._post)
 
     def _respond(self, answer: Callable[[str, dict[str, str]], tuple[bytes, str]]) -> None:
-        self._unread = self._length()
+        self._unread, self._admitted = self._length(), False
         try:
             content, kind = answer(*self._admit())
             status = HTTPStatus.OK
@@ -178,12 +193,18 @@ class _Handler(BaseHTTPRequestHandler):
             raise Refusal(
                 HTTPStatus.FORBIDDEN, "Another site asks for this page; open the address that was printed."
             )
-        parts = urlsplit(self.path)
+        try:
+            parts = urlsplit(self.path)
+        except ValueError:
+            raise Refusal(
+                HTTPStatus.BAD_REQUEST, "This is no address; open the whole address that was printed."
+            ) from None
         token, _, path = parts.path.removeprefix("/").partition("/")
         if not hmac.compare_digest(token.encode(), self.server.token.encode()):
             raise Refusal(
                 HTTPStatus.FORBIDDEN, "The address lacks its token; open the whole address that was printed."
             )
+        self._admitted = True
         return path, {name: values[-1] for name, values in parse_qs(parts.query).items()}
 
     def _get(self, path: str, query: dict[str, str]) -> tuple[bytes, str]:
@@ -241,8 +262,8 @@ class _Handler(BaseHTTPRequestHandler):
         return self.rfile.read(length)
 
     def _discard(self) -> None:
-        """Read what was not read, or the browser would take it for the next request."""
-        if self._unread > _DISCARDED:
+        """Read what was not read, or it would be taken for the next request; read nothing from who was not admitted."""
+        if not self._admitted or self._unread > _DISCARDED:
             self.close_connection = True
             return
         while self._unread > 0 and (part := self.rfile.read(min(self._unread, 2**20))):
