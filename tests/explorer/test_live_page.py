@@ -207,6 +207,42 @@ def test_what_cannot_be_used_is_said_and_the_next_thing_works(visit, running, tm
     page.complaints[:] = [each for each in page.complaints if "400 (Bad Request)" not in each]
 
 
+@pytest.mark.parametrize("first", [png(), b"no image"], ids=["image", "no image"])
+def test_of_two_uploads_the_later_stays_when_the_earlier_is_done_last(
+    visit, running, tmp_path, monkeypatch, first
+):
+    page = visit()
+    settled(page)
+    add, may_come, second = running.live.uploads.add, threading.Event(), png(255 - PHOTOGRAPH)
+    key = add(second).key
+
+    def late(content):
+        if content == first:
+            may_come.wait(10)
+        return add(content)
+
+    monkeypatch.setattr(running.live.uploads, "add", late)
+    monkeypatch.setattr(running, "lock", contextlib.nullcontext())
+    chooser = page.get_by_label("Drop an image")
+    with page.expect_request("**/upload") as sent:
+        chooser.set_input_files(given(tmp_path, first, "first.png"))
+    chooser.set_input_files(given(tmp_path, second, "second.png"))
+    page.locator(f"[data-own][value='{key}']").wait_for(state="attached")
+    page.evaluate("""() => {
+        const alert = document.querySelector("[role=alert]");
+        window.said = "";
+        new MutationObserver(() => (window.said += alert.textContent)).observe(alert, { childList: true });
+    }""")
+    may_come.set()
+    sent.value.response().finished()
+    page.get_by_role("application").press("ArrowUp")
+    asked = settled(page)
+    assert asked.seen.object == key and page.evaluate("window.said") == ""
+    choose(page, "A photograph")
+    assert settled(page).seen.photograph == key
+    page.complaints[:] = [each for each in page.complaints if "400 (Bad Request)" not in each]
+
+
 def test_what_is_said_of_an_upload_stays_when_an_answer_comes_later(visit, running, tmp_path, monkeypatch):
     page = visit()
     settled(page)

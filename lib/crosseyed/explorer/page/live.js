@@ -473,16 +473,22 @@
     mapped.control.selectedIndex = Math.max(0, Math.min(chosen, made.length - 1));
     changed();
   };
-  const take = async (/** @type {File | undefined} */ given) => {
-    if (!given) return;
+  /* Files are read at the same time: one that is done after a later one is dropped. */
+  let given = 0;
+  let taken = 0;
+  const take = async (/** @type {File | undefined} */ chosen) => {
+    if (!chosen) return;
     say("upload", null);
+    const number = ++given;
     try {
-      if (given.size > offered.mostBytes) {
+      if (chosen.size > offered.mostBytes) {
         throw new Error(`The file has more than ${Math.floor(offered.mostBytes / 2 ** 20)} MB; give a smaller one.`);
       }
-      upload = /** @type {Upload} */ (await post("upload", given, "application/octet-stream"));
+      const made = /** @type {Upload} */ (await post("upload", chosen, "application/octet-stream"));
+      if (number < taken) return;
+      [taken, upload] = [number, made];
     } catch (reason) {
-      say("upload", reason);
+      if (number > taken) say("upload", reason);
       return;
     }
     const option = objects.control.querySelector("[data-own]") || make("option", "", "your image");
@@ -491,8 +497,7 @@
     objects.control.prepend(option);
     objects.control.value = upload.key;
     arrange();
-    await show(photograph, `photograph?key=${upload.key}`);
-    await show(object, `object?name=${upload.key}`);
+    await Promise.all([show(photograph, `photograph?key=${upload.key}`), show(object, `object?name=${upload.key}`)]);
   };
   /* So that the same file can be chosen again. */
   file.control.addEventListener("click", () => (file.control.value = ""));
