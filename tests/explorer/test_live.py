@@ -177,6 +177,10 @@ def test_captions_are_read_once_and_not_kept_for_ever(tiny, monkeypatch):
     monkeypatch.setattr(live, "_KEPT_TEXTS", 2)
     tiny.answer(asked(captions=["another"]))
     assert list(tiny._texts) == ["another"]
+    monkeypatch.setattr(live, "_KEPT_TEXTS", 0)
+    name = next(each["name"] for each in tiny.offered()["mitigations"])
+    tiny.mitigated(asked(captions=["a third"], mitigation=name))
+    assert list(tiny._texts) == ["a third"]
 
 
 @pytest.mark.parametrize(

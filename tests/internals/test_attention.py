@@ -111,6 +111,22 @@ def test_spatial_attention_is_scaled_to_one():
     torch.testing.assert_close(looking.spatial_attention(attention, (2, 2)), torch.tensor([0.25, 0.75, 0, 0]))
 
 
+def test_the_last_attention_on_the_image_by_hand():
+    attention = torch.zeros(2, 1, 2, 5)  # two blocks, one image, two heads, a class token and 2 × 2 patches
+    attention[1, 0] = torch.tensor([[0.5, 0.5, 0.0, 0.0, 0.0], [0.0, 0.25, 0.75, 0.0, 0.0]])
+    last = looking.last_on_image(made(attention=attention, grid=(2, 2)))
+    # the mean over heads is .25 on the class token, .375 and .375 on the first two patches
+    torch.testing.assert_close(last, torch.tensor([[0.5, 0.5, 0.0, 0.0]]))
+
+
+def test_the_last_attention_on_the_image_is_that_of_attention_pooling_where_there_is_one():
+    pooling = random_attention(2, 5, TOKENS)
+    last = looking.last_on_image(made(attention=random_attention(2, 2, 3, TOKENS), pooling_attention=pooling))
+    torch.testing.assert_close(last, looking.spatial_attention(pooling.mean(1), GRID))
+    with pytest.raises(InputError, match="want="):
+        looking.last_on_image(made())
+
+
 # --- rollout ----------------------------------------------------------------------------------------------
 
 

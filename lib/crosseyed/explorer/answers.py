@@ -105,8 +105,7 @@ def look(encoder: ClipModel, images: Sequence[ImageSource]) -> tuple[np.ndarray,
     embeddings, maps = [], []
     with adapter.pooled_alone():
         for seen in trace.run(encoder, images, "attention", layers=[-1], progress=False):
-            by_layer = attention.pooled_attention(seen)
-            last = attention.spatial_attention(by_layer[max(by_layer)].mean(1), seen.grid, seen.prefix)
+            last = attention.last_on_image(seen)
             embeddings.append(encoder.unit(seen.embedding))
             maps.append(_coarse(last.unflatten(-1, seen.grid)).cpu())
     return torch.cat(embeddings).numpy(), torch.cat(maps).numpy()

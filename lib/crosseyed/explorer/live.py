@@ -21,7 +21,7 @@ from crosseyed.data.scenes import Placement, Scene
 from crosseyed.errors import InputError, check_choice
 from crosseyed.explorer import pictures
 from crosseyed.explorer.uploads import MOST_BYTES, Uploads
-from crosseyed.internals.attention import on_grid, pooled_attention, spatial_attention
+from crosseyed.internals.attention import last_on_image, on_grid
 from crosseyed.internals.explain import itsm_of_tokens
 from crosseyed.internals.trace import listened, traced
 from crosseyed.measure.protocols import captions_of
@@ -33,7 +33,7 @@ from crosseyed.mitigations.sharing import Counting
 from crosseyed.mitigations.views import Gated
 from crosseyed.models.clip import ClipModel
 from crosseyed.models.scorer import RANDOM, SHIPPED, cosines
-from crosseyed.models.towers.base import Calls, TowerAdapter, UnsupportedTower
+from crosseyed.models.towers.base import TowerAdapter, UnsupportedTower
 from crosseyed.models.towers.registry import adapter_of
 from crosseyed.report.notices import reasons
 from crosseyed.validation import Checked, validated
@@ -259,16 +259,20 @@ class Live:
                     f"{chosen.name} is told where the object is, and in a photograph nobody knows; choose another."
                 )
             locations = [Location(asked.seen.x, asked.seen.y, asked.seen.size)]
-        self._read(asked.captions)
+        self._trim()
         mitigated = mitigate(Counting(self.model, self._texts), chosen, locations)
         (similarities,) = mitigated.similarities([self.image_of(asked.seen)], asked.captions, progress=False)
         return self._compared(similarities)
 
     def _read(self, captions: Sequence[str]) -> np.ndarray:
         """Return the embeddings of captions, (n_captions, embed_dim), each computed once."""
+        self._trim()
+        return Counting(self.model, self._texts).encode_texts(captions)
+
+    def _trim(self) -> None:
+        """Keep the embeddings of no more than `_KEPT_TEXTS` captions and those of one request."""
         if len(self._texts) > _KEPT_TEXTS:
             self._texts.clear()
-        return Counting(self.model, self._texts).encode_texts(captions)
 
     def _compared(self, similarities: np.ndarray) -> dict:
         shares = softmax(self.model.logit_scale * similarities)
@@ -287,22 +291,16 @@ class Live:
         embedding = self.model.unit(calls["tower"][1]).numpy()
         direction = torch.from_numpy(text).to(self.model.device)[None]
         similarity_map = itsm_of_tokens(adapter, calls, direction)
-        return (
-            embedding,
-            None if self.no_attention else _on_image(adapter, _last_attention(adapter, calls)),
-            _on_image(adapter, similarity_map[0]),
-        )
+        attention = None
+        if not self.no_attention:
+            seen = traced(adapter, calls, range(1), want, adapter.layers[-1:])
+            attention = _on_image(adapter, last_on_image(seen)[0])
+        return embedding, attention, _on_image(adapter, similarity_map[0])
 
 
 def _first(names: Sequence[str]) -> list[str]:
     """Return the names that the page begins with: some that differ, where they are known, or else the first."""
     return [name for name in _BEGINNING if name in names] or list(names[:5])
-
-
-def _last_attention(adapter: TowerAdapter, calls: Calls) -> torch.Tensor:
-    """Return how the last attention of the pooled token is spread over the spatial tokens, (rows × columns,)."""
-    by_layer = pooled_attention(traced(adapter, calls, range(1), {"attention"}, adapter.layers[-1:]))
-    return spatial_attention(by_layer[max(by_layer)].mean(1), adapter.grid, adapter.prefix)[0]
 
 
 def _on_image(adapter: TowerAdapter, values: torch.Tensor) -> dict:

@@ -52,6 +52,28 @@ def spatial_attention(attention: Tensor, grid: tuple[int, int], prefix: int = 1)
     return spatial / spatial.sum(-1, keepdim=True)
 
 
+def last_on_image(trace: Trace) -> Tensor:
+    """Return how the last attention of the pooled token is spread over the image, mean over heads.
+
+    Parameters
+    ----------
+    trace : Trace
+        With ``want="attention"``, of the last layer at least.
+
+    Returns
+    -------
+    torch.Tensor, shape (batch, rows × columns)
+        In reading order; each row sums to 1. Where attention pools, it is the attention of the pooling.
+
+    Raises
+    ------
+    InputError
+        The trace holds no attention.
+    """
+    by_layer = pooled_attention(trace)
+    return spatial_attention(by_layer[max(by_layer)].mean(1), trace.grid, trace.prefix)
+
+
 def maps(model: ClipModel, images: Iterable[ImageSource], n_layers: int = 6) -> dict[str, np.ndarray]:
     """Map the attention of the pooled token on some images: some of the layers, and the rollout of all.
 
