@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from crosseyed.explorer import format
+from crosseyed.explorer import format, pictures
 from crosseyed.explorer.format import (
     Arrangement,
     Explorer,
@@ -22,6 +22,7 @@ from crosseyed.explorer.format import (
     Picture,
     Single,
 )
+from crosseyed.report.figures import style
 
 NAMES = ("dog", "cat", "<b>apple</b>", "rocket", "tree & bush", "猫", "ship")
 SIZES = (0.2, 0.4)
@@ -74,7 +75,7 @@ def random_explorer(seed=0, **changes):
                 for name, color in zip(NAMES[:3], ("red", "blue", "green"), strict=True)
             ],
             "backgrounds": [
-                Picture(name, format.background_uri(np.full((64, 64, 3), color, np.uint8)))
+                Picture(name, pictures.uri(np.full((64, 64, 3), color, np.uint8)))
                 for name, color in BACKGROUNDS.items()
             ],
             "sizes": SIZES,
@@ -94,7 +95,7 @@ def random_answers(rng, shape, truth):
 def disc(color):
     image = Image.new("RGBA", (60, 40))
     ImageDraw.Draw(image).ellipse((0, 0, 59, 39), fill=color)
-    return format.cutout_uri(image)
+    return style.data_uri(pictures.WEBP, pictures.of_image(image))
 
 
 def read_back(text):

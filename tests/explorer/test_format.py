@@ -1,12 +1,9 @@
 """What a page reads back is what the library answered, and nothing in it is markup."""
 
-import base64
 import dataclasses
-import io
 
 import numpy as np
 import pytest
-from PIL import Image
 from small_explorer import NAMES, SIZES, random_explorer, read_back
 
 from crosseyed.errors import InputError
@@ -91,15 +88,3 @@ def test_an_array_of_another_shape_is_refused():
     wrong = dataclasses.replace(explorer.pairs, share=explorer.pairs.share[:, :1])
     with pytest.raises(InputError, match="An array of the explorer"):
         format.script(dataclasses.replace(explorer, pairs=wrong))
-
-
-def test_a_cutout_keeps_its_proportions_and_its_transparency():
-    image = Image.new("RGBA", (300, 100), (255, 0, 0, 255))
-    image.paste((0, 0, 0, 0), (0, 0, 150, 100))
-    kind, _, data = format.cutout_uri(image).partition(";base64,")
-    small = Image.open(io.BytesIO(base64.b64decode(data)))
-    assert kind == "data:image/webp"
-    assert small.size == (96, 32)
-    assert small.getpixel((10, 16))[3] == 0
-    assert small.getpixel((86, 16))[3] == 255
-    assert image.size == (300, 100)

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 
 from crosseyed.explorer import notebook
-from crosseyed.report.figures import galleries
+from crosseyed.report.figures import galleries, style
 from crosseyed.settings import settings
 from crosseyed.workflow.notebooks import reads
 
@@ -19,6 +19,7 @@ NOTEBOOK = ROOT / "notebooks" / "09_move_it_yourself.ipynb"
 def test_names_are_text_and_scripts_follow_the_place_that_they_fill():
     figure = galleries.images([[[0.0, 1.0]]], title='A "<b>" model')
     html = notebook.container(figure, "<i> & others see less.").data
+    assert f'<img src="{style.data_uri(*style.smaller(figure))}"' in html
     plt.close("all")
     assert "<b>" not in html
     assert "<i>" not in html

@@ -48,14 +48,12 @@ or backgrounds it is the mean, of as many images as are averaged.
 """
 
 import base64
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from crosseyed.errors import InputError
 from crosseyed.files import atomic_write
@@ -73,7 +71,6 @@ TOP = 5
 """How many of the best names are kept."""
 
 _WORST = 255
-_LONGEST = 96  # pixels of a cut-out's longer side
 
 
 @dataclass(frozen=True)
@@ -104,7 +101,7 @@ class Picture:
     ----------
     name : str
     image : str
-        A data URI (`cutout_uri`, `background_uri`).
+        A data URI (`crosseyed.report.figures.style.data_uri`).
     """
 
     name: str
@@ -309,24 +306,6 @@ def attention_maps(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     uniform = 1 / (maps.shape[-2] * maps.shape[-1])
     peak = np.rint(100 * largest[..., 0, 0] / uniform)
     return levels.astype(np.uint8), np.minimum(peak, np.iinfo(np.uint16).max).astype(np.uint16)
-
-
-def cutout_uri(image: Image.Image) -> str:
-    """Return a trimmed cut-out, an image with alpha, as a data URI of at most 96 pixels on the longer side."""
-    small = image.copy()
-    small.thumbnail((_LONGEST, _LONGEST), Image.Resampling.LANCZOS)
-    return _uri(small.convert("RGBA"), "WEBP", quality=85)
-
-
-def background_uri(pixels: np.ndarray) -> str:
-    """Return a background, uint8 (height, width, 3), as a data URI."""
-    return _uri(Image.fromarray(pixels), "JPEG", quality=85)
-
-
-def _uri(image: Image.Image, kind: str, **options: int) -> str:
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def script(explorer: Explorer) -> str:

@@ -1,7 +1,5 @@
 """What the notebook shows in the place of the explorer: its data, its scripts, and what stands there without them."""
 
-import base64
-import io
 from collections.abc import Sequence
 from html import escape
 
@@ -9,8 +7,9 @@ import pandas as pd
 from IPython.display import HTML
 from matplotlib.figure import Figure
 
-from crosseyed.data.backgrounds import Background, draw_background
-from crosseyed.data.cutouts import Cutout, premultiplied
+from crosseyed.data.backgrounds import Background
+from crosseyed.data.cutouts import Cutout
+from crosseyed.explorer import pictures
 from crosseyed.explorer.answers import describe
 from crosseyed.explorer.format import (
     SCRIPT,
@@ -19,8 +18,6 @@ from crosseyed.explorer.format import (
     Pairs,
     Picture,
     Single,
-    background_uri,
-    cutout_uri,
     places,
 )
 from crosseyed.models.clip import ClipModel
@@ -33,7 +30,7 @@ CODE = ("explorer-view.js", "explorer-lookup.js", "explorer.js")
 
 STYLE = "explorer.css"
 
-_SIDE = 224  # pixels of a background
+_LONGEST = 96  # pixels of a cut-out's longer side
 
 
 def data(
@@ -65,10 +62,12 @@ def data(
         models=describe(encoders),
         names=labels,
         objects=[
-            Picture(each.object, cutout_uri(premultiplied(each.path).convert("RGBA"))) for each in cutouts
+            Picture(each.object, style.data_uri(pictures.WEBP, pictures.of_cutout(each, _LONGEST)))
+            for each in cutouts
         ],
         backgrounds=[
-            Picture(each.kind, background_uri(draw_background(each, _SIDE, _SIDE))) for each in backgrounds
+            Picture(each.kind, style.data_uri(pictures.WEBP, pictures.of_background(each)))
+            for each in backgrounds
         ],
         sizes=sizes,
         places=[places(size, n_places) for size in sizes],
@@ -100,9 +99,7 @@ def container(figure: Figure, sentence: str) -> HTML:
 
     Paths are those from a chapter of the rendered book. In Jupyter nothing lies there, and figure and sentence stay.
     """
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=110, bbox_inches="tight")
-    image = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    image = style.data_uri(*style.smaller(figure))
     scripts = [SCRIPT, *(f"_static/{name}" for name in CODE)]
     return HTML(
         f'<link rel="stylesheet" href="../_static/{STYLE}">'

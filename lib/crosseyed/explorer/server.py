@@ -216,13 +216,11 @@ class _Handler(BaseHTTPRequestHandler):
             if path == "offered":
                 return _json(live.offered())
             if path == "object":
-                return pictures.of_cutout(live.cutout(query.get("name", ""))), "image/webp"
+                return pictures.of_cutout(live.cutout(query.get("name", ""))), pictures.WEBP
             if path == "photograph":
-                return pictures.of_photograph(
-                    live.uploads.find(query.get("key", "")).photograph
-                ), "image/webp"
+                return pictures.of_image(live.uploads.find(query.get("key", "")).photograph), pictures.WEBP
             if path == "background":
-                return pictures.of_background(GROUNDS[_number(query, len(GROUNDS))]), "image/webp"
+                return pictures.of_background(GROUNDS[_number(query, len(GROUNDS))]), pictures.WEBP
         raise Refusal(HTTPStatus.NOT_FOUND, "There is nothing at this address.")
 
     def _post(self, path: str, _query: dict[str, str]) -> tuple[bytes, str]:

@@ -1,6 +1,5 @@
 """Pages that stand alone: one HTML file that holds its style and pictures, and needs neither a network nor Sphinx."""
 
-import base64
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,5 +57,4 @@ class Picture:
 def picture(figure: Figure, alternative: str) -> Picture:
     """Return a figure for a page, with what it shows in words."""
     kind, content = style.smaller(figure)
-    source = f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
-    return Picture(source, *style.size_of(content), alternative)
+    return Picture(style.data_uri(kind, content), *style.size_of(content), alternative)

@@ -1,4 +1,5 @@
 import io
+import urllib.request
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -20,7 +21,7 @@ from figure_tables import (
 from matplotlib.figure import Figure
 
 from crosseyed.errors import InputError
-from crosseyed.report.figures import bars, curves, galleries
+from crosseyed.report.figures import bars, curves, galleries, style
 
 DRAWN = {
     "accuracy_grid": (galleries.accuracy_grid, grid),
@@ -106,3 +107,10 @@ def test_mixed_confidences_are_refused(draw, table):
     mixed = pd.concat([table("first"), table("second").assign(confidence=0.5)])
     with pytest.raises(InputError, match="more than one confidence"):
         draw(mixed)
+
+
+@pytest.mark.parametrize("content", [b"", b"<svg/>", bytes(range(256))])
+def test_an_address_holds_its_content(content):
+    with urllib.request.urlopen(style.data_uri(style.SVG, content)) as opened:
+        assert opened.read() == content
+        assert opened.headers.get_content_type() == "image/svg+xml"

@@ -4,6 +4,7 @@ Colors are those of seaborn's ``colorblind`` palette. What a color tells is told
 style, a hatching or a number. Each figure says what its bars or bands are.
 """
 
+import base64
 import functools
 import io
 import math
@@ -100,6 +101,11 @@ def smaller(figure: Figure) -> tuple[str, bytes]:
                 contents[kind] = file.getvalue()
     kind = min(contents, key=lambda kind: len(contents[kind]))
     return kind, contents[kind]
+
+
+def data_uri(kind: str, content: bytes) -> str:
+    """Return a content as an address that holds it; `kind` is its media type, such as `PNG`."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def save(figure: Figure, path: Path) -> Path:
