@@ -17,11 +17,11 @@ _KINDS = {
     "notebook": "text",
     "size": "text",
     "model": "text",
-    "images": "number",
-    "passes": "number",
-    "shipped_passes": "number",
+    "images": "whole",
+    "passes": "whole",
+    "shipped_passes": "whole",
     "other_seconds": "number",
-    "memory_mb": "number",
+    "memory_mb": "whole",
     "shipped_seconds": "number",
 }
 
