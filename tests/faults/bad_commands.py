@@ -21,6 +21,7 @@ def called(*arguments, make=None):
 def repository(folder):
     """Make what the command line takes for the repository, with a sweep without models."""
     (folder / "Snakefile").touch()
+    (folder / "_config.yml").touch()
     (folder / "notebooks").mkdir()
     (folder / "models.yml").write_text("models: []\n")
 

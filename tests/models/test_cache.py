@@ -220,6 +220,11 @@ def drawn(monkeypatch):
     return names
 
 
+def assert_alike(answers, expected):
+    """Compare answers that were computed in batches of other sizes, which some processors round differently."""
+    pd.testing.assert_frame_equal(answers, expected, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("together", [4, 256])
 def test_several_models_share_one_drawing_and_later_runs_need_none(
     tiny_clip, tmp_path, monkeypatch, drawn, together
@@ -231,16 +236,16 @@ def test_several_models_share_one_drawing_and_later_runs_need_none(
     models = [tiny_clip, dataclasses.replace(tiny_clip, resize="squash", pretrained="other")]
     expected = pd.concat([protocols.grid(each, scenes, labels) for each in models], ignore_index=True)
     drawn.clear()
-    assert protocols.grid(models, scenes, labels).equals(expected)
+    assert_alike(protocols.grid(models, scenes, labels), expected)
     assert sorted(drawn) == sorted(scene.name for scene in scenes)
     drawn.clear()
     first = [CachedEncoder(models[0], tmp_path)]
-    assert protocols.grid(first, scenes, labels).equals(expected[: len(scenes)])
+    assert_alike(protocols.grid(first, scenes, labels), expected[: len(scenes)])
     both = [CachedEncoder(each, tmp_path) for each in models]
-    assert protocols.grid(both[:1], scenes, labels).equals(expected[: len(scenes)])
+    assert_alike(protocols.grid(both[:1], scenes, labels), expected[: len(scenes)])
     assert len(drawn) == len(scenes)
     for _ in range(2):
-        assert protocols.grid(both, scenes, labels).equals(expected)
+        assert_alike(protocols.grid(both, scenes, labels), expected)
     assert len(drawn) == 2 * len(scenes)  # once more, for the second model
 
 
