@@ -73,7 +73,7 @@ class Chapter:
     seconds: float
     """On its share of the cores."""
     memory_mb: float
-    """Peak of its process in MiB."""
+    """Peak of its process in MiB; 0 where none was measured, of one that loads no model."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def describe(plan: Plan, speed: Speed, cores: int, *, others: Mapping[str, float
     for each in plan.chapters:
         lines.append(
             f"  {each.notebook:{width}}{_count(each.images):>9}{_count(each.passes):>9}"
-            f"{each.seconds / 60:>9.1f}{size(each.memory_mb):>9}"
+            f"{each.seconds / 60:>9.1f}{size(each.memory_mb) if each.memory_mb else '–':>9}"
         )
     lines.append(
         f"  memory of all that run at a time: {size(plan.memory_mb)}; disk: {size(plan.disk_mb)}; download: "
@@ -212,7 +212,7 @@ def _chapter(name: str, cost: Cost, speed: Speed) -> Chapter:
         images=cost.images,
         passes=cost.passes + cost.shipped_passes,
         seconds=speed.start_seconds + _passes_seconds(cost, speed) + cost.other_seconds * here,
-        memory_mb=cost.memory_mb + speed.memory_mb,
+        memory_mb=cost.memory_mb + speed.memory_mb if cost.memory_mb else 0.0,
     )
 
 
