@@ -131,7 +131,7 @@ def make(project):
     write_repository(project)
     write(project / "_config.yml", json.dumps(_CONFIGURATION))
     write(project / "book" / "_toc.yml", "format: jb-book\nroot: intro\nchapters:\n- glob: notebooks/*\n")
-    write(project / "book" / "intro.md", "# Tiny\n\n{{ finding }}\n\n![rings](finding.png)\n")
+    write(project / "book" / "intro.md", "# Tiny\n\n{{ first_screen }}\n")
     (project / "CITATION.cff").symlink_to(ROOT / "CITATION.cff")
     write(project / "models.yml", "models: [{model: 'local-dir:tiny'}]\nseeds: [0, 1]\n")
     write(project / "train.py", _TRAINING)
@@ -208,7 +208,7 @@ def pretend_loaded():
         described = Description(edition, clip.model, clip.pretrained, *numbers)
         described.write(f"_build/models/{edition.name}.json")
         for chapter in {claim.chapter for claim in CLAIMS} - {CHAPTER}:
-            names = [claim.table for claim in CLAIMS if claim.chapter == chapter]
+            names = tables.TABLES[chapter]
             results = edition.folder / "results" / chapter
             results.mkdir(parents=True)
             tables.write_record(results, tables.Record(unavailable=dict.fromkeys(names, "it is made up")))
