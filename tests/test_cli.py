@@ -12,6 +12,7 @@ import pytest
 from crosseyed import cli
 from crosseyed.explorer import server
 from crosseyed.training import train
+from crosseyed.workflow import processes
 
 LIBRARY = Path(__file__).parents[1] / "lib"
 
@@ -71,6 +72,19 @@ def test_a_busy_port_is_said_before_a_model_is_loaded(monkeypatch):
     with server.bind() as taken:
         said = run_main(monkeypatch, "explore", "local-dir:nowhere", "--port", str(taken.server_port))
     assert said.startswith(f"error: The port {taken.server_port} is in use; give another with --port")
+
+
+def test_a_stop_that_a_compiled_module_turns_into_an_error_is_told_as_a_stop(tmp_path, monkeypatch, capsys):
+    def load(*_, **__):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except processes.Stopped:
+            raise ImportError("initialization failed") from None
+
+    monkeypatch.setattr(train, "train", load)
+    assert run_main(monkeypatch, "train", "uniform", "--folder", str(tmp_path / "new")) == 143
+    told = capsys.readouterr().err
+    assert "terminated" in told and "Traceback" not in told
 
 
 @pytest.mark.parametrize("closed", ["stdout", "stderr"])

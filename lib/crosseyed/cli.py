@@ -61,6 +61,8 @@ def main() -> None:
     except processes.Stopped as stop:
         sys.exit(processes.report_stop(stop))
     except Exception as error:
+        if stop := processes.received_stop():
+            sys.exit(processes.report_stop(stop))
         if isinstance(error, OSError) and error.errno in _NO_SPACE_OR_RIGHT:
             where = f" at {str(error.filename)!r}" if error.filename else ""
             sys.exit(

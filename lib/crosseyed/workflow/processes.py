@@ -22,6 +22,8 @@ _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if
 _SECONDS_TO_END = 10
 _SECONDS_TO_WAIT = 30
 
+_received: list[int] = []  # signals that asked this process to stop
+
 
 class Stopped(BaseException):
     """The process was asked to stop by the signal `number`."""
@@ -38,12 +40,22 @@ class Stopped(BaseException):
 
 def stop_by_signals() -> None:
     """Raise `Stopped` in the main thread for SIGINT, SIGTERM and SIGHUP."""
+    _received.clear()
 
     def stop(number: int, _frame: object) -> None:
+        _received.append(number)
         raise Stopped(number)
 
     for number in _SIGNALS:
         signal.signal(number, stop)
+
+
+def received_stop() -> Stopped | None:
+    """Return the stop that was asked for; None if there was none.
+
+    Compiled modules turn whatever is raised while they are imported into an error of their own.
+    """
+    return Stopped(_received[-1]) if _received else None
 
 
 def stop_now(*_: object) -> None:
