@@ -35,6 +35,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+_MODEL = "Model, as crosseyed.models.loading.load takes it."
+ModelArgument = Annotated[str, typer.Argument(help=_MODEL)]
+ModelOption = Annotated[str, typer.Option(help=_MODEL)]
+Tag = Annotated[str, typer.Option(help="Pretrained tag of the model.")]
+Weights = Annotated[str, typer.Option(help="File with the weights of the model.")]
 RecipeName = Annotated[str, typer.Argument(help="centered or uniform.")]
 SizeName = Annotated[str, typer.Option(help="quick, standard or full: how much the notebooks take.")]
 Cores = Annotated[int | None, typer.Option(help="Cores to use; all, if not given.", min=1, max=4096)]
@@ -82,11 +87,9 @@ def _group() -> None:
 
 @app.command()
 def book(
-    model: Annotated[
-        str, typer.Option(help="Model, as crosseyed.models.loading.load takes it.")
-    ] = DEFAULT_MODEL,
-    pretrained: Annotated[str, typer.Option(help="Pretrained tag of the model.")] = "",
-    checkpoint: Annotated[str, typer.Option(help="File with the weights of the model.")] = "",
+    model: ModelOption = DEFAULT_MODEL,
+    pretrained: Tag = "",
+    checkpoint: Weights = "",
     size: SizeName = "",
     code: Annotated[Code, typer.Option(help="Whether pages show their code at once.")] = Code.folded,
     cores: Cores = None,
@@ -118,9 +121,9 @@ def book(
 
 @app.command()
 def plan(
-    model: Annotated[str, typer.Argument(help="Model, as crosseyed.models.loading.load takes it.")],
-    pretrained: Annotated[str, typer.Option(help="Pretrained tag of the model.")] = "",
-    checkpoint: Annotated[str, typer.Option(help="File with the weights of the model.")] = "",
+    model: ModelArgument,
+    pretrained: Tag = "",
+    checkpoint: Weights = "",
     size: SizeName = "",
     cores: Cores = None,
 ) -> None:
@@ -240,11 +243,9 @@ def compare(
 def own_data(
     data: Annotated[Path, typer.Argument(help="COCO-format JSON, or CSV with image, caption, x, y.")],
     images: Annotated[Path, typer.Argument(help="Folder of the images.")],
-    model: Annotated[
-        str, typer.Option(help="Model, as crosseyed.models.loading.load takes it.")
-    ] = DEFAULT_MODEL,
-    pretrained: Annotated[str, typer.Option(help="Pretrained tag of the model.")] = "",
-    checkpoint: Annotated[str, typer.Option(help="File with the weights of the model.")] = "",
+    model: ModelOption = DEFAULT_MODEL,
+    pretrained: Tag = "",
+    checkpoint: Weights = "",
     output: Annotated[Path, typer.Option(help="Folder for tables and figure.")] = BUILD / "own_data",
 ) -> None:
     """Measure the bias of a model on annotated photographs of your own."""
@@ -260,15 +261,15 @@ def own_data(
 
 @app.command()
 def benchmark(
-    model: Annotated[str, typer.Argument(help="Model, as crosseyed.models.loading.load takes it.")],
+    model: ModelArgument,
     mitigation: Annotated[
         list[str],
         typer.Option(
             help="module:Class or file.py:Class, whose code is run, or a name such as padding; may come several times."
         ),
     ],
-    pretrained: Annotated[str, typer.Option(help="Pretrained tag of the model.")] = "",
-    checkpoint: Annotated[str, typer.Option(help="File with the weights of the model.")] = "",
+    pretrained: Tag = "",
+    checkpoint: Weights = "",
     output: Annotated[Path, typer.Option(help="Table to write, or to add rows to.")] = Path("benchmark.csv"),
     protocol: Annotated[
         Path | None, typer.Option(help="Another protocol than the study's, to try out.")
@@ -297,11 +298,9 @@ class Dataset(StrEnum):
 
 @app.command()
 def explore(
-    model: Annotated[
-        str, typer.Argument(help="Model, as crosseyed.models.loading.load takes it.")
-    ] = DEFAULT_MODEL,
-    pretrained: Annotated[str, typer.Option(help="Pretrained tag of the model.")] = "",
-    checkpoint: Annotated[str, typer.Option(help="File with the weights of the model.")] = "",
+    model: ModelArgument = DEFAULT_MODEL,
+    pretrained: Tag = "",
+    checkpoint: Weights = "",
     port: Annotated[
         int, typer.Option(help="Port of the page; a free one, if not given.", min=0, max=65535)
     ] = 0,
