@@ -72,16 +72,16 @@ def broken(site: str | os.PathLike) -> list[Broken]:
         Addresses elsewhere (``https:``, ``mailto:``, ``data:``) are not asked for.
     """
     root = Path(site).resolve()
-    places = cache(lambda file: _read(file).places)  # of each page that an anchor is looked up in, once
+    read = cache(_read)  # each page once, for its links and for the anchors that are looked up in it
     found = []
     for file in sorted(each for each in root.rglob("*.html") if not each.name.endswith(_TEMPLATE)):
         page = file.relative_to(root).as_posix()
-        links = dict.fromkeys(_read(file).links)
-        found += [Broken(page, link, why) for link in links for why in _faults(link, file, root, places)]
+        links = dict.fromkeys(read(file).links)
+        found += [Broken(page, link, why) for link in links for why in _faults(link, file, root, read)]
     return found
 
 
-def _faults(link: str, page: Path, root: Path, places: Callable[[Path], set[str]]) -> Iterator[str]:
+def _faults(link: str, page: Path, root: Path, read: Callable[[Path], _Page]) -> Iterator[str]:
     """Yield what is wrong with a link: nothing, or one reason."""
     if _ELSEWHERE.match(link.strip()):
         return
@@ -99,7 +99,7 @@ def _faults(link: str, page: Path, root: Path, places: Callable[[Path], set[str]
         yield "names a file that is not there"
         return
     place = unquote(parts.fragment)
-    if place not in _TOP and target.suffix == ".html" and place not in places(target):
+    if place not in _TOP and target.suffix == ".html" and place not in read(target).places:
         yield f"names a place that {target.relative_to(root).as_posix()} does not have"
 
 
