@@ -140,13 +140,9 @@ def plan(
     costs.of(edition)  # refuses a table that is missing or cut off
     cores = cores or _available_cores()
     at_hand = is_at_hand(edition.model, edition.pretrained, edition.checkpoint)
-    measured = speed.measure(
-        partial(load, edition.model, edition.pretrained, checkpoint=edition.checkpoint, untrained=True),
-        partial(load, DEFAULT_MODEL),
-        threads_of(len(notebooks.names()), cores),
-        download=not at_hand,
-    )
-    measured.write(edition)
+    clip = load(edition.model, edition.pretrained, checkpoint=edition.checkpoint, untrained=True)
+    threads = threads_of(len(notebooks.names()), cores)
+    speed.measure(clip, threads, download=not at_hand).write(edition)
     plans.announce(edition, cores, typer.echo)
 
 

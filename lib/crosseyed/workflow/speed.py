@@ -1,12 +1,13 @@
 """How fast this machine runs a model: a measurement of some seconds, before hours are spent."""
 
 import time
-from collections.abc import Callable
 
 import psutil
 import torch
 
+from crosseyed.editions import DEFAULT_MODEL
 from crosseyed.models.clip import ClipModel
+from crosseyed.models.loading import load
 from crosseyed.workflow.plan import Speed
 
 BATCH = 32
@@ -16,25 +17,18 @@ SECONDS = 8.0
 """Most that the images of one measurement are to take."""
 
 
-def measure(
-    load: Callable[[], ClipModel],
-    load_shipped: Callable[[], ClipModel],
-    threads: int,
-    *,
-    download: bool = False,
-) -> Speed:
-    """Load a model and PocketCLIP, and measure how long their passes take.
+def measure(model: ClipModel, threads: int, *, download: bool = False) -> Speed:
+    """Measure how long the passes of a model take, which this process was started to load, and those of PocketCLIP.
 
     Parameters
     ----------
-    load, load_shipped : callable
-        Return the model, whose weights may be random, and PocketCLIP.
+    model : ClipModel
+        The model; its weights may be random.
     threads : int
         Threads that a chapter will have.
     download : bool
         Whether the model's weights have yet to be downloaded.
     """
-    model = load()
     started, before = time.process_time(), _memory_mb()  # waiting for a download is no work
     threads_before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -42,7 +36,7 @@ def measure(
         seconds = pass_seconds(model)
         grown = max(0.0, _memory_mb() - before)
         torch.set_num_threads(1)
-        shipped = pass_seconds(load_shipped())
+        shipped = pass_seconds(load(DEFAULT_MODEL))
     finally:
         torch.set_num_threads(threads_before)
     parameters = list(model.clip.parameters())

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from crosseyed.editions import DEFAULT_MODEL, Description, Edition
+from crosseyed.editions import Description, Edition
 from crosseyed.errors import CrosseyedError
 from crosseyed.workflow import notebooks, processes, snakemake
 
@@ -34,7 +34,6 @@ def describe(
 ) -> None:
     """Load the model of an edition, perhaps say what the edition will take, and write its description."""
     from crosseyed.files import atomic_write
-    from crosseyed.models.loading import load
     from crosseyed.report.chapter import load_edition
     from crosseyed.workflow import plan, speed
     from crosseyed.workflow.requests import threads_of
@@ -50,7 +49,7 @@ def describe(
         raise
     if cores is not None:
         threads = threads_of(len(notebooks.names()), cores)
-        speed.measure(lambda: clip, partial(load, DEFAULT_MODEL), threads).write(wanted)
+        speed.measure(clip, threads).write(wanted)
         plan.announce(wanted, cores, partial(typer.echo, err=True))
     parameters = sum(parameter.numel() for parameter in clip.clip.parameters())
     tower, device = asdict(clip.tower), clip.device.type
