@@ -230,6 +230,11 @@ class Description:
     weights: str
     """Digest of its weights (`crosseyed.models.clip.ClipModel.digest`)."""
 
+    @property
+    def parameters_in_words(self) -> str:
+        """Number of the model's parameters, such as ``"151.3 million"``."""
+        return f"{self.parameters / 1e6:.1f} million"
+
     @classmethod
     def read(cls, path: str | os.PathLike) -> "Description":
         """Read the description of an edition that `write` wrote; raise InputError if it is damaged."""

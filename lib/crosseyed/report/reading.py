@@ -120,12 +120,13 @@ def estimate(
         What follows the number, such as ``" %"``.
     """
     low, high = row[f"{name}_low"], row[f"{name}_high"]
-    return _with_interval(row[name], low, high, digits, signed=signed, unit=unit)
+    return with_interval(row[name], low, high, digits, signed=signed, unit=unit)
 
 
-def _with_interval(
+def with_interval(
     value: object, low: float, high: float, digits: int, *, signed: bool = False, unit: str = ""
 ) -> str:
+    """Return a number with the ends of its interval, NaN if it has none; the rest is as of `estimate`."""
     text, low_text, high_text = (_text(each, digits, signed=signed) for each in (value, low, high))
     return f"{text}{unit}" if math.isnan(low) else f"{text}{unit} [{low_text},\N{NO-BREAK SPACE}{high_text}]"
 
@@ -148,7 +149,7 @@ def _cells(rows: pd.DataFrame, name: str, ends: tuple[str, str] | None, digits: 
     if ends is None:
         return [_text(value, digits) for value in rows[name]]
     spans = zip(rows[name], *(rows[end] for end in ends), strict=True)
-    return [_with_interval(*each, digits) for each in spans]
+    return [with_interval(*each, digits) for each in spans]
 
 
 def _text(value: object, digits: int, *, signed: bool = False) -> str:

@@ -145,7 +145,7 @@ def stage_pages(
         "size": model.edition.size,
         "model": markdown(model.model),
         "origin": markdown(origin(model)),
-        "parameters": f"{model.parameters / 1e6:.1f} million",
+        "parameters": model.parameters_in_words,
         "launch": launched,
         "modules": module_table(PACKAGE),
         "first_screen": first_screen(

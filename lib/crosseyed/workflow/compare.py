@@ -9,16 +9,15 @@ from crosseyed import __version__
 from crosseyed.editions import BUILD, Description
 from crosseyed.errors import InputError, check_choice
 from crosseyed.measure import bootstrap, dyadic
-from crosseyed.mitigations.evaluation import acting
-from crosseyed.mitigations.scoring import BASELINE
 from crosseyed.report import tables
 from crosseyed.report.figures import bars, curves, galleries, intervals, style
 from crosseyed.report.figures import headline as figures
 from crosseyed.report.reading import NONE, estimate
+from crosseyed.report.verdicts.headline import tried
 from crosseyed.settings import PROTOCOL_VERSION, settings
 from crosseyed.workflow import headline, paired
 from crosseyed.workflow.claims import CLAIMS
-from crosseyed.workflow.headline import MITIGATIONS
+from crosseyed.workflow.headline import MITIGATIONS, Headline
 from crosseyed.workflow.results import CHAPTER, check_weights, own_rows
 from crosseyed.workflow.standalone import Picture, picture, write_page
 from crosseyed.workflow.verdict_pages import Judged, judge
@@ -59,13 +58,14 @@ def compare(names: Sequence[str], build: Path = BUILD) -> Path:
     first, second = (_read(name, build) for name in names)
     page = build / FOLDER.name / names[0] / f"{names[1]}.html"
     table = paired.compare(first, second)
+    heads = [headline.read(*side) for side in (first, second)]
     write_page(
         page,
         "compare.html",
-        editions=[_about(*side) for side in (first, second)],
+        editions=[_about(model, head) for (_, model), head in zip((first, second), heads, strict=True)],
         interval=settings.interval,
         numbers=[_number(row) for row in table.to_dict("records")],
-        figures=list(_figures(first, second, table)),
+        figures=_figures(first, second, heads, table),
         claims=[_claim(*pair) for pair in zip(judge(*first), judge(*second), strict=True)],
         version=PROTOCOL_VERSION,
         crosseyed=__version__,
@@ -115,15 +115,15 @@ def _is_complete(folder: Path, chapter: str) -> bool:
     return tables.are_whole(folder)
 
 
-def _about(results: Path, model: Description) -> dict[str, object]:
+def _about(model: Description, head: Headline) -> dict[str, object]:
     return {
         "name": model.edition.name,
         "model": model.model,
         "pretrained": model.pretrained,
         "size": model.edition.size,
-        "parameters": f"{model.parameters / 1e6:.1f} million",
+        "parameters": model.parameters_in_words,
         "weights": model.weights,
-        "sentences": headline.read(results, model).sentences[1:],
+        "sentences": head.sentences[1:],
     }
 
 
@@ -149,13 +149,16 @@ def _claim(first: Judged, second: Judged) -> dict[str, str]:
     return {"what": first.claim.statement, "first": " ".join(here[0]), "second": " ".join(here[1])}
 
 
-def _figures(first: paired.Side, second: paired.Side, table: pd.DataFrame) -> list[dict[str, str | Picture]]:
+def _figures(
+    first: paired.Side, second: paired.Side, heads: Sequence[Headline], table: pd.DataFrame
+) -> list[dict[str, str | Picture]]:
     """Return the key figures with both editions, each with its heading; what an edition lacks is left out."""
-    sides = pd.concat([_sides(*side) for side in (first, second)], ignore_index=True)
+    names = [model.edition.name for _, model in (first, second)]
+    sides = pd.concat([_sides(*each) for each in zip(names, heads, strict=True)], ignore_index=True)
     shown = [("At the center and off-center", figures.both_sides(sides))]
     differences = table[table["difference_low"].notna()].rename(columns={"what": "name"})
     if len(differences):
-        axis = {"difference": f"{first[1].edition.name} minus {second[1].edition.name} (points)"}
+        axis = {"difference": f"{names[0]} minus {names[1]} (points)"}
         shown.append(("Paired differences", intervals.forest(differences, axis, hue="none")))
     rings = _both(first, second, "grid_by_eccentricity")
     shown.append(("From center to corner", curves.accuracy_by_eccentricity(rings)))
@@ -172,11 +175,9 @@ def _figures(first: paired.Side, second: paired.Side, table: pd.DataFrame) -> li
     ]
 
 
-def _sides(results: Path, model: Description) -> pd.DataFrame:
+def _sides(name: str, first: Headline) -> pd.DataFrame:
     """Return the rows of the first screen's figure that are about the edition's own model, under the edition's name."""
-    first = headline.read(results, model)
     rows = first.sides.iloc[[0, *([-2, -1] if first.best is not None else [])]]  # not the models beside it
-    name = model.edition.name
     labels = (
         [name] if first.best is None else [name, f"{name}, other objects", f"{name}, {first.best['family']}"]
     )
@@ -198,6 +199,6 @@ def _families(results: Path, model: Description) -> pd.DataFrame:
         rows = tables.read(results, MITIGATIONS, "evaluation")
     except tables.UnavailableTableError:
         return pd.DataFrame()
-    rows = acting(rows[(rows["protocol"] == "grid") & (rows["candidate"] != BASELINE)])
-    rows = rows[~rows["oracle"].astype(bool) & rows["validation_rank"].notna()].sort_values("validation_rank")
+    rows = tried(rows)
+    rows = rows[rows["validation_rank"].notna()].sort_values("validation_rank")
     return rows.drop_duplicates("family").head(_MOST_FAMILIES).assign(edition=model.edition.name)

@@ -55,8 +55,7 @@ def of(edition: Edition) -> dict[str, Cost]:
     taken to need as many passes as a ViT of twelve blocks.
     """
     table = _read()
-    model = edition.model if edition.model.startswith("pocketclip-") else _OTHERS
-    model = DEFAULT_MODEL if model != _OTHERS else _OTHERS
+    model = DEFAULT_MODEL if edition.model.startswith("pocketclip-") else _OTHERS
     chosen = table[(table["size"] == edition.size) & (table["model"] == model)]
     return {
         row.pop("notebook"): Cost(**row) for row in chosen.drop(columns=["size", "model"]).to_dict("records")

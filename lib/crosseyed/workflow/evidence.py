@@ -12,7 +12,7 @@ import pandas as pd
 from crosseyed.internals.layer_answers import CONTROLS
 from crosseyed.mitigations import evaluation
 from crosseyed.report.presence import PROBE
-from crosseyed.report.reading import estimate
+from crosseyed.report.reading import with_interval
 from crosseyed.settings import SIGNIFICANCE
 
 SUPPORTED, NOT_SUPPORTED, CONTRADICTED, NOT_TESTABLE, NOT_PUBLISHED = VERDICTS = (
@@ -125,5 +125,4 @@ def smallest_gap(recent: pd.DataFrame) -> Evidence:
 
 
 def _signed(value: float, low: float, high: float, digits: int, unit: str = "") -> str:
-    ends = {"value": float(value), "value_low": float(low), "value_high": float(high)}
-    return estimate(ends, "value", digits=digits, signed=True, unit=unit)
+    return with_interval(float(value), float(low), float(high), digits, signed=True, unit=unit)

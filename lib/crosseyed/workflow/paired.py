@@ -40,7 +40,6 @@ class _Quantity:
     """Something that an edition measures image by image."""
 
     what: str
-    chapter: str
     own: Callable[[Path, Description], _Estimate]
     """What the edition says of it, from all its images: value, low, high."""
     images: Callable[[Path, Description], pd.DataFrame]
@@ -60,7 +59,7 @@ def compare(first: Side, second: Side) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per quantity: `what`, `chapter`; `first`, `second`, as each edition has them, with intervals in columns
+        One row per quantity: `what`; `first`, `second`, as each edition has them, with intervals in columns
         ending in ``_low`` and ``_high``; `difference`, the first minus the second on shared images, with its interval;
         `n` shared images, of `n_objects`; `confidence`; and `reason`, why something is missing, else empty. Shares are
         in percent, all else in percentage points.
@@ -69,7 +68,7 @@ def compare(first: Side, second: Side) -> pd.DataFrame:
 
 
 def _compare(quantity: _Quantity, first: Side, second: Side) -> dict[str, object]:
-    row: dict[str, object] = {"what": quantity.what, "chapter": quantity.chapter, "reason": ""}
+    row: dict[str, object] = {"what": quantity.what, "reason": ""}
     row |= {
         f"{name}{end}": np.nan for name in ("first", "second", "difference") for end in ("", "_low", "_high")
     }
@@ -217,26 +216,22 @@ def _of_pairs(table: str, bias: str, left: str, where: str) -> list[_Quantity]:
     return [
         _Quantity(
             f"{where} together, both named (%)",
-            CHAPTER,
             _in_all(CHAPTER, bias, "together_accuracy"),
             _answers(CHAPTER, table, "together"),
         ),
         _Quantity(
             f"{where} apart, both named (%)",
-            CHAPTER,
             _in_all(CHAPTER, bias, "apart_accuracy"),
             _answers(CHAPTER, table, "together", keep=False),
         ),
         _Quantity(
             f"{where} together minus apart (points)",
-            CHAPTER,
             _in_all(CHAPTER, bias, "gap"),
             _answers(CHAPTER, table),
             contrast="together",
         ),
         _Quantity(
             f"{where}: border object left out, minus its partner (points)",
-            CHAPTER,
             _in_all(CHAPTER, left, "difference"),
             _left_out(table),
         ),
@@ -246,35 +241,27 @@ def _of_pairs(table: str, bias: str, left: str, where: str) -> list[_Quantity]:
 _QUANTITIES = (
     _Quantity(
         "one object at the center (%)",
-        CHAPTER,
         _in_all(CHAPTER, "bias", "center_accuracy"),
         _answers(CHAPTER, "grid", "center"),
     ),
     _Quantity(
         "one object off-center (%)",
-        CHAPTER,
         _in_all(CHAPTER, "bias", "off_center_accuracy"),
         _answers(CHAPTER, "grid", "center", keep=False),
     ),
     _Quantity(
         "center-bias gap (points)",
-        CHAPTER,
         _in_all(CHAPTER, "bias", "gap"),
         _answers(CHAPTER, "grid"),
         contrast="center",
     ),
     *_of_pairs("pair", "pair_bias", "pair_left_out", "two objects"),
     *_of_pairs("whatsup", "whatsup_bias", "whatsup_left_out", "photographs"),
-    _Quantity(
-        "off-center, found in the tokens minus in the embedding (points)", _TOKENS, _lost_in_all, _lost
-    ),
+    _Quantity("off-center, found in the tokens minus in the embedding (points)", _lost_in_all, _lost),
     _Quantity(
         "what the best mitigation changes off-center (points)",
-        MITIGATIONS,
         _helped_in_all("off_center"),
         _helped(keep=False),
     ),
-    _Quantity(
-        "what it changes at the center (points)", MITIGATIONS, _helped_in_all("center"), _helped(keep=True)
-    ),
+    _Quantity("what it changes at the center (points)", _helped_in_all("center"), _helped(keep=True)),
 )

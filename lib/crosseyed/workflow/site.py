@@ -8,7 +8,7 @@ from pathlib import Path
 
 from crosseyed.editions import BUILD, Description, Edition
 from crosseyed.errors import CrosseyedError, InputError
-from crosseyed.files import exchange, visible_files
+from crosseyed.files import exchange
 from crosseyed.report import tables
 from crosseyed.workflow import links, processes, site_index, stamps
 from crosseyed.workflow.addresses import Addresses
@@ -114,17 +114,14 @@ def _check_links(new: Path) -> None:
 
 def _described(left_out: dict[str, str]) -> Iterator[Description]:
     """Yield the description of each edition that can still be made as it was; note why of the others."""
-    files = {
-        file.stem if file.suffix == ".json" else file.name: file
-        for file in visible_files(BUILD / "models", ".json")
-    }
     folders = {folder.name for folder in (BUILD / "editions").glob("[!.]*") if folder.is_dir()}
     for name in sorted(folders):
-        if name not in files:
+        file = BUILD / "models" / f"{name}.json"
+        if not file.is_file():
             left_out[name] = "its model was not loaded to the end; make it again"
             continue
         try:
-            model = Description.read(files[name])
+            model = Description.read(file)
             now = Edition.from_mapping(model.edition.configuration).name
         except InputError as error:
             left_out[name] = str(error)

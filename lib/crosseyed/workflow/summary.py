@@ -66,7 +66,7 @@ def write(
         edition=model.edition.name,
         size=model.edition.size,
         origin=origin,
-        parameters=f"{model.parameters / 1e6:.1f} million",
+        parameters=model.parameters_in_words,
         weights=model.weights,
         version=PROTOCOL_VERSION,
         crosseyed=__version__,

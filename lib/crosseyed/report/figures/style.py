@@ -79,6 +79,8 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
 
 PNG, SVG = "image/png", "image/svg+xml"
 
+_SUFFIXES = {PNG: "png", SVG: "svg"}
+
 
 def _shown(figure: Figure, **_: object) -> dict[str, str]:
     """Return what a notebook keeps of a figure beside a PNG: its text, for who cannot see it, and a smaller SVG."""
@@ -96,8 +98,7 @@ def smaller(figure: Figure) -> tuple[str, bytes]:
     with plt.rc_context(STYLE):
         for kind, metadata in ((SVG, {"Date": None, "Creator": None}), (PNG, {"Software": None})):
             with io.BytesIO() as file:
-                name = kind.partition("/")[2].partition("+")[0]
-                figure.savefig(file, format=name, bbox_inches="tight", metadata=metadata)
+                figure.savefig(file, format=_SUFFIXES[kind], bbox_inches="tight", metadata=metadata)
                 contents[kind] = file.getvalue()
     kind = min(contents, key=lambda kind: len(contents[kind]))
     return kind, contents[kind]
@@ -111,7 +112,7 @@ def data_uri(kind: str, content: bytes) -> str:
 def save(figure: Figure, path: Path) -> Path:
     """Write a figure in the form of `smaller` to a path without suffix; return the path of the file."""
     kind, content = smaller(figure)
-    path = path.with_name(f"{path.name}.{'svg' if kind == SVG else 'png'}")
+    path = path.with_name(f"{path.name}.{_SUFFIXES[kind]}")
     with atomic_write(path) as file:
         file.write_bytes(content)
     return path

@@ -64,7 +64,7 @@ def best(evaluation: pd.DataFrame) -> pd.Series | None:
     pandas.Series or None
         Of the grid; None if no mitigation changes any score of the model.
     """
-    rows = picked(_tried(evaluation))
+    rows = picked(tried(evaluation))
     return None if rows.empty else rows.iloc[0]
 
 
@@ -82,7 +82,7 @@ def what_helps(evaluation: pd.DataFrame) -> Sentence:
     evaluation : pandas.DataFrame
         As for `best`.
     """
-    row, number = best(evaluation), _tried(evaluation)["family"].nunique()
+    row, number = best(evaluation), tried(evaluation)["family"].nunique()
     if row is None:
         return Sentence(
             "Nothing helps", ": no mitigation that could be tried changes any score of this model."
@@ -98,7 +98,14 @@ def what_helps(evaluation: pd.DataFrame) -> Sentence:
     )
 
 
-def _tried(evaluation: pd.DataFrame) -> pd.DataFrame:
+def tried(evaluation: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the grid of mitigations that change a score and are not told where the object is.
+
+    Parameters
+    ----------
+    evaluation : pandas.DataFrame
+        As for `best`.
+    """
     on_grid = acting(evaluation[evaluation["protocol"] == "grid"])
     return on_grid[~on_grid["oracle"].astype(bool) & (on_grid["candidate"] != BASELINE)]
 
