@@ -15,3 +15,12 @@ def test_says_that_a_file_is_no_notebook(tmp_path):
     (tmp_path / "01.ipynb").write_text("<<<<<<< HEAD")
     with pytest.raises(NotebookError, match=r"01\.ipynb is not a notebook"):
         execute(tmp_path / "01.ipynb", tmp_path / "edition", {"model": "m"})
+
+
+def test_what_a_kernel_logs_of_its_own_is_not_shown(tmp_path, capfd):
+    say = "from tornado.log import gen_log\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n    gen_log.exception('stopping')"
+    write_notebook(
+        tmp_path / "01.ipynb", say, "assert '__import__' not in globals() and 'logging' not in globals()"
+    )
+    execute(tmp_path / "01.ipynb", tmp_path / "edition", {"model": "m"})
+    assert "ZeroDivisionError" not in "".join(capfd.readouterr())

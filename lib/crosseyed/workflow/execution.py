@@ -18,6 +18,9 @@ from crosseyed.workflow import processes
 from crosseyed.workflow.heartbeats import beating
 from crosseyed.workflow.stamps import stamp
 
+# The event loop of a kernel has a log of its own, to which a kernel that is being stopped writes tracebacks.
+_QUIET = "__import__('logging').getLogger('tornado').setLevel('CRITICAL')"
+
 
 class NotebookError(CrosseyedError):
     """A notebook did not run to its end."""
@@ -108,7 +111,7 @@ def _run(notebook: Path, executed: Path, parameters: dict[str, object]) -> None:
             progress_bar=False,
             on_cell_start=start_cell,
             # A kernel logs much when it starts and stops; the errors of a cell are in the notebook.
-            extra_arguments=["--log-level=CRITICAL"],
+            extra_arguments=["--log-level=CRITICAL", f"--IPKernelApp.exec_lines={_QUIET}"],
         )
 
 
