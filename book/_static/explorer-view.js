@@ -342,6 +342,30 @@ var crosseyedView = (function () {
   };
 
   /**
+   * Let something over which things are moved be spoken of, and make what stands below it: how to move them, and where
+   * they are.
+   *
+   * @param {HTMLElement} stage
+   * @param {string} described
+   * @returns {{hint: HTMLParagraphElement, place: HTMLParagraphElement}}
+   */
+  const staged = (stage, described) => {
+    const hint = make("p", "explorer-hint");
+    hint.id = "explorer-hint";
+    stage.tabIndex = 0;
+    stage.setAttribute("role", "application");
+    stage.setAttribute("aria-roledescription", described);
+    stage.setAttribute("aria-describedby", hint.id);
+    return { hint, place: make("p", "explorer-place") };
+  };
+
+  /** @type {(text: string) => HTMLParagraphElement} */
+  const heading = (text) => make("p", "explorer-heading", text);
+
+  /** @type {(drawn: Element, text: string, caption: HTMLElement) => HTMLElement} */
+  const figure = (drawn, text, caption) => make("figure", "", heading(text), drawn, caption);
+
+  /**
    * Explain the parts of a page, one sentence each, behind one click.
    *
    * @param {string} title
@@ -366,6 +390,9 @@ var crosseyedView = (function () {
     choice,
     menu,
     movable,
+    staged,
+    heading,
+    figure,
     explanation,
   };
 })();

@@ -4,8 +4,8 @@
 
 (function () {
   const VERSION = 1;
-  const { make, percent, nearest, drawScene, drawHeat, bars, placeMap, choice, menu, movable, explanation } =
-    crosseyedView;
+  const { make, percent, nearest, drawScene, drawHeat, bars, placeMap, choice, menu, movable } = crosseyedView;
+  const { staged, heading, explanation } = crosseyedView;
   const MODE_WORDS = { one: "One object", two: "Two objects", help: "What helps" };
 
   /** @type {(count: number, noun: string, nouns?: string) => string} */
@@ -32,20 +32,16 @@
     sign.setAttribute("aria-label", right ? "Right:" : "Wrong:");
     const said = make("span", "explorer-name", text);
     said.title = text;
-    const line = make("p", right ? "explorer-verdict right" : "explorer-verdict", sign, " ", said);
-    return line;
+    return make("p", right ? "explorer-verdict right" : "explorer-verdict", sign, " ", said);
   };
 
   /** @type {(name: string, beside: string) => HTMLParagraphElement} */
   const title = (name, beside) =>
     make("p", "explorer-model", make("strong", "", name), make("span", "", beside));
 
-  /** @type {(text: string) => HTMLParagraphElement} */
-  const heading = (text) => make("p", "explorer-heading", text);
-
   /** @type {(drawn: Element, text: string, caption: string) => HTMLElement} */
   const figure = (drawn, text, caption) =>
-    make("figure", "", heading(text), drawn, make("figcaption", "", caption));
+    crosseyedView.figure(drawn, text, make("figcaption", "", caption));
 
   /**
    * @param {Explorer} data
@@ -175,6 +171,7 @@
         });
         const right = arrangements.filter((each) => each.right).length;
         const count = counted(arrangements.length, "arrangement");
+        const best = bestOf(captions);
         const everywhere = bars(arrangements);
         everywhere.classList.add("explorer-arrangements");
         everywhere.children[state.arrangement].classList.add("chosen");
@@ -182,7 +179,7 @@
           "div",
           "explorer-card",
           titleOf(model),
-          verdict(bestOf(captions).right, bestOf(captions).name),
+          verdict(best.right, best.name),
           heading("Four captions and their shares"),
           bars(captions),
           heading("The right caption, wherever they stand"),
@@ -285,13 +282,7 @@
     /* ---- The page ---------------------------------------------------------------------------------------------- */
 
     const stage = make("canvas", "explorer-stage explorer-square");
-    stage.tabIndex = 0;
-    stage.setAttribute("role", "application");
-    stage.setAttribute("aria-roledescription", "image with an object to move");
-    stage.setAttribute("aria-describedby", "explorer-hint");
-    const hint = make("p", "explorer-hint");
-    hint.id = "explorer-hint";
-    const place = make("p", "explorer-place");
+    const { hint, place } = staged(stage, "image with an object to move");
     const summary = make("div", "explorer-summary");
     summary.setAttribute("role", "status");
     const controls = make("div", "explorer-controls");
@@ -406,12 +397,14 @@
       }
       /** @type {(spots: [number, number][]) => number[]} */
       const distances = (spots) => spots.map((spot) => Math.hypot(spot[0] - x, spot[1] - y));
-      if (begins) held = nearest(distances(pairs.arrangements[state.arrangement].at), 0);
+      if (begins) {
+        held = nearest(distances(pairs.arrangements[state.arrangement].at), 0);
+        redraw();
+      }
       const all = distances(lookup.spots(state, held));
       /* Where several arrangements have the object at the same place, the present one stays. */
       const best = nearest(all, 0);
       change({ arrangement: all[state.arrangement] <= all[best] + 1e-9 ? state.arrangement : best });
-      redraw();
     };
 
     /** @type {(right: number, down: number) => void} */

@@ -22,7 +22,8 @@
  */
 
 (async function () {
-  const { make, percent, drawScene, drawHeat, bars, choice, movable, explanation } = crosseyedView;
+  const { make, percent, drawScene, drawHeat, bars, choice, movable } = crosseyedView;
+  const { staged, heading, figure, explanation } = crosseyedView;
   const STEP = 0.02;
   const SMALLEST = 0.02;
   const GONE = "The explorer has ended; start it again in the terminal and open the address that it prints.";
@@ -125,13 +126,7 @@
   modes.group.classList.add("explorer-modes");
   const canvas = make("canvas", "explorer-square");
   const stage = make("div", "explorer-stage", canvas);
-  stage.tabIndex = 0;
-  stage.setAttribute("role", "application");
-  stage.setAttribute("aria-roledescription", "image with something to move");
-  stage.setAttribute("aria-describedby", "live-hint");
-  const hint = make("p", "explorer-hint");
-  hint.id = "live-hint";
-  const place = make("p", "explorer-place");
+  const { hint, place } = staged(stage, "image with something to move");
   const size = field("Size", make("input"));
   Object.assign(size.control, { type: "range", min: String(SMALLEST), max: "1", step: "0.01" });
   const file = field("Drop an image of your own anywhere on this page, or choose a file", make("input"));
@@ -175,11 +170,9 @@
   }
   const attentionCaption = make("figcaption");
   const mapCaption = make("figcaption");
-  const figure = (/** @type {string} */ words, /** @type {HTMLCanvasElement} */ drawn, /** @type {HTMLElement} */ caption) =>
-    make("figure", "", make("p", "explorer-heading", words), drawn, caption);
   const verdict = make("p", "explorer-verdict");
   verdict.setAttribute("role", "status");
-  const helpedTitle = make("p", "explorer-heading");
+  const helpedTitle = heading("");
   const seenCaption = make("figcaption", "", "After the model's own resizing and cropping.");
   const answers = make(
     "div",
@@ -188,15 +181,15 @@
     make(
       "div",
       "live-pair",
-      make("div", "", make("p", "explorer-heading", "Plain model: share and cosine"), plain),
+      make("div", "", heading("Plain model: share and cosine"), plain),
       make("div", "", helpedTitle, helped),
     ),
     make(
       "div",
       "live-maps",
-      figure("What the model sees", seenCanvas, seenCaption),
-      figure("Attention", attentionCanvas, attentionCaption),
-      figure("Similarity map", mapCanvas, mapCaption),
+      figure(seenCanvas, "What the model sees", seenCaption),
+      figure(attentionCanvas, "Attention", attentionCaption),
+      figure(mapCanvas, "Similarity map", mapCaption),
     ),
     time,
   );
@@ -299,6 +292,8 @@
     }
   };
 
+  const bestOf = (/** @type {number[]} */ shares) => shares.indexOf(Math.max(...shares));
+
   /**
    * List captions with their shares and cosines, the best one marked.
    *
@@ -306,7 +301,7 @@
    * @param {Compared} compared
    */
   const listed = (texts, { shares, similarities }) => {
-    const best = shares.indexOf(Math.max(...shares));
+    const best = bestOf(shares);
     const made = bars(texts.map((name, i) => ({ name, share: shares[i], right: false })));
     Array.from(made.children).forEach((entry, i) => {
       entry.append(make("span", "live-cosine", similarities[i].toFixed(3)));
@@ -376,7 +371,7 @@
     await seen.decode();
     shown = answer;
     plain.replaceChildren(listed(wished.captions, answer));
-    const best = answer.shares.indexOf(Math.max(...answer.shares));
+    const best = bestOf(answer.shares);
     verdict.textContent = `The model chooses “${wished.captions[best]}”, ${percent(answer.shares[best])}.`;
     time.textContent = `Answered in ${Math.round(took)} ms.`;
     attentionCaption.textContent = answer.attention
