@@ -22,7 +22,7 @@ from crosseyed.data.scenes import Scene, pair_table, scene_table
 from crosseyed.explorer import format
 from crosseyed.explorer.format import Answers, Arrangement, Mitigated, Mitigations, Model, Pairs, Single
 from crosseyed.internals import attention, trace
-from crosseyed.measure.protocols import FOUR_CAPTIONS_SCALE
+from crosseyed.measure.protocols import FOUR_CAPTIONS_SCALE, four_captions_of
 from crosseyed.mitigations.mitigated import mitigate
 from crosseyed.mitigations.redistribution import RadialAttention, UniformMix
 from crosseyed.mitigations.registry import applicable
@@ -149,11 +149,8 @@ def pairs(
     if not scenes:
         return None, pd.DataFrame()
     shown = pair_table(scenes)
-    told = [settings.four_captions(*two) for two in zip(shown["object"], shown["object2"], strict=True)]
-    captions = list(dict.fromkeys(caption for four in told for caption in four))
-    place = {caption: number for number, caption in enumerate(captions)}
-    own = np.array([[place[caption] for caption in four] for four in told])
-    compared = similarities_of_each(encoders, [scene.render for scene in scenes], captions)
+    own, captions = four_captions_of(shown)
+    compared = similarities_of_each(encoders, [scene.render for scene in scenes], [*captions])
     logits = [FOUR_CAPTIONS_SCALE * np.take_along_axis(each, own, axis=1) for each in compared]
     rows = [
         shown.assign(model=each.model, pretrained=each.pretrained, correct=logit.argmax(axis=1) == 0)
@@ -163,7 +160,7 @@ def pairs(
     starts = range(0, len(scenes), n_backgrounds * ways)
     found = Pairs(
         objects=[tuple(objects.index(each.cutout.object) for each in scenes[n].placements) for n in starts],
-        captions=[told[n] for n in starts],
+        captions=[tuple(captions[own[n]]) for n in starts],
         arrangements=[_arrangement(scene) for scene in scenes[:ways]],
         size=scenes[0].placements[0].size,
         share=format.per_mille(softmax(np.stack(logits), axis=-1)).reshape(

@@ -129,6 +129,28 @@ def _choose(logits: np.ndarray, truth: np.ndarray, labels: Sequence[str]) -> pd.
     )
 
 
+def four_captions_of(table: pd.DataFrame) -> tuple[np.ndarray, pd.Index]:
+    """Return which captions `four_captions` asks about each image of two objects.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One row per image with the columns `object` and `object2`.
+
+    Returns
+    -------
+    codes : numpy.ndarray of int, shape (n_images, 4)
+        The place of each of an image's captions in `captions`.
+    captions : pandas.Index
+        All captions, each once.
+    """
+    pairs = zip(table["object"], table["object2"], strict=True)
+    codes, captions = pd.factorize(
+        pd.Series([each for pair in pairs for each in settings.four_captions(*pair)])
+    )
+    return codes.reshape(-1, 4), captions
+
+
 def four_captions(
     scorers: Scorers, images: Iterable[ImageSource], table: pd.DataFrame, protocol: str = "whatsup"
 ) -> pd.DataFrame:
@@ -160,13 +182,10 @@ def four_captions(
         - `probability`: that of the first caption, in [0, 1].
     """
     _check_table(table, images, ["object", "object2"])
-    pairs = zip(table["object"], table["object2"], strict=True)
-    codes, captions = pd.factorize(
-        pd.Series([each for pair in pairs for each in settings.four_captions(*pair)])
-    )
+    codes, captions = four_captions_of(table)
 
     def answer(scorer: Scorer, cosines: np.ndarray) -> pd.DataFrame:
-        logits = FOUR_CAPTIONS_SCALE * np.take_along_axis(cosines, codes.reshape(-1, 4), axis=1)
+        logits = FOUR_CAPTIONS_SCALE * np.take_along_axis(cosines, codes, axis=1)
         winner = logits.argmax(axis=1)
         answers = pd.DataFrame(
             {
