@@ -20,6 +20,10 @@ BELOW = {
     "workflow": {
         *("root", "data", "models", "measure", "internals", "mitigations", "training", "report", "explorer")
     },
+    "course": {
+        *("root", "data", "models", "measure", "internals", "mitigations", "training", "report", "explorer"),
+        "workflow",
+    },
 }
 MODULES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path

@@ -1,0 +1,1 @@
+"""Coursework: labs from their sources, what is handed out, and grading."""
