@@ -11,8 +11,9 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, ValidationError
@@ -49,6 +50,7 @@ class _Counter:
     passes: Passes
     share: float = 1.0
     written: float = -_PAUSE
+    lock: Lock = field(default_factory=Lock)  # models may run side by side
 
 
 _counter = _Counter(Passes())
@@ -57,10 +59,11 @@ _counter = _Counter(Passes())
 def count(images: float, *, kept: bool = False) -> None:
     """Count passes of the image tower, or such as the cache spared (`kept`), and tell of them."""
     passes = _counter.passes
-    if kept:
-        passes.kept += images
-    else:
-        passes.computed += images * _counter.share
+    with _counter.lock:
+        if kept:
+            passes.kept += images
+        else:
+            passes.computed += images * _counter.share
     file, now = os.environ.get(PASSES_VARIABLE), time.monotonic()
     if file and now - _counter.written >= _PAUSE:
         _counter.written = now

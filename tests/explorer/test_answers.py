@@ -1,5 +1,7 @@
 """Every number that a page reads is the library's answer to that one image."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from scipy.special import softmax
 from small_explorer import read_back
 from small_models import build_timm
 
+from crosseyed import progress
 from crosseyed.data.backgrounds import Background
 from crosseyed.data.cutouts import read_catalogue
 from crosseyed.data.scenes import Placement, Scene
@@ -156,3 +159,21 @@ def test_no_object_leaves_the_image():
         for each in scene.placements:
             assert min(each.x, each.y) - each.size / 2 > -1e-6
             assert max(each.x, each.y) + each.size / 2 < 1 + 1e-6
+
+
+def test_models_that_answer_side_by_side_say_and_count_the_same(encoders):
+    scenes = everywhere(CUTOUTS, GROUNDS, SIZES, N_PLACES)
+    before, found, counts = torch.get_num_threads(), [], []
+    try:
+        for cores in (1, 2):
+            torch.set_num_threads(cores)
+            start = progress.counted().computed
+            found.append(answers.single(encoders, scenes, SHAPE, LABELS))
+            counts.append(progress.counted().computed - start)
+            assert torch.get_num_threads() == cores
+    finally:
+        torch.set_num_threads(before)
+    assert counts[0] == counts[1] >= len(scenes)
+    for field in fields(found[0].answers):
+        np.testing.assert_array_equal(*(getattr(each.answers, field.name) for each in found), field.name)
+    np.testing.assert_array_equal(found[0].attention[0], found[1].attention[0])

@@ -7,9 +7,11 @@ Parameters shared by the functions: `encoders`, the models in the order of the p
 `crosseyed.explorer.scenes` orders them; `labels`, the candidate names, among which a model chooses.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import fields
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
@@ -41,6 +43,7 @@ FINEST = 16
 PLAIN = "the plain model"
 """Name of the first candidate."""
 
+_SMALL = 20_000_000  # parameters of a tower up to which several cores gain little
 CANDIDATES = {
     "a border of a quarter around the image": Padding(0.25, "edge", plain=False),
     "each quarter shifted to the middle, mean of the similarities": CyclicShifts(2, aggregate="mean"),
@@ -71,21 +74,45 @@ def single(
     """
     captions = [settings.caption(label) for label in labels]
     texts = [each.encode_texts(captions) for each in encoders]
-    asked = [[] for _ in encoders]
-    of_object = len(scenes) // shape[0]
-    for start in bar(range(0, len(scenes), of_object), unit="object"):
-        portion = scenes[start : start + of_object]
-        drawn = [cache(scene.render) for scene in portion]
-        truth = _truth(portion, labels)
-        for each, text, rows in zip(encoders, texts, asked, strict=True):
-            embeddings, maps = look(each, drawn)
-            chosen = format.answers(softmax(each.logit_scale * cosines(embeddings, text), axis=1), truth)
-            rows.append((chosen, (None, None) if maps is None else format.attention_maps(maps)))
+    asked, of_object = [], len(scenes) // shape[0]
+    with _in_turn_or_together(encoders) as run:
+        for start in bar(range(0, len(scenes), of_object), unit="object"):
+            portion = scenes[start : start + of_object]
+            drawn, truth = [cache(scene.render) for scene in portion], _truth(portion, labels)
+            asked.append(list(run(partial(_single, images=drawn, truth=truth), encoders, texts)))
+    asked = list(zip(*asked, strict=True))
     joined = [_joined([chosen for chosen, _ in rows], shape) for rows in asked]
     maps, peaks = (
         [_laid_out([looks[part] for _, looks in rows], shape) for rows in asked] for part in (0, 1)
     )
     return Single(_stacked(joined), maps, peaks)
+
+
+def _single(
+    encoder: ClipModel, text: np.ndarray, images: Sequence[ImageSource], truth: np.ndarray
+) -> tuple[Answers, tuple[np.ndarray | None, np.ndarray | None]]:
+    embeddings, maps = look(encoder, images)
+    answers = format.answers(softmax(encoder.logit_scale * cosines(embeddings, text), axis=1), truth)
+    return answers, (None, None) if maps is None else format.attention_maps(maps)
+
+
+@contextmanager
+def _in_turn_or_together(encoders: Sequence[ClipModel]) -> Iterator[Callable[..., Iterable]]:
+    """Give `map`, or the same with a core for each encoder: towers that are small gain nothing from several cores."""
+    cores = torch.get_num_threads()
+    if cores == 1 or any(_n_parameters(each) > _SMALL for each in encoders):
+        yield map
+        return
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(min(cores, len(encoders))) as pool:
+            yield pool.map
+    finally:
+        torch.set_num_threads(cores)
+
+
+def _n_parameters(encoder: ClipModel) -> int:
+    return sum(each.numel() for each in encoder.clip.visual.parameters())
 
 
 def look(encoder: ClipModel, images: Sequence[ImageSource]) -> tuple[np.ndarray, np.ndarray | None]:
