@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -48,12 +49,12 @@ class _Counter:
     """What this process has counted."""
 
     passes: Passes
-    share: float = 1.0
     written: float = -_PAUSE
     lock: Lock = field(default_factory=Lock)  # models may run side by side
 
 
 _counter = _Counter(Passes())
+_share = ContextVar("share", default=1.0)  # of the blocks, in this thread
 
 
 def count(images: float, *, kept: bool = False) -> None:
@@ -63,7 +64,7 @@ def count(images: float, *, kept: bool = False) -> None:
         if kept:
             passes.kept += images
         else:
-            passes.computed += images * _counter.share
+            passes.computed += images * _share.get()
     file, now = os.environ.get(PASSES_VARIABLE), time.monotonic()
     if file and now - _counter.written >= _PAUSE:
         _counter.written = now
@@ -78,11 +79,11 @@ def count_batch(_tower: object, _inputs: tuple, output: Any) -> None:
 @contextmanager
 def partly(share: float) -> Iterator[None]:
     """Let each pass count only as the share of the tower's blocks that runs, from 0 to 1, within the context."""
-    before, _counter.share = _counter.share, share
+    before = _share.set(share)
     try:
         yield
     finally:
-        _counter.share = before
+        _share.reset(before)
 
 
 def counted() -> Passes:

@@ -163,17 +163,21 @@ def test_no_object_leaves_the_image():
 
 def test_models_that_answer_side_by_side_say_and_count_the_same(encoders):
     scenes = everywhere(CUTOUTS, GROUNDS, SIZES, N_PLACES)
+    some = everywhere(CUTOUTS[1:], GROUNDS[:1], SIZES[1:], N_PLACES)
     before, found, counts = torch.get_num_threads(), [], []
     try:
         for cores in (1, 2):
             torch.set_num_threads(cores)
             start = progress.counted().computed
-            found.append(answers.single(encoders, scenes, SHAPE, LABELS))
+            single = answers.single(encoders, scenes, SHAPE, LABELS)
+            found.append((single, answers.mitigations(encoders, some, single, CHOSEN, LABELS)))
             counts.append(progress.counted().computed - start)
             assert torch.get_num_threads() == cores
     finally:
         torch.set_num_threads(before)
     assert counts[0] == counts[1] >= len(scenes)
-    for field in fields(found[0].answers):
-        np.testing.assert_array_equal(*(getattr(each.answers, field.name) for each in found), field.name)
-    np.testing.assert_array_equal(found[0].attention[0], found[1].attention[0])
+    for name in (field.name for field in fields(format.Answers)):
+        np.testing.assert_array_equal(*(getattr(single.answers, name) for single, _ in found), name)
+        for one, other in zip(*(mitigated.models for _, mitigated in found), strict=True):
+            np.testing.assert_array_equal(getattr(one.answers, name), getattr(other.answers, name))
+    np.testing.assert_array_equal(*(single.attention[0] for single, _ in found))

@@ -220,17 +220,16 @@ def mitigations(
     objects, background, size = chosen
     drawn = [cache(scene.render) for scene in scenes]
     truth = _truth(scenes, labels)
-    told = [
-        _mitigated(each, drawn, _part(given.answers, (number, objects, background, size)), labels, truth)
-        for number, each in enumerate(encoders)
-    ]
+    plain = [_part(given.answers, (number, objects, background, size)) for number in range(len(encoders))]
+    with _in_turn_or_together(encoders) as run:
+        told = list(run(partial(_mitigated, images=drawn, labels=labels, truth=truth), encoders, plain))
     return Mitigations(objects, background, size, told)
 
 
 def _mitigated(
     encoder: ClipModel,
-    images: Sequence[ImageSource],
     plain: Answers,
+    images: Sequence[ImageSource],
     labels: Sequence[str],
     truth: np.ndarray,
 ) -> Mitigated:
