@@ -1,8 +1,9 @@
 """A lab as its teacher wrote it: one notebook as text, and the wrong answers beside it.
 
 A lab is a folder with ``lab.py``, a notebook in jupytext's percent format and in Otter Assign's format, and ``wrong/``.
-Its data files lie in `data/` beside the student's notebook, by their names, whatever folder they have here. Two kinds of cells are not Otter's: those tagged ``hidden`` hold checks that a student never sees, and those tagged
-``rubric`` say how an open question is graded. A lab is read and checked here once; nothing in it is executed.
+Its data files lie in ``data/`` beside the student's notebook, by their names, whatever folder they have here. Two kinds
+of cells are not Otter's: those tagged ``hidden`` hold checks that a student never sees, and those tagged ``rubric`` say
+how an open question is graded. A lab is read and checked here once; nothing in it is executed.
 """
 
 import ast

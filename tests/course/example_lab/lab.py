@@ -84,8 +84,8 @@ def table_unchanged(student, rng):
 # points: 2
 # %% [markdown]
 # **Question 2.** Predict first: set `expected` to `"lower"`, `"equal"` or `"higher"`, for accuracy off-center against
-# that at the center. Then write `gap(table, limit)`, accuracy at the center (eccentricity of at most `limit`) minus accuracy
-# off-center, in percentage points.
+# that at the center. Then write `gap(table, limit)`, accuracy at the center (eccentricity of at most `limit`) minus
+# accuracy off-center, in percentage points.
 # %% [raw]
 # # BEGIN SOLUTION
 # %%
