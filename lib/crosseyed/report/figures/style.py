@@ -17,6 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
@@ -71,7 +72,7 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
             figure = draw(*args, **kwargs)
             letter(figure)
             plt.close(figure)
-        figure._repr_mimebundle_ = functools.partial(_shown, figure)
+        figure._ipython_display_ = functools.partial(_display, figure)
         return figure
 
     return styled
@@ -82,10 +83,11 @@ PNG, SVG = "image/png", "image/svg+xml"
 _SUFFIXES = {PNG: "png", SVG: "svg"}
 
 
-def _shown(figure: Figure, **_: object) -> dict[str, str]:
-    """Return what a notebook keeps of a figure beside a PNG: its text, for who cannot see it, and a smaller SVG."""
+def _display(figure: Figure) -> None:
+    """Give a notebook a figure in its smaller form, and its text, for who cannot see it."""
     kind, content = smaller(figure)
-    return {"text/plain": describe(figure)} | ({SVG: content.decode("utf-8")} if kind == SVG else {})
+    shown = content.decode("utf-8") if kind == SVG else content
+    display({"text/plain": describe(figure), kind: shown}, raw=True)
 
 
 def smaller(figure: Figure) -> tuple[str, bytes]:
