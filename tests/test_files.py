@@ -2,7 +2,10 @@
 
 import errno
 import os
+import shutil
 import socket
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -309,3 +312,46 @@ def test_a_cache_that_the_user_has_chosen_stays_if_it_can_be_written_to(no_cache
 def test_without_a_place_for_caches_the_tools_do_as_they_would(no_caches):
     keep_caches(Path("/proc/nowhere/caches"))
     assert not any(variable in os.environ for variable in files._CACHES)
+
+
+def installed_library_says(folder, tmp_path, **variables):
+    """Ask a copy of the library that lies in no repository where its data are, from a working folder."""
+    site = tmp_path / "venv" / "lib" / "site-packages" / "crosseyed"
+    site.mkdir(parents=True, exist_ok=True)
+    for name in ("__init__", "errors", "files"):
+        shutil.copy(Path(files.__file__).with_name(f"{name}.py"), site)
+    environment = {name: value for name, value in os.environ.items() if name != "CROSSEYED_DATA"}
+    done = subprocess.run(
+        [sys.executable, "-c", "from crosseyed.files import DATA; print(DATA)"],
+        env=environment | {"PYTHONPATH": str(site.parent)} | variables,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return Path(done.stdout.strip())
+
+
+def test_an_installed_library_finds_the_nearest_data_above_the_working_folder(tmp_path):
+    lab = tmp_path / "course" / "labs" / "1_lab"
+    (lab / "data").mkdir(parents=True)  # a lab's own tables, without cut-outs
+    for place in (tmp_path, tmp_path / "course"):
+        (place / "data" / "objects").mkdir(parents=True)
+        (place / "data" / "objects" / "catalogue.csv").touch()
+    assert installed_library_says(lab, tmp_path) == tmp_path / "course" / "data"
+    assert installed_library_says(tmp_path, tmp_path) == tmp_path / "data"
+
+
+def test_the_variable_goes_before_the_data_that_lie_nearest(tmp_path):
+    (tmp_path / "data" / "objects").mkdir(parents=True)
+    (tmp_path / "data" / "objects" / "catalogue.csv").touch()
+    other = tmp_path / "other"
+    assert installed_library_says(tmp_path, tmp_path, CROSSEYED_DATA=str(other)) == other
+
+
+def test_a_repository_keeps_its_own_data_wherever_it_is_called_from(tmp_path, monkeypatch):
+    (tmp_path / "data" / "objects").mkdir(parents=True)
+    (tmp_path / "data" / "objects" / "catalogue.csv").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CROSSEYED_DATA", raising=False)
+    assert files.find_data() == Path(files.__file__).parents[2] / "data"

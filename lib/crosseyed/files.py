@@ -15,8 +15,27 @@ from uuid import uuid4
 
 from crosseyed.errors import InputError, shorten, suggest
 
-DATA = Path(os.environ.get("CROSSEYED_DATA") or Path(__file__).parents[2] / "data").expanduser()
-"""The repository's `data` folder; the environment variable CROSSEYED_DATA names another.
+
+def find_data() -> Path:
+    """Return the folder with cut-outs and models.
+
+    That is, the first of: what the environment variable CROSSEYED_DATA names; ``data`` of the repository that this
+    library lies in; of a library that was installed, the nearest ``data`` with cut-outs in the working folder or above
+    it. Where there is none, that of the repository is returned, for messages to name.
+    """
+    if named := os.environ.get("CROSSEYED_DATA"):
+        return Path(named).expanduser()
+    beside = Path(__file__).parents[2] / "data"
+    with suppress(OSError):  # the working folder may be gone
+        here = Path.cwd()
+        for data in (beside, *(folder / "data" for folder in (here, *here.parents))):
+            if (data / "objects" / "catalogue.csv").is_file():
+                return data
+    return beside
+
+
+DATA = find_data()
+"""The folder with cut-outs and models, see `find_data`.
 
 :meta hide-value:
 """
