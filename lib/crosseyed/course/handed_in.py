@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crosseyed.course.source import Lab
+from crosseyed.course.labs import Lab
 from crosseyed.errors import InputError, shorten
 
 _KEY = "crosseyed"
@@ -68,7 +68,9 @@ def read(folder: Path, lab: Lab) -> Notebook:
     if not cells:
         raise InputError(f"The notebook {path.name!r} has no code.")
     if sum(len(code) for _, code in cells) > _MOST_CODE:
-        raise InputError(f"The notebook {path.name!r} has more code than a lab's; the most is {_MOST_CODE:,} characters.")
+        raise InputError(
+            f"The notebook {path.name!r} has more code than the {_MOST_CODE:,} characters that are run."
+        )
     return Notebook(tuple(cells), texts, tuple(notes))
 
 
@@ -77,7 +79,10 @@ def choose(folder: Path, lab: Lab) -> tuple[Path, list[str]]:
     found = sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() == ".ipynb" and path.is_file() and not path.is_symlink() and not _is_aside(path, folder)
+        if path.suffix.lower() == ".ipynb"
+        and path.is_file()
+        and not path.is_symlink()
+        and not _is_aside(path, folder)
     )
     if not found:
         raise InputError("There is no notebook (.ipynb) in what was handed in.")
@@ -86,7 +91,9 @@ def choose(folder: Path, lab: Lab) -> tuple[Path, list[str]]:
     own = [path for path in found if _is_of(path, lab)] or found
     named = [path for path in own if path.stem == lab.name] or own
     best = min(named, key=lambda path: (len(path.parts), path))
-    return best, [f"{len(found)} notebooks were handed in; {best.relative_to(folder).as_posix()!r} is graded."]
+    return best, [
+        f"{len(found)} notebooks were handed in; {best.relative_to(folder).as_posix()!r} is graded."
+    ]
 
 
 def _is_aside(path: Path, folder: Path) -> bool:
@@ -108,7 +115,7 @@ def _parse(path: Path) -> dict[str, Any]:
 
     size = os.path.getsize(path)
     if size > _LARGEST:
-        raise InputError(f"The notebook {path.name!r} has {size / 2**20:,.0f} MB; clear its outputs and hand it in again.")
+        raise InputError(f"The notebook {path.name!r} has {size / 2**20:,.0f} MB; clear its outputs.")
     if not size:
         raise InputError(f"The notebook {path.name!r} is empty.")
     try:
@@ -130,7 +137,9 @@ def _compare(metadata: Mapping[str, Any], lab: Lab) -> list[str]:
     if name != lab.name:
         raise InputError(f"This is the notebook of the lab {shorten(name, 40)}, and {lab.name!r} is graded.")
     if version != lab.version:
-        return [f"The notebook is of version {shorten(version, 20)} of the lab, and version {lab.version} is graded."]
+        return [
+            f"The notebook is of version {shorten(version, 20)} of the lab, and version {lab.version} is graded."
+        ]
     return []
 
 
@@ -159,6 +168,10 @@ def _answered(cell: Mapping[str, Any], lab: Lab) -> str:
     ours = _mapping(_mapping(cell.get("metadata")).get(_KEY))
     if ours:
         question = ours.get("question")
-        return question if ours.get("role") == "answer" and question in [each.name for each in lab.questions] else ""
+        return (
+            question
+            if ours.get("role") == "answer" and question in [each.name for each in lab.questions]
+            else ""
+        )
     identifier = str(cell.get("id", ""))
     return next((each.name for each in lab.questions if identifier.startswith(f"{each.name}-answer-")), "")

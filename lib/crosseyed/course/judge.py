@@ -1,8 +1,8 @@
 """Judges one submission: hidden checks run here, in a process that runs none of a student's code.
 
-A lab's hidden cells are ordinary Python. They get `hidden_check`, with which they declare checks, and `DATA`, the folder
-of the lab's data. A check takes a `Student`, through which it asks the submission's process for plain data, and a random
-generator; it passes when it returns.
+A lab's hidden cells are ordinary Python. They get `hidden_check`, with which they declare checks, and `DATA`, the
+folder of the lab's data. A check takes a `Student`, through which it asks the submission's process for plain data, and
+a random generator; it passes when it returns.
 """
 
 import builtins
@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from crosseyed.course import handed_in, source
+from crosseyed.course.labs import Lab
 from crosseyed.course.sandbox import (
     EndedError,
     LateError,
@@ -39,7 +40,9 @@ from crosseyed.workflow import processes
 _MOST_STARTS = 4  # of a submission's process, which a cell or a check may end
 _GRACE = 10  # seconds that a check may take beyond what it gives the student's code
 _BUILT_IN = frozenset(
-    name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, BaseException)
+    name
+    for name, kind in vars(builtins).items()
+    if isinstance(kind, type) and issubclass(kind, BaseException)
 )
 
 
@@ -193,13 +196,13 @@ def _failed(answer: Any) -> Iterator[dict[str, Any]]:
 
 
 def judge(
-    lab: source.Lab, notebook: handed_in.Notebook, folder: Path, *, seed: int, limits: Limits, isolated: bool
+    lab: Lab, notebook: handed_in.Notebook, folder: Path, *, seed: int, limits: Limits, isolated: bool
 ) -> Verdict:
     """Run a submission's notebook and judge it by a lab's hidden checks.
 
     Parameters
     ----------
-    lab : source.Lab
+    lab : Lab
         The lab.
     notebook : handed_in.Notebook
         What was handed in, as read.
@@ -234,15 +237,15 @@ def judge(
         judged = tuple(_judge(lab, check, session, seed, limits) for check in checks)
     finally:
         session.close()
-    return Verdict(judged, tuple(session.failed), tuple([*notebook.notes, *session.notes]), isolated)
+    return Verdict(judged, tuple(session.failed), (*notebook.notes, *session.notes), isolated)
 
 
-def collect(lab: source.Lab, data: Path) -> list[Check]:
+def collect(lab: Lab, data: Path) -> list[Check]:
     """Execute a lab's hidden cells, and return the checks that they declare, in their order.
 
     Parameters
     ----------
-    lab : source.Lab
+    lab : Lab
         The lab.
     data : pathlib.Path
         Folder with the lab's data.
@@ -268,7 +271,7 @@ def generator(seed: int, *names: str) -> np.random.Generator:
     return np.random.default_rng(list(digest))
 
 
-def _judge(lab: source.Lab, check: Check, session: _Session, seed: int, limits: Limits) -> Judged:
+def _judge(lab: Lab, check: Check, session: _Session, seed: int, limits: Limits) -> Judged:
     name = check.run.__name__
     _seed_all(seed)
     session.ready()
@@ -284,7 +287,9 @@ def _judge(lab: source.Lab, check: Check, session: _Session, seed: int, limits: 
         outcome, detail = "late" if late else f"raised {error.kind}", str(error)
     except _LateCheckError:
         outcome, detail = "late", "the check itself"
-    except Exception as error:  # an answer of another type or shape than the check compares, or a defect of the check
+    except (
+        Exception
+    ) as error:  # an answer of another type or shape than the check compares, or a defect of the check
         outcome, detail = "unfit", f"{type(error).__name__}: {error}"
     got = check.points if outcome == "passed" else 0.0
     return Judged(check.question, name, check.says, check.points, got, outcome, detail[:500])

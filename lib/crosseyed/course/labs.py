@@ -111,8 +111,10 @@ class Lab:
         The chapter of the book that it belongs to.
     minutes : int
         A student's time.
+    data_folder : path
+        Folder with the data of all labs.
     data : tuple of path
-        Files that lie in `data/` beside the student's notebook.
+        Files of it that lie in `data/` beside the student's notebook.
     models : tuple of str
         Shipped models that it loads.
     questions : tuple of Question
@@ -133,6 +135,7 @@ class Lab:
     version: int
     chapter: str
     minutes: int
+    data_folder: Path
     data: tuple[Path, ...]
     models: tuple[str, ...]
     questions: tuple[Question, ...]

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from crosseyed.course.labs import Cell, HiddenCell, HiddenCheck, Lab, Question, WrongAnswer
 from crosseyed.errors import InputError, shorten, suggest
-from crosseyed.files import DATA, require_file, require_folder, visible_files
+from crosseyed.files import DATA, expand, require_file, require_folder, visible_files
 from crosseyed.validation import Checked, Count, validated
 
 _BOUNDARY = re.compile(r"#\s+(begin|end)\s+(question|solution|prompt|tests)\b", re.IGNORECASE)
@@ -41,7 +41,7 @@ class _QuestionHeader(Checked):
     manual: bool = False
 
 
-def read(folder: str | Path, data: Path | None = None) -> Lab:
+def read(folder: str | Path, data: str | Path | None = None) -> Lab:
     """Read a lab from its folder and check it.
 
     Parameters
@@ -57,6 +57,7 @@ def read(folder: str | Path, data: Path | None = None) -> Lab:
         Something in it is missing or contradicts itself; the message names lab, cell and what to do.
     """
     folder = require_folder(folder, "the folder of a lab")
+    data = DATA / "course" if data is None else expand(data)
     path = require_file(folder / "lab.py", "a lab: a notebook in jupytext's percent format")
     cells = _cells(path)
     name, header = _header(folder, cells)
@@ -71,7 +72,8 @@ def read(folder: str | Path, data: Path | None = None) -> Lab:
         version=header.version,
         chapter=header.chapter,
         minutes=header.minutes,
-        data=_data_files(name, header.data, DATA / "course" if data is None else data),
+        data_folder=data,
+        data=_data_files(name, header.data, data),
         models=_models(name, header.models),
         questions=questions,
         cells=cells,

@@ -1,6 +1,7 @@
 """Submissions as teachers get them: a folder or a zip of notebooks, folders and zips, one for each student.
 
-The first level is the student: ``anna.ipynb``, ``anna/`` and ``anna.zip`` are all Anna's. What is taken from one is copied
+The first level is the student: ``anna.ipynb``, ``anna/`` and ``anna.zip`` are all Anna's. What is taken from one is
+copied
 to a folder of its own, file by file and within limits: no links, nothing outside it, no more than a lab can need.
 """
 
@@ -25,7 +26,9 @@ _LARGEST = 150 * 2**20  # bytes of all files of a submission
 _MOST_ENTRIES = 60_000  # of a zip
 _MOST_IN_FOLDER = 6_000
 _MOODLE = re.compile(r"_\d+_assignsubmission_\w*$")
-_COPY = re.compile(r"(\s*\(\d+\)|[ _-]copy)+$", re.IGNORECASE)  # what browsers and desktops add to a second file
+_COPY = re.compile(
+    r"(\s*\(\d+\)|[ _-]copy)+$", re.IGNORECASE
+)  # what browsers and desktops add to a second file
 
 _Opener = Callable[[], BinaryIO]
 
@@ -111,18 +114,26 @@ def collect(submission: Submission, folder: Path) -> list[str]:
     if submission.problem:
         raise InputError(submission.problem)
     folder.mkdir(parents=True)
-    notes, taken, number = [], 0, 0
-    for file in _unwrapped(submission.files):
-        number += 1
+    notes, taken = list(submission.notes), 0
+    for number, file in enumerate(_unwrapped(submission.files), 1):
         taken += file.size
         if number > _MOST_FILES or taken > _LARGEST:
-            notes.append(f"It holds more than {_MOST_FILES} files or {_LARGEST / 2**20:.0f} MB; the rest was left out.")
+            notes.append(
+                f"It holds more than {_MOST_FILES} files or {_LARGEST / 2**20:.0f} MB; the rest was left out."
+            )
             break
         target = folder.joinpath(*file.parts)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             file.copy(target)
-        except (OSError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile, EOFError) as error:
+        except (
+            OSError,
+            ValueError,
+            RuntimeError,
+            NotImplementedError,
+            zipfile.BadZipFile,
+            EOFError,
+        ) as error:
             target.unlink(missing_ok=True)
             notes.append(f"{shorten('/'.join(file.parts))} could not be read ({type(error).__name__}).")
         except Exception as error:  # of a damaged zip, zlib's, lzma's and others
@@ -135,7 +146,9 @@ def _unwrapped(files: tuple[_File, ...]) -> list[_File]:
     """Return files relative to the folder that holds the notebook, largest files last."""
     notebooks = [file for file in files if _is_notebook(file)]
     top = min((file.parts[:-1] for file in notebooks), key=len, default=())
-    inside = [_File(file.parts[len(top) :], file.size, file.copy) for file in files if file.parts[: len(top)] == top]
+    inside = [
+        _File(file.parts[len(top) :], file.size, file.copy) for file in files if file.parts[: len(top)] == top
+    ]
     return sorted(inside, key=lambda file: (not _is_notebook(file), file.size, file.parts))
 
 

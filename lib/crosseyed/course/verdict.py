@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from crosseyed.course.source import Lab
+from crosseyed.course.labs import Lab
 from crosseyed.files import atomic_write
 
 
