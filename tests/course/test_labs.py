@@ -117,7 +117,7 @@ def test_nothing_of_solution_and_hidden_checks_is_handed_out(graded, name):
     }
     answers = {line for cell in lab.cells if cell.role == "answer" for line in between_marks(cell)}
     assert not {line for line in answers & solved if len(line) >= SHORTEST_SECRET} & lines
-    assert "hidden_check" not in shown and "rng" not in shown
+    assert "hidden_check" not in shown and "BEGIN SOLUTION" not in shown
     assert not any(cell.get("outputs") for cell in student.cells)
 
 
