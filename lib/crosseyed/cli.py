@@ -391,6 +391,32 @@ def experiment(
     typer.echo(f"{results} holds the answers of {len(trials)} models")
 
 
+@app.command()
+def grade(
+    submissions: Annotated[Path, typer.Argument(help="Folder or zip of what students handed in.")],
+    lab: Annotated[str, typer.Option(help="Name of the lab, such as measure_it, or its folder.")],
+    seed: Annotated[int, typer.Option(help="Seed of what the hidden checks ask.", min=0)] = 0,
+    output: Annotated[Path | None, typer.Option(help="Folder for grades, summary and feedback.")] = None,
+    cores: Cores = None,
+    gradescope: Annotated[
+        Path | None,
+        typer.Option(help="Take all for one student's, and write Gradescope's results.json here."),
+    ] = None,
+) -> None:
+    """Grade a class's notebooks of a lab by its hidden checks: a table, a summary, and feedback for each student."""
+    from crosseyed.course import class_grades, grading
+
+    chosen = grading.find_lab(lab)
+    output = output or BUILD / "grades" / chosen.name
+    at_a_time = cores or _available_cores()
+    if gradescope is not None:
+        class_grades.grade_one(submissions, chosen, output, gradescope, seed=seed)
+        return
+    typer.echo(
+        class_grades.grade_class(submissions, chosen, output, seed=seed, at_a_time=at_a_time, say=typer.echo)
+    )
+
+
 def _require_repository() -> None:
     if not Path("Snakefile").is_file():
         raise InputError(

@@ -54,9 +54,8 @@ class LabGrades:
             for failed in graded.verdict.failed:
                 print(f"  cell {failed['cell']} raises {failed['kind']}: {failed['text']}")
             for check in graded.verdict.checks:
-                print(
-                    f"  {check.question} {check.name}: {check.got:g} of {check.points:g}, {check.outcome} {check.detail}"
-                )
+                points = f"{check.got:g} of {check.points:g}"
+                print(f"  {check.question} {check.name}: {points}, {check.outcome} {check.detail}")
         return self.known[name]
 
 

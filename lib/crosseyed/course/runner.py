@@ -50,9 +50,9 @@ def main() -> None:
     _limit(job["limits"])
     if job["given"]:
         _copy(job["given"], job["folder"])
+    shell = _shell()
     os.chdir(job["folder"])
     sys.path.insert(0, job["folder"])
-    shell = _shell()
     with os.fdopen(questions, "rb") as asked:
         for line in asked:
             _write(answers, _answer(shell, plain.loads(line), answers))
