@@ -75,6 +75,17 @@ def test_a_cell_that_no_page_shows_is_not_joined_with_one_that_is_shown():
     assert "remove-cell" not in found[1].metadata.tags
 
 
+def test_code_of_a_solution_is_not_folded_once_more_and_joined_with_nothing():
+    out = [new_output("stream", text="42")]
+    first = new_code_cell("a = 1", metadata={"tags": ["solution"]})
+    last = new_code_cell("a", outputs=out, metadata={"tags": ["solution"]})
+    given = [new_code_cell("before = 0"), new_markdown_cell("start"), first, last, new_markdown_cell("end")]
+    pages = chapter_pages.for_readers(new_notebook(cells=given)).cells
+    assert [cell.source for cell in pages] == ["start", "a = 1", "a", "end", "before = 0"]
+    tags = [list(cell.metadata.get("tags", [])) for cell in pages]
+    assert tags == [[], ["solution"], ["solution"], [], ["hide-input"]]
+
+
 def test_tables_that_pages_link_to_go_with_them(tmp_path):
     link = '<a href="../results/01_a/bias.csv">bias.csv</a> <a href="../other/01_a/x.csv">x</a>'
     cell = new_code_cell("table", outputs=[new_output("display_data", {"text/html": link})])

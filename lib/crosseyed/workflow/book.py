@@ -24,7 +24,16 @@ from crosseyed.report import family_table
 from crosseyed.report.figures import headline as figures
 from crosseyed.report.figures import style
 from crosseyed.settings import PROTOCOL_VERSION, SIGNIFICANCE, settings
-from crosseyed.workflow import addresses, chapter_pages, citation, headline, launch, page_heads, summary
+from crosseyed.workflow import (
+    addresses,
+    chapter_pages,
+    citation,
+    course_timings,
+    headline,
+    launch,
+    page_heads,
+    summary,
+)
 from crosseyed.workflow.findings import (
     first_screen,
     read_coverage,
@@ -160,6 +169,7 @@ def stage_pages(
         "hard_coverage": tabulate_coverage(coverage, hard=True),
         "families_of_tests": tabulate_tests(),
         "significance": f"{SIGNIFICANCE:g}",
+        "course_timings": course_timings.tabulate(),
         "families": tabulate_families(family_table.read(families)),
         "pocketclip_figures": tabulate_accuracy(
             {file.parent.name: file for file in sorted(DATA.glob("models/pocketclip-*/accuracy.csv"))}

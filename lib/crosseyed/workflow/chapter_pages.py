@@ -14,6 +14,9 @@ from crosseyed.workflow.verdict_pages import FOLDER, copy_table
 EXTRA = "extra"
 """Folder among the pages whose content goes unchanged to the top of the book (Sphinx's ``html_extra_path``)."""
 
+SOLUTION = "solution"
+"""Tag of the cells of a solution. The whole solution is folded (`crosseyed.workflow.exercises`), so its code is not."""
+
 _SETUP = {"parameters", "injected-parameters"}
 
 _TABLE_LINK = re.compile(rf'href="\.\./{FOLDER}/([\w-]+/[\w-]+\.csv)"')
@@ -71,15 +74,15 @@ def for_readers(notebook: NotebookNode, code_shown: bool = False) -> NotebookNod
     NotebookNode
         The same notebook. Its parameters, those that papermill put in and the imports after them are one cell. Where
         code is folded, cells without an output are joined with the next one that has some, so that nothing can be
-        unfolded that leads to nothing. An image has the text that the figure gives for itself as its alternative text
-        (`crosseyed.report.figures.style`).
+        unfolded that leads to nothing; cells of solutions stay as they are. An image has the text that the figure gives
+        for itself as its alternative text (`crosseyed.report.figures.style`).
     """
     notebook.cells = _with_one_setup(notebook.cells)
     if not code_shown:
         notebook.cells = _with_outputs(notebook.cells)
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            if not code_shown:
+            if not code_shown and SOLUTION not in _tags(cell):
                 cell.metadata.setdefault("tags", []).append("hide-input")
             described = [_alternative(output) for output in cell.outputs]
             if any(described):
@@ -115,7 +118,7 @@ def _with_outputs(cells: list[NotebookNode]) -> list[NotebookNode]:
     """Return the cells, code without an output at the beginning of the next that has one; a rest stays at the end."""
     joined, waiting = [], []
     for cell in cells:
-        if cell.cell_type != "code" or "remove-cell" in _tags(cell):
+        if cell.cell_type != "code" or _tags(cell) & {"remove-cell", SOLUTION}:
             joined.append(cell)
         elif not cell.outputs:
             waiting.append(cell)

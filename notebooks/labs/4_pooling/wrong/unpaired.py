@@ -11,7 +11,9 @@ def paired_change(new, old, objects, rng):
     places = [np.flatnonzero(np.asarray(objects) == name) for name in names]
 
     def drawn(values):
-        return values[np.concatenate([places[i] for i in rng.integers(len(names), size=len(names))])].mean()
+        return values[
+            np.concatenate([places[i] for i in rng.integers(len(names), size=len(names))])
+        ].mean()
 
     draws = [100 * (drawn(new) - drawn(old)) for _ in range(1000)]
     return 100 * (new.mean() - old.mean()), *np.percentile(draws, [2.5, 97.5])

@@ -1,0 +1,72 @@
+"""Measure how long the solved labs of the course take, from top to bottom and without the cells that grading skips.
+
+Each lab is executed in a folder of its own, with its data beside it, in a fresh kernel that may use so many cores.
+Cells tagged `training` are left out: they are to be run once, and not counted. Run with
+
+    python tests/benchmarks/bench_labs.py
+    python tests/benchmarks/bench_labs.py --write
+
+With ``--write`` the table is kept that the teachers' page shows (`crosseyed.workflow.course_timings`).
+"""
+
+import argparse
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import nbclient
+import nbformat
+import pandas as pd
+
+from crosseyed.course import handout, source
+from crosseyed.course.labs import DATA_FOLDER, Lab
+from crosseyed.provenance import stamp
+from crosseyed.tables import write_table
+from crosseyed.workflow import course_timings
+
+LABS = Path(__file__).parents[2] / "notebooks" / "labs"
+TRAINING = "training"
+
+
+def main() -> None:
+    """Print the times of all labs, and keep them if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument(
+        "--cores", type=int, default=min(2, os.cpu_count() or 1), help="cores for each kernel"
+    )
+    parser.add_argument("--write", action="store_true", help="keep the table")
+    given = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = str(given.cores)
+    labs = [source.read(file.parent) for file in sorted(LABS.glob("[0-9]_*/lab.py"))]
+    table = pd.DataFrame([measure(lab, given.cores) for lab in labs])
+    print(table.to_string(index=False))
+    if given.write:
+        write_table(stamp(table, "cpu"), course_timings.TABLE)
+
+
+def measure(lab: Lab, cores: int) -> dict[str, object]:
+    """Return the row of a lab."""
+    about = {"lab": lab.name, "title": lab.title, "chapter": lab.chapter, "minutes": lab.minutes}
+    seconds = {"seconds": timed(lab, {TRAINING}), "graded_seconds": timed(lab, {TRAINING, "long"})}
+    return about | {name: round(value, 1) for name, value in seconds.items()} | {"cores": cores}
+
+
+def timed(lab: Lab, left_out: set[str]) -> float:
+    """Return how many seconds a solved lab takes without cells of some tags."""
+    notebook = handout.solution_notebook(lab)
+    notebook.cells = [cell for cell in notebook.cells if not left_out & set(cell.metadata.get("tags", []))]
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder, DATA_FOLDER)
+        data.mkdir()
+        for file in lab.data:
+            shutil.copyfile(file, data / file.name)
+        nbformat.write(notebook, Path(folder, handout.file_name(lab)))
+        began = time.perf_counter()
+        nbclient.NotebookClient(notebook, timeout=1200, resources={"metadata": {"path": folder}}).execute()
+        return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()
