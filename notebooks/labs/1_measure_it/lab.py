@@ -772,18 +772,17 @@ plt.show()
 # more alike than others.
 # %% [raw]
 # # END SOLUTION
-# %% tags=["rubric"]
-"""Question 9: 4 points.
-
-- 1 point: names the assumption. Resampled units must be independent; images of one object are not, as they share the object.
-- 1 point: uses the simulation. Quotes both coverages, and that the promise was 95 %.
-- 1 point: says that the interval of resampled images is too narrow (not wrong in its middle), and why: it holds the objects
-  fixed, so it leaves out that other objects could have been taken.
-- 1 point: a case in which images would be right. One image an object, conclusions about these objects alone, or no differences
-  between objects.
-
-Typical errors: "the sample of images is too small" (it is larger); "the accuracy is biased" (both have the same middle); "the
-bootstrap needs more draws" (the error stays however many there are).
-"""
+# %% [markdown] tags=["rubric"]
+# Question 9: 4 points.
+#
+# - 1 point: names the assumption. Resampled units must be independent; images of one object are not, as they share the object.
+# - 1 point: uses the simulation. Quotes both coverages, and that the promise was 95 %.
+# - 1 point: says that the interval of resampled images is too narrow (not wrong in its middle), and why: it holds the objects
+#   fixed, so it leaves out that other objects could have been taken.
+# - 1 point: a case in which images would be right. One image an object, conclusions about these objects alone, or no differences
+#   between objects.
+#
+# Typical errors: "the sample of images is too small" (it is larger); "the accuracy is biased" (both have the same middle); "the
+# bootstrap needs more draws" (the error stays however many there are).
 # %% [raw]
 # # END QUESTION

@@ -355,10 +355,9 @@ print(f"largest difference at depth 3: {difference:.0e}")
 # Each block *adds* to the tokens. So the class token after the last block is a sum: what entered the first block, plus what each attention
 # added, plus what each MLP added. The next cell lists these thirteen parts.
 # %%
-some = [*range(0, 240, 5)]  # 48 of the images, to save time
-(seen,) = trace.run(
-    model, [scenes[n].render for n in some], ["tokens", "attention_output", "mlp"], batch_size=48
-)
+some = about.index[about["style"] == "fluent"]  # one drawing of each object, to save time
+wanted = ["tokens", "attention_output", "mlp"]
+(seen,) = trace.run(model, [scenes[n].render for n in some], wanted, batch_size=len(some))
 parts = torch.cat([seen.tokens[:1], seen.attention_output, seen.mlp])[:, :, 0]
 part_names = ["start", *(f"attention {n}" for n in range(1, 7)), *(f"MLP {n}" for n in range(1, 7))]
 rest = (parts.sum(0) - seen.tokens[-1][:, 0]).abs().max()
@@ -398,7 +397,7 @@ def contributions(parts, norm, projection):
 # %% [raw]
 # # BEGIN TESTS
 # %%
-assert contributions(parts, visual.ln_post, visual.proj).shape == (14, 48, 128), "thirteen parts and the bias"
+assert contributions(parts, visual.ln_post, visual.proj).shape == (14, 80, 128), "thirteen parts and the bias"
 # %%
 _sum = contributions(parts, visual.ln_post, visual.proj).sum(0)
 assert torch.allclose(_sum, seen.embedding, atol=1e-3), "the summands must add up to the embedding"
@@ -459,23 +458,24 @@ def each_part(student, rng):
 # off-center?
 # %%
 captions = torch.from_numpy(model.encode_texts([settings.caption(name) for name in names]))
-truth = [names.index(name) for name in about["object"].iloc[some]]
+truth = [names.index(name) for name in about["object"][some]]
 directions = (captions - captions.mean(0))[truth]
 summands = contributions(parts, visual.ln_post, visual.proj)
 effects = (summands / seen.embedding.norm(dim=-1)[:, None] * directions).sum(-1)
-at_center = torch.from_numpy(about["center"].iloc[some].to_numpy().copy())
+at_center = torch.from_numpy(about["center"][some].to_numpy().copy())
 for side, color, style in ((at_center, BLUE, "o-"), (~at_center, ORANGE, "s--")):
     label = "center" if side is at_center else "off-center"
     plt.plot(range(1, 7), effects[1:7, side].mean(1), style, color=color, label=label)
 plt.axhline(0, color="0.5", linewidth=1)
 plt.xlabel("block")
 plt.ylabel("direct effect on the name (cosine similarity)")
-plt.title("What each attention adds to the similarity with the right caption")
+plt.title("What attention adds to the similarity with the name")
 plt.legend(title="object")
 plt.show()
 # %% [markdown]
 # *The figure in words.* Two lines over the six blocks show the mean direct effect of attention. For objects at the center, the line with
-# dots, it rises towards the late blocks. For objects off-center, the dashed line with squares, it stays near zero in all blocks.
+# dots, it rises, is by far the largest in the fifth block, and is small in the last one. For objects off-center, the dashed line with squares,
+# it is much smaller in every block.
 #
 # ## Is the object there?
 # %% [raw]
@@ -665,7 +665,7 @@ for depth, tokens in enumerate(depths):
 probed = bootstrap.accuracy(pd.concat(asked), by=["place", "center", "depth"])
 probed.pivot_table(index=["place", "center"], columns="depth", values="accuracy").round()
 # %%
-figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True)
+figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), sharey=True, layout="constrained")
 for axis, place in zip(axes, ["own tokens", "class token"], strict=True):
     for center, color, style in ((True, BLUE, "o-"), (False, ORANGE, "s--")):
         line = probed[(probed["place"] == place) & (probed["center"] == center)]
@@ -764,22 +764,21 @@ for place, table in probed.groupby("place"):
 # At depth 1 the probe finds an off-center object in its own tokens as often as one at the center, in about a third of the images, and guessing
 # would find one in 16. So it is seen. It never gets into the class token: there the center climbs to about 80 %, off-center stays near 10 % at all
 # depths, and the two are more than 20 points apart from depth 3 on. Tokens exchange information by attention alone, so the loss is in what the class token reads: the
-# attention from the class token to the object's tokens. This fits the direct effects, in which late attention speaks for the name at the center
-# and hardly off-center. Later the own tokens lose the object, too; but by then the class token has not read it. A probe that finds nothing proves
+# attention from the class token to the object's tokens. This fits the direct effects: the attention of all blocks,
+# and most of all the fifth, speaks for the name at the center and much less off-center. Later the own tokens lose the object, too; but by then the class token has not read it. A probe that finds nothing proves
 # little: the object may be coded in a way that the nearest mean, with two drawings to learn from, cannot read.
 # %% [raw]
 # # END SOLUTION
-# %% tags=["rubric"]
-"""Question 9: 4 points.
-
-- 1 point: tells presence in the object's own tokens from presence in the class token, each with a number, and compares with guessing.
-- 1 point: names attention from the class token to the object's tokens as the only step that can move it.
-- 1 point: uses the direct effects as second evidence (late attention, center against off-center), and does not claim more than that: a direct
-  effect leaves out what later blocks make of a part.
-- 1 point: the limit of a probe. What it finds is there; what it does not find may be there in another form.
-
-Typical errors: "the patches at the border are not processed" (they are, by the same weights); "the position embeddings delete the object" (not
-tested here); reading the height of the two panels against each other as if one were a ceiling.
-"""
+# %% [markdown] tags=["rubric"]
+# Question 9: 4 points.
+#
+# - 1 point: tells presence in the object's own tokens from presence in the class token, each with a number, and compares with guessing.
+# - 1 point: names attention from the class token to the object's tokens as the only step that can move it.
+# - 1 point: uses the direct effects as second evidence (late attention, center against off-center), and does not claim more than that: a direct
+#   effect leaves out what later blocks make of a part.
+# - 1 point: the limit of a probe. What it finds is there; what it does not find may be there in another form.
+#
+# Typical errors: "the patches at the border are not processed" (they are, by the same weights); "the position embeddings delete the object" (not
+# tested here); reading the height of the two panels against each other as if one were a ceiling.
 # %% [raw]
 # # END QUESTION
