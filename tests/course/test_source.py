@@ -49,7 +49,7 @@ def test_a_lab_holds_what_its_source_says(folder):
 def test_a_wrong_answer_states_its_misconception_and_the_points_of_all_questions(folder):
     percent, reversed_gap = source.read(folder, DATA).wrong
     assert percent.misconception == "Accuracy is given in percent."
-    assert dict(percent.points) == {"q1": 1, "q2": 1}
+    assert dict(percent.points) == {"q1": 0, "q2": 1}
     assert dict(reversed_gap.points) == {"q1": 3, "q2": 1}
     assert percent.body.startswith("def accuracy") and "Question:" not in percent.body
 

@@ -86,7 +86,7 @@ def gradescope(lab: Lab, verdict: Verdict) -> dict[str, Any]:
 def _in_words(check: Judged) -> str:
     """Return what came out of a check, in words that hold nothing that it asked."""
     if check.outcome.startswith("raised "):
-        return f"your code raises {check.outcome.removeprefix('raised ')}"
+        return f"the code raises {check.outcome.removeprefix('raised ')}"
     return _OUTCOMES[check.outcome]
 
 
@@ -297,7 +297,7 @@ def _distribution_figure(points: Mapping[str, list[float]], possible: Mapping[st
         rows, columns, figsize=(2.4 * columns, 2.0 * rows), sharey=True, squeeze=False
     )
     for axis, (name, values) in zip(axes.flat, points.items(), strict=False):
-        kinds = sorted({0.0, possible[name], *values})
+        kinds = sorted({*range(int(possible[name]) + 1), possible[name], *values})
         axis.bar(np.arange(len(kinds)), [values.count(kind) for kind in kinds], color=COLORS[0], width=0.7)
         axis.set_xticks(np.arange(len(kinds)), [f"{kind:g}" for kind in kinds])
         axis.set_title(name)

@@ -39,6 +39,9 @@ from crosseyed.workflow import processes
 
 _MOST_STARTS = 4  # of a submission's process, which a cell or a check may end
 _GRACE = 10  # seconds that a check may take beyond what it gives the student's code
+UNFIT = "NotPlainError"
+"""The kind of a `StudentError` for an answer that is no plain data."""
+
 _BUILT_IN = frozenset(
     name
     for name, kind in vars(builtins).items()
@@ -52,12 +55,13 @@ class StudentError(Exception):
     Attributes
     ----------
     kind : str
-        Name of a built-in exception, or ``"an error"``: names of other classes are the student's to choose.
+        Name of a built-in exception; `UNFIT` for what is no plain data; or ``"an error"``, because names of other
+        classes are the student's to choose.
     """
 
     def __init__(self, message: str, kind: str = "an error") -> None:
         super().__init__(message)
-        self.kind = kind if kind in _BUILT_IN else "an error"
+        self.kind = kind if kind in _BUILT_IN or kind == UNFIT else "an error"
 
 
 class _LateCheckError(BaseException):
@@ -157,7 +161,6 @@ class _Session:
         if self._sandbox is not None:
             self._sandbox.close()
             self._sandbox = None
-            end_family()
 
     def _execute(self) -> None:
         self._sandbox = self._start()
@@ -287,8 +290,8 @@ def _judge(lab: Lab, check: Check, session: _Session, seed: int, limits: Limits)
     except AssertionError as error:
         outcome, detail = "wrong", str(error)
     except StudentError as error:
-        late = error.kind == "TimeoutError"
-        outcome, detail = "late" if late else f"raised {error.kind}", str(error)
+        outcome = {"TimeoutError": "late", UNFIT: "unfit"}.get(error.kind, f"raised {error.kind}")
+        detail = str(error)
     except _LateCheckError:
         outcome, detail = "late", "the check itself"
     except (

@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -121,16 +121,17 @@ class Sandbox:
         job = {"given": _GIVEN if isolated else "", "folder": folder, "limits": _resources(limits)}
         runner = ["-m", "crosseyed.course.runner", str(asked), str(answers), json.dumps(job)]
         walls = _walls(needs, hidden, given) if isolated else []
-        self._process = subprocess.Popen(
-            [*walls, sys.executable, "-P", *runner],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=(asked, answers),
-            env=_environment(isolated, given),
-            cwd=None if isolated else given,
-            start_new_session=True,
-        )
+        with _behind(walls) as (prefix, numbers):
+            self._process = subprocess.Popen(
+                [*prefix, sys.executable, "-P", *runner],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=(asked, answers, *numbers),
+                env=_environment(isolated, given),
+                cwd=None if isolated else given,
+                start_new_session=True,
+            )
         os.close(asked)
         os.close(answers)
         self._watchers = [threading.Thread(target=job, daemon=True) for job in (self._drain, self._watch)]
@@ -311,20 +312,41 @@ def can_isolate() -> bool:
     if sys.platform != "linux" or shutil.which("bwrap") is None:
         return False
     with tempfile.TemporaryDirectory(prefix="crosseyed-") as folder:
-        command = [*_walls(Needs(), (), Path(folder)), sys.executable, "-P", "-c", "import numpy"]
+        given = Path(folder)
         try:
-            trial = subprocess.run(
-                command, env=_environment(True, Path(folder)), capture_output=True, timeout=60, check=False
-            )
+            with _behind(_walls(Needs(), (), given)) as (prefix, numbers):
+                trial = subprocess.run(
+                    [*prefix, sys.executable, "-P", "-c", "import numpy"],
+                    env=_environment(True, given),
+                    pass_fds=numbers,
+                    capture_output=True,
+                    timeout=60,
+                    check=False,
+                )
         except (OSError, subprocess.TimeoutExpired):
             return False
     return trial.returncode == 0
 
 
+@contextmanager
+def _behind(walls: list[str]) -> Iterator[tuple[list[str], tuple[int, ...]]]:
+    """Give the command in front of another that puts it behind walls, and the open files that it needs.
+
+    The arguments stand in a file: the command line of bubblewrap is seen inside, and they name folders of this machine.
+    """
+    if not walls:
+        yield [], ()
+        return
+    with tempfile.TemporaryFile() as file:
+        file.write(b"".join(os.fsencode(word) + b"\0" for word in walls))
+        file.seek(0)
+        yield ["bwrap", "--args", str(file.fileno()), "--"], (file.fileno(),)
+
+
 def _walls(needs: Needs, hidden: Sequence[Path], given: Path) -> list[str]:
-    """Return the command of bubblewrap in front of the runner's."""
+    """Return the arguments of bubblewrap."""
     shown = [*_SYSTEM, *dict.fromkeys(os.path.abspath(each) for each in _pythons())]
-    walls = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    walls = ["--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
     walls += ["--hostname", "lab", "--proc", "/proc", "--dev", "/dev"]
     for place in _LINKED:
         if os.path.islink(place):
@@ -345,7 +367,7 @@ def _walls(needs: Needs, hidden: Sequence[Path], given: Path) -> list[str]:
         walls += ["--ro-bind", str(path), f"{_FOLDER}/data/{path.name}"]
     for path in _font_lists():
         walls += ["--ro-bind", str(path), f"/tmp/matplotlib/{path.name}"]
-    return [*walls, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", _FOLDER, "--"]
+    return [*walls, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", _FOLDER]
 
 
 def _pythons() -> list[str]:

@@ -1,7 +1,7 @@
 """Accuracy is given in percent.
 
 Question: q1
-Points: 1
+Points: 0
 q2: 1
 """
 
