@@ -13,7 +13,7 @@ export MODEL PRETRAINED CHECKPOINT SIZE CODE MODELS PROFILE EDITIONS
 # Behind exec it takes the place of the shell, so that a signal to make ends it, and not the shell alone.
 in_environment = sh environment.sh
 
-.PHONY: help plan book explore compare sweep publish launch test test-slow lint clean
+.PHONY: help plan book explore compare sweep publish launch course test test-slow lint clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -42,6 +42,9 @@ publish: ## prepare _build/site, a folder for any static host, of all editions t
 
 launch: ## write the repository's address, which _config.yml states, into the notebooks, for Google Colab
 	@exec $(in_environment) python -m crosseyed.cli launch
+
+course: ## make the labs for students, their solutions, and what grades them: _build/course
+	@exec $(in_environment) python -m crosseyed.cli course
 
 test: lint ## check the style and run the tests
 	@exec $(in_environment) python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal

@@ -417,6 +417,25 @@ def grade(
     )
 
 
+@app.command()
+def course(
+    lab: Annotated[list[str] | None, typer.Option(help="A lab, by its name; all, if not given.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where the course goes; _build/course, if not given.")
+    ] = None,
+) -> None:
+    """Make the course: what students get, its solutions, and what grades it."""
+    from crosseyed.course import bundle
+
+    _require_repository()
+    labs = bundle.read_labs(bundle.LABS, lab or ())
+    project = bundle.LABS / bundle.PROJECT
+    built = bundle.build(
+        labs, folder or bundle.FOLDER, project=project if project.is_dir() else None, say=typer.echo
+    )
+    typer.echo(str(built))
+
+
 def _require_repository() -> None:
     if not Path("Snakefile").is_file():
         raise InputError(
