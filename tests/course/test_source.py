@@ -101,8 +101,8 @@ def test_a_lab_that_contradicts_itself_is_refused(folder, old, new, words):
     ("old", "new", "words"),
     [
         ("Question: q1", "Question: q3", ["percent.py", "q1, q2"]),
-        ("Points: 1", "Points: 7", ["7", "3"]),
-        ("Points: 1", "Points: few", ["few", "number"]),
+        ("Points: 0", "Points: 7", ["7", "3"]),
+        ("Points: 0", "Points: few", ["few", "number"]),
         ("def accuracy(table):", "def accuracy(table)", ["no Python"]),
     ],
 )
