@@ -397,6 +397,7 @@ def _environment(isolated: bool, given: Path) -> dict[str, str]:
         "MPLCONFIGDIR": f"{home}/matplotlib",
         "MPLBACKEND": "agg",
         "HF_HUB_OFFLINE": "1",
+        "PIP_NO_INDEX": "1",  # what cannot be fetched is not tried for long
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "PYTHONDONTWRITEBYTECODE": "1",

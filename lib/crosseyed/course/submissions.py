@@ -27,7 +27,7 @@ _MOST_ENTRIES = 60_000  # of a zip
 _MOST_IN_FOLDER = 6_000
 _MOODLE = re.compile(r"_\d+_assignsubmission_\w*$")
 _COPY = re.compile(
-    r"(\s*\(\d+\)|[ _-]copy)+$", re.IGNORECASE
+    r"(\s*\(\d+\)|[ _-]+copy)+$", re.IGNORECASE
 )  # what browsers and desktops add to a second file
 
 _Opener = Callable[[], BinaryIO]
