@@ -16,21 +16,23 @@
 # %% [markdown]
 # # Lab 2: Where is it lost?
 #
-# Lab 1 showed that PocketCLIP-centered does not recognise objects off-center. Is such an object not seen at all? Or is it seen, and
-# lost on the way to the answer? You will open the tower and look.
+# Lab 1 showed that PocketCLIP-centered does not recognise objects off-center. Is such an object not seen at
+# all? Or is it seen, and lost on the way to the answer? You will open the tower and look.
 #
 # **What you will be able to do after this lab**
 #
 # - read what a transformer computes inside, with hooks that leave it as it was;
 # - recompute one attention by hand, and get the numbers of the model;
 # - write an embedding as an exact sum over the blocks;
-# - read the object from its own tokens and from the class token, depth by depth, and say where the off-center object is lost.
+# - read the object from its own tokens and from the class token, depth by depth, and say where the
+#   off-center object is lost.
 #
-# Read the chapter *Where the off-center object is lost* up to "What each layer contributes" before you start. The lab takes about
-# 100 minutes and runs on any laptop.
+# Read the chapter *Where the off-center object is lost* up to "What each layer contributes" before you
+# start. The lab takes about 100 minutes and runs on any laptop.
 #
-# **How to work.** Write your code where you see `...`. Then run the cell below it, such as `grader.check("q1")`. More checks run when
-# the lab is graded, with other images and another model. Do not rename the functions.
+# **How to work.** Write your code where you see `...`. Then run the cell below it, such as
+# `grader.check("q1")`. More checks run when the lab is graded, with other images and another model. Do not
+# rename the functions.
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
@@ -49,10 +51,10 @@ BLUE, ORANGE = "#0072B2", "#D55E00"  # told apart by all readers; marks and line
 # %% [markdown]
 # ## The tower
 #
-# The image tower of PocketCLIP cuts an image of 100 × 100 pixels into 10 × 10 patches and makes a *token* of each, a vector of 128
-# numbers. In front of these 100 tokens stands the *class token*, number 0. Six *blocks* follow one another. Each adds to every token
-# what its attention and its MLP return. After the last block the class token alone goes on: it is normalised and projected to the
-# embedding.
+# The image tower of PocketCLIP cuts an image of 100 × 100 pixels into 10 × 10 patches and makes a *token*
+# of each, a vector of 128 numbers. In front of these 100 tokens stands the *class token*, number 0. Six
+# *blocks* follow one another. Each adds to every token what its attention and its MLP return. After the
+# last block the class token alone goes on: it is normalised and projected to the embedding.
 #
 # *Depth* 0 is what enters the first block, depth 1 is what leaves it, and so on to depth 6.
 # %%
@@ -60,10 +62,14 @@ model = load("pocketclip-centered")
 visual = model.clip.visual  # the image tower
 blocks = visual.transformer.resblocks  # its six blocks
 print(blocks[0])
+
+
 # %%
 def pixels_of(scenes):
     """Draw scenes and return what the tower takes: (images, 3, 100, 100)."""
-    drawn, _ = next(model.read_batches([scene.render for scene in scenes], batch_size=len(scenes)))
+    drawn, _ = next(
+        model.read_batches([scene.render for scene in scenes], batch_size=len(scenes))
+    )
     return model.to_input(drawn)
 
 
@@ -75,16 +81,20 @@ scenes = layouts.chessboard(layouts.grid(shown, 3, size=0.3, seed=0))  # center 
 about = scene_table(scenes)
 pixels = pixels_of(scenes)
 print(f"{len(scenes)} images: 16 objects, in 3 drawings, at the center and in 4 corners")
+
+
 # %% [raw]
 # # BEGIN QUESTION
 # name: q1
 # points: 3
 # %% [markdown]
-# **Question 1.** Write `stream`. It encodes images with `visual(pixels)` and returns the tokens at all depths, as one tensor
-# (depths, images, tokens, width). For PocketCLIP there are seven depths. Depth 0 is what enters the first block.
+# **Question 1.** Write `stream`. It encodes images with `visual(pixels)` and returns the tokens at all
+# depths, as one tensor (depths, images, tokens, width). For PocketCLIP there are seven depths. Depth 0 is
+# what enters the first block.
 #
-# Use `register_forward_hook`. A hook is a function `hook(module, inputs, output)` that torch calls after the module has run;
-# `inputs` is a tuple. Remove all hooks at the end (`handle.remove()`): a hook that stays will run in every later pass.
+# Use `register_forward_hook`. A hook is a function `hook(module, inputs, output)` that torch calls after
+# the module has run; `inputs` is a tuple. Remove all hooks at the end (`handle.remove()`): a hook that
+# stays will run in every later pass.
 # %% [raw]
 # # BEGIN SOLUTION
 # %%
@@ -114,11 +124,15 @@ def stream(visual, pixels):
 # %% [raw]
 # # BEGIN TESTS
 # %%
-assert stream(visual, pixels[:2]).shape == (7, 2, 101, 128), "seven depths, two images, 1 + 100 tokens"
+assert stream(visual, pixels[:2]).shape == (7, 2, 101, 128), (
+    "seven depths, two images, 1 + 100 tokens"
+)
 # %%
 _depths = stream(visual, pixels[:2])
 with torch.no_grad():
-    assert torch.allclose(blocks[2](_depths[2]), _depths[3], atol=1e-4), "the third block leads from depth 2 to depth 3"
+    assert torch.allclose(blocks[2](_depths[2]), _depths[3], atol=1e-4), (
+        "the third block leads from depth 2 to depth 3"
+    )
 # %%
 stream(visual, pixels[:2])
 assert not any(block._forward_hooks for block in blocks), "no hook may stay"
@@ -153,14 +167,20 @@ def _scenes(rng):
     return layouts.scattered(cutouts.sample_objects(catalogue, 2, seed), seed=seed)
 
 
-@hidden_check("q1", points=2, says="gives the right tokens at every depth, in another tower for other images")
+@hidden_check(
+    "q1",
+    points=2,
+    says="gives the right tokens at every depth, in another tower for other images",
+)
 def depths(student, rng):
     model = load("pocketclip-uniform", device="cpu")
     images = [scene.render() for scene in _scenes(rng)]
     (seen,) = trace.run(model, images, "tokens", progress=False)
     drawn, _ = next(model.read_batches(images, progress=False))
     got = student.run(OTHER_TOWER, pixels=model.to_input(drawn).numpy())["depths"]
-    assert got.shape == tuple(seen.tokens.shape) and np.allclose(got, seen.tokens.numpy(), atol=1e-3)
+    assert got.shape == tuple(seen.tokens.shape) and np.allclose(
+        got, seen.tokens.numpy(), atol=1e-3
+    )
 
 
 @hidden_check("q1", points=1, says="leaves no hook behind")
@@ -178,14 +198,15 @@ def removed(student, rng):
 # name: q2
 # points: 3
 # %% [markdown]
-# **Question 2.** torch computes attention in one fused step and gives no probabilities. Compute them. `read` holds the tokens that
-# attention reads (images, tokens, width). `weight` (3 · width, width) and `bias` (3 · width) make queries, keys and values of them, in
-# this order: `read @ weight.T + bias`. Each is cut into `n_heads` parts of equal width, one after the other. In every head,
+# **Question 2.** torch computes attention in one fused step and gives no probabilities. Compute them.
+# `read` holds the tokens that attention reads (images, tokens, width). `weight` (3 · width, width) and
+# `bias` (3 · width) make queries, keys and values of them, in this order: `read @ weight.T + bias`. Each is
+# cut into `n_heads` parts of equal width, one after the other. In every head,
 #
 # $$P = \text{softmax}\!\left(\frac{Q K^\top}{\sqrt{\text{head width}}}\right)$$
 #
-# where row $q$ of $P$ says how much token $q$ reads from each token. Return the probabilities (images, heads, tokens, tokens). The last
-# axis is that of the tokens that are read, so each row sums to 1.
+# where row $q$ of $P$ says how much token $q$ reads from each token. Return the probabilities (images,
+# heads, tokens, tokens). The last axis is that of the tokens that are read, so each row sums to 1.
 # %% [raw]
 # # BEGIN SOLUTION
 # %%
@@ -207,7 +228,9 @@ _got = probabilities(torch.randn(2, 5, 8), torch.randn(24, 8), torch.randn(24), 
 assert _got.shape == (2, 4, 5, 5), "images, heads, tokens, tokens"
 # %%
 _got = probabilities(torch.randn(2, 5, 8), torch.randn(24, 8), torch.randn(24), 4)
-assert torch.allclose(_got.sum(-1), torch.ones(2, 4, 5)), "every row is a distribution over the tokens that are read"
+assert torch.allclose(_got.sum(-1), torch.ones(2, 4, 5)), (
+    "every row is a distribution over the tokens that are read"
+)
 # %% [raw]
 # # END TESTS
 # %% tags=["hidden"]
@@ -229,7 +252,9 @@ def _attention(read, weight, bias, n_heads):
     for image, head, token in np.ndindex(images, n_heads, tokens):
         part = slice(head * size, (head + 1) * size)
         query = both[image, token, :width][part]
-        scores = np.array([query @ both[image, other, width : 2 * width][part] for other in range(tokens)])
+        scores = np.array(
+            [query @ both[image, other, width : 2 * width][part] for other in range(tokens)]
+        )
         scores = np.exp((scores - scores.max()) / np.sqrt(size))
         result[image, head, token] = scores / scores.sum()
     return result
@@ -237,8 +262,15 @@ def _attention(read, weight, bias, n_heads):
 
 def _given(rng, n_heads, size, images=2, tokens=6):
     width = n_heads * size
-    shapes = {"read": (images, tokens, width), "weight": (3 * width, width), "bias": (3 * width,)}
-    return {name: (0.5 * rng.standard_normal(shape)).astype(np.float32) for name, shape in shapes.items()}
+    shapes = {
+        "read": (images, tokens, width),
+        "weight": (3 * width, width),
+        "bias": (3 * width,),
+    }
+    return {
+        name: (0.5 * rng.standard_normal(shape)).astype(np.float32)
+        for name, shape in shapes.items()
+    }
 
 
 @hidden_check("q2", points=1, says="is right with one head")
@@ -252,7 +284,9 @@ def one_head(student, rng):
 def several_heads(student, rng):
     given = _given(rng, 3, 4)
     got = student.run(BY_HAND, n_heads=3, **given)
-    assert np.shape(got) == (2, 3, 6, 6) and np.allclose(got, _attention(**given, n_heads=3), atol=1e-4)
+    assert np.shape(got) == (2, 3, 6, 6) and np.allclose(
+        got, _attention(**given, n_heads=3), atol=1e-4
+    )
 
 
 # %% [raw]
@@ -262,9 +296,10 @@ def several_heads(student, rng):
 # name: q3
 # points: 2
 # %% [markdown]
-# **Question 3.** Now in the tower. A block computes `x + attn(ln_1(x))`, and adds `mlp(ln_2(...))` to that. Write `class_attention`: how
-# much the *class token* reads from each token in the block that leads to `depth` (1 to 6), as a tensor (images, heads, tokens). Use your
-# `stream` and `probabilities`. A block has its parts in `block.ln_1` and `block.attn`; there you find `in_proj_weight`, `in_proj_bias` and
+# **Question 3.** Now in the tower. A block computes `x + attn(ln_1(x))`, and adds `mlp(ln_2(...))` to that.
+# Write `class_attention`: how much the *class token* reads from each token in the block that leads to
+# `depth` (1 to 6), as a tensor (images, heads, tokens). Use your `stream` and `probabilities`. A block has
+# its parts in `block.ln_1` and `block.attn`; there you find `in_proj_weight`, `in_proj_bias` and
 # `num_heads`.
 # %% [raw]
 # # BEGIN SOLUTION
@@ -276,7 +311,9 @@ def class_attention(visual, pixels, depth):
     with torch.no_grad():
         read = block.ln_1(stream(visual, pixels)[depth - 1])
         attn = block.attn
-        return probabilities(read, attn.in_proj_weight, attn.in_proj_bias, attn.num_heads)[:, :, 0]
+        return probabilities(read, attn.in_proj_weight, attn.in_proj_bias, attn.num_heads)[
+            :, :, 0
+        ]
     # END SOLUTION
 
 
@@ -287,7 +324,9 @@ def class_attention(visual, pixels, depth):
 # %%
 assert class_attention(visual, pixels[:2], 6).shape == (2, 4, 101), "images, heads, tokens"
 # %%
-assert torch.allclose(class_attention(visual, pixels[:2], 6).sum(-1), torch.ones(2, 4)), "what is read sums to 1"
+assert torch.allclose(class_attention(visual, pixels[:2], 6).sum(-1), torch.ones(2, 4)), (
+    "what is read sums to 1"
+)
 # %% [raw]
 # # END TESTS
 # %% tags=["hidden"]
@@ -297,7 +336,7 @@ from crosseyed.data import cutouts, layouts
 from crosseyed.internals import trace
 from crosseyed.models.loading import load
 
-# The student's function is given a stream and probabilities that are right, so that an earlier error costs nothing here.
+# The student's function gets a stream and probabilities that are right, so that an earlier error costs nothing.
 IN_TOWER = """
 import torch
 from crosseyed.models.loading import load
@@ -352,16 +391,22 @@ print(f"largest difference at depth 3: {difference:.0e}")
 # %% [markdown]
 # ## The embedding is a sum
 #
-# Each block *adds* to the tokens. So the class token after the last block is a sum: what entered the first block, plus what each attention
-# added, plus what each MLP added. The next cell lists these thirteen parts.
+# Each block *adds* to the tokens. So the class token after the last block is a sum: what entered the first
+# block, plus what each attention added, plus what each MLP added. The next cell lists these thirteen parts.
 # %%
 some = about.index[about["style"] == "fluent"]  # one drawing of each object, to save time
 wanted = ["tokens", "attention_output", "mlp"]
 (seen,) = trace.run(model, [scenes[n].render for n in some], wanted, batch_size=len(some))
 parts = torch.cat([seen.tokens[:1], seen.attention_output, seen.mlp])[:, :, 0]
-part_names = ["start", *(f"attention {n}" for n in range(1, 7)), *(f"MLP {n}" for n in range(1, 7))]
+part_names = [
+    "start",
+    *(f"attention {n}" for n in range(1, 7)),
+    *(f"MLP {n}" for n in range(1, 7)),
+]
 rest = (parts.sum(0) - seen.tokens[-1][:, 0]).abs().max()
 print(f"{len(parts)} parts; their sum differs from the last class token by at most {rest:.0e}")
+
+
 # %% [raw]
 # # BEGIN QUESTION
 # name: q4
@@ -369,14 +414,18 @@ print(f"{len(parts)} parts; their sum differs from the last class token by at mo
 # %% [markdown]
 # **Question 4.** After the last block come the final norm and the projection:
 #
-# $$\text{embedding} = \left(\frac{x - \text{mean}(x)}{s(x)} \odot w + b\right) P, \qquad s(x) = \sqrt{\text{var}(x) + \varepsilon}$$
+# $$
+# \text{embedding} = \left(\frac{x - \text{mean}(x)}{s(x)} \odot w + b\right) P, \qquad
+# s(x) = \sqrt{\text{var}(x) + \varepsilon}
+# $$
 #
-# Mean and variance are over the numbers of one token; the variance is that of LayerNorm (`unbiased=False`). This is not linear, because
-# $s$ depends on $x$. But if $s$ is held at the value that it has for the *whole* sum $x$, the embedding is a sum over the parts of $x$, and
-# one more summand, $b P$, for the bias.
+# Mean and variance are over the numbers of one token; the variance is that of LayerNorm (`unbiased=False`).
+# This is not linear, because $s$ depends on $x$. But if $s$ is held at the value that it has for the
+# *whole* sum $x$, the embedding is a sum over the parts of $x$, and one more summand, $b P$, for the bias.
 #
-# Write `contributions`. `parts` (parts, images, width) add up to $x$, `norm` is a `torch.nn.LayerNorm` (`weight`, `bias`, `eps`),
-# `projection` is $P$ (width, embed_dim). Return the summands (parts + 1, images, embed_dim), the bias last.
+# Write `contributions`. `parts` (parts, images, width) add up to $x$, `norm` is a `torch.nn.LayerNorm`
+# (`weight`, `bias`, `eps`), `projection` is $P$ (width, embed_dim). Return the summands (parts + 1, images,
+# embed_dim), the bias last.
 # %% [raw]
 # # BEGIN SOLUTION
 # %%
@@ -397,10 +446,14 @@ def contributions(parts, norm, projection):
 # %% [raw]
 # # BEGIN TESTS
 # %%
-assert contributions(parts, visual.ln_post, visual.proj).shape == (14, 80, 128), "thirteen parts and the bias"
+assert contributions(parts, visual.ln_post, visual.proj).shape == (14, 80, 128), (
+    "thirteen parts and the bias"
+)
 # %%
 _sum = contributions(parts, visual.ln_post, visual.proj).sum(0)
-assert torch.allclose(_sum, seen.embedding, atol=1e-3), "the summands must add up to the embedding"
+assert torch.allclose(_sum, seen.embedding, atol=1e-3), (
+    "the summands must add up to the embedding"
+)
 # %% [raw]
 # # END TESTS
 # %% tags=["hidden"]
@@ -430,7 +483,11 @@ def _whole(parts, weight, bias, projection, eps):
     return centered, np.sqrt((centered**2).mean(-1, keepdims=True) + eps)
 
 
-@hidden_check("q4", points=1, says="the summands add up to the embedding, for numbers that it has not seen")
+@hidden_check(
+    "q4",
+    points=1,
+    says="the summands add up to the embedding, for numbers that it has not seen",
+)
 def adds_up(student, rng):
     given = _norms(rng)
     centered, scale = _whole(**given)
@@ -439,13 +496,20 @@ def adds_up(student, rng):
     assert np.shape(got) == (5, 3, 5) and np.allclose(got.sum(0), expected, atol=1e-3)
 
 
-@hidden_check("q4", points=2, says="each summand is that of its part, with the norm held at the whole sum's")
+@hidden_check(
+    "q4",
+    points=2,
+    says="each summand is that of its part, with the norm held at the whole sum's",
+)
 def each_part(student, rng):
     given = _norms(rng)
     _, scale = _whole(**given)
     got = student.run(SUMMANDS, **given)
-    for summand, part in zip(got, given["parts"]):
-        expected = ((part - part.mean(-1, keepdims=True)) / scale * given["weight"]) @ given["projection"]
+    assert len(got) == 5
+    for summand, part in zip(got[:-1], given["parts"], strict=True):
+        expected = ((part - part.mean(-1, keepdims=True)) / scale * given["weight"]) @ given[
+            "projection"
+        ]
         assert np.allclose(summand, expected, atol=1e-3)
     assert np.allclose(got[-1], given["bias"] @ given["projection"], atol=1e-3)
 
@@ -453,9 +517,9 @@ def each_part(student, rng):
 # %% [raw]
 # # END QUESTION
 # %% [markdown]
-# The scalar product of a summand with the caption of the object is its *direct effect*: its share of the similarity. As only differences
-# between captions decide, the mean of all captions is subtracted first. Which attention speaks for the name at the center, and no longer
-# off-center?
+# The scalar product of a summand with the caption of the object is its *direct effect*: its share of the
+# similarity. As only differences between captions decide, the mean of all captions is subtracted first.
+# Which attention speaks for the name at the center, and no longer off-center?
 # %%
 captions = torch.from_numpy(model.encode_texts([settings.caption(name) for name in names]))
 truth = [names.index(name) for name in about["object"][some]]
@@ -473,9 +537,9 @@ plt.title("What attention adds to the similarity with the name")
 plt.legend(title="object")
 plt.show()
 # %% [markdown]
-# *The figure in words.* Two lines over the six blocks show the mean direct effect of attention. For objects at the center, the line with
-# dots, it rises, is by far the largest in the fifth block, and is small in the last one. For objects off-center, the dashed line with squares,
-# it is much smaller in every block.
+# *The figure in words.* Two lines over the six blocks show the mean direct effect of attention. For objects
+# at the center, the line with dots, it rises, is by far the largest in the fifth block, and is small in the
+# last one. For objects off-center, the dashed line with squares, it is much smaller in every block.
 #
 # ## Is the object there?
 # %% [raw]
@@ -483,9 +547,9 @@ plt.show()
 # name: q5
 # points: 1
 # %% [markdown]
-# **Question 5. Predict before you go on.** An object stands in a corner. At depth 3, half-way through the tower, where will a reader
-# find it more often: in the tokens of the patches that it covers, or in the class token? Write `"own tokens"`, `"class token"` or
-# `"same"`. Every answer gets the point.
+# **Question 5. Predict before you go on.** An object stands in a corner. At depth 3, half-way through the
+# tower, where will a reader find it more often: in the tokens of the patches that it covers, or in the
+# class token? Write `"own tokens"`, `"class token"` or `"same"`. Every answer gets the point.
 # %% [raw]
 # # BEGIN SOLUTION
 # %%
@@ -495,7 +559,11 @@ found_in = "own tokens"  # SOLUTION
 # %% [raw]
 # # BEGIN TESTS
 # %%
-assert found_in in ("own tokens", "class token", "same"), 'write "own tokens", "class token" or "same"'
+assert found_in in ("own tokens", "class token", "same"), (
+    'write "own tokens", "class token" or "same"'
+)
+
+
 # %% [raw]
 # # END TESTS
 # %% tags=["hidden"]
@@ -511,9 +579,10 @@ def predicted(student, rng):
 # name: q6
 # points: 2
 # %% [markdown]
-# **Question 6.** The scenes are composed, so it is known which share of each patch the object covers. Write `under_object`: the mean of
-# the tokens under the object, weighted by these shares. `tokens` are (images, 1 + patches, width), the class token first; `covered` is
-# (images, rows, columns), in the order in which you read a page. Return (images, width).
+# **Question 6.** The scenes are composed, so it is known which share of each patch the object covers. Write
+# `under_object`: the mean of the tokens under the object, weighted by these shares. `tokens` are (images, 1
+# + patches, width), the class token first; `covered` is (images, rows, columns), in the order in which you
+# read a page. Return (images, width).
 # %% [raw]
 # # BEGIN SOLUTION
 # %%
@@ -531,9 +600,13 @@ def under_object(tokens, covered):
 # %% [raw]
 # # BEGIN TESTS
 # %%
-_tokens = torch.arange(5.0).reshape(1, 5, 1)  # a class token 0, then four patches with the numbers 1 to 4
+_tokens = torch.arange(5.0).reshape(
+    1, 5, 1
+)  # a class token 0, then four patches with the numbers 1 to 4
 _covered = torch.tensor([[[0.0, 0.0], [0.5, 0.5]]])
-assert torch.allclose(under_object(_tokens, _covered), torch.tensor([[3.5]])), "the patches of the lower row are 3 and 4"
+assert torch.allclose(under_object(_tokens, _covered), torch.tensor([[3.5]])), (
+    "the patches of the lower row are 3 and 4"
+)
 # %%
 _tokens, _covered = torch.randn(3, 7, 4), torch.rand(3, 2, 3)
 assert under_object(_tokens, _covered).shape == (3, 4), "one vector for each image"
@@ -554,10 +627,14 @@ result = torch.as_tensor(got).float().numpy()
 def weighted(student, rng):
     rows, columns = int(rng.integers(2, 5)), int(rng.integers(5, 8))
     tokens = rng.normal(size=(3, 1 + rows * columns, 4)).astype(np.float32)
-    covered = (rng.random((3, rows, columns)) * (rng.random((3, rows, columns)) < 0.5) + 0.01).astype(np.float32)
+    covered = (
+        rng.random((3, rows, columns)) * (rng.random((3, rows, columns)) < 0.5) + 0.01
+    ).astype(np.float32)
     expected = np.zeros((3, 4))
     for image, row, column in np.ndindex(covered.shape):
-        expected[image] += covered[image, row, column] * tokens[image, 1 + row * columns + column]
+        expected[image] += (
+            covered[image, row, column] * tokens[image, 1 + row * columns + column]
+        )
     expected /= covered.sum((1, 2))[:, None]
     got = student.run(UNDER, tokens=tokens, covered=covered)
     assert np.shape(got) == (3, 4) and np.allclose(got, expected, atol=1e-4)
@@ -572,11 +649,14 @@ def weighted(student, rng):
 # %% [markdown]
 # **Question 7.** A *probe* reads what a vector tells. Yours answers with the nearest mean:
 #
-# 1. standardise: subtract the mean of `vectors` from every number, and divide by its standard deviation (add `1e-6` to it);
+# 1. standardise: subtract the mean of `vectors` from every number, and divide by its standard deviation
+#    (add `1e-6` to it);
 # 2. take the mean of the standardised vectors of each name;
-# 3. answer each row of `asked`, standardised in the same way, with the name whose mean is nearest (Euclidean distance).
+# 3. answer each row of `asked`, standardised in the same way, with the name whose mean is nearest
+#    (Euclidean distance).
 #
-# `vectors` are (images, width), `names` their names, `asked` (others, width), all of them arrays. Nothing may be learned from `asked`.
+# `vectors` are (images, width), `names` their names, `asked` (others, width), all of them arrays. Nothing
+# may be learned from `asked`.
 # %% [raw]
 # # BEGIN SOLUTION
 # %%
@@ -597,7 +677,10 @@ def nearest_mean(vectors, names, asked):
 # %% [raw]
 # # BEGIN TESTS
 # %%
-_vectors, _names = np.array([[0.0, 0], [0, 2], [10, 0], [10, 2]]), np.array(["cat", "cat", "dog", "dog"])
+_vectors, _names = (
+    np.array([[0.0, 0], [0, 2], [10, 0], [10, 2]]),
+    np.array(["cat", "cat", "dog", "dog"]),
+)
 _got = nearest_mean(_vectors, _names, np.array([[1.0, 5], [9, 5]]))
 assert list(_got) == ["cat", "dog"], "the first is nearer to the cats, the second to the dogs"
 # %% [raw]
@@ -610,12 +693,18 @@ def _reference(vectors, names, asked):
     spread = vectors.std(0) + 1e-6
     vectors, asked, answers = vectors / spread, asked / spread, []
     for row in asked:
-        distance = {n: np.linalg.norm(row - vectors[names == n].mean(0)) for n in sorted(set(names))}
+        distance = {
+            n: np.linalg.norm(row - vectors[names == n].mean(0)) for n in sorted(set(names))
+        }
         answers.append(min(distance, key=distance.get))
     return answers
 
 
-@hidden_check("q7", points=1, says="answers as the nearest mean does where numbers differ much in their size")
+@hidden_check(
+    "q7",
+    points=1,
+    says="answers as the nearest mean does where numbers differ much in their size",
+)
 def scales(student, rng):
     names = np.repeat([f"object {n}" for n in range(6)], 4)
     size = np.array([0.01, 1, 100, 1, 1])
@@ -629,34 +718,44 @@ def scales(student, rng):
 @hidden_check("q7", points=1, says="learns nothing from what it is asked")
 def learns_nothing(student, rng):
     names = np.repeat(["a", "b", "c"], 5)
-    vectors = rng.normal(size=(15, 4)) + np.repeat(2 * rng.normal(size=(3, 4)), 5, axis=0)
-    asked = vectors[:8] * np.array([1, 5, 1, 0.2]) + 1.5
+    size = np.array([0.01, 1, 100, 1])
+    vectors = size * (rng.normal(size=(15, 4)) + np.repeat(rng.normal(size=(3, 4)), 5, axis=0))
+    asked = vectors * np.array([1, 5, 1, 0.2]) + 1.5 * size
     together = list(student.call("nearest_mean", vectors, names.tolist(), asked))
-    alone = [student.call("nearest_mean", vectors, names.tolist(), row[None])[0] for row in asked]
+    alone = [
+        student.call("nearest_mean", vectors, names.tolist(), row[None])[0] for row in asked
+    ]
     assert together == alone == _reference(vectors, names, asked)
 
 
 # %% [raw]
 # # END QUESTION
 # %% [markdown]
-# The next cell asks your probe at every depth about two places: the tokens under the object, and the class token. It learns from two
-# drawings of each object and is asked about the third, in the same cell of the grid. So it has never seen the drawing, and it knows where to
-# look. Guessing would find one object in 16.
+# The next cell asks your probe at every depth about two places: the tokens under the object, and the class
+# token. It learns from two drawings of each object and is asked about the third, in the same cell of the
+# grid. So it has never seen the drawing, and it knows where to look. Guessing would find one object in 16.
 # %%
 def found(vectors):
     """Return which images (images,) the probe answers rightly, each drawing asked after learning from the others."""
     correct = np.zeros(len(about), dtype=bool)
     for _, cell in about.groupby(["row", "col"]):
         for style in styles:
-            asked, learned = cell.index[cell["style"] == style], cell.index[cell["style"] != style]
-            answer = nearest_mean(vectors[learned], about["object"][learned].to_numpy(), vectors[asked])
+            asked, learned = (
+                cell.index[cell["style"] == style],
+                cell.index[cell["style"] != style],
+            )
+            answer = nearest_mean(
+                vectors[learned], about["object"][learned].to_numpy(), vectors[asked]
+            )
             correct[asked] = answer == about["object"][asked]
     return correct
 
 
 depths = torch.cat([stream(visual, each) for each in pixels.split(60)], dim=1)
 grid = visual.grid_size
-covered = torch.from_numpy(coverage(np.stack([scene.masks()[0] for scene in scenes]), grid)).float()
+covered = torch.from_numpy(
+    coverage(np.stack([scene.masks()[0] for scene in scenes]), grid)
+).float()
 asked = []
 for depth, tokens in enumerate(depths):
     places = {"own tokens": under_object(tokens, covered), "class token": tokens[:, 0]}
@@ -671,26 +770,38 @@ for axis, place in zip(axes, ["own tokens", "class token"], strict=True):
         line = probed[(probed["place"] == place) & (probed["center"] == center)]
         reach = [line["accuracy"] - line["low"], line["high"] - line["accuracy"]]
         label = "center" if center else "off-center"
-        axis.errorbar(line["depth"], line["accuracy"], reach, fmt=style, color=color, capsize=3, label=label)
+        axis.errorbar(
+            line["depth"],
+            line["accuracy"],
+            reach,
+            fmt=style,
+            color=color,
+            capsize=3,
+            label=label,
+        )
     axis.axhline(100 / 16, color="0.5", linestyle=":", label="guessing")
     axis.set(xlabel="depth (0: before the first block)", title=place)
 axes[0].set_ylabel("object found by the probe (%)")
 axes[0].legend(title="object")
 figure.suptitle("Is the object there? Its own tokens and the class token")
 plt.show()
+
+
 # %% [markdown]
-# *The figure in words.* Two panels show over the seven depths how often the probe finds the object, with 95 % intervals that resample objects.
-# In the left panel, the object's own tokens, the lines of center (dots) and off-center (dashed, squares) begin close together, well above the
-# dotted line of guessing; later the one of off-center falls. In the right panel, the class token, both begin at guessing. The line of the center
-# climbs steeply, that of off-center stays near guessing.
+# *The figure in words.* Two panels show over the seven depths how often the probe finds the object, with 95
+# % intervals that resample objects. In the left panel, the object's own tokens, the lines of center (dots)
+# and off-center (dashed, squares) begin close together, well above the dotted line of guessing; later the
+# one of off-center falls. In the right panel, the class token, both begin at guessing. The line of the
+# center climbs steeply, that of off-center stays near guessing.
 # %% [raw]
 # # BEGIN QUESTION
 # name: q8
 # points: 2
 # %% [markdown]
-# **Question 8.** From which depth on are center and off-center apart? Write `first_apart`. `center` and `off_center` hold one percentage for
-# each depth. Return the first depth from which on, at this and at *all later* depths, the center is at least `points` percentage points above
-# off-center; `None` if there is no such depth.
+# **Question 8.** From which depth on are center and off-center apart? Write `first_apart`. `center` and
+# `off_center` hold one percentage for each depth. Return the first depth from which on, at this and at *all
+# later* depths, the center is at least `points` percentage points above off-center; `None` if there is no
+# such depth.
 # %% [raw]
 # # BEGIN SOLUTION
 # %%
@@ -720,7 +831,7 @@ import numpy as np
 
 def _first(center, off_center, points):
     for depth in range(len(center)):
-        if all(c - o >= points for c, o in zip(center[depth:], off_center[depth:])):
+        if all(center[each] - off_center[each] >= points for each in range(depth, len(center))):
             return depth
     return None
 
@@ -730,12 +841,15 @@ def curves(student, rng):
     for _ in range(20):
         center, off_center = rng.integers(0, 60, (2, 6))
         center = center + np.arange(6) * 8
+        center[0] = off_center[0]
         got = student.call("first_apart", center.tolist(), off_center.tolist(), 15)
         expected = _first(center.tolist(), off_center.tolist(), 15)
         assert (got is None) == (expected is None) and (got is None or int(got) == expected)
 
 
-@hidden_check("q8", points=1, says="asks that center and off-center stay apart, and knows depth 0")
+@hidden_check(
+    "q8", points=1, says="asks that center and off-center stay apart, and knows depth 0"
+)
 def stays(student, rng):
     assert student.call("first_apart", [60, 10, 60, 60], [10, 10, 10, 10], 20) == 2
     assert student.call("first_apart", [60, 60, 10], [10, 10, 10], 20) is None
@@ -755,30 +869,37 @@ for place, table in probed.groupby("place"):
 # points: 4
 # manual: true
 # %% [markdown]
-# **Question 9.** Where is the off-center object lost? Answer in 100 to 150 words. Say what is in its own tokens and what is in the class token,
-# with two numbers from your figures; which step of the tower must move the object from the one to the other; what the direct effects add to
-# this; and what a probe that finds *nothing* would not prove.
+# **Question 9.** Where is the off-center object lost? Answer in 100 to 150 words. Say what is in its own
+# tokens and what is in the class token, with two numbers from your figures; which step of the tower must
+# move the object from the one to the other; what the direct effects add to this; and what a probe that
+# finds *nothing* would not prove.
 # %% [raw]
 # # BEGIN SOLUTION
 # %% [markdown]
-# At depth 1 the probe finds an off-center object in its own tokens as often as one at the center, in about a third of the images, and guessing
-# would find one in 16. So it is seen. It never gets into the class token: there the center climbs to about 80 %, off-center stays near 10 % at all
-# depths, and the two are more than 20 points apart from depth 3 on. Tokens exchange information by attention alone, so the loss is in what the class token reads: the
-# attention from the class token to the object's tokens. This fits the direct effects: the attention of all blocks,
-# and most of all the fifth, speaks for the name at the center and much less off-center. Later the own tokens lose the object, too; but by then the class token has not read it. A probe that finds nothing proves
-# little: the object may be coded in a way that the nearest mean, with two drawings to learn from, cannot read.
+# At depth 1 the probe finds an off-center object in its own tokens as often as one at the center, in about
+# a third of the images, and guessing would find one in 16. So it is seen. It never gets into the class
+# token: there the center climbs to about 80 %, off-center stays near 10 % at all depths, and the two are
+# more than 20 points apart from depth 3 on. Tokens exchange information by attention alone, so the loss is
+# in what the class token reads: the attention from the class token to the object's tokens. This fits the
+# direct effects: the attention of all blocks, and most of all the fifth, speaks for the name at the center
+# and much less off-center. Later the own tokens lose the object, too; but by then the class token has not
+# read it. A probe that finds nothing proves little: the object may be coded in a way that the nearest mean,
+# with two drawings to learn from, cannot read.
 # %% [raw]
 # # END SOLUTION
 # %% [markdown] tags=["rubric"]
 # Question 9: 4 points.
 #
-# - 1 point: tells presence in the object's own tokens from presence in the class token, each with a number, and compares with guessing.
+# - 1 point: tells presence in the object's own tokens from presence in the class token, each with a number,
+#   and compares with guessing.
 # - 1 point: names attention from the class token to the object's tokens as the only step that can move it.
-# - 1 point: uses the direct effects as second evidence (late attention, center against off-center), and does not claim more than that: a direct
-#   effect leaves out what later blocks make of a part.
-# - 1 point: the limit of a probe. What it finds is there; what it does not find may be there in another form.
+# - 1 point: uses the direct effects as second evidence (late attention, center against off-center), and
+#   does not claim more than that: a direct effect leaves out what later blocks make of a part.
+# - 1 point: the limit of a probe. What it finds is there; what it does not find may be there in another
+#   form.
 #
-# Typical errors: "the patches at the border are not processed" (they are, by the same weights); "the position embeddings delete the object" (not
-# tested here); reading the height of the two panels against each other as if one were a ceiling.
+# Typical errors: "the patches at the border are not processed" (they are, by the same weights); "the
+# position embeddings delete the object" (not tested here); reading the height of the two panels against
+# each other as if one were a ceiling.
 # %% [raw]
 # # END QUESTION

@@ -16,8 +16,8 @@
 # %% [markdown]
 # # Lab 3: Where does it look?
 #
-# Heat maps are the most popular picture of what a model does. They are easy to make and easy to believe. You will make three kinds of them,
-# score them against the truth, and then find out when they mislead.
+# Heat maps are the most popular picture of what a model does. They are easy to make and easy to believe.
+# You will make three kinds of them, score them against the truth, and then find out when they mislead.
 #
 # **What you will be able to do after this lab**
 #
@@ -26,10 +26,12 @@
 # - tell what an object adds to a map from what the place has anyway;
 # - find a case in which a map misleads, and prove it with a control.
 #
-# Read the chapter *Attention maps* up to "Scores" before you start. The lab takes about 90 minutes and runs on any laptop.
+# Read the chapter *Attention maps* up to "Scores" before you start. The lab takes about 90 minutes and runs
+# on any laptop.
 #
-# **How to work.** Write your code where you see `...`. Then run the cell below it, such as `grader.check("q1")`. More checks run when
-# the lab is graded, with other maps and masks. Do not rename the functions.
+# **How to work.** Write your code where you see `...`. Then run the cell below it, such as
+# `grader.check("q1")`. More checks run when the lab is graded, with other maps and masks. Do not rename the
+# functions.
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
@@ -48,12 +50,14 @@ from crosseyed.settings import settings
 COLORS = {"attention": "#0072B2", "rollout": "#D55E00", "similarity": "#009E73"}
 MARKS = {"attention": "o", "rollout": "s", "similarity": "^"}  # told apart without colors, too
 # %% [markdown]
-# Sixteen objects stand at the center and in four corners, on a background that is the same in all five images of an object. `answers` says
-# which images PocketCLIP-centered names rightly. `masks` says where the object is, at the size of the model's input.
+# Sixteen objects stand at the center and in four corners, on a background that is the same in all five
+# images of an object. `answers` says which images PocketCLIP-centered names rightly. `masks` says where the
+# object is, at the size of the model's input.
 #
-# Each image is traced twice: as it is (`seen`), and on the same background *without* the object (`empty`). A trace holds the attention of all
-# blocks, (blocks, images, heads, reading tokens, read tokens), and the tokens at all depths. Token 0 is the class token; the others are the
-# 10 × 10 patches, in the order in which you read a page.
+# Each image is traced twice: as it is (`seen`), and on the same background *without* the object (`empty`).
+# A trace holds the attention of all blocks, (blocks, images, heads, reading tokens, read tokens), and the
+# tokens at all depths. Token 0 is the class token; the others are the 10 × 10 patches, in the order in
+# which you read a page.
 # %%
 model = load("pocketclip-centered")
 catalogue = cutouts.read_catalogue(["fluent"])
@@ -77,6 +81,8 @@ def traced(scenes):
 
 seen, empty = traced(scenes), traced([scene.empty() for scene in scenes])
 print(seen.attention.shape, seen.tokens.shape)
+
+
 # %% [markdown]
 # ## Three maps
 # %% [raw]
@@ -84,9 +90,10 @@ print(seen.attention.shape, seen.tokens.shape)
 # name: q1
 # points: 2
 # %% [markdown]
-# **Question 1.** Write `attention_map`. `attention` is that of one block, (images, heads, reading tokens, read tokens). Take what the
-# class token *reads*, average over the heads, leave out what it reads from itself, and scale the rest so that each map sums to 1. Return
-# (images, rows, columns), where `grid` is `(rows, columns)`.
+# **Question 1.** Write `attention_map`. `attention` is that of one block, (images, heads, reading tokens,
+# read tokens). Take what the class token *reads*, average over the heads, leave out what it reads from
+# itself, and scale the rest so that each map sums to 1. Return (images, rows, columns), where `grid` is
+# `(rows, columns)`.
 # %% [raw]
 # # BEGIN SOLUTION
 # %%
@@ -104,7 +111,9 @@ def attention_map(attention, grid):
 # %% [raw]
 # # BEGIN TESTS
 # %%
-assert attention_map(seen.attention[-1], seen.grid).shape == (80, 10, 10), "images, rows, columns"
+assert attention_map(seen.attention[-1], seen.grid).shape == (80, 10, 10), (
+    "images, rows, columns"
+)
 # %%
 _sums = attention_map(seen.attention[-1], seen.grid).sum((1, 2))
 assert torch.allclose(_sums, torch.ones(80)), "each map sums to 1"
@@ -145,12 +154,13 @@ def attention_maps(student, rng):
 # name: q2
 # points: 3
 # %% [markdown]
-# **Question 2.** The last block reads tokens that have read from others before. *Rollout* follows this through all blocks. In each block, a
-# token is half itself (the residual connection) and half what it reads: $M_l = \frac12 (A_l + I)$, with $A_l$ the mean over the heads. The blocks
-# are multiplied, $M_L \cdots M_2 M_1$: the last block stands on the left.
+# **Question 2.** The last block reads tokens that have read from others before. *Rollout* follows this
+# through all blocks. In each block, a token is half itself (the residual connection) and half what it
+# reads: $M_l = \frac12 (A_l + I)$, with $A_l$ the mean over the heads. The blocks are multiplied, $M_L
+# \cdots M_2 M_1$: the last block stands on the left.
 #
-# Write `rollout`. `attention` is (blocks, images, heads, tokens, tokens). Return (images, tokens, tokens): how much of each token that enters
-# the first block (last axis) is in each token that leaves the last.
+# Write `rollout`. `attention` is (blocks, images, heads, tokens, tokens). Return (images, tokens, tokens):
+# how much of each token that enters the first block (last axis) is in each token that leaves the last.
 # %% [raw]
 # # BEGIN SOLUTION
 # %%
@@ -173,10 +183,14 @@ def rollout(attention):
 assert rollout(seen.attention[:, :2]).shape == (2, 101, 101), "images, tokens, tokens"
 # %%
 _sums = rollout(seen.attention[:, :2]).sum(-1)
-assert torch.allclose(_sums, torch.ones(2, 101), atol=1e-4), "each row is a distribution: it sums to 1"
+assert torch.allclose(_sums, torch.ones(2, 101), atol=1e-4), (
+    "each row is a distribution: it sums to 1"
+)
 # %%
 _itself = torch.eye(3).expand(2, 1, 1, 3, 3)
-assert torch.allclose(rollout(_itself), torch.eye(3)), "tokens that read only themselves stay themselves"
+assert torch.allclose(rollout(_itself), torch.eye(3)), (
+    "tokens that read only themselves stay themselves"
+)
 # %% [raw]
 # # END TESTS
 # %% tags=["hidden"]
@@ -221,11 +235,12 @@ def several_blocks(student, rng):
 # name: q3
 # points: 2
 # %% [markdown]
-# **Question 3.** Attention says what is read, not what it is taken for. A *similarity map* asks each patch on its own: how similar is your
-# token, sent through the final norm and the projection, to the caption?
+# **Question 3.** Attention says what is read, not what it is taken for. A *similarity map* asks each patch
+# on its own: how similar is your token, sent through the final norm and the projection, to the caption?
 #
-# Write `similarity_map`. `projected` holds the projected tokens (images, 1 + patches, embed_dim), the class token first; they are not of length 1.
-# `captions` holds one caption for each image (images, embed_dim), of length 1. Return the cosine similarities (images, rows, columns).
+# Write `similarity_map`. `projected` holds the projected tokens (images, 1 + patches, embed_dim), the class
+# token first; they are not of length 1. `captions` holds one caption for each image (images, embed_dim), of
+# length 1. Return the cosine similarities (images, rows, columns).
 # %% [raw]
 # # BEGIN SOLUTION
 # %%
@@ -247,7 +262,9 @@ assert _got.shape == (3, 2, 3), "images, rows, columns"
 # %%
 _caption = torch.tensor([[1.0, 0.0]])
 _got = similarity_map(torch.tensor([[[9.0, 9.0], [2.0, 0.0], [-3.0, 0.0]]]), _caption, (1, 2))
-assert torch.allclose(_got, torch.tensor([[[1.0, -1.0]]])), "along the caption: 1; against it: -1; however long"
+assert torch.allclose(_got, torch.tensor([[[1.0, -1.0]]])), (
+    "along the caption: 1; against it: -1; however long"
+)
 # %% [raw]
 # # END TESTS
 # %% tags=["hidden"]
@@ -261,7 +278,9 @@ result = torch.as_tensor(got).float().numpy()
 """
 
 
-@hidden_check("q3", points=2, says="gives the cosine of each patch with the caption of its own image")
+@hidden_check(
+    "q3", points=2, says="gives the cosine of each patch with the caption of its own image"
+)
 def cosines(student, rng):
     rows, columns = int(rng.integers(2, 4)), int(rng.integers(4, 7))
     projected = (3 * rng.normal(size=(3, 1 + rows * columns, 6))).astype(np.float32)
@@ -271,15 +290,18 @@ def cosines(student, rng):
     for image, row, column in np.ndindex(expected.shape):
         token = projected[image, 1 + row * columns + column]
         expected[image, row, column] = token @ captions[image] / np.linalg.norm(token)
-    got = student.run(SIMILAR, projected=projected, captions=captions, rows=rows, columns=columns)
+    got = student.run(
+        SIMILAR, projected=projected, captions=captions, rows=rows, columns=columns
+    )
     assert np.shape(got) == expected.shape and np.allclose(got, expected, atol=1e-5)
 
 
 # %% [raw]
 # # END QUESTION
 # %% [markdown]
-# `spread` brings maps from patches to pixels: values between the middles of patches are interpolated. The next cells make the three maps
-# of all images, with the object and without it, and draw those of one object.
+# `spread` brings maps from patches to pixels: values between the middles of patches are interpolated. The
+# next cells make the three maps of all images, with the object and without it, and draw those of one
+# object.
 # %%
 def spread(maps, size=(100, 100)):
     """Spread maps (images, rows, columns) over the pixels: an array (images, height, width)."""
@@ -328,9 +350,10 @@ for number in (2, 0):
     place = "at the center" if about["center"][number] else "in a corner"
     draw(number, maps, scenes[number], f"{about['object'][number]} {place}")
 # %% [markdown]
-# *The figures in words.* Each row shows an image and its three maps, with the outline of the object. In the first row the object stands at the
-# center: attention and rollout are high in the middle of the image, where the object is; the similarity map is spotted, without a clear shape. In the
-# second row it stands in a corner: rollout is still high in the middle, where nothing stands.
+# *The figures in words.* Each row shows an image and its three maps, with the outline of the object. In the
+# first row the object stands at the center: attention and rollout are high in the middle of the image,
+# where the object is; the similarity map is spotted, without a clear shape. In the second row it stands in
+# a corner: rollout is still high in the middle, where nothing stands.
 #
 # ## Scores
 # %% [raw]
@@ -338,8 +361,9 @@ for number in (2, 0):
 # name: q4
 # points: 1
 # %% [markdown]
-# **Question 4. Predict before you go on.** Two figures prove nothing. Over all images with the object in a *corner*: which map will tell the
-# pixels of the object best from all others? Write `"attention"`, `"rollout"` or `"similarity"`. Every answer gets the point.
+# **Question 4. Predict before you go on.** Two figures prove nothing. Over all images with the object in a
+# *corner*: which map will tell the pixels of the object best from all others? Write `"attention"`,
+# `"rollout"` or `"similarity"`. Every answer gets the point.
 # %% [raw]
 # # BEGIN SOLUTION
 # %%
@@ -350,6 +374,8 @@ best_off_center = "rollout"  # SOLUTION
 # # BEGIN TESTS
 # %%
 assert best_off_center in COLORS, 'write "attention", "rollout" or "similarity"'
+
+
 # %% [raw]
 # # END TESTS
 # %% tags=["hidden"]
@@ -365,12 +391,14 @@ def predicted(student, rng):
 # name: q5
 # points: 2
 # %% [markdown]
-# **Question 5.** Write `overlap`, the intersection over union of a map of patches with a mask of pixels. In this order:
+# **Question 5.** Write `overlap`, the intersection over union of a map of patches with a mask of pixels. In
+# this order:
 #
 # 1. spread the map over the pixels of the mask, with `spread(patches[None], mask.shape)[0]`;
 # 2. scale it so that its smallest value becomes 0 and its largest 1;
 # 3. the map *shows* all pixels with a value of at least 0.5;
-# 4. divide the number of pixels that are shown *and* in the mask by the number that are shown *or* in the mask.
+# 4. divide the number of pixels that are shown *and* in the mask by the number that are shown *or* in the
+#    mask.
 # %% [raw]
 # # BEGIN SOLUTION
 # %%
@@ -390,11 +418,15 @@ def overlap(patches, mask):
 # %%
 _mask = np.zeros((4, 4), dtype=bool)
 _mask[:2] = True
-assert overlap(np.array([[7.0, 7.0], [3.0, 3.0]]), _mask) == 1, "the upper half is shown, and is the mask"
+assert overlap(np.array([[7.0, 7.0], [3.0, 3.0]]), _mask) == 1, (
+    "the upper half is shown, and is the mask"
+)
 # %%
 _mask = np.zeros((4, 4), dtype=bool)
 _mask[:, :2] = True
-assert np.isclose(overlap(np.array([[7.0, 7.0], [3.0, 3.0]]), _mask), 1 / 3), "4 pixels in both, 12 in either"
+assert np.isclose(overlap(np.array([[7.0, 7.0], [3.0, 3.0]]), _mask), 1 / 3), (
+    "4 pixels in both, 12 in either"
+)
 # %% [raw]
 # # END TESTS
 # %% tags=["hidden"]
@@ -428,15 +460,22 @@ def overlaps(student, rng):
     for _ in range(4):
         patches, mask = rng.normal(size=(4, 5)), rng.random((24, 30)) < 0.3
         # the interpolations may round one pixel at the threshold to another side
-        assert abs(float(student.call("overlap", patches, mask)) - _overlap(patches, mask)) < 0.01
+        assert (
+            abs(float(student.call("overlap", patches, mask)) - _overlap(patches, mask)) < 0.01
+        )
 
 
-@hidden_check("q5", points=1, says="is right where a few values are much larger than the others, and below zero")
+@hidden_check(
+    "q5",
+    points=1,
+    says="is right where a few values are much larger than the others, and below zero",
+)
 def peaked(student, rng):
     for shift in (-20, 20):
-        patches = shift + rng.random((4, 5)) + 9 * (np.arange(20).reshape(4, 5) == rng.integers(20))
-        mask = np.zeros((24, 30), dtype=bool)
-        mask[6:18, 6:24] = True
+        patches = (
+            shift + rng.random((4, 5)) + 9 * (np.arange(20).reshape(4, 5) == rng.integers(20))
+        )
+        mask = rng.random((24, 30)) < 0.3
         got = float(student.call("overlap", patches, mask))
         assert abs(got - _overlap(patches, mask)) < 0.01
 
@@ -448,11 +487,13 @@ def peaked(student, rng):
 # name: q6
 # points: 2
 # %% [markdown]
-# **Question 6.** A threshold is arbitrary. The *AUROC* needs none: it is the probability that a pixel of the object, drawn at random, has a
-# higher value than a pixel elsewhere; equal values count half. 1 is perfect, 0.5 is guessing, below 0.5 the map prefers the background.
+# **Question 6.** A threshold is arbitrary. The *AUROC* needs none: it is the probability that a pixel of
+# the object, drawn at random, has a higher value than a pixel elsewhere; equal values count half. 1 is
+# perfect, 0.5 is guessing, below 0.5 the map prefers the background.
 #
-# Write `auroc`. `pixels` and `mask` have the same shape. Do not compare all pairs: rank all pixels with `scipy.stats.rankdata`, which gives
-# equal values their mean rank. With $n$ pixels in the mask, $m$ elsewhere and $R$ the sum of the ranks in the mask,
+# Write `auroc`. `pixels` and `mask` have the same shape. Do not compare all pairs: rank all pixels with
+# `scipy.stats.rankdata`, which gives equal values their mean rank. With $n$ pixels in the mask, $m$
+# elsewhere and $R$ the sum of the ranks in the mask,
 #
 # $$\text{AUROC} = \frac{R - n (n + 1) / 2}{n \cdot m}$$
 # %% [raw]
@@ -478,7 +519,9 @@ _mask = np.array([[True, False], [False, False]])
 assert auroc(np.array([[4.0, 1.0], [2.0, 3.0]]), _mask) == 1, "the highest pixel is in the mask"
 # %%
 _mask = np.array([[True, False], [False, False]])
-assert auroc(np.array([[1.0, 1.0], [1.0, 1.0]]), _mask) == 0.5, "a map that is the same everywhere guesses"
+assert auroc(np.array([[1.0, 1.0], [1.0, 1.0]]), _mask) == 0.5, (
+    "a map that is the same everywhere guesses"
+)
 # %% [raw]
 # # END TESTS
 # %% tags=["hidden"]
@@ -490,7 +533,11 @@ def _auroc(pixels, mask):
     return float(np.mean((inside > outside) + 0.5 * (inside == outside)))
 
 
-@hidden_check("q6", points=1, says="is right for maps that it has not seen, also for those that prefer the background")
+@hidden_check(
+    "q6",
+    points=1,
+    says="is right for maps that it has not seen, also for those that prefer the background",
+)
 def probability(student, rng):
     for sign in (1, -1):
         mask = rng.random((9, 12)) < 0.3
@@ -531,11 +578,14 @@ axis.set(xlabel="place of the object", ylabel="AUROC against the mask", ylim=(0,
 axis.set_title("Maps against masks, with the object (filled) and without it (open)")
 axis.legend(fontsize=8, loc="lower left", bbox_to_anchor=(1, 0))
 plt.show()
+
+
 # %% [markdown]
-# *The figure in words.* For each map there are a filled mark (with the object) and an open one (the same place on the empty background), at the
-# center and in a corner, with 95 % intervals that resample objects. At the center, attention and rollout are near 1 with the object, and as high
-# without it. In a corner they are lower with the object, and without it below the dotted line of guessing at 0.5. The similarity map, with
-# triangles, lies near guessing everywhere.
+# *The figure in words.* For each map there are a filled mark (with the object) and an open one (the same
+# place on the empty background), at the center and in a corner, with 95 % intervals that resample objects.
+# At the center, attention and rollout are near 1 with the object, and as high without it. In a corner they
+# are lower with the object, and without it below the dotted line of guessing at 0.5. The similarity map,
+# with triangles, lies near guessing everywhere.
 #
 # ## What the object adds
 # %% [raw]
@@ -543,11 +593,13 @@ plt.show()
 # name: q7
 # points: 2
 # %% [markdown]
-# **Question 7.** The open marks are a warning: a map may be high at a place whatever stands there. So measure what the object *adds*.
+# **Question 7.** The open marks are a warning: a map may be high at a place whatever stands there. So
+# measure what the object *adds*.
 #
-# The *contrast* of a map is its mean in the mask minus its mean elsewhere. Write `added`: the contrast of the map with the object minus that of the
-# map without it, both divided by the range (largest minus smallest value) of the map *with* the object. All three have the same shape. Do not
-# scale the two maps apart: then their numbers could not be compared.
+# The *contrast* of a map is its mean in the mask minus its mean elsewhere. Write `added`: the contrast of
+# the map with the object minus that of the map without it, both divided by the range (largest minus
+# smallest value) of the map *with* the object. All three have the same shape. Do not scale the two maps
+# apart: then their numbers could not be compared.
 # %% [raw]
 # # BEGIN SOLUTION
 # %%
@@ -566,7 +618,9 @@ def added(with_object, without, mask):
 # %%
 _mask = np.array([[True, False], [False, False]])
 _map = np.array([[3.0, 1.0], [1.0, 1.0]])
-assert added(_map, _map, _mask) == 0, "a map that is the same without the object owes it nothing"
+assert added(_map, _map, _mask) == 0, (
+    "a map that is the same without the object owes it nothing"
+)
 # %%
 _mask = np.array([[True, False], [False, False]])
 _with, _without = np.array([[5.0, 1.0], [1.0, 1.0]]), np.array([[3.0, 1.0], [1.0, 1.0]])
@@ -581,7 +635,10 @@ import numpy as np
 def adds(student, rng):
     for size in (1, 0.01):
         mask = rng.random((9, 12)) < 0.3
-        one, other = size * (rng.normal(size=(9, 12)) + 2 * mask), size * (3 + 2 * rng.normal(size=(9, 12)))
+        one, other = (
+            size * (rng.normal(size=(9, 12)) + 2 * mask),
+            size * (3 + 2 * rng.normal(size=(9, 12))),
+        )
         contrasts = [each[mask].mean() - each[~mask].mean() for each in (one, other)]
         expected = (contrasts[0] - contrasts[1]) / (one.max() - one.min())
         assert np.isclose(float(student.call("added", one, other, mask)), expected)
@@ -597,6 +654,8 @@ for name in maps:
         rows.append({"map": name, **about.loc[image, ["object", "center"]], "added": value})
 own = bootstrap.mean(pd.DataFrame(rows), "added", by=["map", "center"])
 own[["map", "center", "mean", "low", "high"]].round(2)
+
+
 # %% [markdown]
 # ## A map that misleads
 # %% [raw]
@@ -604,13 +663,15 @@ own[["map", "center", "mean", "low", "high"]].round(2)
 # name: q8
 # points: 2
 # %% [markdown]
-# **Question 8.** A map looks convincing if its `auroc` is at least `limit`. It *misleads* if it looks convincing although
+# **Question 8.** A map looks convincing if its `auroc` is at least `limit`. It *misleads* if it looks
+# convincing although
 #
 # - the model's answer is not `correct`, or
-# - the map of the empty background has an `auroc_empty` of at least `limit`, too: it "finds" an object that is not there.
+# - the map of the empty background has an `auroc_empty` of at least `limit`, too: it "finds" an object that
+#   is not there.
 #
-# Write `misleading`. It takes a table with the columns `image`, `auroc`, `auroc_empty` and `correct`, and returns the list of the images whose map
-# misleads, the highest `auroc` first.
+# Write `misleading`. It takes a table with the columns `image`, `auroc`, `auroc_empty` and `correct`, and
+# returns the list of the images whose map misleads, the highest `auroc` first.
 # %% [raw]
 # # BEGIN SOLUTION
 # %%
@@ -628,7 +689,9 @@ def misleading(table, limit):
 # %% [raw]
 # # BEGIN TESTS
 # %%
-_table = pd.DataFrame({"image": list("abc"), "auroc": [0.95, 0.99, 0.5], "correct": [False, True, False]})
+_table = pd.DataFrame(
+    {"image": list("abc"), "auroc": [0.95, 0.99, 0.5], "correct": [False, True, False]}
+)
 _table["auroc_empty"] = 0.2
 assert misleading(_table, 0.9) == ["a"], "b is right, and c is not convincing"
 # %%
@@ -642,10 +705,14 @@ import numpy as np
 import pandas as pd
 
 
-@hidden_check("q8", points=2, says="finds the images in tables that it has not seen, in their order")
+@hidden_check(
+    "q8", points=2, says="finds the images in tables that it has not seen, in their order"
+)
 def finds(student, rng):
     table = pd.DataFrame({"image": [f"image {n}" for n in rng.permutation(40)]})
-    table = table.assign(auroc=rng.permutation(np.linspace(0.3, 1, 40)), auroc_empty=rng.uniform(0.3, 1, 40))
+    table = table.assign(
+        auroc=rng.permutation(np.linspace(0.3, 1, 40)), auroc_empty=rng.uniform(0.3, 1, 40)
+    )
     table = table.assign(correct=rng.random(40) < 0.6)
     for limit in (0.6, 0.8):
         ordered = sorted(table.to_dict("records"), key=lambda row: -row["auroc"])
@@ -660,7 +727,8 @@ def finds(student, rng):
 # %% [raw]
 # # END QUESTION
 # %% [markdown]
-# The most convincing of them for each map, with the object and without it. Change `number` to look at others.
+# The most convincing of them for each map, with the object and without it. Change `number` to look at
+# others.
 # %%
 for name in maps:
     found = misleading(scored[scored["map"] == name], 0.9)
@@ -670,37 +738,46 @@ number = answers.index[answers["image"] == rolled[0]][0]
 draw(number, maps, scenes[number], f"{rolled[0]}, with the object")
 draw(number, maps_without, scenes[number].empty(), f"{rolled[0]}, without the object")
 # %% [markdown]
-# *The figures in words.* Two rows for the same scene. Above, with the object, attention and rollout are high inside the outline. Below, the image
-# is the bare background, with the outline of the place where the object stood: attention and rollout are high there all the same.
+# *The figures in words.* Two rows for the same scene. Above, with the object, attention and rollout are
+# high inside the outline. Below, the image is the bare background, with the outline of the place where the
+# object stood: attention and rollout are high there all the same.
 # %% [raw]
 # # BEGIN QUESTION
 # name: q9
 # points: 4
 # manual: true
 # %% [markdown]
-# **Question 9.** Choose one image and one map that misleads. Describe in 100 to 150 words what a reader would believe who sees only the map, what is true, and
-# by which control you know it (the empty background, the model's answer, another caption, many images instead of one). Then say what one *can* conclude from
+# **Question 9.** Choose one image and one map that misleads. Describe in 100 to 150 words what a reader
+# would believe who sees only the map, what is true, and by which control you know it (the empty background,
+# the model's answer, another caption, many images instead of one). Then say what one *can* conclude from
 # your scores about where PocketCLIP-centered looks, with two numbers.
 # %% [raw]
 # # BEGIN SOLUTION
 # %% [markdown]
-# The rollout of an object at the center is bright exactly on the object, with an AUROC near 1. A reader would believe that the model found it. But the rollout
-# of the empty background is as bright at the same place, with an AUROC just as high. So this map shows where the model looks in any image: in the middle.
-# It would also be the same for every caption, since neither attention nor rollout depends on one. In the corners the bare background gives an AUROC below 0.5, and
-# the object raises it to about 0.7: the tower does notice that something is there, while it names hardly any object there rightly. What can be concluded: the
-# model has a strong habit to look at the center, the object adds to it at both places, and a high score on centered objects alone does not show that a map finds
-# objects. Where it looks does not tell what it recognises.
+# The rollout of an object at the center is bright exactly on the object, with an AUROC near 1. A reader
+# would believe that the model found it. But the rollout of the empty background is as bright at the same
+# place, with an AUROC just as high. So this map shows where the model looks in any image: in the middle. It
+# would also be the same for every caption, since neither attention nor rollout depends on one. In the
+# corners the bare background gives an AUROC below 0.5, and the object raises it to about 0.7: the tower
+# does notice that something is there, while it names hardly any object there rightly. What can be
+# concluded: the model has a strong habit to look at the center, the object adds to it at both places, and a
+# high score on centered objects alone does not show that a map finds objects. Where it looks does not tell
+# what it recognises.
 # %% [raw]
 # # END SOLUTION
 # %% [markdown] tags=["rubric"]
 # Question 9: 4 points.
 #
 # - 1 point: a concrete case (image and map) that looks convincing, with its score.
-# - 1 point: a control that refutes it, named and used: the empty background, a wrong answer, another caption, or many images.
-# - 1 point: the explanation. The map shows a habit of place (or reading without recognition), not recognition of the object.
-# - 1 point: a conclusion that the scores do support, with two numbers and the comparison with guessing (0.5) or with the empty background.
+# - 1 point: a control that refutes it, named and used: the empty background, a wrong answer, another
+#   caption, or many images.
+# - 1 point: the explanation. The map shows a habit of place (or reading without recognition), not
+#   recognition of the object.
+# - 1 point: a conclusion that the scores do support, with two numbers and the comparison with guessing
+#   (0.5) or with the empty background.
 #
-# Typical errors: "the map is wrong, so the code is wrong"; taking a low similarity map for a blind model, though the model answers rightly; concluding from one
-# image; calling attention an explanation of the answer.
+# Typical errors: "the map is wrong, so the code is wrong"; taking a low similarity map for a blind model,
+# though the model answers rightly; concluding from one image; calling attention an explanation of the
+# answer.
 # %% [raw]
 # # END QUESTION

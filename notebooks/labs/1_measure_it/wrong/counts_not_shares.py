@@ -7,4 +7,6 @@ Points: 0
 
 def accuracy_by_ring(table, edges):
     ring = np.maximum(np.searchsorted(edges, table["eccentricity"]), 1) - 1
-    return np.array([100 * (table["correct"] & (ring == n)).mean() for n in range(len(edges) - 1)])
+    return np.array(
+        [100 * (table["correct"] & (ring == n)).mean() for n in range(len(edges) - 1)]
+    )

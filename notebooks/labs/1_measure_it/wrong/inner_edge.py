@@ -9,5 +9,8 @@ def accuracy_by_ring(table, edges):
     ring = np.minimum(np.digitize(table["eccentricity"], edges), len(edges) - 1) - 1
     correct = table["correct"].to_numpy(dtype=float)
     return np.array(
-        [100 * correct[ring == n].mean() if (ring == n).any() else np.nan for n in range(len(edges) - 1)]
+        [
+            100 * correct[ring == n].mean() if (ring == n).any() else np.nan
+            for n in range(len(edges) - 1)
+        ]
     )

@@ -6,4 +6,6 @@ Points: 0
 
 
 def contributions(parts, norm, projection):
-    return torch.cat([norm(parts) @ projection, (norm.bias @ projection).expand(1, parts.shape[1], -1)])
+    return torch.cat(
+        [norm(parts) @ projection, (norm.bias @ projection).expand(1, parts.shape[1], -1)]
+    )

@@ -9,4 +9,6 @@ def class_attention(visual, pixels, depth):
     attn = visual.transformer.resblocks[depth - 1].attn
     read = stream(visual, pixels)[depth - 1]
     with torch.no_grad():
-        return probabilities(read, attn.in_proj_weight, attn.in_proj_bias, attn.num_heads)[:, :, 0]
+        return probabilities(read, attn.in_proj_weight, attn.in_proj_bias, attn.num_heads)[
+            :, :, 0
+        ]

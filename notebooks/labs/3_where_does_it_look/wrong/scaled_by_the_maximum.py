@@ -1,4 +1,4 @@
-"""Divides by the largest value instead of scaling from the smallest to the largest: right for maps that begin at zero only.
+"""Divides by the largest value instead of scaling from smallest to largest: right only from zero on.
 
 Question: q5
 Points: 0

@@ -1,4 +1,4 @@
-"""Make the data of the lab *Measure it*: `python data/course/measure_it/make.py` writes them beside this file."""
+"""Make the data of the lab *Measure it*: `python data/course/measure_it/build.py` writes them beside this file."""
 
 from pathlib import Path
 
@@ -30,6 +30,7 @@ def answers(n_objects: int = 40) -> pd.DataFrame:
 
 def coverage(n_tables: int = 200, n_draws: int = 200) -> pd.DataFrame:
     """Repeat the lab's simulation: how often intervals contain the truth, by the unit that is resampled."""
+
     def covers(by_unit: np.ndarray, rng: np.random.Generator) -> bool:
         """Say whether the interval of a table contains the truth; `by_unit` holds the rows of a unit, (units, rows)."""
         n_units, means = len(by_unit), 100 * by_unit.mean(axis=1)
