@@ -11,6 +11,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from crosseyed.workflow.printing import find_browser
 
+WIDTHS = {1280: 900, 390: 844}
+"""Heights of the windows in which pages are looked at, by their widths."""
+
 STATIC = Path(__file__).parents[1] / "book" / "_static"
 
 _SETTINGS = f"""
@@ -72,3 +75,8 @@ class Visit:
     def _look_at(self, url: str) -> None:
         if not url.startswith((self._own, "data:", "blob:")):
             self.complaints.append(f"asked for {url}")
+
+
+def choose(page: Page, words: str) -> None:
+    """Choose one of several by the words beside it."""
+    page.get_by_role("radio", name=words, exact=True).check(force=True)

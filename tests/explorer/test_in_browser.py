@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browsing import Visit, build_page, chromium
+from browsing import WIDTHS, Visit, build_page, choose
 from scipy.special import softmax
 from small_explorer import N_PLACES, NAMES, random_explorer, read_back
 
@@ -28,15 +28,8 @@ PAGE = "\n".join(
         "</div></div>",
     ]
 )
-WIDTHS = {1280: 900, 390: 844}
 MODES = ("one", "two", "help")
 LAST = N_PLACES - 1
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -72,10 +65,6 @@ def visit(browser, site):
 
 def address(page: Path, state=None):
     return page.as_uri() + ("#" + urlencode(state) if state else "")
-
-
-def choose(page, words):
-    page.get_by_role("radio", name=words, exact=True).check(force=True)
 
 
 def cards(page):

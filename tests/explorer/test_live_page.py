@@ -1,7 +1,6 @@
 """The page of a live model in a browser: what it shows is what the library answers."""
 
 import contextlib
-import io
 import json
 import threading
 import time
@@ -9,24 +8,16 @@ import time
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browsing import Visit, chromium
+from browsing import WIDTHS, Visit, choose
 from drawn_cutouts import disc, flag, write_cutout
 from PIL import Image
+from serving import file_of, served
 from small_models import build_open_clip, build_timm
 
-from crosseyed.explorer import server
-from crosseyed.explorer.live import Live, read_request
-from crosseyed.explorer.uploads import Uploads
+from crosseyed.explorer.live import read_request
 
 CAPTIONS = ["a flag", "<img src=x onerror=alert(1)>", "a disc & more"]
-WIDTHS = {1280: 900, 390: 844}
 PHOTOGRAPH = np.random.default_rng(2).integers(0, 256, (60, 90, 3), dtype=np.uint8)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module", params=["class token", "ResNet"])
@@ -37,11 +28,8 @@ def running(request, tiny_clip, tmp_path_factory):
         write_cutout(folder / f"{inside.__name__}.png", inside, color=(250, 80, 20))
         for inside in (disc, flag)
     ]
-    with server.bind() as bound:
-        bound.live = Live(build_open_clip(tiny_clip, request.param), cutouts, Uploads(folder))
-        threading.Thread(target=bound.serve_forever, args=(0.05,), daemon=True).start()
-        yield bound
-        bound.shutdown()
+    with served(build_open_clip(tiny_clip, request.param), cutouts, folder) as started:
+        yield started
 
 
 @pytest.fixture
@@ -73,19 +61,13 @@ def settled(page):
     return read_request(json.loads(asked[-1].post_data))
 
 
-def choose(page, words):
-    page.get_by_role("radio", name=words, exact=True).check(force=True)
-
-
 def given(tmp_path, content, name="mine.png"):
     (tmp_path / name).write_bytes(content)
     return tmp_path / name
 
 
 def png(pixels=PHOTOGRAPH):
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
+    return file_of(Image.fromarray(pixels))
 
 
 def shown(page, number=0):
@@ -313,17 +295,13 @@ def test_everybody_can_use_it_at_any_width(visit, running, width, scheme):
 
 
 def test_what_a_tower_lacks_is_said_in_place_of_the_map(browser, tiny_clip, tmp_path):
-    with server.bind() as bound:
-        bound.live = Live(
-            build_timm(tiny_clip, "ConvNeXt"), [write_cutout(tmp_path / "flag.png", flag)], Uploads(tmp_path)
-        )
-        threading.Thread(target=bound.serve_forever, args=(0.05,), daemon=True).start()
+    cutouts = [write_cutout(tmp_path / "flag.png", flag)]
+    with served(build_timm(tiny_clip, "ConvNeXt"), cutouts, tmp_path) as started:
         page = browser.new_page()
-        page.goto(bound.url)
+        page.goto(started.url)
         page.get_by_text("No map: its tower does not offer the probabilities").wait_for()
         assert page.locator("canvas:visible").count() == 3
         page.close()
-        bound.shutdown()
 
 
 def test_an_explorer_that_has_ended_is_said(visit):

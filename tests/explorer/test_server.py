@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 from drawn_cutouts import flag, write_cutout
 from PIL import Image
+from serving import file_of, served
 
 from crosseyed.errors import InputError
 from crosseyed.explorer import server
-from crosseyed.explorer.live import Live, read_request
-from crosseyed.explorer.uploads import MOST_BYTES, Uploads
+from crosseyed.explorer.live import read_request
+from crosseyed.explorer.uploads import MOST_BYTES
 
 STAGE = {"kind": "stage", "object": "flag", "x": 0.2, "y": 0.7, "size": 0.4, "background": 4}
 ASKED = {"seen": STAGE, "captions": ["a dog", "<script>alert(1)</script>"]}
@@ -30,11 +31,8 @@ BYTES = {"Content-Type": "application/octet-stream"}
 def running(tiny_clip, tmp_path_factory):
     folder = tmp_path_factory.mktemp("served")
     cutouts = [write_cutout(folder / "flag.png", flag)]
-    with server.bind() as bound:
-        bound.live = Live(tiny_clip, cutouts, Uploads(folder))
-        threading.Thread(target=bound.serve_forever, args=(0.05,), daemon=True).start()
-        yield bound
-        bound.shutdown()
+    with served(tiny_clip, cutouts, folder) as started:
+        yield started
 
 
 @pytest.fixture
@@ -54,9 +52,7 @@ def ask(running):
 
 
 def png(*size):
-    file = io.BytesIO()
-    Image.new("RGB", size, "teal").save(file, "PNG")
-    return file.getvalue()
+    return file_of(Image.new("RGB", size, "teal"))
 
 
 def test_the_address_is_of_this_machine_alone_and_has_a_token(running):

@@ -1,11 +1,11 @@
 """What users give is checked, reduced and kept; what cannot be used is told in a sentence."""
 
-import io
 import re
 
 import numpy as np
 import pytest
 from PIL import Image
+from serving import file_of
 
 from crosseyed.data.backgrounds import Background
 from crosseyed.data.cutouts import premultiplied
@@ -16,12 +16,6 @@ from crosseyed.explorer import uploads
 from crosseyed.explorer.uploads import Uploads
 
 NOISE = np.random.default_rng(3).integers(0, 256, (40, 60, 3), dtype=np.uint8)
-
-
-def file_of(image, kind="PNG", **options):
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
 
 
 @pytest.fixture
