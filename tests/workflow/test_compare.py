@@ -145,6 +145,29 @@ def test_without_a_shared_image_it_says_that_nothing_is_paired(build):
     assert "share no image" in row["reason"]
 
 
+@pytest.mark.parametrize(
+    ("name", "made", "side", "what"),
+    [
+        ("grid", grid, "center", "center-bias gap (points)"),
+        ("pair", pair, "together", "two objects together minus apart (points)"),
+    ],
+)
+@pytest.mark.parametrize("kept", [True, False])
+def test_of_shared_images_on_one_side_alone_it_says_why_nothing_is_subtracted(
+    build, name, made, side, what, kept
+):
+    results = build / "editions" / "two" / "results"
+    table = made("two", 2)
+    moved = table.assign(seed=table["seed"].where(table[side] == kept, 8))
+    tables.write(results / "01_center_bias", name, moved)
+    row = differences(*of(build, "one", "two")).set_index("what").loc[what]
+    assert np.isnan(row["difference"])
+    assert row["reason"] == (
+        f"{(table[side] == kept).sum()} shared images, {'all' if kept else 'none'} of them {side}: there is nothing to "
+        "subtract"
+    )
+
+
 def test_the_page_shows_each_number_and_stands_alone(build):
     page = compare(["one", "two"], build)
     assert page == build / "compare" / "one" / "two.html"

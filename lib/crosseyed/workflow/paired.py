@@ -103,13 +103,14 @@ def shared(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
 
 
 def _difference(both: pd.DataFrame, contrast: str | None) -> dict[str, object]:
+    if contrast is not None and both[contrast].nunique() < 2:
+        only = f"all of them {contrast}" if both[contrast].all() else f"none of them {contrast}"
+        return {"reason": f"{len(both)} shared images, {only}: there is nothing to subtract"}
     if "object2" in both:
         (row,) = dyadic.mean(both, "value", contrast).to_dict("records")
     elif contrast is None:
         (row,) = bootstrap.mean(both, "value").to_dict("records")
     else:
-        if both[contrast].nunique() < 2:
-            return {"reason": f"{len(both)} shared images, all on one side of the center"}
         sides = bootstrap.center_difference(both.assign(center=both[contrast]), "value")
         sides = sides.rename(
             columns={"difference": "mean", "difference_low": "low", "difference_high": "high"}

@@ -561,7 +561,7 @@ reported
 
 # %% [markdown]
 # This is the row that you may report: one setting, chosen on other objects. Is its interval above zero? (The columns that end
-in `_low` and `_high` are the ends of the interval, in points.)
+# in `_low` and `_high` are the ends of the interval, in points.)
 
 # %% [raw]
 # # BEGIN QUESTION
