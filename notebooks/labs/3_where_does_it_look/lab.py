@@ -479,7 +479,7 @@ def peaked(student, rng):
         pixels = _spread(patches, 24, 30)
         mask = np.roll(pixels >= (pixels.min() + pixels.max()) / 2, 3, axis=1)  # half beside it
         got = float(student.call("overlap", patches, mask))
-        assert abs(got - _overlap(patches, mask)) < 0.03  # of few pixels, one counts for more
+        assert abs(got - _overlap(patches, mask)) < 0.01
 
 
 # %% [raw]
