@@ -134,7 +134,7 @@ with torch.no_grad():
         "the third block leads from depth 2 to depth 3"
     )
 # %%
-stream(visual, pixels[:2])
+_ = stream(visual, pixels[:2])
 assert not any(block._forward_hooks for block in blocks), "no hook may stay"
 # %% [raw]
 # # END TESTS
