@@ -77,7 +77,7 @@ def score_maps(maps: np.ndarray, masks: np.ndarray) -> pd.DataFrame:
     if maps.ndim != 3 or masks.shape != maps.shape:
         raise InputError(
             f"masks have the shape {masks.shape}, maps {maps.shape}; expected (batch, height, width) for both. "
-            "explain.fit_masks brings a scene's masks to the size of a model's maps."
+            "map_scores.fit_masks brings a scene's masks to the size of a model's maps."
         )
     scaled, inside = scale(maps).reshape(len(maps), -1), masks.reshape(len(maps), -1)
     size, n_pixels = inside.sum(1), inside.shape[1]
