@@ -655,8 +655,8 @@ def weighted(student, rng):
 # 3. answer each row of `asked`, standardised in the same way, with the name whose mean is nearest
 #    (Euclidean distance).
 #
-# `vectors` are (images, width), `names` their names, `asked` (others, width), all of them arrays. Nothing
-# may be learned from `asked`.
+# `vectors` (images, width) and `asked` (others, width) are arrays, `names` is a list with one name for each
+# image. Nothing may be learned from `asked`.
 # %% [raw]
 # # BEGIN SOLUTION
 # %%
@@ -679,7 +679,7 @@ def nearest_mean(vectors, names, asked):
 # %%
 _vectors, _names = (
     np.array([[0.0, 0], [0, 2], [10, 0], [10, 2]]),
-    np.array(["cat", "cat", "dog", "dog"]),
+    ["cat", "cat", "dog", "dog"],
 )
 _got = nearest_mean(_vectors, _names, np.array([[1.0, 5], [9, 5]]))
 assert list(_got) == ["cat", "dog"], "the first is nearer to the cats, the second to the dogs"
@@ -745,7 +745,7 @@ def found(vectors):
                 cell.index[cell["style"] != style],
             )
             answer = nearest_mean(
-                vectors[learned], about["object"][learned].to_numpy(), vectors[asked]
+                vectors[learned], about["object"][learned].tolist(), vectors[asked]
             )
             correct[asked] = answer == about["object"][asked]
     return correct
