@@ -36,11 +36,15 @@ def main() -> None:
     parser.add_argument(
         "--cores", type=int, default=min(2, os.cpu_count() or 1), help="cores for each kernel"
     )
+    parser.add_argument("--labs", nargs="+", help="names of labs; by default all", metavar="NAME")
     parser.add_argument("--write", action="store_true", help="keep the table")
     given = parser.parse_args()
+    if given.labs and given.write:
+        parser.error("the table that is kept has all labs: leave out --labs")
     os.environ["OMP_NUM_THREADS"] = str(given.cores)
     labs = [source.read(file.parent) for file in sorted(LABS.glob("[0-9]_*/lab.py"))]
-    table = pd.DataFrame([measure(lab, given.cores) for lab in labs])
+    chosen = [lab for lab in labs if lab.name in (given.labs or [lab.name])]
+    table = pd.DataFrame([measure(lab, given.cores) for lab in chosen])
     print(table.to_string(index=False))
     if given.write:
         write_table(stamp(table, "cpu"), course_timings.TABLE)
