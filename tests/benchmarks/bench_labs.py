@@ -1,7 +1,7 @@
 """Measure how long the solved labs of the course take, from top to bottom and without the cells that grading skips.
 
-Each lab is executed in a folder of its own, with its data beside it, in a fresh kernel that may use so many cores. A lab
-without long cells is executed once. Run with
+Each lab is executed in a folder of its own, with its data beside it, in a fresh kernel that may use so many cores.
+A lab without long cells is executed once. Run with
 
     python tests/benchmarks/bench_labs.py
     python tests/benchmarks/bench_labs.py --write
