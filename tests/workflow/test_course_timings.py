@@ -1,12 +1,17 @@
 """The kept table of what the labs take, as the teachers' page shows it."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
+from crosseyed.course import source
 from crosseyed.errors import InputError
 from crosseyed.provenance import stamp
-from crosseyed.tables import write_table
+from crosseyed.tables import read_table, write_table
 from crosseyed.workflow import course_timings
+
+LABS = Path(__file__).parents[2] / "notebooks" / "labs"
 
 
 def kept(folder, **changed):
@@ -34,3 +39,10 @@ def test_a_table_that_is_not_whole_is_refused_by_name(tmp_path):
     kept(tmp_path).write_text("lab\na\n")
     with pytest.raises(InputError, match=r"timings\.csv.*Make it anew"):
         course_timings.tabulate(tmp_path / "timings.csv")
+
+
+def test_the_kept_table_has_the_labs_that_there_are():
+    labs = [source.read(file.parent) for file in sorted(LABS.glob("[0-9]_*/lab.py"))]
+    table = read_table(course_timings.TABLE, course_timings.KINDS, "Make it anew.")
+    found = list(table[["lab", "title", "chapter", "minutes"]].itertuples(index=False, name=None))
+    assert found == [(lab.name, lab.title, lab.chapter, lab.minutes) for lab in labs]
