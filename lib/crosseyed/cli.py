@@ -418,6 +418,24 @@ def grade(
 
 
 @app.command()
+def leaderboard(
+    submissions: Annotated[Path, typer.Argument(help="Folder or zip of what students handed in of lab 5.")],
+    seed: Annotated[int, typer.Option(help="Seed of the hidden checks, as the class was graded.", min=0)] = 0,
+    output: Annotated[Path | None, typer.Option(help="Folder of the class's grades.")] = None,
+    cores: Cores = None,
+) -> None:
+    """Rank a class's own mitigations by what they gain off-center, on objects that the lab does not show."""
+    from crosseyed.course import grading
+    from crosseyed.course import leaderboard as board
+
+    chosen = grading.find_lab(board.LAB)
+    output = output or BUILD / "grades" / chosen.name
+    at_a_time = cores or _available_cores()
+    table = board.make(submissions, chosen, output, seed=seed, at_a_time=at_a_time, say=typer.echo)
+    typer.echo(board.shown(table))
+
+
+@app.command()
 def course(
     lab: Annotated[list[str] | None, typer.Option(help="A lab, by its name; all, if not given.")] = None,
     folder: Annotated[

@@ -19,7 +19,9 @@ def main() -> None:
     bias = bias.rename(columns=lambda name: name.replace("bias_index", "index").replace("_accuracy", ""))
     sides = ("", "_low", "_high")
     numbers = [f"{each}{side}" for each in ("center", "off_center", "gap", "index") for side in sides]
-    shown = bias[[*KEYS, *numbers, "n_objects"]].round({**dict.fromkeys(numbers, 2)} | {f"index{s}": 3 for s in sides})
+    shown = bias[[*KEYS, *numbers, "n_objects"]].round(
+        {**dict.fromkeys(numbers, 2)} | {f"index{s}": 3 for s in sides}
+    )
     write_table(shown, Path(__file__).parent / "from_scratch.csv")
 
 

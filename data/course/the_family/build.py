@@ -74,7 +74,11 @@ def pocketclips() -> pd.DataFrame:
         centered = name == "centered"
         about = {"version": row["protocol_version"], "architecture": recipe.architecture}
         about |= {"objects": row["n_objects"], "steps": recipe.steps, "shown": "photograph"}
-        about |= {"spread": SUBJECT_SPREAD if centered else inf, "naming": float(centered), "seed": recipe.seed}
+        about |= {
+            "spread": SUBJECT_SPREAD if centered else inf,
+            "naming": float(centered),
+            "seed": recipe.seed,
+        }
         parts.append(row.assign(**about))
     return pd.concat(parts, ignore_index=True)
 

@@ -231,13 +231,7 @@ def judge(
     data.mkdir(exist_ok=True)
     for path in lab.data:
         shutil.copy(path, data / path.name)
-    needs = Needs(lab.data, lab.models)
-    hidden = (lab.folder.parent, folder.parent)
-    session = _Session(
-        notebook,
-        lambda: Sandbox(folder / "given", needs, limits, isolated=isolated, hidden=hidden),
-        limits,
-    )
+    session = _session(lab, notebook, folder, limits, isolated)
     try:
         session.ready()
         checks = collect(lab, data)
@@ -245,6 +239,36 @@ def judge(
     finally:
         session.close()
     return Verdict(judged, tuple(session.failed), (*notebook.notes, *session.notes), isolated)
+
+
+@contextmanager
+def opened(
+    lab: Lab, notebook: handed_in.Notebook, folder: Path, *, limits: Limits, isolated: bool
+) -> Iterator[Student]:
+    """Run a submission's notebook in its sandbox, and yield what can be asked of it until the block ends.
+
+    Parameters
+    ----------
+    lab, notebook, folder, limits, isolated
+        As of `judge`; all questions together may take the time of one check.
+    """
+    session = _session(lab, notebook, folder, limits, isolated)
+    try:
+        session.ready()
+        yield Student(session, limits.check_seconds)
+    finally:
+        session.close()
+
+
+def _session(
+    lab: Lab, notebook: handed_in.Notebook, folder: Path, limits: Limits, isolated: bool
+) -> _Session:
+    needs, hidden = Needs(lab.data, lab.models), (lab.folder.parent, folder.parent)
+    return _Session(
+        notebook,
+        lambda: Sandbox(folder / "given", needs, limits, isolated=isolated, hidden=hidden),
+        limits,
+    )
 
 
 def collect(lab: Lab, data: Path) -> list[Check]:

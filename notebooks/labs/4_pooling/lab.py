@@ -99,7 +99,9 @@ def is_right(pooled, objects):
 plain = {split: is_right(tokens[split][:, 0], table[split]["object"]) for split in tokens}
 for split, right in plain.items():
     at_center = table[split]["center"].to_numpy()
-    print(f"{split}: {right[at_center].mean():.0%} at the center, {right[~at_center].mean():.0%} off-center")
+    print(
+        f"{split}: {right[at_center].mean():.0%} at the center, {right[~at_center].mean():.0%} off-center"
+    )
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -117,6 +119,7 @@ for split, right in plain.items():
 # %% [raw]
 # # BEGIN SOLUTION
 
+
 # %%
 def average(tokens):
     """Return the mean of the spatial tokens, shape (images, width)."""
@@ -127,6 +130,7 @@ def maximum(tokens):
     """Return the largest value of each channel over the spatial tokens, shape (images, width)."""
     return tokens[:, 1:].max(axis=1)  # SOLUTION
 
+
 # %% [raw]
 # # END SOLUTION
 
@@ -135,9 +139,15 @@ def maximum(tokens):
 
 # %%
 example = np.full((2, 5, 3), 7.0)  # 2 images, a class token and 4 spatial tokens of width 3
-assert np.shape(average(example)) == (2, 3), "average should give one vector of width 3 for each image"
-assert np.shape(maximum(example)) == (2, 3), "maximum should give one vector of width 3 for each image"
-assert np.all(average(example) == 7) and np.all(maximum(example) == 7), "tokens that are all 7 pool to 7"
+assert np.shape(average(example)) == (2, 3), (
+    "average should give one vector of width 3 for each image"
+)
+assert np.shape(maximum(example)) == (2, 3), (
+    "maximum should give one vector of width 3 for each image"
+)
+assert np.all(average(example) == 7) and np.all(maximum(example) == 7), (
+    "tokens that are all 7 pool to 7"
+)
 
 # %% [raw]
 # # END TESTS
@@ -150,16 +160,21 @@ import numpy as np
 def averages(student, rng):
     tokens = rng.normal(size=(4, 1 + int(rng.integers(5, 12)), 6))
     tokens[:, 0] += 50
-    assert np.allclose(student.call("average", tokens), tokens[:, 1:].sum(1) / (tokens.shape[1] - 1))
+    assert np.allclose(
+        student.call("average", tokens), tokens[:, 1:].sum(1) / (tokens.shape[1] - 1)
+    )
 
 
-@hidden_check("q1", points=1, says="the maximum is taken channel by channel over the spatial tokens alone")
+@hidden_check(
+    "q1", points=1, says="the maximum is taken channel by channel over the spatial tokens alone"
+)
 def maxima(student, rng):
     tokens = rng.normal(size=(4, 1 + int(rng.integers(5, 12)), 6)) - 10
     tokens[:, 0] += 50
     expected = np.array([[max(image[1:, channel]) for channel in range(6)] for image in tokens])
     got = student.call("maximum", tokens)
     assert np.shape(got) == expected.shape and np.allclose(got, expected)
+
 
 # %% [raw]
 # # END QUESTION
@@ -181,6 +196,7 @@ def maxima(student, rng):
 # %% [raw]
 # # BEGIN SOLUTION
 
+
 # %%
 def masked_maximum(tokens, attention, k):
     """Return the maximum over the k most attended spatial tokens, shape (images, width)."""
@@ -188,6 +204,7 @@ def masked_maximum(tokens, attention, k):
     kept = np.argsort(-attention, axis=1)[:, :k]
     return np.take_along_axis(tokens[:, 1:], kept[..., None], axis=1).max(axis=1)
     # END SOLUTION
+
 
 # %% [raw]
 # # END SOLUTION
@@ -199,7 +216,9 @@ def masked_maximum(tokens, attention, k):
 example = np.array([[[9.0], [1.0], [2.0], [3.0]]])  # one image, three spatial tokens of width 1
 looked = np.array([[0.5, 0.3, 0.2]])
 assert np.shape(masked_maximum(example, looked, 2)) == (1, 1), "give one vector for each image"
-assert masked_maximum(example, looked, 3)[0, 0] == 3, "with k = T nothing is masked: it is the maximum"
+assert masked_maximum(example, looked, 3)[0, 0] == 3, (
+    "with k = T nothing is masked: it is the maximum"
+)
 
 # %% [raw]
 # # END TESTS
@@ -222,16 +241,23 @@ def keeps(student, rng):
     attention = np.array([rng.permutation(12) for _ in tokens]) + rng.uniform(0, 0.5, (5, 12))
     for k in (1, 3, 8):
         got = student.call("masked_maximum", tokens, attention, k)
-        assert np.shape(got) == (5, 4) and np.allclose(got, masked_reference(tokens, attention, k))
+        assert np.shape(got) == (5, 4) and np.allclose(
+            got, masked_reference(tokens, attention, k)
+        )
 
 
-@hidden_check("q2", points=1, says="what is masked has no influence, whatever the sign of the tokens")
+@hidden_check(
+    "q2", points=1, says="what is masked has no influence, whatever the sign of the tokens"
+)
 def ignores(student, rng):
     tokens = rng.uniform(-2, -1, size=(5, 13, 4))  # negative: a masked 0 would win
     attention = np.array([rng.permutation(12) for _ in tokens]) + rng.uniform(0, 0.5, (5, 12))
     for k in (1, 3, 8):
         got = student.call("masked_maximum", tokens, attention, k)
-        assert np.shape(got) == (5, 4) and np.allclose(got, masked_reference(tokens, attention, k))
+        assert np.shape(got) == (5, 4) and np.allclose(
+            got, masked_reference(tokens, attention, k)
+        )
+
 
 # %% [raw]
 # # END QUESTION
@@ -257,7 +283,7 @@ predictions = {"average": "worse", "maximum": "worse", "masked maximum": "better
 # END SOLUTION
 """ # BEGIN PROMPT
 predictions = {"average": ..., "maximum": ..., "masked maximum": ...}
-""" # END PROMPT
+"""  # END PROMPT
 
 # %% [raw]
 # # END SOLUTION
@@ -266,11 +292,14 @@ predictions = {"average": ..., "maximum": ..., "masked maximum": ...}
 # # BEGIN TESTS
 
 # %%
-assert set(predictions) == {"average", "maximum", "masked maximum"}, "predict all three poolings"
+assert set(predictions) == {"average", "maximum", "masked maximum"}, (
+    "predict all three poolings"
+)
 assert set(predictions.values()) <= {"better", "same", "worse"}, "write better, same or worse"
 
 # %% [raw]
 # # END TESTS
+
 
 # %% tags=["hidden"]
 @hidden_check("q3", points=1, says="a prediction is given for each pooling")
@@ -278,6 +307,7 @@ def predicted(student, rng):
     given = student.value("predictions")
     assert set(given) == {"average", "maximum", "masked maximum"}
     assert set(given.values()) <= {"better", "same", "worse"}
+
 
 # %% [raw]
 # # END QUESTION
@@ -302,6 +332,7 @@ def predicted(student, rng):
 # %% [raw]
 # # BEGIN SOLUTION
 
+
 # %%
 def paired_change(new, old, objects, rng):
     """Return (estimate, low, high) in percentage points; new and old are true where an image is named rightly."""
@@ -314,6 +345,7 @@ def paired_change(new, old, objects, rng):
     return change.mean(), low, high
     # END SOLUTION
 
+
 # %% [raw]
 # # END SOLUTION
 
@@ -323,7 +355,9 @@ def paired_change(new, old, objects, rng):
 # %%
 old = np.array([True, False, False, True])
 new = np.array([True, True, False, True])
-estimate, low, high = paired_change(new, old, ["cup", "cup", "dog", "dog"], np.random.default_rng(0))
+estimate, low, high = paired_change(
+    new, old, ["cup", "cup", "dog", "dog"], np.random.default_rng(0)
+)
 assert abs(estimate - 25) < 1e-9, "one of four images is gained: 25 points"
 assert low <= estimate <= high, "the estimate lies inside its interval"
 assert paired_change(old, old, ["cup", "cup", "dog", "dog"], np.random.default_rng(0))[0] == 0
@@ -349,7 +383,9 @@ def interval_reference(new, old, objects, rng):
     change = 100 * (new.astype(float) - old.astype(float))
     parts = [change[objects == name] for name in np.unique(objects)]
     means = [
-        np.concatenate([parts[place] for place in rng.integers(len(parts), size=len(parts))]).mean()
+        np.concatenate(
+            [parts[place] for place in rng.integers(len(parts), size=len(parts))]
+        ).mean()
         for _ in range(2000)
     ]
     return np.percentile(means, [2.5, 97.5])
@@ -367,7 +403,9 @@ def estimates(student, rng):
     assert np.isclose(estimate, 100 * (new.mean() - old.mean()))
 
 
-@hidden_check("q4", points=2, says="the interval is paired by image and resamples whole objects")
+@hidden_check(
+    "q4", points=2, says="the interval is paired by image and resamples whole objects"
+)
 def covers(student, rng):
     ratios = []
     for _ in range(3):
@@ -382,12 +420,14 @@ def covers(student, rng):
         assert abs((low + high) / 2 - expected.mean()) < 0.25 * (expected[1] - expected[0])
     assert 0.85 < np.mean(ratios) < 1.18
 
+
 # %% [raw]
 # # END QUESTION
 
 # %% [markdown]
 # Now the test of your predictions, on the validation objects. The cell below is given. Each pooling replaces the class token
 # of the same model; the masked maximum keeps 25 tokens.
+
 
 # %%
 def pooled_by(name, split):
@@ -412,7 +452,9 @@ swapped = pd.DataFrame(
     [
         (name, *row)
         for name in predictions
-        for row in changes_of(pooled_by(name, "validation"), "validation", np.random.default_rng(0))
+        for row in changes_of(
+            pooled_by(name, "validation"), "validation", np.random.default_rng(0)
+        )
     ],
     columns=["pooling", "place", "change", "low", "high"],
 )
@@ -420,19 +462,31 @@ swapped.round(1)
 
 # %%
 figure, axes = plt.subplots(figsize=(7, 2.8), layout="constrained")
-for place, marker, color, offset in (("center", "o", "#0173b2", 0.1), ("off-center", "s", "#de8f05", -0.1)):
+for place, marker, color, offset in (
+    ("center", "o", "#0173b2", 0.1),
+    ("off-center", "s", "#de8f05", -0.1),
+):
     rows = swapped[swapped["place"] == place]
     error = [rows["change"] - rows["low"], rows["high"] - rows["change"]]
     where = np.arange(len(rows)) + offset
-    axes.errorbar(rows["change"], where, xerr=error, fmt=marker, color=color, capsize=3, label=place)
+    axes.errorbar(
+        rows["change"], where, xerr=error, fmt=marker, color=color, capsize=3, label=place
+    )
 axes.set_yticks(range(len(predictions)), list(predictions))
 axes.axvline(0, color="0.4", linestyle=":")
-axes.set(xlabel="change of the accuracy against the class token (percentage points)", ylabel="pooling")
-axes.set_title("Another pooling of the finished model (95 % intervals over objects)", loc="left")
+axes.set(
+    xlabel="change of the accuracy against the class token (percentage points)",
+    ylabel="pooling",
+)
+axes.set_title(
+    "Another pooling of the finished model (95 % intervals over objects)", loc="left"
+)
 axes.legend(title="object stands")
 plt.show()
 for row in swapped.itertuples():
-    print(f"In words: {row.pooling}, {row.place}: {row.change:+.0f} points [{row.low:+.0f}, {row.high:+.0f}].")
+    print(
+        f"In words: {row.pooling}, {row.place}: {row.change:+.0f} points [{row.low:+.0f}, {row.high:+.0f}]."
+    )
 
 # %% [markdown]
 # Compare with your predictions. Then think about *why*, before you read on: which tokens did the training of this model ever
@@ -459,6 +513,7 @@ for row in swapped.itertuples():
 # %% [raw]
 # # BEGIN SOLUTION
 
+
 # %%
 def choose(tried, most_loss=2.0):
     """Return the name of the best harmless setting by the validation objects, or else the least harmful."""
@@ -469,6 +524,7 @@ def choose(tried, most_loss=2.0):
         return rows.loc[rows["center_change"].idxmax(), "setting"]
     return harmless.loc[harmless["off_center_change"].idxmax(), "setting"]
     # END SOLUTION
+
 
 # %% [raw]
 # # END SOLUTION
@@ -497,7 +553,9 @@ import pandas as pd
 
 def two_splits(validation, test):
     parts = [
-        pd.DataFrame(rows, columns=["setting", "center_change", "off_center_change"]).assign(split=split)
+        pd.DataFrame(rows, columns=["setting", "center_change", "off_center_change"]).assign(
+            split=split
+        )
         for split, rows in (("validation", validation), ("test", test))
     ]
     return pd.concat(parts, ignore_index=True)
@@ -536,8 +594,10 @@ def least_harm(student, rng):
     rows = [rows[place] for place in rng.permutation(3)]
     assert student.call("choose", two_splits(rows, rows)) == second
 
+
 # %% [raw]
 # # END QUESTION
+
 
 # %%
 def mixed(name, share, split):
@@ -549,7 +609,9 @@ rows = []
 for name in predictions:
     for share in (0.05, 0.2, 0.5):
         for split in ("validation", "test"):
-            (_, *center), (_, *off_center) = changes_of(mixed(name, share, split), split, np.random.default_rng(0))
+            (_, *center), (_, *off_center) = changes_of(
+                mixed(name, share, split), split, np.random.default_rng(0)
+            )
             rows.append((f"{share:g} {name}", split, *center, *off_center))
 ends = ["change", "change_low", "change_high"]
 columns = [f"{place}_{end}" for place in ("center", "off_center") for end in ends]
@@ -583,6 +645,7 @@ reported
 # %% [raw]
 # # BEGIN SOLUTION
 
+
 # %%
 def best_of(k, n_objects, rng):
     """Return (change on validation, change on test) of the setting that is best on validation, in points."""
@@ -592,6 +655,7 @@ def best_of(k, n_objects, rng):
     best = validation.argmax()
     return validation[best], test[best]
     # END SOLUTION
+
 
 # %% [raw]
 # # END SOLUTION
@@ -622,37 +686,54 @@ def expected_best(k, n_objects, rng):
     return 100 * answers.mean(axis=2).max(axis=1).mean()
 
 
-@hidden_check("q6", points=1, says="the best of many looks better than it is, by as much as it should")
+@hidden_check(
+    "q6", points=1, says="the best of many looks better than it is, by as much as it should"
+)
 def too_good(student, rng):
     for k, n_objects in ((12, 30), (3, 60)):
         runs = student.run(RUNS, k=k, n_objects=n_objects, seed=int(rng.integers(1000)))
         assert abs(runs[:, 0].mean() - expected_best(k, n_objects, rng)) < 0.8
 
 
-@hidden_check("q6", points=2, says="on test objects the chosen one does what it does: nothing, on average")
+@hidden_check(
+    "q6", points=2, says="on test objects the chosen one does what it does: nothing, on average"
+)
 def honest(student, rng):
     runs = student.run(RUNS, k=12, n_objects=30, seed=int(rng.integers(1000)))
     assert runs.shape == (600, 2) and abs(runs[:, 1].mean()) < 1.2
     assert runs[:, 1].std() > 4  # it varies: it is measured
+
 
 # %% [raw]
 # # END QUESTION
 
 # %%
 counts = (1, 3, 9, 27)
-runs = {k: np.array([best_of(k, 40, np.random.default_rng([k, run])) for run in range(300)]) for k in counts}
+runs = {
+    k: np.array([best_of(k, 40, np.random.default_rng([k, run])) for run in range(300)])
+    for k in counts
+}
 figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
-styles = [("on the objects it was chosen by", "o-", "#de8f05"), ("on other objects", "s--", "#0173b2")]
+styles = [
+    ("on the objects it was chosen by", "o-", "#de8f05"),
+    ("on other objects", "s--", "#0173b2"),
+]
 for side, (label, style, color) in enumerate(styles):
-    axes.plot(counts, [runs[k][:, side].mean() for k in counts], style, color=color, label=label)
-axes.set(xscale="log", xlabel="settings tried (number)", ylabel="mean change (percentage points)")
+    axes.plot(
+        counts, [runs[k][:, side].mean() for k in counts], style, color=color, label=label
+    )
+axes.set(
+    xscale="log", xlabel="settings tried (number)", ylabel="mean change (percentage points)"
+)
 axes.set_xticks(counts, [str(k) for k in counts])
 axes.set_title("The best of k settings that all do nothing", loc="left")
 axes.legend()
 plt.show()
 for k in counts:
     here, there = runs[k].mean(axis=0)
-    print(f"In words: best of {k}: {here:+.1f} points where it was chosen, {there:+.1f} on other objects.")
+    print(
+        f"In words: best of {k}: {here:+.1f} points where it was chosen, {there:+.1f} on other objects."
+    )
 
 # %% [markdown]
 # ## Models trained with another pooling

@@ -73,7 +73,9 @@ for panel, number in zip(panels, (1, 4, 7, 10), strict=True):
     panel.set_title(validation[0].table["object"].iloc[number], loc="left")
 figure.suptitle("Four validation images")
 plt.show()
-print("In words: four scenes, each with one drawn object, not in the middle, on a computed background.")
+print(
+    "In words: four scenes, each with one drawn object, not in the middle, on a computed background."
+)
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -97,6 +99,7 @@ print("In words: four scenes, each with one drawn object, not in the middle, on 
 # %% [raw]
 # # BEGIN SOLUTION
 
+
 # %%
 def guess_place(image):
     """Return (y, x), where the object seems to be, as fractions of height and width."""
@@ -109,6 +112,7 @@ def guess_place(image):
     y, x = np.unravel_index(blurred.argmax(), blurred.shape)
     return (y + 0.5) / image.shape[0], (x + 0.5) / image.shape[1]
     # END SOLUTION
+
 
 # %% [raw]
 # # END SOLUTION
@@ -134,7 +138,9 @@ def with_disk(rng, noise):
     height, width = (int(side) for side in rng.integers(90, 150, size=2))
     y, x = rng.uniform(0.2, 0.8, size=2)
     background, color = rng.integers(60, 120, size=3), rng.choice([0, 255], size=3)
-    image = np.broadcast_to(background, (height, width, 3)) + rng.normal(0, noise, (height, width, 3))
+    image = np.broadcast_to(background, (height, width, 3)) + rng.normal(
+        0, noise, (height, width, 3)
+    )
     rows, columns = np.mgrid[:height, :width]
     radius = 0.12 * min(height, width)
     image[(rows + 0.5 - y * height) ** 2 + (columns + 0.5 - x * width) ** 2 < radius**2] = color
@@ -149,7 +155,11 @@ def share_found(student, rng, noise):
     return np.mean(found)
 
 
-@hidden_check("q1", points=1, says="finds an object on an even background, also in images that are not square")
+@hidden_check(
+    "q1",
+    points=1,
+    says="finds an object on an even background, also in images that are not square",
+)
 def even(student, rng):
     assert share_found(student, rng, 0) >= 0.8
 
@@ -157,6 +167,7 @@ def even(student, rng):
 @hidden_check("q1", points=1, says="finds an object on a noisy background")
 def noisy(student, rng):
     assert share_found(student, rng, 12) >= 0.8
+
 
 # %% [raw]
 # # END QUESTION
@@ -176,6 +187,7 @@ def noisy(student, rng):
 # %% [raw]
 # # BEGIN SOLUTION
 
+
 # %%
 def move_to_middle(image, place, strength):
     """Return the image shifted cyclically by strength times the way from the place to the middle."""
@@ -184,6 +196,7 @@ def move_to_middle(image, place, strength):
     down, right = strength * (0.5 - y) * image.shape[0], strength * (0.5 - x) * image.shape[1]
     return np.roll(image, (round(down), round(right)), axis=(0, 1))
     # END SOLUTION
+
 
 # %% [raw]
 # # END SOLUTION
@@ -204,7 +217,9 @@ assert tuple(moved[50, 50]) == (250, 200, 0), "at strength 1 the yellow square i
 import numpy as np
 
 
-@hidden_check("q2", points=1, says="brings the place to the middle, by the given part of the way")
+@hidden_check(
+    "q2", points=1, says="brings the place to the middle, by the given part of the way"
+)
 def moves(student, rng):
     for strength in (1.0, 0.5, 0.25):
         image = rng.integers(0, 255, size=(80, 120, 3), dtype=np.uint8)
@@ -212,10 +227,14 @@ def moves(student, rng):
         place = (0.5 - down / 80, 0.5 - right / 120)
         shift = (round(strength * down), round(strength * right))
         got = np.asarray(student.call("move_to_middle", image, place, strength))
-        assert got.shape == image.shape and np.array_equal(got, np.roll(image, shift, axis=(0, 1)))
+        assert got.shape == image.shape and np.array_equal(
+            got, np.roll(image, shift, axis=(0, 1))
+        )
 
 
-@hidden_check("q2", points=1, says="changes nothing at strength 0, and never the image that it is given")
+@hidden_check(
+    "q2", points=1, says="changes nothing at strength 0, and never the image that it is given"
+)
 def leaves(student, rng):
     image = rng.integers(0, 255, size=(70, 90, 3), dtype=np.uint8)
     code = (
@@ -227,6 +246,7 @@ def leaves(student, rng):
     )
     for pixels in student.run(code, image=image):
         assert np.array_equal(pixels, image)
+
 
 # %% [raw]
 # # END QUESTION
@@ -253,6 +273,7 @@ def leaves(student, rng):
 # %% [raw]
 # # BEGIN SOLUTION
 
+
 # %%
 @dataclass(frozen=True)
 class Recentered(Mitigation):
@@ -268,6 +289,7 @@ class Recentered(Mitigation):
         return [move_to_middle(image, guess_place(image), self.strength)]
         # END SOLUTION
 
+
 # %% [raw]
 # # END SOLUTION
 
@@ -278,8 +300,12 @@ class Recentered(Mitigation):
 seen = Recentered(strength=1.0).views(example, None)
 assert isinstance(seen, list) and len(seen) == 1, "views returns a list with one image"
 two = validation[0].images[:2]
-same = mitigate(model, Recentered(strength=0.0)).similarities(two, ["a dog", "a key"], progress=False)
-assert np.array_equal(same, model.similarities(two, ["a dog", "a key"], progress=False)), "zero does nothing"
+same = mitigate(model, Recentered(strength=0.0)).similarities(
+    two, ["a dog", "a key"], progress=False
+)
+assert np.array_equal(same, model.similarities(two, ["a dog", "a key"], progress=False)), (
+    "zero does nothing"
+)
 
 # %% [raw]
 # # END TESTS
@@ -322,7 +348,12 @@ try:
 except InputError:
     refused = True
 mitigation = Recentered(strength=0.0)
-result = {"refused": refused, "told": bool(mitigation.needs_location), "neutral": bool(mitigation.neutral)}
+result = {
+    "views": len(mitigation.views(image, None)),
+    "refused": refused,
+    "told": bool(mitigation.needs_location),
+    "neutral": bool(mitigation.neutral),
+}
 """
 
 
@@ -342,9 +373,16 @@ def by_strength(student, rng):
         assert len(shown) == 1 and np.array_equal(shown[0], np.roll(image, shift, axis=(0, 1)))
 
 
-@hidden_check("q3", points=1, says="keeps to the interface: range of the strength, neutral at zero, not told the place")
+@hidden_check(
+    "q3",
+    points=1,
+    says="keeps to the interface: range of the strength, neutral at zero, not told the place",
+)
 def interface(student, rng):
-    assert student.run(REFUSED) == {"refused": True, "told": False, "neutral": True}
+    image = rng.integers(0, 255, size=(60, 60, 3), dtype=np.uint8)
+    expected = {"views": 1, "refused": True, "told": False, "neutral": True}
+    assert student.run(REFUSED, image=image) == expected
+
 
 # %% [raw]
 # # END QUESTION
@@ -356,6 +394,7 @@ def interface(student, rng):
 # The cell after it reads your own answers if they are there, else those of our solution, which are kept in `data/`.
 # Strength 0 is the plain model.
 
+
 # %%
 def score(mitigation, tasks, split, strength):
     """Return one row per image, with `correct`; strength 0 stands for the plain model."""
@@ -363,6 +402,7 @@ def score(mitigation, tasks, split, strength):
     parts = [task.score(scorer) for task in tasks]
     kept = ["protocol", "image", "object", "center", "correct"]
     return pd.concat(parts, ignore_index=True)[kept].assign(split=split, strength=strength)
+
 
 # %% tags=["long"]
 # long: skipped in grading, kept result in data/answers.csv
@@ -374,7 +414,9 @@ parts = [
 pd.concat(parts, ignore_index=True).to_csv("own_answers.csv", index=False)
 
 # %%
-answers = pd.read_csv("own_answers.csv" if os.path.exists("own_answers.csv") else "data/answers.csv")
+answers = pd.read_csv(
+    "own_answers.csv" if os.path.exists("own_answers.csv") else "data/answers.csv"
+)
 answers.head(3)
 
 # %% [raw]
@@ -395,6 +437,7 @@ answers.head(3)
 # %% [raw]
 # # BEGIN SOLUTION
 
+
 # %%
 def choose_strength(answers, most_loss=2.0):
     """Return the harmless strength that is best off-center on the validation objects."""
@@ -405,6 +448,7 @@ def choose_strength(answers, most_loss=2.0):
     return float(harmless[False].idxmax())
     # END SOLUTION
 
+
 # %% [raw]
 # # END SOLUTION
 
@@ -412,7 +456,9 @@ def choose_strength(answers, most_loss=2.0):
 # # BEGIN TESTS
 
 # %%
-assert choose_strength(answers) in set(answers["strength"]), "return one of the strengths in the table"
+assert choose_strength(answers) in set(answers["strength"]), (
+    "return one of the strengths in the table"
+)
 assert choose_strength(answers, most_loss=100) in set(answers["strength"])
 
 # %% [raw]
@@ -427,7 +473,11 @@ def answered(rng, split, protocol, accuracies):
     """Rows of 20 images at the center and 20 off-center for each strength, with the accuracies in percent."""
     parts = []
     for strength, (center, off_center) in accuracies.items():
-        right = [number < round(20 * share / 100) for share in (center, off_center) for number in range(20)]
+        right = [
+            number < round(20 * share / 100)
+            for share in (center, off_center)
+            for number in range(20)
+        ]
         rows = pd.DataFrame({"correct": right, "center": [True] * 20 + [False] * 20})
         rows["image"] = [f"{protocol}{split}{number}" for number in range(40)]
         rows["object"] = [f"{split}{number % 10}" for number in range(40)]
@@ -441,11 +491,20 @@ def where_to_look(student, rng):
     best, other = rng.choice([0.2, 0.4, 0.6, 0.8], size=2, replace=False)
     levels = (0.0, 0.2, 0.4, 0.6, 0.8)
     parts = [
-        answered(rng, "validation", "grid", {each: (95, 90 if each == best else 50) for each in levels}),
-        answered(rng, "test", "grid", {each: (95, 100 if each == other else 30) for each in levels}),
-        answered(rng, "test", "control", {each: (95, 95) for each in levels}),
+        answered(
+            rng,
+            "validation",
+            "grid",
+            {each: (95, 90 if each == best else 50) for each in levels},
+        ),
+        answered(
+            rng, "test", "grid", {each: (95, 100 if each == other else 30) for each in levels}
+        ),
+        answered(rng, "test", "control", dict.fromkeys(levels, (95, 95))),
     ]
-    assert np.isclose(student.call("choose_strength", pd.concat(parts, ignore_index=True)), best)
+    assert np.isclose(
+        student.call("choose_strength", pd.concat(parts, ignore_index=True)), best
+    )
 
 
 @hidden_check("q4", points=1, says="leaves out what costs the center more than it may")
@@ -457,13 +516,20 @@ def harmless(student, rng):
     assert np.isclose(student.call("choose_strength", table, most_loss=12.0), 0.6)
 
 
-@hidden_check("q4", points=1, says="keeps the plain model where every strength harms, and the smaller of two that are equal")
+@hidden_check(
+    "q4",
+    points=1,
+    says="keeps the plain model where every strength harms, and the smaller of two that are equal",
+)
 def nothing_gained(student, rng):
     harmed = {0.0: (95, 40), 0.5: (80, 60), 1.0: (70, 70)}
     equal = {0.0: (95, 40), 0.5: (95, 60), 1.0: (95, 60)}
     for grid, expected in ((harmed, 0.0), (equal, 0.5)):
         parts = [answered(rng, split, "grid", grid) for split in ("validation", "test")]
-        assert np.isclose(student.call("choose_strength", pd.concat(parts, ignore_index=True)), expected)
+        assert np.isclose(
+            student.call("choose_strength", pd.concat(parts, ignore_index=True)), expected
+        )
+
 
 # %% [raw]
 # # END QUESTION
@@ -489,19 +555,25 @@ def nothing_gained(student, rng):
 # %% [raw]
 # # BEGIN SOLUTION
 
+
 # %%
 def report(answers, strength):
     """Return the changes on the test objects: a dictionary of (change, low, high) in points."""
     # BEGIN SOLUTION
     rows = answers[answers["split"] == "test"]
     grid, center = rows["protocol"] == "grid", rows["center"].astype(bool)
-    parts = {"off_center": grid & ~center, "center": grid & center, "control": rows["protocol"] == "control"}
+    parts = {
+        "off_center": grid & ~center,
+        "center": grid & center,
+        "control": rows["protocol"] == "control",
+    }
     changes = {}
     for name, part in parts.items():
         found = bootstrap.paired_difference(rows[part], "strength", (strength, 0.0)).iloc[0]
         changes[name] = (found["difference"], found["low"], found["high"])
     return changes
     # END SOLUTION
+
 
 # %% [raw]
 # # END SOLUTION
@@ -512,7 +584,9 @@ def report(answers, strength):
 # %%
 nothing = report(answers, 0.5)
 assert set(nothing) == {"off_center", "center", "control"}, "report all three places"
-assert all(low <= change <= high for change, low, high in nothing.values()), "(change, low, high) in this order"
+assert all(low <= change <= high for change, low, high in nothing.values()), (
+    "(change, low, high) in this order"
+)
 
 # %% [raw]
 # # END TESTS
@@ -554,15 +628,23 @@ def class_answers(rng):
 
 def expected_change(table, place, rng):
     protocol, center = PLACES[place]
-    rows = table[(table["split"] == "test") & (table["protocol"] == protocol) & (table["center"] == center)]
-    wide = rows.pivot(index=["object", "image"], columns="strength", values="correct").astype(float)
+    rows = table[
+        (table["split"] == "test")
+        & (table["protocol"] == protocol)
+        & (table["center"] == center)
+    ]
+    wide = rows.pivot(index=["object", "image"], columns="strength", values="correct").astype(
+        float
+    )
     change = 100 * (wide[0.7] - wide[0.0])
     sums = change.groupby("object").agg(["sum", "size"]).to_numpy()
     drawn = sums[rng.integers(len(sums), size=(4000, len(sums)))].sum(axis=1)
     return change.mean(), *np.percentile(drawn[:, 0] / drawn[:, 1], [2.5, 97.5])
 
 
-@hidden_check("q5", points=1, says="gives the right changes on the test objects, at all three places")
+@hidden_check(
+    "q5", points=1, says="gives the right changes on the test objects, at all three places"
+)
 def estimates(student, rng):
     table = class_answers(rng)
     got = student.call("report", table, 0.7)
@@ -570,7 +652,9 @@ def estimates(student, rng):
         assert np.isclose(got[place][0], expected_change(table, place, rng)[0])
 
 
-@hidden_check("q5", points=2, says="the intervals are paired by image and resample whole objects")
+@hidden_check(
+    "q5", points=2, says="the intervals are paired by image and resample whole objects"
+)
 def intervals(student, rng):
     table = class_answers(rng)
     got, ratios = student.call("report", table, 0.7), []
@@ -580,15 +664,23 @@ def intervals(student, rng):
         assert abs(got[place][1] - low) < 0.3 * (high - low)
     assert 0.85 < np.mean(ratios) < 1.2
 
+
 # %% [raw]
 # # END QUESTION
 
 # %%
-strength = choose_strength(answers) or 0.5  # 0 means: none is harmless. Then look at what 0.5 does.
+strength = choose_strength(answers) or 0.5  # if none is harmless, look at what 0.5 does
 reported = report(answers, strength)
 figure, axes = plt.subplots(figsize=(7, 2.4), layout="constrained")
-for number, (place, (change, low, high)) in enumerate(reported.items()):
-    axes.errorbar(change, number, xerr=[[change - low], [high - change]], fmt="o", color="#0173b2", capsize=3)
+for number, (change, low, high) in enumerate(reported.values()):
+    axes.errorbar(
+        change,
+        number,
+        xerr=[[change - low], [high - change]],
+        fmt="o",
+        color="#0173b2",
+        capsize=3,
+    )
 axes.axvline(0, color="0.4", linestyle=":")
 axes.axvspan(-2, 2, color="0.9", zorder=0)
 axes.set_yticks(range(3), [place.replace("_", "-") for place in reported])
@@ -596,7 +688,9 @@ axes.set(xlabel="change against the plain model (percentage points)", ylabel="te
 axes.set_title(f"Recentered, strength {strength:g} (95 % intervals over objects)", loc="left")
 plt.show()
 for place, (change, low, high) in reported.items():
-    print(f"In words: {place.replace('_', '-')}: {change:+.1f} points [{low:+.1f}, {high:+.1f}].")
+    print(
+        f"In words: {place.replace('_', '-')}: {change:+.1f} points [{low:+.1f}, {high:+.1f}]."
+    )
 print("The grey band is what the protocol calls harmless at the center: up to 2 points.")
 
 # %% [raw]
@@ -619,6 +713,7 @@ print("The grey band is what the protocol calls harmless at the center: up to 2 
 # %% [raw]
 # # BEGIN SOLUTION
 
+
 # %%
 def verdict(reported, most_loss=2.0):
     """Return "helps", "trades", "costs" or "harmless"."""
@@ -630,6 +725,7 @@ def verdict(reported, most_loss=2.0):
         return "trades" if harms else "helps"
     return "costs" if harms or high < 0 else "harmless"
     # END SOLUTION
+
 
 # %% [raw]
 # # END SOLUTION
@@ -645,13 +741,18 @@ assert verdict(reported) in {"helps", "trades", "costs", "harmless"}
 # %% [raw]
 # # END TESTS
 
+
 # %% tags=["hidden"]
 def around(change, half):
     return (float(change), float(change - half), float(change + half))
 
 
 def judged(student, off_center, center, control, **limits):
-    rows = {"off_center": off_center, "center": around(center, 3), "control": around(control, 3)}
+    rows = {
+        "off_center": off_center,
+        "center": around(center, 3),
+        "control": around(control, 3),
+    }
     return student.call("verdict", rows, **limits)
 
 
@@ -674,6 +775,7 @@ def center_counts(student, rng):
 def control_counts(student, rng):
     assert judged(student, around(20, 5), 0, -float(rng.uniform(3, 15))) == "trades"
     assert judged(student, around(0, 5), 0, -float(rng.uniform(3, 15))) == "costs"
+
 
 # %% [raw]
 # # END QUESTION
@@ -703,6 +805,7 @@ print(f"Recentered at strength {strength:g}: {verdict(reported)}.")
 # %% [raw]
 # # BEGIN SOLUTION
 
+
 # %%
 # BEGIN SOLUTION NO PROMPT
 @dataclass(frozen=True)
@@ -710,14 +813,13 @@ class Mine(Recentered):
     """Show the plain image and the moved one, and believe the more similar of the two."""
 
     label: ClassVar[str] = "plain or moved"
-    neutral_at: ClassVar = {"strength": 0}
 
     @property
     def n_views(self):
         """Two views; at strength zero the image alone."""
         return 1 if self.neutral else 2
 
-    def views(self, image, location):
+    def views(self, image, location=None):
         """Return the image, and the moved one."""
         return [image] if self.neutral else [image, *super().views(image, location)]
 
@@ -726,12 +828,12 @@ class Mine(Recentered):
         return similarities.max(axis=1)
 
 
-entry = {"name": "plain or moved", "strength": 0.75}
+entry = {"name": "plain or moved", "strength": 0.5}
 # END SOLUTION
 """ # BEGIN PROMPT
 @dataclass(frozen=True)
 class Mine(Mitigation):
-    \"\"\"Say in one sentence what it does.\"\"\"
+    # Say in one sentence what it does.
 
     label: ClassVar[str] = "mine"
     neutral_at: ClassVar = {"strength": 0}
@@ -742,7 +844,7 @@ class Mine(Mitigation):
 
 
 entry = {"name": ..., "strength": ...}
-""" # END PROMPT
+"""  # END PROMPT
 
 # %% [raw]
 # # END SOLUTION
@@ -752,8 +854,12 @@ entry = {"name": ..., "strength": ...}
 
 # %%
 same = mitigate(model, Mine(strength=0.0)).similarities(two, ["a dog", "a key"], progress=False)
-assert np.array_equal(same, model.similarities(two, ["a dog", "a key"], progress=False)), "zero does nothing"
-assert Mine(strength=entry["strength"]).passes <= 10, "at most ten passes of the tower for one image"
+assert np.array_equal(same, model.similarities(two, ["a dog", "a key"], progress=False)), (
+    "zero does nothing"
+)
+assert Mine(strength=entry["strength"]).passes <= 10, (
+    "at most ten passes of the tower for one image"
+)
 
 # %% [raw]
 # # END TESTS
@@ -787,34 +893,46 @@ result = {
 
 def tried(student, rng):
     """Return the images of the check, and what the mitigation makes of them."""
-    images = rng.integers(90, 130, size=(3, 112, 112, 3), dtype=np.uint8)
+    images = rng.integers(90, 130, size=(6, 112, 112, 3), dtype=np.uint8)
     for image in images:
-        y, x = (int(place) for place in rng.integers(5, 75, size=2))
-        image[y : y + 30, x : x + 30] = rng.integers(0, 256, size=3)
-    texts = ["a photo of a dog", "a photo of a key", "a photo of a cup"]
+        y, x = (int(place) for place in rng.choice([5, 75], size=2))
+        image[y : y + 30, x : x + 30] = rng.choice([0, 255], size=(30, 30, 3))
+    texts = [
+        f"a photo of a {name}"
+        for name in ("dog", "key", "cup", "star", "tree", "fish", "shoe", "bell")
+    ]
     return images, student.run(TRIED, images=images, texts=texts)
 
 
 @hidden_check("q7", points=1, says="is the plain model at strength zero, bit for bit")
 def identity(student, rng):
-    images, made = tried(student, rng)
+    _, made = tried(student, rng)
     assert made["neutral"] and np.array_equal(made["at_zero"], made["plain"])
-    assert made["plain"].shape == (3, 3) and np.ptp(made["plain"]) > 0
+    assert made["plain"].shape == (6, 8) and np.ptp(made["plain"]) > 0
 
 
-@hidden_check("q7", points=1, says="is not told where the object is, and leaves image and model as they were")
+@hidden_check(
+    "q7",
+    points=1,
+    says="is not told where the object is, and leaves image and model as they were",
+)
 def clean(student, rng):
     images, made = tried(student, rng)
     assert not made["told"] and np.array_equal(made["images"], images)
     assert np.array_equal(made["after"], made["plain"])
 
 
-@hidden_check("q7", points=1, says="the entry is a setting that changes something, within ten passes")
+@hidden_check(
+    "q7", points=1, says="the entry is a setting that changes something, within ten passes"
+)
 def acts(student, rng):
     _, made = tried(student, rng)
     strength = student.value("entry")["strength"]
     assert 0 < strength <= 1 and made["passes"] <= 10
-    assert np.isfinite(made["found"]).all() and not np.allclose(made["found"], made["plain"], atol=1e-5)
+    assert np.isfinite(made["found"]).all() and not np.allclose(
+        made["found"], made["plain"], atol=1e-5
+    )
+
 
 # %% [raw]
 # # END QUESTION
@@ -822,12 +940,17 @@ def acts(student, rng):
 # %% tags=["long"]
 # long: skipped in grading, nothing that is graded reads its result
 parts = [
-    score(Mine(strength=each), validation, "validation", each) for each in (0.0, 0.25, 0.5, 0.75, 1.0)
+    score(Mine(strength=each), validation, "validation", each)
+    for each in (0.0, 0.25, 0.5, 0.75, 1.0)
 ]
 own = pd.concat(parts, ignore_index=True)
 levels = 100 * own.groupby(["strength", "center"])["correct"].mean().unstack()
 print("Accuracy on the validation objects, in percent:")
-print(levels.rename(columns={True: "center", False: "off-center"})[["center", "off-center"]].round(1))
+print(
+    levels.rename(columns={True: "center", False: "off-center"})[
+        ["center", "off-center"]
+    ].round(1)
+)
 print(f"Chosen strength: {choose_strength(own):g}")
 
 # %% [markdown]

@@ -61,7 +61,17 @@ from scipy.stats import rankdata
 
 # %%
 models = pd.read_csv("data/models.csv")
-design = ["version", "architecture", "pooling", "objects", "steps", "shown", "spread", "naming", "seed"]
+design = [
+    "version",
+    "architecture",
+    "pooling",
+    "objects",
+    "steps",
+    "shown",
+    "spread",
+    "naming",
+    "seed",
+]
 models
 
 # %% [raw]
@@ -81,6 +91,7 @@ models
 # %% [raw]
 # # BEGIN SOLUTION
 
+
 # %%
 def with_bias(models):
     """Return the table with the columns gap (points) and index."""
@@ -88,6 +99,7 @@ def with_bias(models):
     gap = models["center"] - models["off_center"]
     return models.assign(gap=gap, index=gap / models["center"].where(models["center"] > 0))
     # END SOLUTION
+
 
 # %% [raw]
 # # END SOLUTION
@@ -120,9 +132,12 @@ def bias(student, rng):
 
 @hidden_check("q1", points=1, says="no index where nothing is right at the center")
 def nothing_right(student, rng):
-    table = pd.DataFrame({"center": [0.0, 0.0, 50.0], "off_center": [0.0, float(rng.uniform(1, 9)), 0.0]})
+    table = pd.DataFrame(
+        {"center": [0.0, 0.0, 50.0], "off_center": [0.0, float(rng.uniform(1, 9)), 0.0]}
+    )
     got = student.call("with_bias", table)["index"]
     assert np.isnan(got.iloc[0]) and np.isnan(got.iloc[1]) and np.isclose(got.iloc[2], 1)
+
 
 # %% [raw]
 # # END QUESTION
@@ -142,7 +157,9 @@ for panel in axes:
 figure.suptitle("Gap (with 95 % interval over objects) and index of every model")
 plt.show()
 by_gap, by_index = (shown.loc[shown[column].idxmax(), "model"] for column in ("gap", "index"))
-print(f"In words: the largest gap is that of {by_gap!r}, the largest index that of {by_index!r}.")
+print(
+    f"In words: the largest gap is that of {by_gap!r}, the largest index that of {by_index!r}."
+)
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -162,6 +179,7 @@ print(f"In words: the largest gap is that of {by_gap!r}, the largest index that 
 # %% [raw]
 # # BEGIN SOLUTION
 
+
 # %%
 def comparable(models, version, floor=20.0):
     """Return the rows of one version of the protocol that are right often enough at the center."""
@@ -176,6 +194,7 @@ def rank_correlation(x, y):
     return (first * second).sum() / np.sqrt((first**2).sum() * (second**2).sum())
     # END SOLUTION
 
+
 # %% [raw]
 # # END SOLUTION
 
@@ -184,7 +203,9 @@ def rank_correlation(x, y):
 
 # %%
 assert set(comparable(models, 2)["version"]) == {2}, "one version only"
-assert np.isclose(rank_correlation([1, 2, 3, 4], [10, 20, 30, 1000]), 1), "only the order counts"
+assert np.isclose(rank_correlation([1, 2, 3, 4], [10, 20, 30, 1000]), 1), (
+    "only the order counts"
+)
 assert np.isclose(rank_correlation([1, 2, 3, 4], [4, 3, 2, 1]), -1)
 
 # %% [raw]
@@ -195,7 +216,9 @@ import numpy as np
 import pandas as pd
 
 
-@hidden_check("q2", points=1, says="compares rows of one version only, and none that names too little")
+@hidden_check(
+    "q2", points=1, says="compares rows of one version only, and none that names too little"
+)
 def filtered(student, rng):
     table = pd.DataFrame(
         {
@@ -208,7 +231,9 @@ def filtered(student, rng):
     for floor in (20.0, 30.0):
         args = {"floor": floor} if floor != 20.0 else {}
         got = student.call("comparable", table, 2, **args)
-        kept = [row.model for row in table.itertuples() if row.version == 2 and row.center >= floor]
+        kept = [
+            row.model for row in table.itertuples() if row.version == 2 and row.center >= floor
+        ]
         assert sorted(got["model"]) == sorted(kept)
 
 
@@ -224,6 +249,7 @@ def ranked(student, rng):
         got = student.call("rank_correlation", x, y)
         assert np.isclose(got, np.corrcoef(ranks(x), ranks(y))[0, 1], atol=1e-6)
 
+
 # %% [raw]
 # # END QUESTION
 
@@ -231,7 +257,9 @@ def ranked(student, rng):
 kept = with_bias(comparable(models, 1))
 print(f"{len(kept)} of {len(models)} models are comparable.")
 for column in ("spread", "naming", "objects", "steps", "center"):
-    print(f"index and {column}: rank correlation {rank_correlation(kept[column], kept['index']):+.2f}")
+    print(
+        f"index and {column}: rank correlation {rank_correlation(kept[column], kept['index']):+.2f}"
+    )
 
 # %% [markdown]
 # The index goes together with `spread`, `naming` and `center`. Which of them *makes* the bias? In this table, models with a small
@@ -258,6 +286,7 @@ for column in ("spread", "naming", "objects", "steps", "center"):
 # %% [raw]
 # # BEGIN SOLUTION
 
+
 # %%
 def matched_change(models, column, first, second, design, value="gap"):
     """Return (mean change of the value, number of pairs) over models that differ in one column only."""
@@ -269,6 +298,7 @@ def matched_change(models, column, first, second, design, value="gap"):
     return float((pairs[f"{value}_y"] - pairs[f"{value}_x"]).mean()), len(pairs)
     # END SOLUTION
 
+
 # %% [raw]
 # # END SOLUTION
 
@@ -279,7 +309,9 @@ def matched_change(models, column, first, second, design, value="gap"):
 example = pd.DataFrame(
     {"pooling": ["max", "average"], "spread": [0.1, 0.1], "seed": [0, 0], "gap": [30.0, 10.0]}
 )
-change, pairs = matched_change(example, "pooling", "average", "max", ["pooling", "spread", "seed"])
+change, pairs = matched_change(
+    example, "pooling", "average", "max", ["pooling", "spread", "seed"]
+)
 assert (change, pairs) == (20, 1), "one pair: the maximum has 20 points more than the average"
 
 # %% [raw]
@@ -308,16 +340,22 @@ def confounded(rng):
     return table.sample(frac=1, random_state=int(rng.integers(1000))).reset_index(drop=True)
 
 
-@hidden_check("q3", points=1, says="the mean change over the pairs that differ in one column only")
+@hidden_check(
+    "q3", points=1, says="the mean change over the pairs that differ in one column only"
+)
 def one_thing(student, rng):
-    change, pairs = student.call("matched_change", confounded(rng), "pooling", "a", "b", COLUMNS)
+    change, pairs = student.call(
+        "matched_change", confounded(rng), "pooling", "a", "b", COLUMNS
+    )
     assert pairs == 3 and np.isclose(change, -6)
 
 
 @hidden_check("q3", points=1, says="other values and other columns work as well")
 def other_columns(student, rng):
     table = confounded(rng)
-    change, pairs = student.call("matched_change", table, "pooling", "a", "b", COLUMNS, value="index")
+    change, pairs = student.call(
+        "matched_change", table, "pooling", "a", "b", COLUMNS, value="index"
+    )
     assert pairs == 3 and np.isclose(change, 6)
     change, pairs = student.call("matched_change", table, "spread", 0.1, np.inf, COLUMNS)
     assert pairs == 3 and np.isclose(change, -50)
@@ -327,19 +365,29 @@ def other_columns(student, rng):
 def no_pair(student, rng):
     table = confounded(rng)
     table["objects"] = np.where(table["pooling"] == "a", 32, 64)
-    change, pairs = student.call("matched_change", table, "pooling", "a", "b", [*COLUMNS, "objects"])
+    change, pairs = student.call(
+        "matched_change", table, "pooling", "a", "b", [*COLUMNS, "objects"]
+    )
     assert pairs == 0 and np.isnan(change)
+
 
 # %% [raw]
 # # END QUESTION
 
 # %%
 known = with_bias(models)
-asked = [("pooling", "class token", "max"), ("spread", 0.03, np.inf), ("naming", 0.0, 1.0), ("objects", 32, 64)]
+asked = [
+    ("pooling", "class token", "max"),
+    ("spread", 0.03, np.inf),
+    ("naming", 0.0, 1.0),
+    ("objects", 32, 64),
+]
 for column, first, second in asked:
     sides = [known.loc[known[column] == level, "gap"].mean() for level in (first, second)]
     change, pairs = matched_change(known, column, first, second, design)
-    print(f"{column}, {first} → {second}: {sides[1] - sides[0]:+.1f} points over all, {change:+.1f} over {pairs} pairs")
+    print(
+        f"{column}, {first} → {second}: {sides[1] - sides[0]:+.1f} points over all, {change:+.1f} over {pairs} pairs"
+    )
 
 # %% [markdown]
 # Compare the two numbers of each line. For one column the table has no pair at all: nothing in it can say what that column does.
@@ -364,6 +412,7 @@ for column, first, second in asked:
 # %% [raw]
 # # BEGIN SOLUTION
 
+
 # %%
 def seed_deviation(models, design, value="gap"):
     """Return the standard deviation, in the unit of the value, among models that differ by their seed only."""
@@ -374,6 +423,7 @@ def seed_deviation(models, design, value="gap"):
     return float(np.sqrt(squares.sum() / (groups.size()[groups.size() > 1] - 1).sum()))
     # END SOLUTION
 
+
 # %% [raw]
 # # END SOLUTION
 
@@ -381,8 +431,12 @@ def seed_deviation(models, design, value="gap"):
 # # BEGIN TESTS
 
 # %%
-example = pd.DataFrame({"spread": [0.1, 0.1, 0.2], "seed": [0, 1, 0], "gap": [10.0, 14.0, 99.0]})
-assert np.isclose(seed_deviation(example, ["spread", "seed"]), np.sqrt(8)), "one pair, 4 points apart"
+example = pd.DataFrame(
+    {"spread": [0.1, 0.1, 0.2], "seed": [0, 1, 0], "gap": [10.0, 14.0, 99.0]}
+)
+assert np.isclose(seed_deviation(example, ["spread", "seed"]), np.sqrt(8)), (
+    "one pair, 4 points apart"
+)
 
 # %% [raw]
 # # END TESTS
@@ -392,7 +446,9 @@ import numpy as np
 import pandas as pd
 
 
-@hidden_check("q4", points=2, says="pools the scatter within groups of models that were trained alike")
+@hidden_check(
+    "q4", points=2, says="pools the scatter within groups of models that were trained alike"
+)
 def scatter(student, rng):
     rows, squares, freedom = [], 0.0, 0
     for number, size in enumerate(rng.permutation([1, 2, 2, 3, 5, 1])):
@@ -405,13 +461,16 @@ def scatter(student, rng):
     got = student.call("seed_deviation", table, ["spread", "pooling", "seed"], value="index")
     assert np.isclose(got, np.sqrt(squares / freedom))
 
+
 # %% [raw]
 # # END QUESTION
 
 # %%
 between_seeds = seed_deviation(known, design)
 half_width = (known["gap_high"] - known["gap_low"]).median() / 2
-print(f"Models trained alike scatter by {between_seeds:.1f} points; half of a typical interval is {half_width:.1f} points.")
+print(
+    f"Models trained alike scatter by {between_seeds:.1f} points; half of a typical interval is {half_width:.1f} points."
+)
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -436,11 +495,16 @@ error = [series["gap"] - series["gap_low"], series["gap_high"] - series["gap"]]
 axes.errorbar(places, series["gap"], yerr=error, fmt="o-", color="#0173b2", capsize=3)
 axes.set_xticks(places, [f"{spread:g}" for spread in series["spread"]])
 axes.axhline(0, color="0.4", linestyle=":")
-axes.set(xlabel="spread in training (standard deviation over the side)", ylabel="gap (percentage points)")
+axes.set(
+    xlabel="spread in training (standard deviation over the side)",
+    ylabel="gap (percentage points)",
+)
 axes.set_title("One object, seed 0 (95 % intervals over objects)", loc="left")
 plt.show()
 for row in series.itertuples():
-    print(f"In words: spread {row.spread:g}: gap {row.gap:+.1f} points [{row.gap_low:+.1f}, {row.gap_high:+.1f}].")
+    print(
+        f"In words: spread {row.spread:g}: gap {row.gap:+.1f} points [{row.gap_low:+.1f}, {row.gap_high:+.1f}]."
+    )
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -455,7 +519,7 @@ prediction = {
 # END SOLUTION
 """ # BEGIN PROMPT
 prediction = {"low": ..., "high": ..., "reason": ...}
-""" # END PROMPT
+"""  # END PROMPT
 
 # %% [raw]
 # # END SOLUTION
@@ -464,11 +528,14 @@ prediction = {"low": ..., "high": ..., "reason": ...}
 # # BEGIN TESTS
 
 # %%
-assert -100 <= prediction["low"] < prediction["high"] <= 100, "two numbers in points, the lower first"
+assert -100 <= prediction["low"] < prediction["high"] <= 100, (
+    "two numbers in points, the lower first"
+)
 assert len(prediction["reason"]) >= 30, "say in a sentence what your prediction rests on"
 
 # %% [raw]
 # # END TESTS
+
 
 # %% tags=["hidden"]
 @hidden_check("q5", points=1, says="an interval and a reason are given")
@@ -476,6 +543,7 @@ def given(student, rng):
     said = student.value("prediction")
     assert -100 <= float(said["low"]) < float(said["high"]) <= 100
     assert isinstance(said["reason"], str) and len(said["reason"].strip()) >= 30
+
 
 # %% [raw]
 # # END QUESTION
@@ -485,7 +553,9 @@ def given(student, rng):
 # board) before you go on. Whoever changes the prediction afterwards has another code. This is the idea of preregistration.
 
 # %%
-sealed = hashlib.sha256(json.dumps(prediction, sort_keys=True, default=str).encode()).hexdigest()[:12]
+sealed = hashlib.sha256(
+    json.dumps(prediction, sort_keys=True, default=str).encode()
+).hexdigest()[:12]
 print(f"Code of the prediction: {sealed}")
 
 # %% [raw]
@@ -507,6 +577,7 @@ print(f"Code of the prediction: {sealed}")
 # %% [raw]
 # # BEGIN SOLUTION
 
+
 # %%
 def interval_score(low, high, observed, coverage=0.8):
     """Return the score of a predicted interval, in the unit of the observed value; smaller is better."""
@@ -514,6 +585,7 @@ def interval_score(low, high, observed, coverage=0.8):
     missed = max(0.0, low - observed) + max(0.0, observed - high)
     return (high - low) + 2 / (1 - coverage) * missed
     # END SOLUTION
+
 
 # %% [raw]
 # # END SOLUTION
@@ -537,10 +609,14 @@ def width(student, rng):
     low = float(rng.uniform(-50, 0))
     high = low + float(rng.uniform(5, 60))
     for share in (0.0, 0.4, 1.0):
-        assert np.isclose(student.call("interval_score", low, high, low + share * (high - low)), high - low)
+        assert np.isclose(
+            student.call("interval_score", low, high, low + share * (high - low)), high - low
+        )
 
 
-@hidden_check("q6", points=2, says="a miss on either side costs as much as the coverage demands")
+@hidden_check(
+    "q6", points=2, says="a miss on either side costs as much as the coverage demands"
+)
 def missed(student, rng):
     low, miss = float(rng.uniform(-30, 0)), float(rng.uniform(1, 20))
     high = low + float(rng.uniform(5, 40))
@@ -549,7 +625,10 @@ def missed(student, rng):
         for observed in (low - miss, high + miss):
             got = student.call("interval_score", low, high, observed, coverage=coverage)
             assert np.isclose(got, expected)
-    assert np.isclose(student.call("interval_score", low, high, high + miss), high - low + 10 * miss)
+    assert np.isclose(
+        student.call("interval_score", low, high, high + miss), high - low + 10 * miss
+    )
+
 
 # %% [raw]
 # # END QUESTION
@@ -558,10 +637,14 @@ def missed(student, rng):
 observed = with_bias(pd.read_csv("data/held_out.csv")).iloc[0]
 inside = prediction["low"] <= observed["gap"] <= prediction["high"]
 score = interval_score(prediction["low"], prediction["high"], observed["gap"])
-print(f"Observed: {observed['gap']:+.1f} points [{observed['gap_low']:+.1f}, {observed['gap_high']:+.1f}].")
+print(
+    f"Observed: {observed['gap']:+.1f} points [{observed['gap_low']:+.1f}, {observed['gap_high']:+.1f}]."
+)
 print(f"Your interval {'holds' if inside else 'misses'} it; score {score:.1f} points.")
 everything = interval_score(*np.quantile(known["gap"], [0.1, 0.9]), observed["gap"])
-print(f"For comparison, 80 % of the gaps of the whole table as an interval: score {everything:.1f} points.")
+print(
+    f"For comparison, 80 % of the gaps of the whole table as an interval: score {everything:.1f} points."
+)
 
 # %% [raw]
 # # BEGIN QUESTION

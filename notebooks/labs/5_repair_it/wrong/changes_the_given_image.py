@@ -2,6 +2,7 @@
 
 Question: q2
 Points: 1
+q7: 0
 """
 
 

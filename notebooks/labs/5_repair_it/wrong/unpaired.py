@@ -8,7 +8,11 @@ Points: 1
 def report(answers, strength):
     rows = answers[answers["split"] == "test"]
     grid, center = rows["protocol"] == "grid", rows["center"].astype(bool)
-    parts = {"off_center": grid & ~center, "center": grid & center, "control": rows["protocol"] == "control"}
+    parts = {
+        "off_center": grid & ~center,
+        "center": grid & center,
+        "control": rows["protocol"] == "control",
+    }
     changes = {}
     for name, part in parts.items():
         levels = bootstrap.accuracy(rows[part], by="strength").set_index("strength")

@@ -7,4 +7,6 @@ Points: 1
 
 def with_bias(models):
     gap = models["center"] - models["off_center"]
-    return models.assign(gap=gap, index=(gap / models["center"].where(models["center"] > 0)).fillna(0))
+    return models.assign(
+        gap=gap, index=(gap / models["center"].where(models["center"] > 0)).fillna(0)
+    )

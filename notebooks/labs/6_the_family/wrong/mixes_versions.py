@@ -6,7 +6,11 @@ Points: 2
 
 
 def comparable(models, version, floor=20.0):
-    return models[models["center"] >= floor] if version == 1 else models[models["version"] == version]
+    return (
+        models[models["center"] >= floor]
+        if version == 1
+        else models[models["version"] == version]
+    )
 
 
 def rank_correlation(x, y):
