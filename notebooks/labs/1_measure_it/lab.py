@@ -828,14 +828,14 @@ def tells_units(student, rng):
 # %% [raw]
 # # END QUESTION
 # %% [markdown]
-# The next cell repeats the experiment 200 times for each unit. It takes about half a minute. If you skip
+# The next cell repeats the experiment 400 times for each unit. It takes about half a minute. If you skip
 # it, the result of our own run is read instead.
 # %% tags=["long"]
 # long: skipped in grading, kept result in data/coverage.csv
 shares = {
-    unit: coverage(unit, 200, 200, np.random.default_rng(0)) for unit in ("image", "object")
+    unit: coverage(unit, 400, 200, np.random.default_rng(1)) for unit in ("image", "object")
 }
-mine = pd.DataFrame({"unit": list(shares), "coverage": list(shares.values()), "n_tables": 200})
+mine = pd.DataFrame({"unit": list(shares), "coverage": list(shares.values()), "n_tables": 400})
 mine.to_csv("coverage.csv", index=False)
 # %%
 found = Path("coverage.csv") if Path("coverage.csv").exists() else DATA / "coverage.csv"
