@@ -65,6 +65,9 @@ labels = objects_of(cutouts)
 validation_objects, test_objects = split_objects(cutouts, [24, 40], seed=5)
 validation = make_split(validation_objects, labels, protocols=["grid"], side=112, seed=1)
 test = make_split(test_objects, labels, protocols=["grid", "control"], side=112, seed=2)
+two = validation[0].images[:2]  # to try things on
+example = np.full((100, 100, 3), 90, np.uint8)
+example[60:80, 60:80] = (250, 200, 0)  # a yellow square on gray
 
 figure, panels = plt.subplots(1, 4, figsize=(8, 2.3), layout="constrained")
 for panel, number in zip(panels, (1, 4, 7, 10), strict=True):
@@ -121,8 +124,6 @@ def guess_place(image):
 # # BEGIN TESTS
 
 # %%
-example = np.full((100, 100, 3), 90, np.uint8)
-example[60:80, 60:80] = (250, 200, 0)
 y, x = guess_place(example)
 assert 0 <= y <= 1 and 0 <= x <= 1, "places are fractions of height and width"
 assert abs(y - 0.7) < 0.1 and abs(x - 0.7) < 0.1, "the yellow square is around (0.7, 0.7)"
@@ -299,7 +300,6 @@ class Recentered(Mitigation):
 # %%
 seen = Recentered(strength=1.0).views(example, None)
 assert isinstance(seen, list) and len(seen) == 1, "views returns a list with one image"
-two = validation[0].images[:2]
 same = mitigate(model, Recentered(strength=0.0)).similarities(
     two, ["a dog", "a key"], progress=False
 )
