@@ -77,7 +77,7 @@ for panel, number in zip(panels, (1, 4, 7, 10), strict=True):
 figure.suptitle("Four validation images")
 plt.show()
 print(
-    "In words: four scenes, each with one drawn object, not in the middle, on a computed background."
+    "In words: four scenes, each with one drawn object, in the middle or elsewhere, on another background."
 )
 
 # %% [raw]
