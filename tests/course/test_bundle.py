@@ -13,7 +13,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from crosseyed.course import bundle, instructor, source, student
+from crosseyed.course import bundle, instructor, projects, source, student
 from crosseyed.errors import CrosseyedError, InputError
 
 HERE = Path(__file__).parent
@@ -242,8 +242,7 @@ def test_the_zip_works_in_an_empty_folder_without_the_repository(course, tmp_pat
 
 
 @pytest.mark.slow
-def test_a_figure_says_in_words_what_it_is_about(labs, tmp_path):
-    (lab,) = labs
+def test_a_figure_says_in_words_what_it_is_about(tmp_path):
     notebook = nbformat.v4.new_notebook(
         cells=[
             nbformat.v4.new_code_cell(
@@ -253,7 +252,7 @@ def test_a_figure_says_in_words_what_it_is_about(labs, tmp_path):
         ],
         metadata={"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}},
     )
-    instructor.run(lab, notebook, tmp_path)
+    instructor.run(notebook, tmp_path, "a notebook")
     page = instructor.page(notebook, "Figures")
     assert 'alt="panels: Rings. horizontal axis: eccentricity."' in page
 
@@ -262,10 +261,26 @@ def test_a_figure_says_in_words_what_it_is_about(labs, tmp_path):
 def test_no_lab_of_the_course_gives_away_a_solution(tmp_path):
     labs = bundle.read_labs(REPOSITORY / bundle.LABS)
     project = REPOSITORY / bundle.LABS / bundle.PROJECT
-    archive = student.write(tmp_path, labs, REPOSITORY, project if project.is_dir() else None)
+    archive = student.write(tmp_path, labs, REPOSITORY, project)
     assert_no_secret(tmp_path, labs)
     models = {model for lab in labs for model in lab.models}
     names = zipfile.ZipFile(archive).namelist()
     assert all(
         f"crosseyed-course/data/models/{model}/open_clip_model.safetensors" in names for model in models
     )
+
+
+@pytest.mark.slow
+def test_the_project_has_a_template_and_an_example_that_ran(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    projects.write(tmp_path / "project", REPOSITORY / bundle.LABS / bundle.PROJECT)
+    report = nbformat.read(tmp_path / "project" / "report.ipynb", as_version=4)
+    example = nbformat.read(tmp_path / "project" / "example.ipynb", as_version=4)
+
+    def headings(notebook):
+        return re.findall(r"^## .*", "\n".join(cell.source for cell in notebook.cells), re.MULTILINE)
+
+    assert headings(report) == headings(example)
+    assert not any(cell.get("outputs") for cell in report.cells)
+    assert "In words: pocketclip-centered" in json.dumps(example)
+    assert "Rubric" in (tmp_path / "project" / "README.md").read_text()

@@ -4,7 +4,7 @@ import html
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -87,7 +87,7 @@ def execute(lab: Lab, kept: Path) -> NotebookNode:
         digest = content_digest([name, *lab.data, *library])
         done = kept / f"{lab.name}-{digest}.ipynb"
         if not done.is_file():
-            run(lab, notebook, name.parent)
+            run(notebook, name.parent, f"the solution of the lab {lab.name!r}", lab.long)
             with atomic_write(done) as temporary:
                 nbformat.write(notebook, temporary)
             _forget_older(done, lab)
@@ -112,9 +112,26 @@ def page(notebook: NotebookNode, title: str) -> str:
     return _REMOTE_SCRIPT.sub("", made).replace("</head>", scripts, 1)
 
 
-def run(lab: Lab, notebook: NotebookNode, folder: Path) -> None:
-    """Execute a notebook in a folder; its cells get their outputs."""
-    left_out = {cell.id: cell.source for cell in notebook.cells if cell.id in lab.long}
+def run(notebook: NotebookNode, folder: Path, what: str, long: Collection[str] = ()) -> None:
+    """Execute a notebook in a folder; its cells get their outputs.
+
+    Parameters
+    ----------
+    notebook : NotebookNode
+        It is changed.
+    folder : path
+        The working folder.
+    what : str
+        What it is, for messages.
+    long : collection of str
+        Identifiers of cells that are left out.
+
+    Raises
+    ------
+    CrosseyedError
+        A cell fails, or takes more than ten minutes.
+    """
+    left_out = {cell.id: cell.source for cell in notebook.cells if cell.id in long}
     for cell in notebook.cells:
         if cell.id in left_out:
             cell.source = f"print({_LEFT_OUT!r}, end='')"
@@ -130,11 +147,10 @@ def run(lab: Lab, notebook: NotebookNode, folder: Path) -> None:
         client.execute(env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])})
     except CellExecutionError as error:
         raise CrosseyedError(
-            f"the solution of the lab {lab.name!r} fails: {error.ename}: {error.evalue}\n  in the cell\n"
-            f"{_failed_source(notebook)}"
+            f"{what} fails: {error.ename}: {error.evalue}\n  in the cell\n{_failed_source(notebook)}"
         ) from error
     except (CellTimeoutError, DeadKernelError) as error:
-        raise CrosseyedError(f"the solution of the lab {lab.name!r} does not end: {error}") from error
+        raise CrosseyedError(f"{what} does not end: {error}") from error
     for cell in notebook.cells:
         cell.source = left_out.get(cell.id, cell.source)
     for cell in notebook.cells:

@@ -8,7 +8,7 @@ import nbformat
 import pandas as pd
 
 from crosseyed import __version__
-from crosseyed.course import archives, handout
+from crosseyed.course import archives, handout, projects
 from crosseyed.course.labs import DATA_FOLDER, Lab
 from crosseyed.files import DATA
 
@@ -19,7 +19,7 @@ PROJECT = "project"
 """Name of the project's folder."""
 
 _ENVIRONMENT = "environment.md"
-_NOT_FOR_STUDENTS = shutil.ignore_patterns(".*", "__pycache__", "teachers")
+_NOT_FOR_STUDENTS = shutil.ignore_patterns(".*", "__pycache__")
 _ALWAYS = ("objects", "protocols")  # of the repository's data
 _MEASURED = DATA / "course" / "setup.csv"
 _GB, _MB = 1e9, 1e6
@@ -37,7 +37,7 @@ def write(folder: Path, labs: Sequence[Lab], repository: Path, project: Path | N
     repository : path
         From which the library's wheel is built.
     project : path, optional
-        The project's folder; what lies in ``teachers`` there is left out.
+        The project's folder.
 
     Returns
     -------
@@ -48,13 +48,14 @@ def write(folder: Path, labs: Sequence[Lab], repository: Path, project: Path | N
     for lab in labs:
         write_lab(folder / lab.folder.name, lab)
     if project is not None:
-        shutil.copytree(project, folder / PROJECT, ignore=_NOT_FOR_STUDENTS)
+        projects.write(folder / PROJECT, project)
     for place in sorted(path for path in folder.iterdir() if path.name != inside.name):
         shutil.copytree(place, inside / "labs" / place.name)
     archives.build_wheel(repository, inside / "install")
     for name in _ALWAYS:
         shutil.copytree(DATA / name, inside / "data" / name, ignore=_NOT_FOR_STUDENTS)
-    for model in sorted({model for lab in labs for model in lab.models}):
+    of_project = projects.MODELS if project is not None else ()
+    for model in sorted({*of_project, *(model for lab in labs for model in lab.models)}):
         shutil.copytree(DATA / "models" / model, inside / "data" / "models" / model)
     shutil.copy(repository / "LICENSE", inside / "LICENSE")
     text = readme(labs, size_of(inside))

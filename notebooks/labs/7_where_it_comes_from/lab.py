@@ -166,7 +166,7 @@ figure.suptitle("Training images of a strong habit and of none")
 plt.show()
 
 # %% [markdown]
-# *The figure in words.* Four drawings on plain backgrounds, one object each. With the spread 0.03 the objects stand in the
+# *The figure in words.* Four drawings, one object each, on four kinds of background. With the spread 0.03 the objects stand in the
 # middle; without a habit they stand anywhere.
 #
 # ## Predict first
@@ -218,9 +218,9 @@ def predicted(student, rng):
 # %% [markdown]
 # ## Train a model of your own
 #
-# Agree in class on who takes which `MY_SPREAD`, and take a `MY_SEED` that nobody else has: the last digits of your phone
-# number will do. The seed decides the initial weights and all images. Then set `TRAIN = True` and run the cell once. It takes about
-# ten minutes on two cores, and goes on where it was when you interrupt it. You can read on meanwhile in another window.
+# Agree in class on who takes which `MY_SPREAD`, and take a `MY_SEED` that nobody else has, such as your place in the list
+# of names. The seed decides the initial weights and all images. Then set `TRAIN = True` and run the cell once. It takes
+# about ten minutes on two cores, and goes on where it was when you interrupt it.
 
 # %% tags=["long"]
 # long: skipped in grading, kept result in data/own.csv.gz
