@@ -404,9 +404,9 @@ def grade(
     ] = None,
 ) -> None:
     """Grade a class's notebooks of a lab by its hidden checks: a table, a summary, and feedback for each student."""
-    from crosseyed.course import class_grades, grading
+    from crosseyed.course import class_grades, source
 
-    chosen = grading.find_lab(lab)
+    chosen = source.find(lab)
     output = output or BUILD / "grades" / chosen.name
     at_a_time = cores or _available_cores()
     if gradescope is not None:
@@ -425,10 +425,10 @@ def leaderboard(
     cores: Cores = None,
 ) -> None:
     """Rank a class's own mitigations by what they gain off-center, on objects that the lab does not show."""
-    from crosseyed.course import grading
     from crosseyed.course import leaderboard as board
+    from crosseyed.course import source
 
-    chosen = grading.find_lab(board.LAB)
+    chosen = source.find(board.LAB)
     output = output or BUILD / "grades" / chosen.name
     at_a_time = cores or _available_cores()
     table = board.make(submissions, chosen, output, seed=seed, at_a_time=at_a_time, say=typer.echo)
@@ -443,11 +443,11 @@ def course(
     ] = None,
 ) -> None:
     """Make the course: what students get, its solutions, and what grades it."""
-    from crosseyed.course import bundle
+    from crosseyed.course import bundle, source, student
 
     _require_repository()
-    labs = bundle.read_labs(bundle.LABS, lab or ())
-    project = bundle.LABS / bundle.PROJECT
+    labs = source.read_all(names=lab or ())
+    project = source.LABS / student.PROJECT
     built = bundle.build(
         labs, folder or bundle.FOLDER, project=project if project.is_dir() else None, say=typer.echo
     )

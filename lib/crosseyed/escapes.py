@@ -15,7 +15,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
 
 def markdown(text: object) -> str:
     """Return MyST Markdown that shows a text as it is, also in a cell of a table and in a substitution."""
-    line = " ".join(printable(str(text)).split())
+    line = one_line(text)
     return _MEANS_SOMETHING.sub(lambda found: "".join(f"&#{ord(each)};" for each in found[0]), line)
 
 
@@ -23,3 +23,14 @@ def printable(text: str) -> str:
     r"""Return a text that every file can hold: halves of characters become ``\udc80``, control characters ``\x1b``."""
     whole = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", whole)
+
+
+def one_line(text: object) -> str:
+    """Return a text on one line that a terminal and a file can hold, see `printable`."""
+    return " ".join(printable(str(text)).split())
+
+
+def for_spreadsheets(text: object) -> str:
+    """Return a text on one line that no spreadsheet takes for a formula."""
+    line = one_line(text)
+    return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line

@@ -13,7 +13,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from crosseyed.course import bundle, instructor, projects, source, student
+from crosseyed.course import archives, bundle, instructor, projects, source, student
 from crosseyed.errors import CrosseyedError, InputError
 
 HERE = Path(__file__).parent
@@ -32,7 +32,7 @@ def built(folder, labs, kept):
 
 @pytest.fixture(scope="module")
 def labs():
-    return bundle.read_labs(HERE, [EXAMPLE], DATA)
+    return source.read_all(HERE, [EXAMPLE], DATA)
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +48,21 @@ def course(tmp_path_factory, labs):
 
 def test_a_misspelt_lab_is_answered_with_the_nearest():
     with pytest.raises(InputError, match=r"'countin'.*'counting'"):
-        bundle.read_labs(HERE, ["countin"], DATA)
+        source.read_all(HERE, ["countin"], DATA)
 
 
 def test_a_folder_without_labs_is_named(tmp_path):
     with pytest.raises(InputError, match=r"lab\.py"):
-        bundle.read_labs(tmp_path)
+        source.read_all(tmp_path)
+
+
+def test_a_folder_of_somebody_elses_is_left_alone(tmp_path, monkeypatch, labs):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "all.txt").write_text("all of it")
+    with pytest.raises(InputError, match="did not make"):
+        built(tmp_path / "thesis", labs, tmp_path / "kept")
+    assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["all.txt"]
 
 
 def everything_in(folder):
@@ -259,10 +268,11 @@ def test_a_figure_says_in_words_what_it_is_about(tmp_path):
 
 @pytest.mark.slow
 def test_no_lab_of_the_course_gives_away_a_solution(tmp_path):
-    labs = bundle.read_labs(REPOSITORY / bundle.LABS)
-    project = REPOSITORY / bundle.LABS / bundle.PROJECT
-    archive = student.write(tmp_path, labs, REPOSITORY, project)
-    assert_no_secret(tmp_path, labs)
+    labs = source.read_all(REPOSITORY / source.LABS)
+    project = REPOSITORY / source.LABS / student.PROJECT
+    wheel = archives.build_wheel(REPOSITORY, tmp_path / "wheel")
+    archive = student.write(tmp_path / "student", labs, REPOSITORY, wheel, project)
+    assert_no_secret(tmp_path / "student", labs)
     models = {model for lab in labs for model in lab.models}
     names = zipfile.ZipFile(archive).namelist()
     assert all(
@@ -273,7 +283,7 @@ def test_no_lab_of_the_course_gives_away_a_solution(tmp_path):
 @pytest.mark.slow
 def test_the_project_has_a_template_and_an_example_that_ran(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    projects.write(tmp_path / "project", REPOSITORY / bundle.LABS / bundle.PROJECT)
+    projects.write(tmp_path / "project", REPOSITORY / source.LABS / student.PROJECT)
     report = nbformat.read(tmp_path / "project" / "report.ipynb", as_version=4)
     example = nbformat.read(tmp_path / "project" / "example.ipynb", as_version=4)
 

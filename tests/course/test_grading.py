@@ -14,7 +14,7 @@ import psutil
 import pytest
 import submitted
 
-from crosseyed.course import class_grades, gradebook, grading, sandbox, submissions
+from crosseyed.course import class_grades, gradebook, grading, sandbox, source, submissions
 from crosseyed.course.grading import Graded
 from crosseyed.course.submissions import Submission
 from crosseyed.course.verdict import Judged, Verdict
@@ -165,7 +165,7 @@ def test_a_folder_of_somebody_elses_is_left_alone(lab, tmp_path):
 def test_a_lab_that_is_none_is_named(given, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError):
-        grading.find_lab(given)
+        source.find(given)
 
 
 def test_one_submission_is_graded_for_gradescope(lab, tmp_path):

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crosseyed.course import grading, handout, leaderboard
+from crosseyed.course import handout, leaderboard, source
 from crosseyed.data.cutouts import read_catalogue
 from crosseyed.errors import InputError
 from crosseyed.measure import protocols
@@ -53,7 +53,7 @@ def altered(plain, correct, **about):
 
 
 def test_its_objects_are_none_that_the_lab_shows(tasks):
-    lab = grading.find_lab(leaderboard.LAB)
+    lab = source.find(leaderboard.LAB)
     text = (lab.folder / "lab.py").read_text(encoding="utf-8")
     assert (
         f"split_objects(cutouts, {list(leaderboard.SPLIT)}, seed={leaderboard.SPLIT_SEED})" in text
@@ -122,7 +122,7 @@ def test_similarities_that_are_not_finite_are_refused(model, tasks, value):
 
 def test_another_lab_has_no_leaderboard(tmp_path):
     with pytest.raises(InputError, match="has no leaderboard"):
-        leaderboard.make(tmp_path, grading.find_lab("the_family"), tmp_path / "grades")
+        leaderboard.make(tmp_path, source.find("the_family"), tmp_path / "grades")
 
 
 def test_nothing_is_ranked_where_all_have_problems(plain):
@@ -131,9 +131,20 @@ def test_nothing_is_ranked_where_all_have_problems(plain):
     assert "It holds no notebook." in leaderboard.shown(table)
 
 
+def test_a_name_that_an_entry_chose_is_text_on_the_terminal(plain):
+    entry = altered(plain, [True] * len(plain), student="李\x1b[2J", name="=cmd\n1")
+    shown = leaderboard.shown(leaderboard.rank([entry], plain))
+    assert "李" in shown and "\x1b" not in shown and len(shown.splitlines()) == 1
+
+
+def test_the_output_may_not_lie_among_the_submissions(tmp_path):
+    with pytest.raises(InputError, match="lies among the submissions"):
+        leaderboard.make(tmp_path, source.find(leaderboard.LAB), tmp_path / "grades")
+
+
 @pytest.mark.slow
 def test_a_class_is_ranked_from_what_it_handed_in(tmp_path):
-    lab = grading.find_lab(leaderboard.LAB)
+    lab = source.find(leaderboard.LAB)
     given = tmp_path / "given"
     given.mkdir()
     solved = handout.solution_notebook(lab)

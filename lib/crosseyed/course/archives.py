@@ -1,19 +1,22 @@
-"""Archives that are equal byte by byte when their content is: zips, and the library as a wheel."""
+"""Archives that are equal byte by byte when their content is: zips, and the library as a wheel; and data for zips."""
 
 import os
 import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from crosseyed.errors import CrosseyedError, InputError
-from crosseyed.files import atomic_write, visible_files
+from crosseyed.files import DATA, atomic_write, visible_files
 
 _TIME = (1980, 1, 1, 0, 0, 0)  # the first that a zip can state
 _SECONDS = 315532800  # the same, for setuptools
 _BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
+_NO_CACHES = shutil.ignore_patterns("__pycache__", ".*")
+_ALWAYS = ("objects", "protocols")  # of the repository's data
 _METADATA = ("pyproject.toml", "README.md", "LICENSE")
 
 
@@ -50,6 +53,20 @@ def write_zip(folder: Path, archive: Path, inside: str = "") -> Path:
     return archive
 
 
+def copy_data(folder: Path, models: Iterable[str]) -> None:
+    """Copy what an installed library needs into a folder that is to be its ``data``.
+
+    Parameters
+    ----------
+    folder : path
+        Has no cut-outs, protocols or models yet.
+    models : iterable of str
+        Names of the shipped models that go with the cut-outs and the protocols of mitigations.
+    """
+    for name in (*_ALWAYS, *(f"models/{model}" for model in sorted(set(models)))):
+        shutil.copytree(DATA / name, folder / name, ignore=_NO_CACHES)
+
+
 def build_wheel(repository: Path, folder: Path) -> Path:
     """Build the library's wheel with the setuptools at hand, without a network; return its path in `folder`.
 
@@ -74,8 +91,7 @@ def build_wheel(repository: Path, folder: Path) -> Path:
     with TemporaryDirectory() as place:
         source, made = Path(place, "source"), Path(place, "made")
         made.mkdir()
-        no_caches = shutil.ignore_patterns("__pycache__", ".*")
-        shutil.copytree(repository / "lib" / "crosseyed", source / "lib" / "crosseyed", ignore=no_caches)
+        shutil.copytree(repository / "lib" / "crosseyed", source / "lib" / "crosseyed", ignore=_NO_CACHES)
         for name in _METADATA:
             shutil.copy(repository / name, source / name)
         environment = os.environ | {"SOURCE_DATE_EPOCH": str(_SECONDS), "PYTHONPATH": ""}

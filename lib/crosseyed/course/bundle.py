@@ -5,24 +5,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from crosseyed.course import archives, gradescope, instructor, source, student
+from crosseyed.course import archives, gradescope, instructor, student
 from crosseyed.course.labs import Lab
 from crosseyed.editions import BUILD
-from crosseyed.errors import InputError, suggest
-from crosseyed.files import exchange
+from crosseyed.files import claim_folder, exchange
 from crosseyed.workflow import processes
-
-LABS = Path("notebooks") / "labs"
-"""Folder of the labs in the repository."""
-
-PROJECT = student.PROJECT
-"""Folder of the project among the labs."""
 
 FOLDER = BUILD / "course"
 """Where the course is made, relative to the repository."""
 
 KEPT = BUILD / "solutions"
 """Where executed solutions are kept."""
+
+MAKER = "course"
+"""The command that makes such folders."""
 
 _LOCK = ".course"  # no edition has such a name
 
@@ -48,38 +44,6 @@ class Built:
         )
 
 
-def read_labs(folder: Path, names: Sequence[str] = (), data: Path | None = None) -> tuple[Lab, ...]:
-    """Read labs from the folder of all.
-
-    Parameters
-    ----------
-    folder : path
-        Holds a folder for each lab.
-    names : sequence of str
-        Names of labs or of their folders; all labs, if not given.
-    data : path, optional
-        As for `crosseyed.course.source.read`.
-
-    Raises
-    ------
-    InputError
-        There is no lab, or none of such a name, or one is faulty.
-    """
-    labs = tuple(source.read(path.parent, data) for path in sorted(folder.glob("[!.]*/lab.py")))
-    if not labs:
-        raise InputError(f"{str(folder)!r} has no lab; a lab is a folder with a file lab.py in it.")
-    if len({lab.name for lab in labs}) < len(labs):
-        raise InputError(f"Two labs in {str(folder)!r} have one name; rename one in its header.")
-    known = {name: lab for lab in labs for name in (lab.name, lab.folder.name)}
-    for name in names:
-        if name not in known:
-            near = suggest(name, known) or "."
-            raise InputError(
-                f"There is no lab {name!r}{near} Choose from {', '.join(lab.name for lab in labs)}."
-            )
-    return tuple(lab for lab in labs if not names or {lab.name, lab.folder.name} & set(names))
-
-
 def build(
     labs: Sequence[Lab],
     folder: Path = FOLDER,
@@ -96,9 +60,9 @@ def build(
     labs : sequence of Lab
         Which.
     folder : path
-        Where it goes; an older one is replaced when the new one is whole.
+        Where it goes: new, empty, or with an older course, which is replaced when the new one is whole.
     repository : path
-        From which the library's wheel is built.
+        From which the library's wheel is built, and the license taken.
     project : path, optional
         The project's folder.
     kept : path
@@ -109,28 +73,22 @@ def build(
     Raises
     ------
     InputError
-        A lab is faulty, the folder cannot be written to, or another process makes the course.
+        A lab is faulty, the folder holds something else or cannot be written to, or another process makes the course.
     CrosseyedError
         A solution does not run, or the wheel cannot be built.
     """
     with processes.only_run(_LOCK, "Another run is making the course; wait for it.", wait=0):
+        folder = claim_folder(folder, MAKER)
         new = folder.with_name(f".{folder.name}.new")
         shutil.rmtree(new, ignore_errors=True)
-        say("what students get")
-        archive = student.write(_made(new / "student"), labs, repository, project)
+        claim_folder(new, MAKER)
         wheel = archives.build_wheel(repository, new)
+        say("what students get")
+        archive = student.write(new / "student", labs, repository, wheel, project)
         for lab in labs:
             say(f"what grades {lab.folder.name}")
             gradescope.write(new / "autograder" / lab.folder.name, lab, wheel)
         wheel.unlink()
-        for lab in labs:
-            say(f"the solutions of {lab.folder.name}")
-            instructor.execute(lab, kept)
-        instructor.write(new / "instructor", labs, kept)
+        instructor.write(new / "instructor", labs, kept, say=say)
         exchange(new, folder)
     return Built(folder, tuple(labs), folder / archive.relative_to(new))
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True)
-    return folder

@@ -47,8 +47,8 @@ def grade_class(
     InputError
         There are no submissions, or the output folder lies among them, or is another command's.
     """
+    submissions.require_apart(path, output)
     found = submissions.find(path)
-    _require_apart(expand(path), expand(output))
     graded = grading.grade(found, lab, output, seed=seed, at_a_time=at_a_time, say=say)
     folder = expand(output)
     gradebook.write(folder, lab, graded, seed)
@@ -81,19 +81,12 @@ def grade_one(
     Raises
     ------
     InputError
-        There is nothing at `path`, or `results` cannot be written.
+        There is nothing at `path`, the output folder lies in it, or `results` cannot be written.
     """
     if not expand(path).exists():
         raise InputError(f"There is no {os.fspath(path)!r}; give the folder of a submission.")
+    submissions.require_apart(path, output)
     try_writing(results)
     (graded,) = grading.grade([submissions.one(path)], lab, output, seed=seed, at_a_time=1)
     with atomic_write(results) as file:
         file.write_text(json.dumps(gradebook.gradescope(lab, graded.verdict), indent=1), encoding="utf-8")
-
-
-def _require_apart(given: Path, output: Path) -> None:
-    given, output = given.resolve(), output.resolve()
-    if output == given or output.is_relative_to(given):
-        raise InputError(
-            f"The output folder {str(output)!r} lies among the submissions; give another folder with --output."
-        )

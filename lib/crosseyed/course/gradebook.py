@@ -21,7 +21,7 @@ from crosseyed import __version__
 from crosseyed.course.grading import Graded
 from crosseyed.course.labs import Lab
 from crosseyed.course.verdict import Judged, Verdict
-from crosseyed.escapes import printable
+from crosseyed.escapes import for_spreadsheets, printable
 from crosseyed.files import atomic_write, exchange
 from crosseyed.report.figures.style import COLORS, styled
 from crosseyed.workflow.standalone import picture, write_page
@@ -78,7 +78,7 @@ def gradescope(lab: Lab, verdict: Verdict) -> dict[str, Any]:
         for check in verdict.checks
     ]
     said = [verdict.problem, *map(_of_cell, verdict.failed), *verdict.notes]
-    if manual := _manual(lab):
+    if manual := lab.manual:
         said.append(f"Graded by your teacher: {', '.join(manual)}.")
     return {"score": verdict.total, "output": printable("\n".join(filter(None, said))), "tests": tests}
 
@@ -94,17 +94,9 @@ def _of_cell(failed: Mapping[str, Any]) -> str:
     return f"Cell {failed['cell']} raises {failed['kind']}: {failed['text']}"
 
 
-def _manual(lab: Lab) -> dict[str, float]:
-    return {question.name: question.points for question in lab.questions if question.manual}
-
-
-def _automatic(lab: Lab) -> dict[str, float]:
-    return {question.name: question.points for question in lab.questions if not question.manual}
-
-
 def _by_hand(lab: Lab) -> str:
     """Return what to say of questions that a person grades; ``""`` if there are none."""
-    manual = _manual(lab)
+    manual = lab.manual
     if not manual:
         return ""
     return f", and {sum(manual.values()):g} by your teacher ({', '.join(manual)})"
@@ -173,7 +165,7 @@ def _write_feedback(path: Path, lab: Lab, graded: Graded, notes: list[str]) -> N
         version=lab.version,
         problem=printable(verdict.problem),
         total=f"{verdict.total:g}",
-        possible=f"{sum(_automatic(lab).values()):g}",
+        possible=f"{sum(lab.automatic.values()):g}",
         by_hand=_by_hand(lab) + ".",
         questions=questions,
         failed=[
@@ -184,7 +176,7 @@ def _write_feedback(path: Path, lab: Lab, graded: Graded, notes: list[str]) -> N
 
 
 def _write_table(path: Path, lab: Lab, graded: Sequence[Graded], notes: Sequence[list[str]]) -> None:
-    automatic, manual = _automatic(lab), _manual(lab)
+    automatic, manual = lab.automatic, lab.manual
     with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(
@@ -192,20 +184,14 @@ def _write_table(path: Path, lab: Lab, graded: Sequence[Graded], notes: Sequence
         )
         for each, said in zip(graded, notes, strict=True):
             points = each.verdict.points()
-            row = [_for_spreadsheets(each.submission.student)]
+            row = [for_spreadsheets(each.submission.student)]
             row += [f"{points.get(name, 0):g}" for name in automatic] + [""] * len(manual)
             row += [
                 f"{each.verdict.total:g}",
                 f"{sum(automatic.values()):g}",
-                _for_spreadsheets(" ".join(said)),
+                for_spreadsheets(" ".join(said)),
             ]
             writer.writerow(row)
-
-
-def _for_spreadsheets(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula."""
-    line = " ".join(printable(text).split())
-    return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line
 
 
 def _write_summary(
@@ -217,7 +203,7 @@ def _write_summary(
     notes: Sequence[list[str]],
     seed: int,
 ) -> None:
-    automatic = _automatic(lab)
+    automatic = lab.automatic
     rows = [
         {
             "student": printable(each.submission.student),

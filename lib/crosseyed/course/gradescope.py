@@ -10,9 +10,6 @@ from pathlib import Path
 
 from crosseyed.course import archives
 from crosseyed.course.labs import Lab
-from crosseyed.files import DATA
-
-_DATA = ("objects", "protocols")
 
 _SETUP = """#!/bin/sh
 # Runs once, when Gradescope builds the machine, with a network.
@@ -55,11 +52,7 @@ def write(folder: Path, lab: Lab, wheel: Path) -> Path:
         place = folder / "data" / "course" / file.resolve().relative_to(lab.data_folder.resolve())
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, place)
-    no_caches = shutil.ignore_patterns(".*", "__pycache__")
-    for name in _DATA:
-        shutil.copytree(DATA / name, folder / "data" / name, ignore=no_caches)
-    for model in lab.models:
-        shutil.copytree(DATA / "models" / model, folder / "data" / "models" / model)
+    archives.copy_data(folder / "data", lab.models)
     for name, text in (("setup.sh", _SETUP), ("run_autograder", _RUN)):
         (folder / name).write_text(text, encoding="utf-8")
         (folder / name).chmod(0o755)

@@ -11,26 +11,21 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import crosseyed
-from crosseyed.course import sandbox, source, submissions
+from crosseyed.course import sandbox, submissions
 from crosseyed.course.labs import Lab
 from crosseyed.course.submissions import Submission
 from crosseyed.course.verdict import Verdict
-from crosseyed.errors import InputError, suggest
-from crosseyed.files import claim_folder, expand, locked, require_folder
+from crosseyed.errors import InputError
+from crosseyed.escapes import one_line
+from crosseyed.files import claim_folder, locked
 from crosseyed.workflow import processes
-
-LABS = Path("notebooks") / "labs"
-"""Folder of the labs in the repository.
-
-:meta hide-value:
-"""
 
 MAKER = "grade"
 """The command that makes folders with grades."""
@@ -56,32 +51,6 @@ class Graded:
     submission: Submission
     verdict: Verdict
     counts: bool = True
-
-
-def find_lab(given: str) -> Lab:
-    """Return a lab by its name, its folder's name or its folder.
-
-    Parameters
-    ----------
-    given : str
-        Such as ``"measure_it"``, ``"1_measure_it"`` or a path.
-
-    Raises
-    ------
-    InputError
-        There is no such lab, or it is faulty.
-    """
-    known = {path.parent.name: path.parent for path in sorted(LABS.glob("*/lab.py"))}
-    for name, folder in known.items():
-        if given in (name, name.partition("_")[2]):
-            return source.read(folder)
-    if expand(given).is_dir():
-        return source.read(require_folder(given, "the folder of a lab"))
-    names = [name.partition("_")[2] or name for name in known]
-    near = suggest(given, names) or "."
-    raise InputError(
-        f"There is no lab {given!r}{near} Give a lab's folder, or one of: {', '.join(names) or 'none'}."
-    )
 
 
 def grade(
@@ -127,14 +96,21 @@ def grade(
         raise InputError(
             "Submissions are graded on Linux and macOS only; on Windows, use its subsystem for Linux."
         )
-    folder = claim_folder(output, MAKER).resolve()
-    busy = f"Another run is grading into {str(folder)!r}; wait for it, or give another folder with --output."
-    with locked(folder / ".lock", busy):
+    with working_in(output) as folder:
         shutil.rmtree(folder / ".work", ignore_errors=True)  # of a run that was killed
         grader = _Grader(lab, folder, seed, limits or sandbox.Limits(), sandbox.can_isolate(), say)
         done = grader.all(handed_in, at_a_time)
         shutil.rmtree(folder / ".work", ignore_errors=True)
     return which_count(done)
+
+
+@contextmanager
+def working_in(output: str | os.PathLike) -> Iterator[Path]:
+    """Hold a folder of grades for this run alone, and give its path; raise InputError as `grade` does."""
+    folder = claim_folder(output, MAKER).resolve()
+    busy = f"Another run is grading into {str(folder)!r}; wait for it, or give another folder with --output."
+    with locked(folder / ".lock", busy):
+        yield folder
 
 
 def which_count(graded: Iterable[Graded]) -> list[Graded]:
@@ -191,7 +167,7 @@ class _Grader:
         finally:
             shutil.rmtree(work, ignore_errors=True)
         points = verdict.problem or f"{verdict.total:g} points"
-        self._say(f"{submission.student}: {points}")
+        self._say(one_line(f"{submission.student}: {points}"))
         return Graded(submission, verdict)
 
     def _verdict(self, work: Path) -> Verdict:

@@ -4,7 +4,7 @@ import html
 import os
 import re
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +15,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 
 from crosseyed.course import handout
-from crosseyed.course.labs import DATA_FOLDER, Lab
+from crosseyed.course.labs import Lab
 from crosseyed.errors import CrosseyedError
 from crosseyed.files import atomic_write, content_digest
 from crosseyed.workflow import standalone
@@ -34,7 +34,7 @@ _SETTINGS = "window.MathJax = {tex: {inlineMath: [['$', '$']], displayMath: [['$
 _REMOTE_SCRIPT = re.compile(r"<script\b[^>]*\bsrc=\"(?:https?:[^\"]*)?\"[^>]*>\s*</script>")
 
 
-def write(folder: Path, labs: Sequence[Lab], kept: Path) -> None:
+def write(folder: Path, labs: Sequence[Lab], kept: Path, *, say: Callable[[str], None] = print) -> None:
     """Write the solutions of labs into a folder: for each an executed notebook and a page; and a page that lists them.
 
     Parameters
@@ -45,6 +45,8 @@ def write(folder: Path, labs: Sequence[Lab], kept: Path) -> None:
         Which.
     kept : path
         Folder in which executed notebooks are kept, so that only what has changed is executed again.
+    say : callable
+        Takes a line for each lab.
 
     Raises
     ------
@@ -54,8 +56,9 @@ def write(folder: Path, labs: Sequence[Lab], kept: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     _put_mathjax(folder)
     for lab in labs:
-        executed = execute(lab, kept)
         name = lab.folder.name
+        say(f"the solutions of {name}")
+        executed = execute(lab, kept)
         nbformat.write(executed, folder / f"{name}.ipynb")
         (folder / f"{name}.html").write_text(page(executed, f"{lab.title}: solutions"), encoding="utf-8")
     standalone.write_page(folder / "index.html", "solutions.html", labs=labs)
@@ -80,9 +83,7 @@ def execute(lab: Lab, kept: Path) -> NotebookNode:
     with TemporaryDirectory() as place:
         name = Path(place, handout.file_name(lab))
         nbformat.write(notebook, name)
-        (name.parent / DATA_FOLDER).mkdir()
-        for file in lab.data:
-            shutil.copyfile(file, name.parent / DATA_FOLDER / file.name)
+        lab.copy_data(name.parent)
         library = sorted(Path(__file__).parents[1].rglob("*.py"))
         digest = content_digest([name, *lab.data, *library])
         done = kept / f"{lab.name}-{digest}.ipynb"
@@ -153,7 +154,6 @@ def run(notebook: NotebookNode, folder: Path, what: str, long: Collection[str] =
         raise CrosseyedError(f"{what} does not end: {error}") from error
     for cell in notebook.cells:
         cell.source = left_out.get(cell.id, cell.source)
-    for cell in notebook.cells:
         cell.metadata.pop("execution", None)
     notebook.metadata.pop("language_info", None)
 

@@ -8,7 +8,6 @@ a random generator; it passes when it returns.
 import builtins
 import json
 import random
-import shutil
 import signal
 import sys
 import time
@@ -227,10 +226,7 @@ def judge(
     Verdict
         A result for each check.
     """
-    data = folder / "data"
-    data.mkdir(exist_ok=True)
-    for path in lab.data:
-        shutil.copy(path, data / path.name)
+    data = lab.copy_data(folder)
     session = _session(lab, notebook, folder, limits, isolated)
     try:
         session.ready()

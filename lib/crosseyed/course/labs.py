@@ -1,5 +1,6 @@
 """What a lab is: its cells, questions, hidden checks and typical wrong answers, as values that nothing changes."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,6 +144,24 @@ class Lab:
     hidden: tuple[HiddenCell, ...]
     long: tuple[str, ...]
     wrong: tuple[WrongAnswer, ...]
+
+    def copy_data(self, folder: Path) -> Path:
+        """Copy its data files into ``data/`` of a folder, beside which its notebook runs; return that ``data/``."""
+        place = folder / DATA_FOLDER
+        place.mkdir(parents=True, exist_ok=True)
+        for file in self.data:
+            shutil.copyfile(file, place / file.name)
+        return place
+
+    @property
+    def automatic(self) -> dict[str, float]:
+        """The points of each question that hidden checks grade, by its name."""
+        return {question.name: question.points for question in self.questions if not question.manual}
+
+    @property
+    def manual(self) -> dict[str, float]:
+        """The points of each question that a person grades, by its name."""
+        return {question.name: question.points for question in self.questions if question.manual}
 
     def question(self, name: str) -> Question:
         """Return the question of a name; raise InputError for one that the lab does not have."""

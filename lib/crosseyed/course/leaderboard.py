@@ -18,10 +18,10 @@ from crosseyed.course import grading, handed_in, judge, submissions
 from crosseyed.course.grading import Graded
 from crosseyed.course.judge import Student, StudentError
 from crosseyed.course.labs import Lab
-from crosseyed.course.sandbox import Limits, adopt_orphans, can_isolate, hide_memory
+from crosseyed.course.sandbox import Limits, adopt_orphans, can_isolate, end_family, hide_memory
 from crosseyed.data.cutouts import objects_of, read_catalogue
 from crosseyed.errors import InputError
-from crosseyed.files import claim_folder
+from crosseyed.escapes import for_spreadsheets, one_line
 from crosseyed.measure import protocols
 from crosseyed.mitigations import evaluation
 from crosseyed.mitigations.protocol import read_protocol
@@ -66,6 +66,8 @@ _CHANGES = [
     f"{name}_change{end}" for name in ("off_center", "center", "control") for end in ("", "_low", "_high")
 ]
 
+_TEXTS = ["student", "name", "problem"]  # which students or their files word
+
 COLUMNS = ["rank", "student", "name", "strength", *_CHANGES, "off_center_p", "passes", "verdict", "problem"]
 
 
@@ -107,17 +109,19 @@ def make(
     """
     if lab.name != LAB:
         raise InputError(f"The lab {lab.name!r} has no leaderboard; give the submissions of {LAB!r}.")
+    submissions.require_apart(path, output)
     graded = grading.grade(submissions.find(path), lab, output, seed=seed, at_a_time=at_a_time, say=say)
-    folder = claim_folder(output, grading.MAKER)
     adopt_orphans()
     hide_memory()
     model, tasks = load("pocketclip-centered"), fresh_tasks()
     entries = []
-    for each in (each for each in graded if each.counts):
-        entries.append(_entry(each, lab, model, tasks, folder / ".leaderboard"))
-        say(f"{each.submission.student}: {entries[-1]['problem'] or 'measured'}")
-    table = rank(entries, plain_answers(model, tasks))
-    write_table(table, folder / "leaderboard.csv")
+    with grading.working_in(output) as folder:
+        for each in (each for each in graded if each.counts):
+            entries.append(_entry(each, lab, model, tasks, folder / ".leaderboard"))
+            say(one_line(f"{each.submission.student}: {entries[-1]['problem'] or 'measured'}"))
+        table = rank(entries, plain_answers(model, tasks))
+        texts = {name: table[name].map(for_spreadsheets, na_action="ignore") for name in _TEXTS}
+        write_table(table.assign(**texts), folder / "leaderboard.csv")
     return table
 
 
@@ -216,15 +220,16 @@ def shown(table: pd.DataFrame) -> str:
     lines = []
     for row in table.to_dict("records"):
         if row["problem"]:
-            lines.append(f"   –  {row['student']}: {row['problem']}")
+            lines.append(f"   –  {one_line(row['student'])}: {one_line(row['problem'])}")
             continue
         off_center, center, control = (
             f"{row[f'{name}_change']:+.1f} [{row[f'{name}_change_low']:+.1f}, {row[f'{name}_change_high']:+.1f}]"
             for name in ("off_center", "center", "control")
         )
+        who = one_line(f"{row['student']}, {row['name']}")
         lines.append(
-            f"{row['rank']:>4}  {row['student']}, {row['name']} ({row['strength']:g}): off-center {off_center}, "
-            f"center {center}, control {control}: {row['verdict']}"
+            f"{row['rank']:>4}  {who} ({row['strength']:g}): off-center {off_center}, center {center}, "
+            f"control {control}: {row['verdict']}"
         )
     measured = int(table["rank"].notna().sum())
     if measured > 1:
@@ -255,6 +260,7 @@ def _entry(
     except (StudentError, InputError, ValueError, TypeError, KeyError) as error:
         return about | {"problem": f"It could not be measured ({type(error).__name__})."}
     finally:
+        end_family()  # without walls, what an entry started would live on beside the next one
         shutil.rmtree(work, ignore_errors=True)
 
 

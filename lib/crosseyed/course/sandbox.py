@@ -134,7 +134,7 @@ class Sandbox:
             )
         os.close(asked)
         os.close(answers)
-        self._watchers = [threading.Thread(target=job, daemon=True) for job in (self._drain, self._watch)]
+        self._watchers = [threading.Thread(target=each, daemon=True) for each in (self._drain, self._watch)]
         for watcher in self._watchers:
             watcher.start()
 
@@ -416,8 +416,4 @@ def _bring(needs: Needs, data: Path) -> None:
     """Copy the lab's data to where the notebook reads them."""
     data.mkdir(exist_ok=True)
     for path in needs.data:
-        target = data / path.name
-        if path.is_dir():
-            shutil.copytree(path, target, dirs_exist_ok=True)
-        else:
-            shutil.copy(path, target)
+        shutil.copyfile(path, data / path.name)

@@ -8,7 +8,7 @@ how an open question is graded. A lab is read and checked here once; nothing in 
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +24,13 @@ _BOUNDARY = re.compile(r"#\s+(begin|end)\s+(question|solution|prompt|tests)\b", 
 _CONFIG = re.compile(r"#\s+assignment\s+config\b", re.IGNORECASE)
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _LINE_OF_POINTS = re.compile(r"^\s*(?P<question>[a-z][a-z0-9_]*)\s*:\s*(?P<points>\d+(\.\d+)?)\s*$")
+
+
+LABS = Path("notebooks") / "labs"
+"""Folder of the labs in the repository.
+
+:meta hide-value:
+"""
 
 
 class _Header(Checked):
@@ -81,6 +88,63 @@ def read(folder: str | Path, data: str | Path | None = None) -> Lab:
         long=tuple(cell.id for cell in cells if "long" in cell.tags),
         wrong=tuple(_wrong_answer(name, file, questions) for file in visible_files(folder / "wrong", ".py")),
     )
+
+
+def read_all(folder: Path = LABS, names: Sequence[str] = (), data: Path | None = None) -> tuple[Lab, ...]:
+    """Read labs from the folder of all.
+
+    Parameters
+    ----------
+    folder : path
+        Holds a folder for each lab.
+    names : sequence of str
+        Names of labs or of their folders; all labs, if not given.
+    data : path, optional
+        As for `read`.
+
+    Raises
+    ------
+    InputError
+        There is no lab, or none of such a name, or one is faulty.
+    """
+    labs = tuple(read(path.parent, data) for path in sorted(folder.glob("[!.]*/lab.py")))
+    if not labs:
+        raise InputError(f"{str(folder)!r} has no lab; a lab is a folder with a file lab.py in it.")
+    if len({lab.name for lab in labs}) < len(labs):
+        raise InputError(f"Two labs in {str(folder)!r} have one name; rename one in its header.")
+    known = {name for lab in labs for name in (lab.name, lab.folder.name)}
+    for name in names:
+        if name not in known:
+            raise _unknown(name, [lab.name for lab in labs])
+    return tuple(lab for lab in labs if not names or {lab.name, lab.folder.name} & set(names))
+
+
+def find(given: str) -> Lab:
+    """Return a lab by its name, its folder's name or its folder; no other lab is read.
+
+    Parameters
+    ----------
+    given : str
+        Such as ``"measure_it"``, ``"1_measure_it"`` or a path.
+
+    Raises
+    ------
+    InputError
+        There is no such lab, or it is faulty.
+    """
+    known = {path.parent.name: path.parent for path in sorted(LABS.glob("[!.]*/lab.py"))}
+    for name, folder in known.items():
+        if given in (name, name.partition("_")[2]):
+            return read(folder)
+    if expand(given).is_dir():
+        return read(given)
+    raise _unknown(given, [name.partition("_")[2] or name for name in known])
+
+
+def _unknown(given: str, names: Sequence[str]) -> InputError:
+    near = suggest(given, names) or "."
+    rest = f"Choose from {', '.join(names)}." if names else "Give the folder of a lab."
+    return InputError(f"There is no lab {shorten(given)}{near} {rest}")
 
 
 def _cells(path: Path) -> tuple[Cell, ...]:

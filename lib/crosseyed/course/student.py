@@ -19,13 +19,11 @@ PROJECT = "project"
 """Name of the project's folder."""
 
 _ENVIRONMENT = "environment.md"
-_NOT_FOR_STUDENTS = shutil.ignore_patterns(".*", "__pycache__")
-_ALWAYS = ("objects", "protocols")  # of the repository's data
 _MEASURED = DATA / "course" / "setup.csv"
 _GB, _MB = 1e9, 1e6
 
 
-def write(folder: Path, labs: Sequence[Lab], repository: Path, project: Path | None) -> Path:
+def write(folder: Path, labs: Sequence[Lab], repository: Path, wheel: Path, project: Path | None) -> Path:
     """Write the folders of labs and the zip.
 
     Parameters
@@ -35,7 +33,9 @@ def write(folder: Path, labs: Sequence[Lab], repository: Path, project: Path | N
     labs : sequence of Lab
         Which.
     repository : path
-        From which the library's wheel is built.
+        It has the license.
+    wheel : path
+        The library.
     project : path, optional
         The project's folder.
 
@@ -51,13 +51,11 @@ def write(folder: Path, labs: Sequence[Lab], repository: Path, project: Path | N
         projects.write(folder / PROJECT, project)
     for place in sorted(path for path in folder.iterdir() if path.name != inside.name):
         shutil.copytree(place, inside / "labs" / place.name)
-    archives.build_wheel(repository, inside / "install")
-    for name in _ALWAYS:
-        shutil.copytree(DATA / name, inside / "data" / name, ignore=_NOT_FOR_STUDENTS)
+    (inside / "install").mkdir()
+    shutil.copyfile(wheel, inside / "install" / wheel.name)
     of_project = projects.MODELS if project is not None else ()
-    for model in sorted({*of_project, *(model for lab in labs for model in lab.models)}):
-        shutil.copytree(DATA / "models" / model, inside / "data" / "models" / model)
-    shutil.copy(repository / "LICENSE", inside / "LICENSE")
+    archives.copy_data(inside / "data", [*of_project, *(model for lab in labs for model in lab.models)])
+    shutil.copyfile(repository / "LICENSE", inside / "LICENSE")
     text = readme(labs, size_of(inside))
     for place in (inside, folder):
         (place / "README.md").write_text(text, encoding="utf-8")
@@ -68,10 +66,8 @@ def write(folder: Path, labs: Sequence[Lab], repository: Path, project: Path | N
 
 def write_lab(folder: Path, lab: Lab) -> None:
     """Write what a student needs for one lab into a folder: notebook, data, and a note on the environment."""
-    (folder / DATA_FOLDER).mkdir(parents=True)
+    lab.copy_data(folder)
     nbformat.write(handout.student_notebook(lab), folder / handout.file_name(lab))
-    for file in lab.data:
-        shutil.copyfile(file, folder / DATA_FOLDER / file.name)
     (folder / _ENVIRONMENT).write_text(environment_note(lab), encoding="utf-8")
 
 

@@ -1,8 +1,8 @@
 """Submissions as teachers get them: a folder or a zip of notebooks, folders and zips, one for each student.
 
 The first level is the student: ``anna.ipynb``, ``anna/`` and ``anna.zip`` are all Anna's. What is taken from one is
-copied
-to a folder of its own, file by file and within limits: no links, nothing outside it, no more than a lab can need.
+copied to a folder of its own, file by file and within limits: no links, nothing outside it, no more than a lab can
+need.
 """
 
 import os
@@ -11,6 +11,7 @@ import stat
 import unicodedata
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PureWindowsPath
@@ -26,9 +27,8 @@ _LARGEST = 150 * 2**20  # bytes of all files of a submission
 _MOST_ENTRIES = 60_000  # of a zip
 _MOST_IN_FOLDER = 6_000
 _MOODLE = re.compile(r"_\d+_assignsubmission_\w*$")
-_COPY = re.compile(
-    r"(\s*\(\d+\)|[ _-]+copy)+$", re.IGNORECASE
-)  # what browsers and desktops add to a second file
+# what browsers and desktops add to a second file
+_COPY = re.compile(r"(\s*\(\d+\)|[ _-]+copy)+$", re.IGNORECASE)
 
 _Opener = Callable[[], BinaryIO]
 
@@ -103,6 +103,15 @@ def one(path: str | os.PathLike) -> Submission:
     return _of_entry(expand(path))
 
 
+def require_apart(path: str | os.PathLike, output: str | os.PathLike) -> None:
+    """Raise InputError if what is written would lie among submissions, and be taken for one the next time."""
+    given, made = expand(path).resolve(), expand(output).resolve()
+    if made.is_relative_to(given):
+        raise InputError(
+            f"The output folder {str(made)!r} lies among the submissions; give another folder with --output."
+        )
+
+
 def collect(submission: Submission, folder: Path) -> list[str]:
     """Copy the files of a submission into a new folder; return notes on what was left out.
 
@@ -126,19 +135,10 @@ def collect(submission: Submission, folder: Path) -> list[str]:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             file.copy(target)
-        except (
-            OSError,
-            ValueError,
-            RuntimeError,
-            NotImplementedError,
-            zipfile.BadZipFile,
-            EOFError,
-        ) as error:
-            target.unlink(missing_ok=True)
+        except Exception as error:  # the system's, and of a damaged zip zlib's, lzma's and others
+            with suppress(OSError):  # the place may be below a file
+                target.unlink(missing_ok=True)
             notes.append(f"{shorten('/'.join(file.parts))} could not be read ({type(error).__name__}).")
-        except Exception as error:  # of a damaged zip, zlib's, lzma's and others
-            target.unlink(missing_ok=True)
-            notes.append(f"{shorten('/'.join(file.parts))} is damaged ({type(error).__name__}).")
     return notes
 
 
