@@ -28,7 +28,7 @@ def answers(n_objects: int = 40) -> pd.DataFrame:
     return table.assign(width=width, height=height)[COLUMNS]
 
 
-def coverage(n_tables: int = 400, n_draws: int = 200) -> pd.DataFrame:
+def coverage(n_tables: int = 1000, n_draws: int = 200) -> pd.DataFrame:
     """Repeat the lab's simulation: how often intervals contain the truth, by the unit that is resampled."""
 
     def covers(by_unit: np.ndarray, rng: np.random.Generator) -> bool:

@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -229,8 +230,10 @@ def judge(
     data = lab.copy_data(folder)
     session = _session(lab, notebook, folder, limits, isolated)
     try:
-        session.ready()
-        checks = collect(lab, data)
+        with ThreadPoolExecutor(1) as beside:  # what checks import is loaded while the notebook runs
+            collecting = beside.submit(collect, lab, data)
+            session.ready()  # in this thread: bubblewrap ends with the thread that started it
+        checks = collecting.result()
         judged = tuple(_judge(lab, check, session, seed, limits) for check in checks)
     finally:
         session.close()
