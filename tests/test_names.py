@@ -1,5 +1,6 @@
 """Arbitrary names on their way: checkpoint, edition, workflow, results, figure, verdict, page."""
 
+import csv
 import io
 import json
 import os
@@ -10,9 +11,11 @@ from dataclasses import asdict
 from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import unquote
 
 import pandas as pd
 import pytest
+import submitted
 from figure_tables import gaps, words
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -22,9 +25,12 @@ from small_notebooks import NOTEBOOKS
 from small_results import TOWER, WEIGHTS, bias, collected, write_results
 from snakemake.utils import QuotedFormatter
 
+from crosseyed.course import gradebook, leaderboard, submissions
+from crosseyed.course.grading import Graded
+from crosseyed.course.verdict import Verdict
 from crosseyed.editions import Description, Edition
 from crosseyed.errors import InputError
-from crosseyed.escapes import printable
+from crosseyed.escapes import one_line
 from crosseyed.report import kept_results, notices, tables
 from crosseyed.report.figures import bars
 from crosseyed.report.figures.lettering import MissingGlyphWarning
@@ -70,10 +76,6 @@ def described(model, pretrained="mine"):
 
 def text_of(html):
     return " ".join(unescape(re.sub(r"<[^>]+>", "", html)).split())
-
-
-def one_line(name):
-    return " ".join(printable(name).split())
 
 
 FILE_NAMES = st.text(
@@ -211,6 +213,29 @@ VERDICTS = {
 def test_verdicts_show_any_name_as_it_is(name):
     for verdict in VERDICTS.values():
         assert one_line(name) in text_of(MarkdownIt("commonmark").enable("table").render(verdict(name)))
+
+
+@about(15)
+@given(FILE_NAMES)
+def test_students_of_any_name_are_told_apart_in_table_summary_and_feedback(tmp_path_factory, name):
+    folder = tmp_path_factory.mktemp("class")
+    for first in "xy":
+        (folder / f"{first}{name}.ipynb").write_text("{}", encoding="utf-8")
+    found = submissions.find(folder)
+    assert len({each.person for each in found}) == len(found) == 2
+    lab = submitted.example_lab()
+    graded = [Graded(each, Verdict.of_none(lab, f"{each.place} is empty.", True)) for each in found]
+    gradebook.write(folder / "out", lab, graded, seed=0)
+    with (folder / "out" / "grades.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["student"] for row in csv.DictReader(file)] == [one_line(each.student) for each in found]
+    summary = (folder / "out" / "summary.html").read_text(encoding="utf-8")
+    links = [unquote(unescape(link)) for link in re.findall(r'href="(feedback/[^"]*)"', summary)]
+    assert len(set(links)) == 2
+    for each, link in zip(found, links, strict=True):
+        assert one_line(each.student) in text_of(summary)
+        assert one_line(each.student) in text_of((folder / "out" / link).read_text(encoding="utf-8"))
+    board = leaderboard.shown(leaderboard.rank([{"student": name, "problem": name}] * 2, pd.DataFrame()))
+    assert [one_line(name) in line for line in board.splitlines()] == [True] * 2
 
 
 @about(30)

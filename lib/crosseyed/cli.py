@@ -428,6 +428,7 @@ def leaderboard(
     from crosseyed.course import leaderboard as board
     from crosseyed.course import source
 
+    _require_repository()
     chosen = source.find(board.LAB)
     output = output or BUILD / "grades" / chosen.name
     at_a_time = cores or _available_cores()

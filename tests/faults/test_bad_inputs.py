@@ -5,7 +5,7 @@ import re
 import stat
 
 import pytest
-from faults import bad_commands, bad_data, bad_models, bad_results, bad_training
+from faults import bad_commands, bad_course, bad_data, bad_models, bad_results, bad_training
 from faults.cases import Refused
 
 from crosseyed.errors import CrosseyedError
@@ -13,7 +13,7 @@ from crosseyed.settings import settings
 
 CASES = [
     case
-    for module in (bad_data, bad_models, bad_results, bad_training, bad_commands)
+    for module in (bad_data, bad_models, bad_results, bad_training, bad_commands, bad_course)
     for case in module.CASES
 ]
 

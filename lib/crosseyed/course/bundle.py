@@ -77,8 +77,8 @@ def build(
     CrosseyedError
         A solution does not run, or the wheel cannot be built.
     """
+    folder = claim_folder(folder, MAKER)
     with processes.only_run(_LOCK, "Another run is making the course; wait for it.", wait=0):
-        folder = claim_folder(folder, MAKER)
         new = folder.with_name(f".{folder.name}.new")
         shutil.rmtree(new, ignore_errors=True)
         claim_folder(new, MAKER)

@@ -143,7 +143,11 @@ def find(given: str) -> Lab:
 
 def _unknown(given: str, names: Sequence[str]) -> InputError:
     near = suggest(given, names) or "."
-    rest = f"Choose from {', '.join(names)}." if names else "Give the folder of a lab."
+    rest = (
+        f"Choose from {', '.join(names)}."
+        if names
+        else "Run this in the repository, or give the folder of a lab."
+    )
     return InputError(f"There is no lab {shorten(given)}{near} {rest}")
 
 
