@@ -11,7 +11,6 @@ With ``--write`` the table is kept that the teachers' page shows (`crosseyed.wor
 
 import argparse
 import os
-import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -21,12 +20,12 @@ import nbformat
 import pandas as pd
 
 from crosseyed.course import handout, source
-from crosseyed.course.labs import DATA_FOLDER, Lab
+from crosseyed.course.labs import Lab
 from crosseyed.provenance import stamp
 from crosseyed.tables import write_table
 from crosseyed.workflow import course_timings
 
-LABS = Path(__file__).parents[2] / "notebooks" / "labs"
+LABS = Path(__file__).parents[2] / source.LABS
 LONG = "long"
 
 
@@ -42,9 +41,8 @@ def main() -> None:
     if given.labs and given.write:
         parser.error("the table that is kept has all labs: leave out --labs")
     os.environ["OMP_NUM_THREADS"] = str(given.cores)
-    labs = [source.read(file.parent) for file in sorted(LABS.glob("[0-9]_*/lab.py"))]
-    chosen = [lab for lab in labs if lab.name in (given.labs or [lab.name])]
-    table = pd.DataFrame([measure(lab, given.cores) for lab in chosen])
+    labs = source.read_all(LABS, given.labs or ())
+    table = pd.DataFrame([measure(lab, given.cores) for lab in labs])
     print(table.to_string(index=False))
     if given.write:
         write_table(stamp(table, "cpu"), course_timings.TABLE)
@@ -63,10 +61,7 @@ def timed(lab: Lab, left_out: set[str]) -> float:
     notebook = handout.solution_notebook(lab)
     notebook.cells = [cell for cell in notebook.cells if not left_out & set(cell.metadata.get("tags", []))]
     with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder, DATA_FOLDER)
-        data.mkdir()
-        for file in lab.data:
-            shutil.copyfile(file, data / file.name)
+        lab.copy_data(Path(folder))
         nbformat.write(notebook, Path(folder, handout.file_name(lab)))
         began = time.perf_counter()
         nbclient.NotebookClient(notebook, timeout=1200, resources={"metadata": {"path": folder}}).execute()

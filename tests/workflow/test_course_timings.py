@@ -11,7 +11,7 @@ from crosseyed.provenance import stamp
 from crosseyed.tables import read_table, write_table
 from crosseyed.workflow import course_timings
 
-LABS = Path(__file__).parents[2] / "notebooks" / "labs"
+LABS = Path(__file__).parents[2] / source.LABS
 
 
 def kept(folder, **changed):
@@ -42,7 +42,7 @@ def test_a_table_that_is_not_whole_is_refused_by_name(tmp_path):
 
 
 def test_the_kept_table_has_the_labs_that_there_are():
-    labs = [source.read(file.parent) for file in sorted(LABS.glob("[0-9]_*/lab.py"))]
+    labs = source.read_all(LABS)
     table = read_table(course_timings.TABLE, course_timings.KINDS, "Make it anew.")
     found = list(table[["lab", "title", "chapter", "minutes"]].itertuples(index=False, name=None))
     assert found == [(lab.name, lab.title, lab.chapter, lab.minutes) for lab in labs]
