@@ -11,6 +11,7 @@ import pandas as pd
 
 from crosseyed.internals.layer_answers import CONTROLS
 from crosseyed.mitigations import evaluation
+from crosseyed.report.candidates import in_words
 from crosseyed.report.presence import PROBE
 from crosseyed.report.reading import with_interval
 from crosseyed.settings import SIGNIFICANCE
@@ -109,7 +110,7 @@ def picked_change(candidates: pd.DataFrame) -> Evidence:
     row = evaluation.picked(candidates).iloc[0]
     sure = candidates.loc[candidates["off_center_p"] < SIGNIFICANCE, "off_center_change"]
     what = (
-        f"change off-center by {row['candidate']}, picked on other objects; of {len(candidates)}, "
+        f"change off-center by {in_words(row['candidate'])}, picked on other objects; of {len(candidates)}, "
         f"{(sure > 0).sum()} gain and {(sure < 0).sum()} lose"
     )
     return Evidence(what, *row[["off_center_change", "off_center_change_low", "off_center_change_high"]])

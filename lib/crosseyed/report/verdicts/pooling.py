@@ -11,6 +11,7 @@ import pandas as pd
 from crosseyed.escapes import markdown
 from crosseyed.mitigations.evaluation import picked
 from crosseyed.mitigations.scoring import BASELINE
+from crosseyed.report.candidates import in_words
 from crosseyed.report.verdicts.words import span
 from crosseyed.settings import GAP_FLOOR, SIGNIFICANCE
 
@@ -44,7 +45,7 @@ def alone(name: str, own: str, free: pd.DataFrame) -> str:
     return (
         f"{with_own} Other poolings without training: {len(others)}; **better off-center: {(sure > 0).sum()}**, worse: "
         f"{(sure < 0).sum()} (corrected p < {SIGNIFICANCE}). The best on the validation images, "
-        f"{best['candidate']}, changes the accuracy off-center by {_change(best)}."
+        f"{in_words(best['candidate'])}, changes the accuracy off-center by {_change(best)}."
     )
 
 
