@@ -254,6 +254,17 @@ def test_data_of_the_lab_cannot_be_replaced(lab, tmp_path):
     assert verdict.points()["q2"] == 1
 
 
+@pytest.mark.parametrize("isolated", [True, False])
+@pytest.mark.parametrize("name", ["data", "data/answers.csv/a"])
+def test_what_lies_in_the_place_of_the_data_is_passed_over(lab, tmp_path, name, isolated):
+    (tmp_path / "given" / name).parent.mkdir(parents=True)
+    (tmp_path / "given" / name).write_text("a")
+    cell = 'expected = "lower" if len(pd.read_csv("data/answers.csv")) == 6 else 0'
+    assert (
+        submitted.judged(lab, submitted.starter(lab, cell), tmp_path, isolated=isolated).points()["q2"] == 1
+    )
+
+
 # code, and what is then said: in the notes of the process, or of the cell; the rest is graded
 FOR_THE_MACHINE = {
     "processes past the limit": (

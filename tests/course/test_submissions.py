@@ -212,6 +212,18 @@ def test_an_encrypted_zip_is_named(tmp_path):
     assert "encrypted" in found.notes[0] and "no notebook" in found.problem
 
 
+def test_what_is_left_out_of_a_zip_of_a_class_is_told_to_whom_it_concerns(tmp_path):
+    path = make_zip(
+        tmp_path / "all.zip", {f"{name}/counting.ipynb": NOTEBOOK for name in ("anna", "ben", "chris")}
+    )
+    raw = bytearray(path.read_bytes())
+    raw[raw.index(b"PK\x01\x02") + 8] |= 1  # Anna's is encrypted
+    path.write_bytes(raw)
+    anna, ben, chris = submissions.find(path)
+    assert (anna.student, ben.notes, chris.notes) == ("anna", (), ())
+    assert "no notebook" in anna.problem and "anna/counting.ipynb' is encrypted" in anna.notes[0]
+
+
 def test_a_zip_that_unpacks_to_too_much_is_stopped(tmp_path, monkeypatch):
     monkeypatch.setattr(submissions, "_LARGEST", 10_000)
     with zipfile.ZipFile(tmp_path / "anna.zip", "w", zipfile.ZIP_DEFLATED) as archive:

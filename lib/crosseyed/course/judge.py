@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -228,15 +228,12 @@ def judge(
         A result for each check.
     """
     data = lab.copy_data(folder)
-    session = _session(lab, notebook, folder, limits, isolated)
-    try:
+    with closing(_session(lab, notebook, folder, limits, isolated)) as session:
         with ThreadPoolExecutor(1) as beside:  # what checks import is loaded while the notebook runs
-            collecting = beside.submit(collect, lab, data)
+            collecting = beside.submit(declared_checks, lab, data)
             session.ready()  # in this thread: bubblewrap ends with the thread that started it
         checks = collecting.result()
         judged = tuple(_judge(lab, check, session, seed, limits) for check in checks)
-    finally:
-        session.close()
     return Verdict(judged, tuple(session.failed), (*notebook.notes, *session.notes), isolated)
 
 
@@ -251,12 +248,9 @@ def opened(
     lab, notebook, folder, limits, isolated
         As of `judge`; all questions together may take the time of one check.
     """
-    session = _session(lab, notebook, folder, limits, isolated)
-    try:
+    with closing(_session(lab, notebook, folder, limits, isolated)) as session:
         session.ready()
         yield Student(session, limits.check_seconds)
-    finally:
-        session.close()
 
 
 def _session(
@@ -270,7 +264,7 @@ def _session(
     )
 
 
-def collect(lab: Lab, data: Path) -> list[Check]:
+def declared_checks(lab: Lab, data: Path) -> list[Check]:
     """Execute a lab's hidden cells, and return the checks that they declare, in their order.
 
     Parameters

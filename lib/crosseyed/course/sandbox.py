@@ -413,7 +413,11 @@ def _resources(limits: Limits) -> dict[str, int]:
 
 
 def _bring(needs: Needs, data: Path) -> None:
-    """Copy the lab's data to where the notebook reads them."""
+    """Copy the lab's data to where the notebook reads them, in the place of what was handed in there."""
+    if data.is_file():
+        data.unlink()
     data.mkdir(exist_ok=True)
     for path in needs.data:
+        if (data / path.name).is_dir():
+            shutil.rmtree(data / path.name)
         shutil.copyfile(path, data / path.name)

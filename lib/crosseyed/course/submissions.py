@@ -26,11 +26,13 @@ _MOST_FILES = 300
 _LARGEST = 150 * 2**20  # bytes of all files of a submission
 _MOST_ENTRIES = 60_000  # of a zip
 _MOST_IN_FOLDER = 6_000
+_LINK = "is a link; links are not followed."
 _MOODLE = re.compile(r"_\d+_assignsubmission_\w*$")
 # what browsers and desktops add to a second file
 _COPY = re.compile(r"(\s*\(\d+\)|[ _-]+copy)+$", re.IGNORECASE)
 
 _Opener = Callable[[], BinaryIO]
+_Left = tuple[tuple[str, ...], str]  # a file that was left out, as parts, and why
 
 
 @dataclass(frozen=True)
@@ -146,9 +148,7 @@ def _unwrapped(files: tuple[_File, ...]) -> list[_File]:
     """Return files relative to the folder that holds the notebook, largest files last."""
     notebooks = [file for file in files if _is_notebook(file)]
     top = min((file.parts[:-1] for file in notebooks), key=len, default=())
-    inside = [
-        _File(file.parts[len(top) :], file.size, file.copy) for file in files if file.parts[: len(top)] == top
-    ]
+    inside = [_inner(file, len(top)) for file in files if file.parts[: len(top)] == top]
     return sorted(inside, key=lambda file: (not _is_notebook(file), file.size, file.parts))
 
 
@@ -157,18 +157,23 @@ def _of_entry(entry: Path) -> Submission:
     student, place = _name(entry.name, folder=entry.is_dir()), entry.name
     try:
         if entry.is_symlink():
-            return Submission(student, place, problem="It is a link; links are not followed.")
+            return Submission(student, place, problem=f"It {_LINK}")
         if entry.is_dir():
-            files, notes = _in_folder(entry)
+            files, left = _in_folder(entry)
         elif entry.suffix.lower() == ".zip":
-            files, notes = _in_zip(_opener(entry), entry.name)
+            files, left = _in_zip(_opener(entry), entry.name)
         else:
-            files, notes = [_file(entry, (entry.name,))], []
+            files, left = [_file(entry, (entry.name,))], []
     except InputError as error:
         return Submission(student, place, problem=str(error))
     except OSError as error:
         return Submission(student, place, problem=f"It cannot be read ({error.strerror or error}).")
-    return Submission(student, place, tuple(files), tuple(notes), _problem(files))
+    return _submission(student, place, files, left)
+
+
+def _submission(student: str, place: str, files: list[_File], left: list[_Left]) -> Submission:
+    notes = tuple(f"{shorten('/'.join(parts))} {why}" for parts, why in left)
+    return Submission(student, place, tuple(files), notes, _problem(files))
 
 
 def _problem(files: list[_File]) -> str:
@@ -212,8 +217,8 @@ def _pour(source: BinaryIO, copy: BinaryIO) -> None:
         copy.write(part)
 
 
-def _in_folder(folder: Path) -> tuple[list[_File], list[str]]:
-    files, notes = [], []
+def _in_folder(folder: Path) -> tuple[list[_File], list[_Left]]:
+    files, left = [], []
     for place, folders, names in os.walk(folder):
         folders.sort()
         for name in [*folders, *sorted(names)]:
@@ -222,19 +227,19 @@ def _in_folder(folder: Path) -> tuple[list[_File], list[str]]:
             if _is_ignored(parts):
                 continue
             if path.is_symlink():
-                notes.append(f"{shorten('/'.join(parts))} is a link; links are not followed.")
+                left.append((parts, _LINK))
             elif path.is_file():
                 files.append(_file(path, parts))
             elif not path.is_dir():
-                notes.append(f"{shorten('/'.join(parts))} is no regular file.")
+                left.append((parts, "is no regular file."))
             if len(files) > _MOST_IN_FOLDER:
                 raise InputError(f"It holds more than {_MOST_IN_FOLDER:,} files.")
     if not any(_is_notebook(file) for file in files):  # a zip in a folder, as systems hand it on
         zips = [file for file in files if _is_zip(file)]
         if len(zips) == 1:
             inner, more = _in_zip(_opener(folder.joinpath(*zips[0].parts)), zips[0].parts[-1])
-            return inner, notes + more
-    return files, notes
+            return inner, left + more
+    return files, left
 
 
 def _is_notebook(file: _File) -> bool:
@@ -261,8 +266,8 @@ def _inner_opener(file: _File) -> _Opener:
     return open_copy
 
 
-def _in_zip(opener: _Opener, name: str) -> tuple[list[_File], list[str]]:
-    files, notes = [], []
+def _in_zip(opener: _Opener, name: str) -> tuple[list[_File], list[_Left]]:
+    files, left = [], []
     try:
         with opener() as opened, zipfile.ZipFile(opened) as archive:
             entries = archive.infolist()
@@ -272,15 +277,15 @@ def _in_zip(opener: _Opener, name: str) -> tuple[list[_File], list[str]]:
         raise InputError(f"The zip {name!r} holds {len(entries):,} entries, more than a class hands in.")
     for entry in entries:
         parts = _parts(entry)
-        if entry.is_dir() or entry.filename.endswith("\\") or _is_ignored(parts):
+        if not parts or entry.is_dir() or entry.filename.endswith("\\") or _is_ignored(parts):
             continue
         if stat.S_ISLNK(entry.external_attr >> 16):
-            notes.append(f"{shorten('/'.join(parts))} is a link; links are not followed.")
+            left.append((parts, _LINK))
         elif entry.flag_bits & 1:
-            notes.append(f"{shorten('/'.join(parts))} is encrypted; it cannot be read.")
-        elif parts:
+            left.append((parts, "is encrypted; it cannot be read."))
+        else:
             files.append(_File(parts, entry.file_size, partial(_extract, opener, entry)))
-    return files, notes
+    return files, left
 
 
 def _extract(opener: _Opener, entry: zipfile.ZipInfo, target: Path) -> None:
@@ -307,23 +312,29 @@ def _parts(entry: zipfile.ZipInfo) -> tuple[str, ...]:
 
 def _in_class_zip(path: Path) -> list[Submission]:
     """Return the submissions of a zip: what stands at its first level, or the one that the zip is."""
-    files, notes = _in_zip(_opener(path), path.name)
-    tops = {file.parts[0] for file in files if len(file.parts) > 1}
-    in_one = len(tops) == 1 and all(len(file.parts) > 1 for file in files)
+    files, left = _in_zip(_opener(path), path.name)
+    places = [*(file.parts for file in files), *(parts for parts, _ in left)]
+    tops = {parts[0] for parts in places if len(parts) > 1}
+    in_one = len(tops) == 1 and all(len(parts) > 1 for parts in places)
     notebooks = sum(_is_notebook(file) for file in files)
     if notebooks < 2 and not any(map(_is_zip, files)):
         place = tops.pop() if in_one else path.name
-        name = _name(place, folder=in_one)
-        return [Submission(name, place, tuple(files), tuple(notes), _problem(files))] if files else []
-    if in_one:
-        files = [_File(file.parts[1:], file.size, file.copy) for file in files]
-    groups: dict[str, list[_File]] = {}
+        return [_submission(_name(place, folder=in_one), place, files, left)] if places else []
+    inside = 1 if in_one else 0
+    groups: dict[str, tuple[list[_File], list[_Left]]] = {}
     for file in files:
-        groups.setdefault(file.parts[0], []).append(file)
-    return [_of_group(place, inside, tuple(notes)) for place, inside in groups.items()]
+        groups.setdefault(file.parts[inside], ([], []))[0].append(_inner(file, inside))
+    for parts, why in left:
+        groups.setdefault(parts[inside], ([], []))[1].append((parts, why))
+    return [_of_group(place, *group) for place, group in groups.items()]
 
 
-def _of_group(place: str, files: list[_File], notes: tuple[str, ...]) -> Submission:
+def _inner(file: _File, depth: int) -> _File:
+    """Return a file relative to the folder so many levels down."""
+    return _File(file.parts[depth:], file.size, file.copy)
+
+
+def _of_group(place: str, files: list[_File], left: list[_Left]) -> Submission:
     single = len(files) == 1 and len(files[0].parts) == 1
     name = _name(place, folder=not single)
     if single and _is_zip(files[0]):
@@ -331,7 +342,7 @@ def _of_group(place: str, files: list[_File], notes: tuple[str, ...]) -> Submiss
             files, more = _in_zip(_inner_opener(files[0]), place)
         except InputError as error:
             return Submission(name, place, problem=str(error))
-        notes += tuple(more)
+        left = left + more
     elif not single:
-        files = [_File(file.parts[1:] or file.parts, file.size, file.copy) for file in files]
-    return Submission(name, place, tuple(files), notes, _problem(files))
+        files = [_inner(file, 1) if len(file.parts) > 1 else file for file in files]
+    return _submission(name, place, files, left)
