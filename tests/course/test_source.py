@@ -82,6 +82,7 @@ def test_a_cell_added_to_one_question_leaves_the_identifiers_of_the_others(folde
         ),
         ("def unseen_gap(student, rng):", "def unseen_gap(student, rng)", ["no Python"]),
         ('tags=["rubric"]', "", ["'q3'", "rubric"]),
+        ('[markdown] tags=["rubric"]', 'tags=["rubric"]', ["'rubric'", "holds code"]),
         ("#   version: 3\n", "", ["version"]),
         ("# manual: true\n", "", ["'q3'", "no hidden check"]),
         ("# # END SOLUTION\n", "# # END SOLUTIONS\n", ["cells before it"]),

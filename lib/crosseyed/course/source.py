@@ -252,6 +252,11 @@ def _questions(lab: str, cells: tuple[Cell, ...]) -> list[_QuestionHeader]:
 
 def _question(lab: str, header: _QuestionHeader, cells: tuple[Cell, ...]) -> Question:
     own = [cell for cell in cells if cell.question == header.name]
+    for cell in own:
+        if cell.role == "rubric" and cell.kind != "markdown":
+            raise InputError(
+                f"{_place(lab, cell)} has the tag 'rubric' and holds code; begin it '# %% [markdown]'."
+            )
     rubric = "\n\n".join(cell.source for cell in own if cell.role == "rubric")
     if header.manual and not rubric:
         raise InputError(

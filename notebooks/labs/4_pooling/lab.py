@@ -779,8 +779,8 @@ from_scratch.round(2)
 # %% [raw]
 # # END SOLUTION
 
-# %% tags=["rubric"]
-# **Rubric for question 7** (4 points)
+# %% [markdown] tags=["rubric"]
+# Question 7: 4 points.
 #
 # - 1 point: the rest of the model was trained for the class token; spatial tokens of the last block never reached the loss.
 # - 1 point: so the test shows a mismatch (it loses at the center too), and is no evidence about training with another pooling.

@@ -998,8 +998,8 @@ print(f"{entry['name']} at strength {strength:g}: {verdict(final)}.")
 # %% [raw]
 # # END SOLUTION
 
-# %% tags=["rubric"]
-# **Rubric for question 8** (4 points)
+# %% [markdown] tags=["rubric"]
+# Question 8: 4 points.
 #
 # - 1 point: the result has a gain with an interval *and* a cost at the center or in the control.
 # - 1 point: says that the strength was chosen on other objects than those reported (or calls a number from the validation

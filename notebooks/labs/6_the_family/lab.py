@@ -681,8 +681,8 @@ print(
 # %% [raw]
 # # END SOLUTION
 
-# %% tags=["rubric"]
-# **Rubric for question 7** (4 points)
+# %% [markdown] tags=["rubric"]
+# Question 7: 4 points.
 #
 # - 1 point: a supported statement with a comparison that changes one thing (spread, or naming at a small spread), and not only a
 #   correlation over models.

@@ -714,7 +714,7 @@ for value, words in (
 # # END SOLUTION
 
 # %% [markdown] tags=["rubric"]
-# **Rubric for question 7** (4 points)
+# Question 7: 4 points.
 #
 # - 1 point: answers yes for these models, with the change of the gap and its interval, and names the comparison within
 #   seeds or the control (anywhere: gap near zero).
