@@ -21,11 +21,6 @@ pytestmark = pytest.mark.skipif(
 SECRET = "marmalade-colored"  # stands in the lab's solution, and nowhere else
 
 
-@pytest.fixture(scope="module")
-def lab():
-    return submitted.example_lab()
-
-
 # each ends with the student's functions doing no work; none gets a point
 FOR_POINTS = {
     "comparisons are patched": """

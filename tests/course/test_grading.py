@@ -21,11 +21,6 @@ from crosseyed.course.verdict import Judged, Verdict
 from crosseyed.errors import InputError
 
 
-@pytest.fixture(scope="module")
-def lab():
-    return submitted.example_lab()
-
-
 def verdict_of(lab, *missed, outcome="wrong", **changes):
     """Return a verdict without the points of the checks that are named."""
     checks = [

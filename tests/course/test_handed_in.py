@@ -10,11 +10,6 @@ from crosseyed.course import handed_in, judge, sandbox
 from crosseyed.errors import InputError
 
 
-@pytest.fixture(scope="module")
-def lab():
-    return submitted.example_lab()
-
-
 @pytest.fixture
 def solved(lab):
     return submitted.solution(lab)

@@ -9,14 +9,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from crosseyed.course import handout, source
+from crosseyed.course import handout
 
 HERE = Path(__file__).parent
-
-
-@pytest.fixture(scope="module")
-def lab():
-    return source.read(HERE / "example_lab", HERE / "example_data")
 
 
 @pytest.fixture(scope="module")

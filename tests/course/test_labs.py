@@ -65,15 +65,11 @@ def graded(tmp_path_factory):
     return {name: LabGrades(folder, tmp_path_factory.mktemp(name)) for name, folder in LABS.items()}
 
 
-def automatic(lab):
-    return {question.name: question.points for question in lab.questions if not question.manual}
-
-
 @pytest.mark.parametrize("name", LABS)
 def test_a_solution_gets_full_points_and_no_cell_of_it_fails(graded, name):
     verdict = graded[name]["solution"]
     assert not verdict.problem and not verdict.notes and not verdict.failed
-    assert verdict.points() == automatic(graded[name].lab)
+    assert verdict.points() == graded[name].lab.automatic
 
 
 @pytest.mark.parametrize("name", LABS)
@@ -94,7 +90,7 @@ def test_a_wrong_answer_gets_what_it_should(graded, name, wrong):
 @pytest.mark.parametrize("name", LABS)
 def test_a_lab_has_five_wrong_answers_that_lose_points(graded, name):
     lab = graded[name].lab
-    lost = [each for each in lab.wrong if sum(each.points.values()) < sum(automatic(lab).values())]
+    lost = [each for each in lab.wrong if sum(each.points.values()) < sum(lab.automatic.values())]
     assert len(lost) >= 5
 
 

@@ -37,36 +37,32 @@ class NotPlainError(InputError):
     """A value is not plain data, or a line is not plain data that was written whole."""
 
 
-def dumps(value: object, largest: int = LARGEST) -> bytes:
+def dumps(value: object) -> bytes:
     """Return plain data as one line of JSON, without its end.
 
     Parameters
     ----------
     value : object
         Plain data, as the module says.
-    largest : int
-        Most bytes.
 
     Raises
     ------
     NotPlainError
-        It holds something else, is nested deeper than 40 levels (or in itself), or is larger.
+        It holds something else, is nested deeper than 40 levels (or in itself), or takes more than `LARGEST` bytes.
     """
     line = json.dumps(_encode(value, 0), allow_nan=False, separators=(",", ":")).encode("ascii")
-    if len(line) > largest:
-        raise NotPlainError(f"The value takes {len(line):,} bytes, and at most {largest:,} are passed on.")
+    if len(line) > LARGEST:
+        raise NotPlainError(f"The value takes {len(line):,} bytes, and at most {LARGEST:,} are passed on.")
     return line
 
 
-def loads(line: bytes, largest: int = LARGEST) -> Any:
+def loads(line: bytes) -> Any:
     """Return what a line says, as new objects of the plain types only.
 
     Parameters
     ----------
     line : bytes
         What `dumps` or a stranger wrote.
-    largest : int
-        Most bytes.
 
     Raises
     ------
@@ -74,8 +70,8 @@ def loads(line: bytes, largest: int = LARGEST) -> Any:
         It is not such a line: not JSON, too large or too deep, an array whose bytes do not fit its shape, columns of
         different lengths, or anything else that `dumps` would not have written.
     """
-    if len(line) > largest:
-        raise NotPlainError(f"The line takes {len(line):,} bytes, and at most {largest:,} are read.")
+    if len(line) > LARGEST:
+        raise NotPlainError(f"The line takes {len(line):,} bytes, and at most {LARGEST:,} are read.")
     try:
         return _Reader().read(json.loads(line, parse_constant=_refuse_constant), 0)
     except NotPlainError:
