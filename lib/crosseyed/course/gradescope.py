@@ -17,7 +17,12 @@ set -eu
 cd /autograder/source
 apt-get update
 apt-get install --yes --no-install-recommends python3-venv bubblewrap
-python3 -m venv /autograder/venv
+python=python3
+if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then # as in Ubuntu 22.04
+    python=python3.11
+    apt-get install --yes --no-install-recommends python3.11 python3.11-venv
+fi
+$python -m venv /autograder/venv
 /autograder/venv/bin/python -m pip install --no-input "$(ls install/*.whl)[course]"
 """
 
