@@ -37,7 +37,7 @@ class Built:
         size = self.archive.stat().st_size / 1e6
         questions = sum(len(lab.questions) for lab in self.labs)
         return (
-            f"the course is {self.folder}: {len(self.labs)} labs, {questions} questions\n"
+            f"the course is {self.folder}: {len(self.labs)} lab{'s' * (len(self.labs) != 1)}, {questions} questions\n"
             f"  for students: student/, or all in one: {self.archive.relative_to(self.folder)} ({size:.1f} MB)\n"
             "  for teachers: instructor/index.html\n"
             "  for Gradescope: the zips in autograder/"
