@@ -42,8 +42,11 @@ class _Header(Checked):
     models: list[str]
 
 
+_Name = Annotated[str, Field(pattern=rf"^{_NAME.pattern}$")]  # within a class, Sphinx cannot read it
+
+
 class _QuestionHeader(Checked):
-    name: Annotated[str, Field(pattern=rf"^{_NAME.pattern}$")]
+    name: _Name
     points: Annotated[int | float, Field(gt=0, le=1000)]
     manual: bool = False
 
