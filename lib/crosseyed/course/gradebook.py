@@ -26,7 +26,6 @@ from crosseyed.files import atomic_write, exchange
 from crosseyed.report.figures.style import COLORS, styled
 from crosseyed.workflow.standalone import picture, write_page
 
-_TEMPLATES = Path(__file__).parent / "templates"
 _OUTCOMES = {
     "passed": "as it should be",
     "wrong": "another answer than asked for",
@@ -157,7 +156,6 @@ def _write_feedback(path: Path, lab: Lab, graded: Graded, notes: list[str]) -> N
     write_page(
         path,
         "feedback.html",
-        templates=_TEMPLATES,
         student=printable(graded.submission.student),
         place=printable(graded.submission.place),
         title=lab.title,
@@ -222,7 +220,6 @@ def _write_summary(
     write_page(
         path,
         "grades.html",
-        templates=_TEMPLATES,
         title=lab.title,
         lab=lab.name,
         version=lab.version,

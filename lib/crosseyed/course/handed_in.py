@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crosseyed.course.labs import Lab
+from crosseyed.course.labs import KEY, Lab
+from crosseyed.course.submissions import is_ignored
 from crosseyed.errors import InputError, shorten
 
-_KEY = "crosseyed"
 _LARGEST = 100 * 2**20  # bytes of a notebook
 _MOST_CODE = 4 * 2**20  # characters
 _LONG = "# long:"  # the first words of a cell that grading skips
@@ -55,7 +55,7 @@ def read(folder: Path, lab: Lab) -> Notebook:
     """
     path, notes = choose(folder, lab)
     tree = _parse(path)
-    metadata = _mapping(tree.get("metadata")).get(_KEY)
+    metadata = _mapping(tree.get("metadata")).get(KEY)
     notes += _compare(_mapping(metadata), lab)
     cells: list[tuple[int, str]] = []
     texts: dict[str, str] = {}
@@ -82,7 +82,7 @@ def choose(folder: Path, lab: Lab) -> tuple[Path, list[str]]:
         if path.suffix.lower() == ".ipynb"
         and path.is_file()
         and not path.is_symlink()
-        and not _is_aside(path, folder)
+        and not is_ignored(path.relative_to(folder).parts)
     )
     if not found:
         raise InputError("There is no notebook (.ipynb) in what was handed in.")
@@ -96,17 +96,12 @@ def choose(folder: Path, lab: Lab) -> tuple[Path, list[str]]:
     ]
 
 
-def _is_aside(path: Path, folder: Path) -> bool:
-    """Tell whether a file lies where editors keep copies."""
-    return any(part.startswith(".") or part == "__MACOSX" for part in path.relative_to(folder).parts)
-
-
 def _is_of(path: Path, lab: Lab) -> bool:
     try:
         metadata = _mapping(_parse(path).get("metadata"))
     except InputError:
         return False
-    return _mapping(metadata.get(_KEY)).get("lab") == lab.name
+    return _mapping(metadata.get(KEY)).get("lab") == lab.name
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -165,7 +160,7 @@ def _is_long(cell: Mapping[str, Any], source: str) -> bool:
 
 def _answered(cell: Mapping[str, Any], lab: Lab) -> str:
     """Return the question that a Markdown cell answers, by its metadata or its identifier; ``""`` for none."""
-    ours = _mapping(_mapping(cell.get("metadata")).get(_KEY))
+    ours = _mapping(_mapping(cell.get("metadata")).get(KEY))
     if ours:
         question = ours.get("question")
         return (

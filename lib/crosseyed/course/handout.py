@@ -17,11 +17,8 @@ import nbformat
 import yaml
 from nbformat import NotebookNode
 
-from crosseyed.course.labs import Cell, Lab, WrongAnswer
+from crosseyed.course.labs import KEY, Cell, Lab, WrongAnswer
 from crosseyed.errors import InputError
-
-KEY = "crosseyed"
-"""Key of our metadata, in a notebook and in its cells."""
 
 _PLACEHOLDER = "_Type your answer here, replacing this text._"  # Otter's own
 _PDF_MARK = re.compile(r"<!-- (BEGIN|END) QUESTION -->\s*")  # for Otter's printing of single questions

@@ -19,12 +19,12 @@ from crosseyed.course.labs import Lab
 from crosseyed.errors import CrosseyedError
 from crosseyed.files import atomic_write, content_digest
 from crosseyed.workflow import standalone
+from crosseyed.workflow.execution import QUIET
 
 _SECONDS = 600  # that a cell may take
-# A figure's text is what it is about, and the log of a kernel's event loop is of no interest.
 _BEFORE = (
     "__import__('random').seed(0)",  # by which Otter chooses how to congratulate
-    "__import__('logging').getLogger('tornado').setLevel('CRITICAL')",
+    # a figure's text is what it is about
     "import matplotlib.figure as _f, crosseyed.report.figures.style as _s; "
     "_f.Figure._repr_pretty_ = lambda figure, printer, cycle: printer.text(_s.describe(figure))",
 )
@@ -142,7 +142,7 @@ def run(notebook: NotebookNode, folder: Path, what: str, long: Collection[str] =
         kernel_name="python3",
         record_timing=False,
         resources={"metadata": {"path": str(folder)}},
-        extra_arguments=["--log-level=CRITICAL", *(f"--IPKernelApp.exec_lines={line}" for line in _BEFORE)],
+        extra_arguments=[*QUIET, *(f"--IPKernelApp.exec_lines={line}" for line in _BEFORE)],
     )
     try:
         client.execute(env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])})

@@ -1,7 +1,7 @@
 """What a lab is: its cells, questions, hidden checks and typical wrong answers, as values that nothing changes."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,9 @@ from crosseyed.errors import InputError, suggest
 
 DATA_FOLDER = "data"
 """Folder beside a student's notebook that holds the lab's tables, by their file names."""
+
+KEY = "crosseyed"
+"""Key of our metadata, in a notebook and in its cells."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,11 @@ class Question:
     points: float
     manual: bool
     rubric: str
+
+
+def automatic_points(questions: Iterable[Question]) -> dict[str, float]:
+    """Return the points of each question that hidden checks grade, by its name."""
+    return {question.name: question.points for question in questions if not question.manual}
 
 
 @dataclass(frozen=True)
@@ -156,7 +164,7 @@ class Lab:
     @property
     def automatic(self) -> dict[str, float]:
         """The points of each question that hidden checks grade, by its name."""
-        return {question.name: question.points for question in self.questions if not question.manual}
+        return automatic_points(self.questions)
 
     @property
     def manual(self) -> dict[str, float]:

@@ -15,7 +15,15 @@ from typing import Annotated
 import yaml
 from pydantic import Field
 
-from crosseyed.course.labs import Cell, HiddenCell, HiddenCheck, Lab, Question, WrongAnswer
+from crosseyed.course.labs import (
+    Cell,
+    HiddenCell,
+    HiddenCheck,
+    Lab,
+    Question,
+    WrongAnswer,
+    automatic_points,
+)
 from crosseyed.errors import InputError, shorten, suggest
 from crosseyed.files import DATA, expand, require_file, require_folder, visible_files
 from crosseyed.validation import Checked, Count, validated
@@ -171,7 +179,7 @@ def _cells(path: Path) -> tuple[Cell, ...]:
         boundary = _BOUNDARY.match(cell.source) if cell.cell_type == "raw" else None
         if boundary:
             begins, kind = boundary[1].lower() == "begin", boundary[2].lower()
-            where = f"Cell {number} of the lab {lab!r} ({_first_line(cell.source)})"
+            where = _numbered(lab, number, cell.source)
             if kind == "question":
                 if begins == bool(question) or block:
                     raise InputError(
@@ -240,7 +248,8 @@ def _header(folder: Path, cells: tuple[Cell, ...]) -> tuple[str, _Header]:
 def _questions(lab: str, cells: tuple[Cell, ...]) -> list[_QuestionHeader]:
     headers: dict[str, _QuestionHeader] = {}
     for cell in cells:
-        if cell.role == "boundary" and re.match(r"#\s+begin\s+question", cell.source, re.IGNORECASE):
+        begun = _BOUNDARY.match(cell.source) if cell.role == "boundary" else None
+        if begun and (begun[1].lower(), begun[2].lower()) == ("begin", "question"):
             where = _place(lab, cell)
             header = validated(_QuestionHeader, _yaml(where, cell.source), where[0].lower() + where[1:])
             if header.name in headers:
@@ -384,7 +393,7 @@ def _wrong_answer(lab: str, file: Path, questions: tuple[Question, ...]) -> Wron
         raise InputError(f"{where} has no docstring; begin it with one that states the misconception.")
     body = "\n".join(text.splitlines()[tree.body[0].end_lineno :]).strip("\n")
     fields = dict(re.findall(r"^\s*(Question|Points)\s*:\s*(\S+)\s*$", said, re.MULTILINE))
-    automatic = {question.name: question.points for question in questions if not question.manual}
+    automatic = automatic_points(questions)
     question = fields.get("Question", "")
     if question not in automatic:
         raise InputError(
@@ -427,8 +436,9 @@ def _yaml(where: str, source: str) -> dict:
 
 
 def _place(lab: str, cell: Cell) -> str:
-    return f"Cell {cell.number} of the lab {lab!r} ({_first_line(cell.source)})"
+    return _numbered(lab, cell.number, cell.source)
 
 
-def _first_line(source: str) -> str:
-    return shorten(source.strip().split("\n", 1)[0], 60)
+def _numbered(lab: str, number: int, source: str) -> str:
+    first_line = shorten(source.strip().split("\n", 1)[0], 60)
+    return f"Cell {number} of the lab {lab!r} ({first_line})"

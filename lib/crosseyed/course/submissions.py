@@ -90,7 +90,7 @@ def find(path: str | os.PathLike) -> list[Submission]:
     root = expand(path)
     if root.is_dir():
         root = require_folder(root, _WHAT)
-        found = [_of_entry(entry) for entry in sorted(root.iterdir()) if not _is_ignored((entry.name,))]
+        found = [_of_entry(entry) for entry in sorted(root.iterdir()) if not is_ignored((entry.name,))]
     elif root.suffix.lower() == ".zip":
         found = _in_class_zip(require_file(root, _WHAT))
     else:
@@ -190,8 +190,8 @@ def _name(name: str, *, folder: bool) -> str:
     return unicodedata.normalize("NFC", stem.encode("utf-8", "backslashreplace").decode()) or name
 
 
-def _is_ignored(parts: tuple[str, ...]) -> bool:
-    """Tell whether a file is none of the student's: hidden, or what macOS and Windows add."""
+def is_ignored(parts: tuple[str, ...]) -> bool:
+    """Tell by the parts of its place whether a file is none of the student's: hidden, or the system's."""
     return any(part.startswith(".") or part in ("__MACOSX", "Thumbs.db", "desktop.ini") for part in parts)
 
 
@@ -224,7 +224,7 @@ def _in_folder(folder: Path) -> tuple[list[_File], list[_Left]]:
         for name in [*folders, *sorted(names)]:
             path = Path(place, name)
             parts = path.relative_to(folder).parts
-            if _is_ignored(parts):
+            if is_ignored(parts):
                 continue
             if path.is_symlink():
                 left.append((parts, _LINK))
@@ -277,7 +277,7 @@ def _in_zip(opener: _Opener, name: str) -> tuple[list[_File], list[_Left]]:
         raise InputError(f"The zip {name!r} holds {len(entries):,} entries, more than a class hands in.")
     for entry in entries:
         parts = _parts(entry)
-        if not parts or entry.is_dir() or entry.filename.endswith("\\") or _is_ignored(parts):
+        if not parts or entry.is_dir() or entry.filename.endswith("\\") or is_ignored(parts):
             continue
         if stat.S_ISLNK(entry.external_attr >> 16):
             left.append((parts, _LINK))

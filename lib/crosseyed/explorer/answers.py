@@ -100,7 +100,7 @@ def _single(
 def _in_turn_or_together(encoders: Sequence[ClipModel]) -> Iterator[Callable[..., Iterable]]:
     """Give `map`, or the same with a core for each encoder: towers that are small gain nothing from several cores."""
     cores = torch.get_num_threads()
-    if cores == 1 or any(_n_parameters(each) > _SMALL for each in encoders):
+    if cores == 1 or any(each.tower.parameters > _SMALL for each in encoders):
         yield map
         return
     torch.set_num_threads(1)
@@ -109,10 +109,6 @@ def _in_turn_or_together(encoders: Sequence[ClipModel]) -> Iterator[Callable[...
             yield pool.map
     finally:
         torch.set_num_threads(cores)
-
-
-def _n_parameters(encoder: ClipModel) -> int:
-    return sum(each.numel() for each in encoder.clip.visual.parameters())
 
 
 def look(encoder: ClipModel, images: Sequence[ImageSource]) -> tuple[np.ndarray, np.ndarray | None]:

@@ -18,8 +18,14 @@ from crosseyed.workflow import processes
 from crosseyed.workflow.heartbeats import beating
 from crosseyed.workflow.stamps import stamp
 
-# The event loop of a kernel has a log of its own, to which a kernel that is being stopped writes tracebacks.
-_QUIET = "__import__('logging').getLogger('tornado').setLevel('CRITICAL')"
+QUIET = (
+    "--log-level=CRITICAL",
+    "--IPKernelApp.exec_lines=__import__('logging').getLogger('tornado').setLevel('CRITICAL')",
+)
+"""Arguments of a kernel, which logs much when it starts and stops; the errors of a cell are in the notebook.
+
+Its event loop has a log of its own, to which a kernel that is being stopped writes tracebacks.
+"""
 
 
 class NotebookError(CrosseyedError):
@@ -110,8 +116,7 @@ def _run(notebook: Path, executed: Path, parameters: dict[str, object]) -> None:
             cwd=executed.parent,
             progress_bar=False,
             on_cell_start=start_cell,
-            # A kernel logs much when it starts and stops; the errors of a cell are in the notebook.
-            extra_arguments=["--log-level=CRITICAL", f"--IPKernelApp.exec_lines={_QUIET}"],
+            extra_arguments=list(QUIET),
         )
 
 

@@ -25,7 +25,7 @@ _ENVIRONMENT = jinja2.Environment(
 )
 
 
-def write_page(path: Path, template: str, *, templates: Path = TEMPLATES, **values: object) -> None:
+def write_page(path: Path, template: str, **values: object) -> None:
     """Write a page, whole or not at all.
 
     Parameters
@@ -33,14 +33,11 @@ def write_page(path: Path, template: str, *, templates: Path = TEMPLATES, **valu
     path : pathlib.Path
         The HTML file.
     template : str
-        Name of a file in `templates`.
-    templates : pathlib.Path
-        Folder of the template; what it extends or includes may also lie in `TEMPLATES`.
+        Name of a file in `TEMPLATES`.
     **values
         What the template names. All of it is shown as it is; none of it is taken for HTML.
     """
-    environment = _ENVIRONMENT.overlay(loader=jinja2.FileSystemLoader([templates, TEMPLATES]))
-    page = environment.get_template(template).render(**values)
+    page = _ENVIRONMENT.get_template(template).render(**values)
     with atomic_write(path) as file:
         file.write_text(page, encoding="utf-8")
 
