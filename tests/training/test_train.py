@@ -16,6 +16,7 @@ from crosseyed.files import locked
 from crosseyed.training import train
 from crosseyed.training.architecture import MEAN
 from crosseyed.training.recipes import RECIPES
+from crosseyed.training.stream import photograph_batch
 
 RECIPE = replace(RECIPES["uniform"], architecture="small", steps=4, warmup=2)
 
@@ -225,9 +226,9 @@ def test_a_place_that_cannot_be_written_to_is_refused_before_training(tmp_path, 
 
 
 def test_both_recipes_show_the_same_objects_with_the_same_captions(cutouts):
-    _, centered = train.photograph_batch(replace(RECIPE, positions="centered"), cutouts, 3, 50)
-    pictures, uniform = train.photograph_batch(RECIPE, cutouts, 3, 50)
-    again, _ = train.photograph_batch(RECIPE, cutouts, 3, 50)
+    _, centered = photograph_batch(replace(RECIPE, positions="centered"), cutouts, 3, 50)
+    pictures, uniform = photograph_batch(RECIPE, cutouts, 3, 50)
+    again, _ = photograph_batch(RECIPE, cutouts, 3, 50)
     assert centered == uniform
     assert np.array_equal(pictures, again)
     assert all(name in caption for name, caption in zip(objects_of(cutouts), uniform, strict=True))

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from crosseyed.data.photographer import TEMPLATES
 from crosseyed.files import atomic_write
-from crosseyed.training.recipes import ARCHITECTURES, POOLINGS, Recipe
+from crosseyed.training.recipes import ARCHITECTURES, POOLINGS, Recipe, StudioRecipe
 
 WEIGHTS = "open_clip_model.safetensors"  # the last file that a training writes
 
@@ -22,7 +22,12 @@ MEAN = (0.5, 0.5, 0.5)
 
 STD = (0.25, 0.25, 0.25)
 
-_TEXT = {"context_length": 16, "hf_tokenizer_name": "pocketclip", "tokenizer_kwargs": {"clean": "lower"}}
+_CONTEXT, _CONTEXT_STUDIO = 16, 24  # tokens; attributes make captions longer
+
+_TEXT = {
+    "hf_tokenizer_name": "pocketclip",
+    "tokenizer_kwargs": {"clean": "lower"},
+}
 
 _SPECIAL_TOKENS = ("<pad>", "<unknown>", "<start>")
 
@@ -38,20 +43,20 @@ def pool_by_maximum(visual: VisionTransformer) -> None:
     visual._global_pool = largest
 
 
-def build_tokenizer(objects: Sequence[str]) -> PreTrainedTokenizerFast:
+def build_tokenizer(objects: Sequence[str], texts: Sequence[str] = ()) -> PreTrainedTokenizerFast:
     """Build a word tokenizer for captions that name these objects.
 
     Parameters
     ----------
-    objects : sequence of str
-        Names that captions may contain.
+    objects, texts : sequence of str
+        Names that captions may contain, and texts with the other words that they may, beside those of `TEMPLATES`.
 
     Returns
     -------
     transformers.PreTrainedTokenizerFast
         One token per lower-case word; the end token has the highest number, as open_clip's pooling expects.
     """
-    texts = [*(template.format("and") for template in TEMPLATES), *objects]
+    texts = [*(template.format("and") for template in TEMPLATES), *objects, *texts]
     words = sorted({word for text in texts for word in text.lower().split()})
     vocabulary = {token: index for index, token in enumerate((*_SPECIAL_TOKENS, *words, _END_TOKEN))}
     tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<unknown>"))
@@ -84,7 +89,12 @@ def config_of(recipe: Recipe, vocab_size: int) -> dict:
     return {
         "embed_dim": sizes["embed_dim"],
         "vision_cfg": {**sizes["vision_cfg"], **POOLINGS[recipe.pooling]},
-        "text_cfg": {**_TEXT, **sizes["text_cfg"], "vocab_size": vocab_size},
+        "text_cfg": {
+            **_TEXT,
+            "context_length": _CONTEXT_STUDIO if isinstance(recipe, StudioRecipe) else _CONTEXT,
+            **sizes["text_cfg"],
+            "vocab_size": vocab_size,
+        },
     }
 
 

@@ -1,12 +1,14 @@
 """The recipes of the models that this project trains."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import get_args
 
-from crosseyed.data.cutouts import Cutout, read_catalogue, sample_objects
+from crosseyed.data.cutouts import Cutout, read_cutout_folder, sample_objects
 from crosseyed.data.photographer import Dose, Positions
+from crosseyed.data.renderings import TRAINED_STYLES, read_renderings
 from crosseyed.errors import InputError, check_choice, shorten
+from crosseyed.training.studio.shots import Photographer
 
 # Sizes: that of the two PocketCLIPs, and one for experiments that train many models.
 ARCHITECTURES = {
@@ -88,6 +90,36 @@ class Recipe:
                 raise InputError(f"{name} of a recipe is {shorten(value)}; give a finite number, 0 or more.")
 
 
+@dataclass(frozen=True)
+class StudioRecipe(Recipe):
+    """A recipe whose images the studio takes (`crosseyed.training.studio`), with the variation of photographs.
+
+    `positions` are ``"centered"``, ``"uniform"`` or a `Dose` of one object, of which the spread counts. The
+    photographer's `light` takes the place of `color_jitter`, which is not used.
+
+    Attributes
+    ----------
+    photographer : Photographer
+        How much images vary.
+    cutout_folder : str, optional
+        A user's own folder of cut-outs (`crosseyed.data.cutouts.read_cutout_folder`) in place of the catalogue; then
+        `styles` are not used.
+    """
+
+    styles: tuple[str, ...] = TRAINED_STYLES
+    photographer: Photographer = field(default_factory=Photographer)
+    cutout_folder: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raise InputError for an unknown name, a number out of its range, or positions that the studio lacks."""
+        super().__post_init__()
+        if isinstance(self.positions, Dose):
+            if self.positions != Dose(spread=self.positions.spread):
+                raise InputError("positions of a studio's recipe have a spread alone; give no other dose.")
+        else:
+            check_choice("positions", self.positions, ("centered", "uniform"))
+
+
 RECIPES = {"centered": Recipe("centered"), "uniform": Recipe("uniform")}
 
 
@@ -99,5 +131,6 @@ def find_recipe(name: str) -> Recipe:
 
 def world_of(recipe: Recipe) -> list[Cutout]:
     """List the cut-outs that a recipe trains on."""
-    cutouts = read_catalogue(recipe.styles)
+    own = recipe.cutout_folder if isinstance(recipe, StudioRecipe) else None
+    cutouts = read_renderings(recipe.styles) if own is None else read_cutout_folder(own)
     return cutouts if recipe.n_objects is None else sample_objects(cutouts, recipe.n_objects, seed=0)

@@ -15,7 +15,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import open_clip
 import torch
 from pydantic import Field
@@ -23,7 +22,6 @@ from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast
 
 from crosseyed.data.cutouts import Cutout, objects_of
-from crosseyed.data.photographer import take
 from crosseyed.documents import read_text
 from crosseyed.errors import CheckpointError, InputError
 from crosseyed.files import atomic_write, claim_folder, expand, locked, require_file
@@ -37,6 +35,7 @@ from crosseyed.training.architecture import (
     pool_by_maximum,
 )
 from crosseyed.training.recipes import Recipe, world_of
+from crosseyed.training.stream import caption_words, photograph_batch
 from crosseyed.validation import Checked, validated
 
 _LARGEST_LOGIT_SCALE = math.log(100)
@@ -51,38 +50,6 @@ class _State(Checked):
     losses: list[Annotated[float, Field(allow_inf_nan=False)]]
     model: dict[str, torch.Tensor]
     optimizer: dict[str, Any]
-
-
-def photograph_batch(
-    recipe: Recipe, cutouts: Sequence[Cutout], step: int, side: int
-) -> tuple[np.ndarray, list[str]]:
-    """Draw the images of one training step.
-
-    Parameters
-    ----------
-    recipe, cutouts : Recipe, sequence of Cutout
-        What to train, and on which cut-outs.
-    step, side : int
-        Number of the step, from 0; height and width of the images in pixels.
-
-    Returns
-    -------
-    images : uint8 (classes, side, side, 3)
-    captions : list of str
-        One an image.
-    """
-    images, captions = [], []
-    for index, subject in enumerate(objects_of(cutouts)):
-        rng = np.random.default_rng([recipe.seed, step, index])
-        scene, caption = take(cutouts, subject, recipe.positions, rng, side)
-        image = scene.render()
-        jitter = np.random.default_rng(
-            [recipe.seed, step, index, 1]
-        )  # a generator of its own, so that both recipes draw the same numbers
-        gains = 1 + recipe.color_jitter * jitter.uniform(-1, 1, 3)
-        images.append(np.clip(image * gains, 0, 255).astype(np.uint8))
-        captions.append(caption)
-    return np.stack(images), captions
 
 
 def learning_rate_at(recipe: Recipe, step: int) -> float:
@@ -152,7 +119,7 @@ def _train(
     with atomic_write(folder / "recipe.json") as temporary:
         temporary.write_text(_describe(recipe), encoding="utf-8")
     cutouts = list(cutouts if cutouts is not None else world_of(recipe))
-    tokenizer = build_tokenizer(objects_of(cutouts))
+    tokenizer = build_tokenizer(objects_of(cutouts), caption_words(recipe))
     config = config_of(recipe, len(tokenizer))
     model = _create(recipe, config).to(device)
     optimizer = _make_optimizer(model, recipe)

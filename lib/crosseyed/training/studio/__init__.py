@@ -1,0 +1,1 @@
+"""The studio: training images with the variation that photographs have, and their captions."""
