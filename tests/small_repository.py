@@ -1,4 +1,4 @@
-"""A copy of the repository whose notebooks take the fewest samples, and commands that run in it."""
+"""Copies of the repository, whole or of notebooks that take the fewest samples, and commands that run in them."""
 
 import os
 import subprocess
@@ -40,6 +40,25 @@ def make(folder, notebooks):
     return folder
 
 
+_OF_A_CLONE = {"environment.sh", ".venv", "_build", ".snakemake", ".git"}
+
+
+def make_whole(folder):
+    """Make the whole of it in a new folder, without results of models; its environment is that of the tests."""
+    results = folder / "data" / "results"
+    (results / "models").mkdir(parents=True)
+    there = [
+        *(path for path in ROOT.iterdir() if path.name not in _OF_A_CLONE),
+        *(ROOT / "data").iterdir(),
+        *(ROOT / "data" / "results").iterdir(),
+    ]
+    for path in there:
+        if not (link := folder / path.relative_to(ROOT)).exists():
+            link.symlink_to(path)
+    (folder / "environment.sh").write_text('exec "$@"\n')
+    return folder
+
+
 def _with_few_samples(path):
     notebook = nbformat.read(path, as_version=4)
     (cell,) = (each for each in notebook.cells if "parameters" in each.metadata.get("tags", []))
@@ -48,9 +67,12 @@ def _with_few_samples(path):
     return notebook
 
 
-def run(folder, *arguments, **variables):
-    """Run ``crosseyed`` to its end; return its status and what it said."""
-    process = start(folder, *arguments, **variables)
+CROSSEYED = (sys.executable, "-m", "crosseyed.cli")
+
+
+def run(folder, *arguments, **options):
+    """Run a command to its end; return its status and what it said."""
+    process = start(folder, *arguments, **options)
     try:
         said, _ = process.communicate(timeout=PATIENCE)
     finally:
@@ -58,11 +80,11 @@ def run(folder, *arguments, **variables):
     return process.returncode, said
 
 
-def start(folder, *arguments, **variables):
-    """Start ``crosseyed`` with what it needs of the environment, and no login to a hub."""
+def start(folder, *arguments, program=CROSSEYED, stdout=subprocess.PIPE, **variables):
+    """Start ``crosseyed``, or another program, with what it needs of the environment, and no login to a hub."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "CROSSEYED_"))}
     return subprocess.Popen(
-        [sys.executable, "-m", "crosseyed.cli", *arguments],
+        [*program, *arguments],
         cwd=folder,
         env={
             **kept,
@@ -73,7 +95,7 @@ def start(folder, *arguments, **variables):
             **variables,
         },
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,

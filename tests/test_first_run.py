@@ -1,4 +1,4 @@
-"""The first run with a network: a model that a hub publishes, from its download to the first chapter's result."""
+"""The first run with a network: a model that a hub publishes, from its download to a whole book."""
 
 import copy
 import json
@@ -6,31 +6,40 @@ import re
 import socket
 from contextlib import contextmanager
 
-import open_clip
 import pandas as pd
 import pytest
+import random_models
 import torch
 from huggingface_hub import constants as hub_constants
 from huggingface_hub import file_download
 from safetensors.torch import load as parse
-from safetensors.torch import save
 from small_models import TINY_CONFIG, TINY_PREPROCESS
-from small_repository import make, run
+from small_repository import make, make_whole, run
 from tiny_hub import ask_at, serve
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from crosseyed.models.loading import load
+from crosseyed.report import tables
 
 MODEL = "hf-hub:somebody/tiny"
 EDITION = "hf-hub--somebody--tiny"
 CHAPTER = "01_center_bias"
 
+NARROW = "hf-hub:somebody/narrow"
+NARROW_EDITION = "hf-hub--somebody--narrow--quick"
+
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
-    """The files of a repository: a tiny CLIP of random weights with a tokenizer of its own, which knows bytes."""
-    folder = tmp_path_factory.mktemp("published")
+    """The files of a repository: a tiny CLIP of random weights."""
+    config = copy.deepcopy(TINY_CONFIG)
+    config["text_cfg"]["vocab_size"] = 256 + 2
+    return repository("somebody/tiny", config, TINY_PREPROCESS, tmp_path_factory.mktemp("published"))
+
+
+def repository(name, config, preprocess, folder):
+    """Return the files of a repository: random weights, and a tokenizer of its own, which knows bytes."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     numbers = {token: number for number, token in enumerate(["<pad>", *alphabet, "<end>"])}
     letters = Tokenizer(models.BPE(vocab=numbers, merges=[]))
@@ -42,20 +51,11 @@ def published(tmp_path_factory):
     PreTrainedTokenizerFast(tokenizer_object=letters, pad_token="<pad>", eos_token="<end>").save_pretrained(
         folder
     )
-    config = copy.deepcopy(TINY_CONFIG)
-    config["text_cfg"] |= {
-        "context_length": 77,
-        "vocab_size": len(numbers),
-        "hf_tokenizer_name": "somebody/tiny",
-    }
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(7)
-        weights = save(open_clip.CLIP(**config).state_dict())
-    about = {"model_cfg": config, "preprocess_cfg": TINY_PREPROCESS}
+    config = copy.deepcopy(config)
+    config["text_cfg"] |= {"context_length": 77, "hf_tokenizer_name": name}
     return {
         **{path.name: path.read_bytes() for path in folder.iterdir()},
-        "open_clip_config.json": json.dumps(about).encode(),
-        "open_clip_model.safetensors": weights,
+        **random_models.files_of(config, random_models.weights_of(config, seed=7), preprocess),
     }
 
 
@@ -82,6 +82,7 @@ SWEEP = (
     "--size",
     "full",
 )  # whose numbers are those of the notebooks, which are small here
+BOOK = ("book", "--model", NARROW, "--size", "quick")
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +154,62 @@ def test_a_filled_cache_is_enough_without_a_network(first_run, tmp_path, how):
     pd.testing.assert_frame_equal(
         pd.read_csv(result).drop(columns=changing), pd.read_csv(first).drop(columns=changing)
     )
+
+
+@pytest.fixture(scope="module")
+def whole_book(tmp_path_factory):
+    """A whole book through a hub that is busy at first, breaks off once, and sends 2 MB a second; what was said."""
+    folder = tmp_path_factory.mktemp("whole-book")
+    config = copy.deepcopy(random_models.NARROW)
+    config["text_cfg"]["width"] = 128  # 33 MB, which take longer than the time between two words about it
+    bad = {"busy": [503] * 5, "rate": 2e6, "cut_after": 3_000_000, "cuts": 1}
+    with hub_of(repository("somebody/narrow", config, None, folder / "narrow"), **bad) as (hub, environment):
+        project = make_whole(folder / "project")
+        code, said = run(project, *BOOK, HF_HOME=str(folder / "home"), **environment)
+    return project, code, said, list(hub.ranges_asked)
+
+
+@pytest.mark.slow
+def test_a_whole_book_tells_of_its_download_and_what_it_will_take(whole_book):
+    _, code, said, ranges = whole_book
+    assert code == 0, said
+    assert "downloading 'somebody/narrow' (of unknown size) from http://127.0.0.1" in said
+    assert "status 503; asking again in 2 s" in said
+    told = re.findall(r"^open_clip_model\.safetensors: ([\d.]+)MB of ([\d.]+)MB, ([\d.]+)MB/s, ", said, re.M)
+    come, whole, speeds = (list(map(float, each)) for each in zip(*told, strict=True))
+    assert len(come) >= 2 and come == sorted(come) and come[-1] == whole[-1] > 30
+    assert 0.5 < speeds[-1] < 2.5
+    (begin,) = (int(re.fullmatch(r"bytes=(\d+)-", asked)[1]) for asked in ranges)
+    assert 0 < begin <= 3_000_000
+    assert f"{NARROW_EDITION}, size quick: about" in said
+    assert "download: nothing" in said  # any more
+    assert said.index("downloading") < said.index("size quick: about") < said.index("executing")
+
+
+@pytest.mark.slow
+def test_a_whole_book_has_all_chapters_and_their_tables(whole_book):
+    project, code, said, _ = whole_book
+    assert code == 0, said
+    edition = project / "_build" / "editions" / NARROW_EDITION
+    chapters = {path.stem for path in (project / "notebooks").glob("*.ipynb")}
+    assert chapters == set(tables.TABLES)
+    for chapter in sorted(chapters):
+        tables.check_complete(edition / "results" / chapter, chapter)
+        page = (edition / "html" / "notebooks" / f"{chapter}.html").read_text()
+        assert f"Edition {NARROW_EDITION}, size quick: computed with" in re.sub(r"<[^>]+>", "", page)
+
+
+@pytest.mark.slow
+def test_a_whole_book_is_done_without_a_network_afterwards(whole_book):
+    project, code, said, _ = whole_book
+    assert code == 0, said
+    edition = project / "_build" / "editions" / NARROW_EDITION
+    before = {path: path.stat().st_mtime_ns for path in edition.rglob("*") if path.is_file()}
+    home = str(project.with_name("home"))
+    code, said = run(project, *BOOK, HF_HOME=home, HF_HUB_OFFLINE="1")
+    assert code == 0, said
+    assert "downloading" not in said and "executing" not in said
+    assert {path: path.stat().st_mtime_ns for path in edition.rglob("*") if path.is_file()} == before
 
 
 def nobody():

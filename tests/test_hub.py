@@ -1,6 +1,7 @@
 """Fetching from the Hub: the cache first, and no wait for a network or a server that does not answer."""
 
 import contextlib
+import errno
 import logging
 import os
 import pty
@@ -265,6 +266,16 @@ def test_a_cache_that_cannot_be_written_is_named(served, tmp_path, monkeypatch):
     monkeypatch.setattr(hub_constants, "HF_HUB_CACHE", str(tmp_path / "file" / "hub"))
     with pytest.raises(DownloadError, match=r"file.*cannot be written .*HF_HOME"):
         fetch()
+
+
+def test_a_cache_that_is_full_is_named(served, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(file_download, "http_get", full)
+    with pytest.raises(DownloadError, match=r"disk of '.*hub' is full.*HF_HOME.*Do this\."):
+        fetch()
+    assert left_over(tmp_path) == []
 
 
 def test_a_name_that_no_repository_can_have_is_said(served):

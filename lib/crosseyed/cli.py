@@ -22,7 +22,7 @@ import typer
 from crosseyed.editions import BUILD, DEFAULT_MODEL, Edition
 from crosseyed.errors import CrosseyedError, InputError
 from crosseyed.files import keep_caches, require_writable
-from crosseyed.workflow import notebooks, processes, snakemake, steps
+from crosseyed.workflow import caches, notebooks, processes, snakemake, steps
 from crosseyed.workflow.steps import Code
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def book(
         cores = cores or _available_cores()
         if not all((edition.folder / "done" / name).exists() for name in present):
             plan.announce(edition, cores, typer.echo)
+            _complain_of_cache()
         configuration = {"editions": [edition.configuration], "code": code.value}
         status = snakemake.run([], configuration, cores, planned=costs.planned([edition]))
     if status:
@@ -183,6 +184,9 @@ def sweep(
     code, due = 1, set()
     with _at_work_on(plan.editions):
         typer.echo(f"{len(plan.editions)} editions, {len(plan.notebooks)} notebooks each")
+        if note := sweep.other_sizes(plan, FOLDER):
+            typer.echo(note)
+        _complain_of_cache()
         if plan.editions:
             with alone():
                 planned = costs.planned(plan.editions)
@@ -477,6 +481,11 @@ def _at_work_on(editions: Sequence[Edition]) -> Iterator[None]:
             refusal(edition).unlink(missing_ok=True)
             failures.forget(edition)
         yield
+
+
+def _complain_of_cache() -> None:
+    if complaint := caches.complaint():
+        typer.echo(f"warning: {complaint}", err=True)
 
 
 def _available_cores() -> int:

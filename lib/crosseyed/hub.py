@@ -1,5 +1,6 @@
 """Fetch from the Hugging Face Hub or a mirror: from the local cache if possible, and without waiting in vain."""
 
+import errno
 import hashlib
 import re
 import sys
@@ -47,6 +48,8 @@ FIRST_WAIT = 2.0
 
 REPORT_SECONDS = 10.0
 """How often a download says in a log, where no bar can be drawn, how far it has come."""
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 _LOGIN = "check the name, or log in with 'hf auth login'"
 
@@ -119,7 +122,7 @@ def from_hub(
             except Exception as error:
                 if isinstance(error, CrosseyedError) and not watch.problem:
                     raise
-                problem = watch.problem or _reason(error, repository)
+                problem = watch.problem or _reason(error, repository, cache)
             if not (watch.is_busy and waits.again(problem, watch.asked_to_wait)):
                 problem += waits.note
                 break
@@ -332,7 +335,7 @@ def _network_problem(url: Callable[[], str]) -> str | None:
         return f"no answer within {PROBE_SECONDS:.0f} seconds"
 
 
-def _reason(error: BaseException, repository: str) -> str:
+def _reason(error: BaseException, repository: str, cache: Path) -> str:
     """Say in one clause why a download failed, by the first error of a chain that tells."""
     links, each = [], error
     while each is not None and each not in links:
@@ -354,6 +357,8 @@ def _reason(error: BaseException, repository: str) -> str:
             return (
                 "what answers is no hub (a proxy or a login page may stand between, or HF_ENDPOINT is wrong)"
             )
+        if isinstance(each, OSError) and each.errno in _DISK_FULL:
+            return f"the disk of {str(cache)!r} is full; free some space, or name another folder with HF_HOME"
         if isinstance(each, OSError) and each.errno and each.filename:
             return f"{str(each.filename)!r} cannot be written ({each.strerror}); HF_HOME names another folder for it"
     return _line(error)

@@ -28,12 +28,11 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import open_clip
 import torch
-from safetensors.torch import save_file
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import random_models
 import test_chapters
 from torch import Tensor, nn
 
@@ -49,11 +48,6 @@ from crosseyed.report.sizes import preset
 from crosseyed.settings import settings
 from crosseyed.workflow import costs
 
-NARROW = {
-    "embed_dim": 512,
-    "vision_cfg": {"image_size": 224, "patch_size": 32, "width": 96, "layers": 12, "head_width": 8},
-    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2},
-}
 BATCH, ROUNDS = 32, 4
 
 
@@ -160,18 +154,6 @@ def run_chapter(chapter: str, given: dict[str, object], size: str | None) -> dic
     }
 
 
-def write_narrow(folder: Path) -> None:
-    """Write a model folder with the narrow random ViT."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)
-        weights = open_clip.CLIP(**NARROW).state_dict()
-    save_file(
-        {name: value.contiguous() for name, value in weights.items()}, folder / "open_clip_model.safetensors"
-    )
-    about = {"model_cfg": NARROW, "preprocess_cfg": {}}
-    (folder / "open_clip_config.json").write_text(json.dumps(about))
-
-
 def run_all(
     chapters: Sequence[str], size: str | None, arguments: Sequence[str]
 ) -> dict[str, dict[str, float]]:
@@ -218,8 +200,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         model = options.model
         if model == "narrow":
-            write_narrow(Path(folder))
-            model = f"local-dir:{folder}"
+            model = random_models.write(Path(folder), random_models.NARROW)
         arguments = ["--model", model, *(["--pretrained", options.pretrained] if options.pretrained else [])]
         for size in SIZES if options.write and not options.size else [options.size]:
             print(f"{options.model}, {size or 'small'}, {torch.get_num_threads()} threads")

@@ -118,6 +118,18 @@ COMMANDS = [
             ("error:", "small", "quick"),
         ),
         (
+            "a book of a size that does not exist",
+            ["book", "--size", "stnadard"],
+            repository,
+            ("error:", "size", "did you mean 'standard'"),
+        ),
+        (
+            "a sweep of a size that does not exist",
+            ["sweep", "models.yml", "--size", "large"],
+            swept,
+            ("error:", "size", "large", "quick"),
+        ),
+        (
             "a plan of a model whose weights are fetched by hand",
             ["plan", "NegCLIP"],
             repository,

@@ -149,7 +149,37 @@ def test_a_home_and_a_cache_that_cannot_be_written_to_do_not_matter(tmp_path):
         project, "sweep", **more, XDG_CACHE_HOME="/proc/nowhere", MPLCONFIGDIR="/proc/nowhere"
     )
     assert code == 0, said
+    assert said.count("Embeddings are not kept, and each notebook computes its own") == 1
     assert workbench.results(project, "sweep")
+
+
+def test_a_cache_that_is_full_is_told_and_changes_no_result(tmp_path):
+    project, cache = workbench.make(tmp_path / "project"), tmp_path / "cache"
+    code, said = workbench.run(project, "sweep")
+    assert code == 0, said
+    assert "Embeddings are" not in said
+    expected = workbench.results(project, "sweep")
+    assert expected.pop("data/results/costs.csv") and expected.pop("data/results/coverage.csv")  # given
+    workbench.forget(project, "sweep")
+    with mounted(cache, 2**20):
+        ballast = fill(cache, 0)
+        code, said = workbench.run(project, "sweep", CROSSEYED_CACHE=str(cache))
+        assert code == 0, said
+        assert f"the disk of '{cache}' has 0 MB free" in said
+        assert [*cache.iterdir()] == [ballast]
+    assert workbench.results(project, "sweep") == expected
+
+
+def test_a_disk_that_is_too_small_for_a_book_is_told_before_anything_is_executed(tmp_path):
+    project = workbench.make(tmp_path / "project")
+    for name in ("editions", "models"):  # of what was begun, nobody knows how much it still needs
+        shutil.rmtree(project / "_build" / name)
+    with mounted(project / "_build", 2**27):
+        code, said = workbench.run(project, "book")
+    assert code == 1, said
+    assert "executing" not in said and "Traceback" not in said
+    (sentence,) = (line for line in said.splitlines() if "The disk of" in line)
+    assert "MB free, and the edition tiny-" in sentence and "needs about 1" in sentence
 
 
 YEARS = 10 * 365 * 24 * 3600

@@ -2,6 +2,9 @@ import dataclasses
 import errno
 import os
 import pickle
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -149,6 +152,31 @@ def test_a_cache_that_cannot_be_written_to_is_one_warning_and_not_the_end(
         encoder.encode_texts(["a cat"])
     assert len(warned) == 1
     assert folder.is_file() or entries(folder) == []
+
+
+def test_two_runs_that_fill_a_cache_at_once_have_the_same_numbers_and_whole_entries(tiny_clip, tmp_path):
+    alone, together, n_runs = tmp_path / "alone", tmp_path / "together", 4
+    expected = [CachedEncoder(tiny_clip, alone).encode_images(pictures(seed)) for seed in range(8)]
+    barrier = threading.Barrier(n_runs)
+
+    def fill(_):
+        encoder = CachedEncoder(tiny_clip, together)
+        found = []
+        for seed in range(8):
+            barrier.wait(30)
+            found.append(encoder.encode_images(pictures(seed)))
+        return found
+
+    with ThreadPoolExecutor(n_runs) as pool, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        runs = list(pool.map(fill, range(n_runs)))
+    for run in runs:
+        np.testing.assert_allclose(run, expected, rtol=1e-4, atol=1e-6)
+    assert [entry.name for entry in entries(together)] == [entry.name for entry in entries(alone)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # no entry is damaged
+        for seed in range(8):
+            CachedEncoder(tiny_clip, together).encode_images(pictures(seed))
 
 
 def test_unreadable_images_and_generators_pass_by_the_cache(tiny_clip, tmp_path):

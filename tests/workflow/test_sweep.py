@@ -6,7 +6,17 @@ from crosseyed.editions import Edition
 from crosseyed.errors import InputError
 from crosseyed.files import DATA, content_digest
 from crosseyed.workflow import failures
-from crosseyed.workflow.sweep import Sweep, explorers, is_done, measuring, read_sweep, refusal, summarize
+from crosseyed.workflow.sweep import (
+    Sweep,
+    explorers,
+    is_done,
+    measuring,
+    other_sizes,
+    publish,
+    read_sweep,
+    refusal,
+    summarize,
+)
 
 NOTEBOOKS = ["01_center_bias", "02_embedding_decomposition"]
 
@@ -45,6 +55,28 @@ def test_a_sweep_has_one_size_but_for_entries_with_their_own(write):
     assert names == ["a", "b--full", "pocketclip-uniform"]
     with pytest.raises(InputError, match="Unknown size 'fill'; did you mean 'full'"):
         read_sweep(file, NOTEBOOKS, "fill")
+
+
+def test_results_of_another_size_are_told_and_stay_beside_those_of_a_sweep(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    for name in ("a", "a--full", "b--quick"):
+        (kept / f"{name}.csv").write_text(f"of {name}")
+    sweep = Sweep((Edition("a", size="quick"), Edition("b", size="quick")), tuple(NOTEBOOKS), ())
+    assert "other sizes: a (standard), a--full (full). They stay" in other_sizes(sweep, kept)
+    for edition in sweep.editions:
+        (edition.folder / "done").mkdir(parents=True)
+        (edition.folder / "done" / "result").touch()
+        (edition.folder / "result.csv").write_text(f"new of {edition.name}")
+    publish(sweep, kept)
+    assert {path.stem: path.read_text() for path in kept.iterdir()} == {
+        "a": "of a",
+        "a--full": "of a--full",
+        "a--quick": "new of a--quick",
+        "b--quick": "new of b--quick",
+    }
+    assert other_sizes(Sweep((Edition("b", size="quick"),), (), ()), kept) == ""
 
 
 def test_a_model_without_its_file_is_missing_and_the_others_stay(write, tmp_path):

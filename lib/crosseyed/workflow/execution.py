@@ -10,11 +10,10 @@ import papermill
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
-from crosseyed.editions import BUILD
 from crosseyed.errors import CrosseyedError, shorten
 from crosseyed.files import CACHE_VARIABLE, exchange, require_file, require_writable
 from crosseyed.report import tables
-from crosseyed.workflow import processes
+from crosseyed.workflow import caches, processes
 from crosseyed.workflow.heartbeats import beating
 from crosseyed.workflow.stamps import stamp
 
@@ -103,7 +102,7 @@ def _require_notebook(path: Path) -> None:
 
 
 def _run(notebook: Path, executed: Path, parameters: dict[str, object]) -> None:
-    os.environ.setdefault(CACHE_VARIABLE, str((BUILD / "cache").resolve()))  # notebooks share embeddings
+    os.environ[CACHE_VARIABLE] = caches.folder()  # notebooks share embeddings
     code = [cell for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code"]
     cells, aloud = len(code) + 1, not processes.is_shown()  # papermill adds one with the parameters
     with beating(executed.parent, notebook.stem, cells, aloud=aloud) as start_cell:

@@ -116,6 +116,32 @@ def publish(sweep: Sweep, folder: Path, due: Collection[Path] = ()) -> None:
                 shutil.copyfile(result, temporary)
 
 
+def other_sizes(sweep: Sweep, folder: Path) -> str:
+    """Say which results of the same models at other sizes are kept already; an empty text if there are none.
+
+    Each edition of a size has a file of its own, so that none takes the place of another.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        What was asked for.
+    folder : path
+        Where results are kept.
+    """
+    found = [
+        f"{other.name} ({size})"
+        for edition in sweep.editions
+        for size in SIZES
+        if size != edition.size and (folder / f"{(other := replace(edition, size=size)).name}.csv").exists()
+    ]
+    if not found:
+        return ""
+    return (
+        f"{folder} keeps results of other sizes: {', '.join(found)}. They stay, and those of this sweep get files of "
+        "their own; where models are compared, the largest size of each counts."
+    )
+
+
 def refusal(edition: Edition) -> Path:
     """Return the path of a note that is there if the model of an edition could not be loaded, and says why."""
     return BUILD / "models" / f"{edition.name}.refused"
