@@ -341,22 +341,26 @@ def download(
 
 @app.command()
 def train(
-    recipe: RecipeName,
+    name: Annotated[str | None, typer.Argument(help="centered or uniform.")] = None,
+    recipe: Annotated[Path | None, typer.Option(help="A recipe of your own, in place of a name.")] = None,
     folder: Annotated[Path | None, typer.Option(help="Where the model goes.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Train a PocketCLIP from scratch, or continue an interrupted training; write its model card."""
-    from crosseyed.training.recipes import find_recipe
+    from crosseyed.training.own_recipes import choose_recipe
 
-    chosen = find_recipe(recipe)  # a misspelt name need not wait for torch
+    chosen = choose_recipe(name, recipe)  # a misspelt name need not wait for torch
     from crosseyed.models.loading import choose_device
-    from crosseyed.training import train
+    from crosseyed.training import own_card, train
 
-    folder = folder or BUILD / "training" / f"pocketclip-{recipe}"
+    folder = folder or BUILD / "training" / (recipe.stem if recipe else f"pocketclip-{name}")
     if train.is_finished(chosen, folder):
         typer.echo(f"the model in {folder} is finished")
     train.train(chosen, folder, device=str(choose_device(device)))
-    card(recipe, folder)
+    if name:
+        card(name, folder)
+    else:
+        typer.echo(own_card.measure_and_write(folder, chosen).read_text(encoding="utf-8"))
 
 
 @app.command()

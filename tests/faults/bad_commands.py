@@ -169,6 +169,19 @@ COMMANDS = [
         ),
         ("a misspelt recipe", ["train", "unifrom"], None, ("error:", "did you mean 'uniform'")),
         (
+            "a recipe and a name",
+            ["train", "uniform", "--recipe", "my.yml"],
+            None,
+            ("error:", "--recipe; one of them"),
+        ),
+        (
+            "a recipe with a misspelt habit",
+            ["train", "--recipe", "my.yml"],
+            lambda folder: (folder / "my.yml").write_text("positions: uniform\nphotographer: {shadow: 1}"),
+            ("error:", "my.yml", "did you mean 'shadows'"),
+        ),
+        ("a recipe that is not there", ["train", "--recipe", "my.yml"], None, ("error:", "my.yml")),
+        (
             "training on an unknown device",
             ["train", "uniform", "--device", "gpu"],
             None,

@@ -1,13 +1,14 @@
 """Measure a PocketCLIP on the grid and write its model card."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from crosseyed.data.cutouts import objects_of, read_catalogue
+from crosseyed.data.cutouts import Cutout, objects_of, read_catalogue
 from crosseyed.data.layouts import grid
 from crosseyed.documents import read_text
 from crosseyed.errors import InputError
@@ -34,8 +35,10 @@ _FIGURES = {
 _ZONES = ("center cell", "inner ring", "outer ring")
 
 
-def evaluate(clip: ClipModel, recipe: Recipe, *, seed: int = 1) -> pd.DataFrame:
-    """Score a PocketCLIP on every cut-out of the catalogue in every cell of the grid.
+def evaluate(
+    clip: ClipModel, recipe: Recipe, *, cutouts: Sequence[Cutout] | None = None, seed: int = 1
+) -> pd.DataFrame:
+    """Score a PocketCLIP on every cut-out in every cell of the grid.
 
     Parameters
     ----------
@@ -43,6 +46,8 @@ def evaluate(clip: ClipModel, recipe: Recipe, *, seed: int = 1) -> pd.DataFrame:
         The model.
     recipe : Recipe
         What it was trained with; says which renderings are held out.
+    cutouts : sequence of Cutout, optional
+        By default all of the catalogue.
     seed : int
         Decides the backgrounds and the shifts (`crosseyed.data.layouts`).
 
@@ -53,7 +58,7 @@ def evaluate(clip: ClipModel, recipe: Recipe, *, seed: int = 1) -> pd.DataFrame:
         center nor border, ``"outer ring"``: the cells at the border), `rendering` (``"trained"``, ``"held out"``) and
         `weights` (digest of the model's weights).
     """
-    cutouts = read_catalogue()
+    cutouts = read_catalogue() if cutouts is None else cutouts
     scenes = grid(cutouts, settings.grid_size, seed=seed)
     table = protocols.grid(clip, scenes, objects_of(cutouts))
     cells, last = table[["row", "col"]], settings.grid_size - 1

@@ -10,9 +10,10 @@ import numpy as np
 
 from crosseyed.data.cutouts import Cutout, objects_of
 from crosseyed.data.photographer import take
+from crosseyed.errors import InputError
 from crosseyed.training.recipes import Recipe, StudioRecipe
 from crosseyed.training.studio.captions import vocabulary
-from crosseyed.training.studio.shots import Place, Shot, places, plan, render, world_by_object
+from crosseyed.training.studio.shots import Place, Shot, least_objects, places, plan, render, world_by_object
 
 _CONTENT, _PLACES = (
     2,
@@ -61,10 +62,20 @@ def caption_words(recipe: Recipe) -> list[str]:
     return vocabulary() if isinstance(recipe, StudioRecipe) else []
 
 
+def check_world(recipe: StudioRecipe, cutouts: Sequence[Cutout]) -> None:
+    """Raise InputError if there are fewer objects than an image of the recipe may show."""
+    least = least_objects(recipe.photographer)
+    if len(objects_of(cutouts)) < least:
+        raise InputError(
+            f"There are {len(objects_of(cutouts))} objects to photograph; give at least {least}."
+        )
+
+
 def plan_batch(
     recipe: StudioRecipe, cutouts: Sequence[Cutout], step: int
 ) -> list[tuple[Shot, tuple[Place, ...]]]:
     """Plan the images of one training step of the studio: each object once as the subject, and where objects stand."""
+    check_world(recipe, cutouts)
     world = world_by_object(cutouts)
     planned = []
     for index, subject in enumerate(world):

@@ -202,10 +202,6 @@ def test_the_first_subject_is_drawn_in_front(tmp_path):
     ("call", "message"),
     [
         (lambda: plan(WORLD, "a", HABITS, np.random.default_rng(0)), "'a' is none of the 30 objects"),
-        (
-            lambda: plan(world_by_object(CUTOUTS[:3]), "a0", HABITS, np.random.default_rng(0)),
-            "3 objects to photograph; give at least 4",
-        ),
         (lambda: Photographer(pairs=1.5), "pairs of a photographer is 1.5; give a number from 0 to 1"),
         (lambda: Photographer(tilt=float("nan")), "tilt of a photographer is nan"),
         (lambda: Photographer(blur="much"), "blur of a photographer is 'much'"),

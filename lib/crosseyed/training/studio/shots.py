@@ -184,13 +184,18 @@ def world_by_object(cutouts: Sequence[Cutout]) -> dict[str, list[Cutout]]:
     return world
 
 
+def least_objects(photographer: Photographer) -> int:
+    """Return how many objects there must be: as many as an image may show, and two to tell apart."""
+    return max(2, 1 + (photographer.pairs > 0) + photographer.clutter)
+
+
 def plan(world: World, subject: str, photographer: Photographer, rng: np.random.Generator) -> Shot:
     """Plan an image of a subject.
 
     Parameters
     ----------
     world : mapping of str to sequence of Cutout
-        From `world_by_object`.
+        From `world_by_object`; at least as many objects as `least_objects` says.
     subject : str
         An object that the caption names.
     photographer : Photographer
@@ -200,16 +205,12 @@ def plan(world: World, subject: str, photographer: Photographer, rng: np.random.
     Raises
     ------
     InputError
-        The subject is not in the world, or there are too few objects.
+        The subject is not in the world.
     """
     names = list(world)
     if subject not in world:
         raise InputError(
             f"The subject {subject!r} is none of the {len(names)} objects{suggest(subject, names)}"
-        )
-    if len(names) < 2 + photographer.clutter:
-        raise InputError(
-            f"There are {len(names)} objects to photograph; give at least {2 + photographer.clutter}."
         )
     n_subjects = 1 + int(rng.random() < photographer.pairs)
     n_clutter = int(rng.integers(photographer.clutter + 1))
