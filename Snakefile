@@ -5,17 +5,17 @@
     snakemake --cores 2 --configfile editions.yaml                   several editions
 
 A configuration file names several editions as a list, `editions: [{model: ViT-B-32, pretrained: openai}, ...]`, perhaps
-some of the notebooks, `notebooks: [01_center_bias]`, and for a cluster what each kind of job asks for, `requests:
-{notebook: {threads: 4, mem_mb: 24000, runtime: 240, gpu: 1}, ...}` (crosseyed.workflow.requests); `code: shown` lets
-pages begin with their code unfolded. The target `results` executes notebooks and computes the results of each edition
-without rendering a book. `make book` is the first two of these lines, and `make sweep` the target `results` for the
-models of a file, with messages for people instead of Snakemake's own.
+some of the notebooks, `notebooks: [01_center_bias]`, and for a cluster what each of them asks for, by edition,
+`requests: {ViT-B-32--openai: {01_center_bias: {threads: 4, mem_mb: 3000, runtime: 60, gpu: 1}}}`
+(crosseyed.workflow.requests); `code: shown` lets pages begin with their code unfolded. The target `results` executes
+notebooks and computes the results of each edition without rendering a book. `make book` is the first two of these lines,
+and `make sweep` the target `results` for the models of a file, with messages for people instead of Snakemake's own.
 """
 
 import json
 import os
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from crosseyed.editions import BUILD, Edition
@@ -41,12 +41,19 @@ EDITIONS = {
         or [{key: value for key, value in config.items() if key not in _GLOBAL}],
     )
 }
-# A run on this machine is given its GPUs, where it has some, with `--resources gpu=...`: one for a notebook.
-ASKED = (
-    requests.from_configuration(config["requests"])
-    if "requests" in config
-    else requests.requests(gpus="gpu" in workflow.global_resources)
+# On this machine a notebook has its share of the cores and, where a run is given some with `--resources gpu=...`, a GPU.
+ASKED = requests.from_configuration(config.get("requests") or {})
+HERE = replace(
+    requests.UNPLANNED,
+    threads=requests.threads_of(len(CHOSEN), workflow.cores),
+    gpu=int("gpu" in workflow.global_resources),
 )
+
+
+def asked(wildcards):
+    """What a notebook of an edition asks for. Snakemake watches none of it: nothing is due because it has changed."""
+    return ASKED.get((wildcards.edition, wildcards.notebook), HERE)
+
 
 def files_below(*folders):
     """Files at any depth, without hidden ones and those in hidden folders.
@@ -168,11 +175,11 @@ rule notebook:
         contents=lambda wildcards: NOW[wildcards.notebook],
     priority: lambda wildcards: urgency(wildcards.notebook)
     # Snakemake hands this number on in OMP_NUM_THREADS and its like: on this machine a share of it for each notebook.
-    threads: ASKED["notebook"].threads if "requests" in config else requests.threads_of(len(CHOSEN), workflow.cores)
+    threads: lambda wildcards: asked(wildcards).threads
     resources:
-        mem_mb=ASKED["notebook"].mem_mb,
-        runtime=ASKED["notebook"].runtime,
-        gpu=ASKED["notebook"].gpu,
+        mem_mb=lambda wildcards: asked(wildcards).mem_mb,
+        runtime=lambda wildcards: asked(wildcards).runtime,
+        gpu=lambda wildcards: asked(wildcards).gpu,
     shell:
         "python -m crosseyed.cli execute {input.model:q} {params.notebook:q} {params.folder:q} {params.contents}"
 
@@ -196,8 +203,8 @@ rule families:
     params:
         contents=contents([*modules(*MODELS, "internals", "mitigations"), "lib/crosseyed/report/family_table.py"]),
     resources:
-        mem_mb=ASKED["families"].mem_mb,
-        runtime=ASKED["families"].runtime,
+        mem_mb=requests.PAGES.mem_mb,
+        runtime=requests.PAGES.runtime,
     shell:
         "python -m crosseyed.cli families {output:q}"
 
@@ -214,8 +221,8 @@ rule book:
         contents=NOW["book"],
         code=CODE,
     resources:
-        mem_mb=ASKED["book"].mem_mb,
-        runtime=ASKED["book"].runtime,
+        mem_mb=requests.PAGES.mem_mb,
+        runtime=requests.PAGES.runtime,
     shell:
         "python -m crosseyed.cli render {input.model:q} {input.families:q} {params.folder:q} {params.contents} "
         "--code {params.code}"

@@ -174,12 +174,16 @@ def sweep(
         file, chosen = snakemake.find_profile(profile)
         options += ["--profile", str(file)]
         resume += f" PROFILE={shlex.quote(profile)}"
+        place = snakemake.place_of(chosen)
         if chosen.get("executor") == "slurm":
             settled = slurm.settle(chosen, str(file), slurm.ask())
             typer.echo(settled.note)
-            options += settled.options
-            configuration["requests"] = settled.requests
+            place, options = settled.place, [*options, *settled.options]
             cores, alone = _ANY_CORES, partial(slurm.alone, plan.editions, plan.notebooks)
+        if place and plan.editions:
+            from crosseyed.workflow import asked
+
+            configuration["requests"] = asked.announce(plan.editions, plan.notebooks, place, typer.echo)
     require_writable(FOLDER)
     code, due = 1, set()
     with _at_work_on(plan.editions):

@@ -37,7 +37,6 @@ SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
-JobAcctGatherType=jobacct_gather/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 SlurmdParameters=config_overrides
@@ -82,7 +81,16 @@ class OneNode:
     """The cluster; its programs are started one by one, so that each can be ended for a while."""
 
     def __init__(
-        self, folder, *, accounting=False, gpus=0, cpus=8, memory=64000, minutes=600, min_job_age=300
+        self,
+        folder,
+        *,
+        accounting=False,
+        gpus=0,
+        cpus=8,
+        memory=64000,
+        minutes=600,
+        min_job_age=300,
+        watches_memory=False,
     ):
         self.folder, self.accounting, self.processes = Path(folder), accounting, {}
         self.folder.mkdir(parents=True)
@@ -95,6 +103,12 @@ class OneNode:
                 f"AccountingStoragePort={ports[2]}\nAccountingStoragePass={self.folder}/munge.socket\n"
                 "AccountingStorageEnforce=associations"
             )
+        gather = "JobAcctGatherType=jobacct_gather/none"
+        if watches_memory:  # and ends jobs that have more than they asked for
+            gather = (
+                "JobAcctGatherType=jobacct_gather/linux\nJobAcctGatherFrequency=task=2\n"
+                "JobAcctGatherParams=OverMemoryKill"
+            )
         values = {
             "host": socket.gethostname().split(".")[0],
             "user": getpass.getuser(),
@@ -106,7 +120,7 @@ class OneNode:
             "min_job_age": min_job_age,
             "message_timeout": 10,
             "gres": f"Gres=gpu:{gpus}" if gpus else "",
-            "more": more + ("\nGresTypes=gpu" if gpus else ""),
+            "more": f"{more}\n{gather}" + ("\nGresTypes=gpu" if gpus else ""),
         }
         (self.folder / "slurm.conf").write_text(_SLURM.format(**values))
         (self.folder / "slurmdbd.conf").write_text(_DATABASE.format(**values))

@@ -16,17 +16,20 @@ from small_notebooks import write_notebook
 
 from crosseyed.editions import Description, Edition
 from crosseyed.models.loading import load
+from crosseyed.workflow.asked import of as requests_of
 
 MODELS = ("first", "second", "third")
 LATER = "02_later"
 
-# what it does depends on the model: the file `fail` or `wait` beside the project names one
+# what it does depends on the model: the file `fail`, `wait` or `eat` beside the project names one
 _LATER = """
 import pathlib, time
 def named(file):
     path = pathlib.Path({orders!r}, file)
     return path.exists() and model.endswith(path.read_text())
 assert not named("fail"), "no luck with this model"
+eaten = b"x" * (2 * 10**9 if named("eat") else 0)  # bytes, for as long as a look at it takes
+time.sleep(8 if eaten else 0)
 while named("wait"):
     pathlib.Path({orders!r}, "waiting").touch()
     time.sleep(0.1)
@@ -61,7 +64,7 @@ class Swept:
             return {name: Edition.from_mapping({"model": f"local-dir:{name}"}) for name in MODELS}
 
     def order(self, **orders):
-        """Say which model fails and which waits."""
+        """Say which model fails, which waits and which takes much memory."""
         for name, model in orders.items():
             path = self.orders / name
             path.write_text(model) if model else path.unlink(missing_ok=True)
@@ -83,6 +86,14 @@ class Swept:
 
     def words(self):
         return workbench.words(self.folder)
+
+    def plan(self, place):
+        """Return what the notebooks of each model ask for at a place, by model and notebook."""
+        with contextlib.chdir(self.folder):
+            editions = self.editions()
+            asked = requests_of([*editions.values()], (workbench.CHAPTER, LATER), place)
+        models = {edition.name: model for model, edition in editions.items()}
+        return {(models[edition], notebook): each for (edition, notebook), each in asked.items()}
 
     def results(self):
         """Return the kept results by edition, without what tells when and where."""

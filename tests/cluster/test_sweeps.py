@@ -3,11 +3,14 @@
 import re
 import signal
 import time
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 from cluster import one_node, swept
 from faults import workbench
+
+from crosseyed.workflow.requests import LEAST, Limits, Place, Request
 
 pytestmark = [
     pytest.mark.slow,
@@ -43,6 +46,18 @@ class Bench:
         about = self.about(model)
         jobs = [(int(number), state) for number, (state, of) in self.cluster.jobs().items() if of == about]
         return max((number for number, state in jobs if state in states), default=None)
+
+    def asked(self, model, notebook):
+        """Return what the newest job of a notebook asks for, as the controller says it."""
+        about = self.about(model, notebook)
+        number = max(int(number) for number, (_, of) in self.cluster.jobs().items() if of == about)
+        told = self.cluster.ask("scontrol", "show", "job", str(number))
+        (cores,), (memory,) = re.findall(r"NumCPUs=(\d+)", told), re.findall(r"TRES=.*mem=(\w+)", told)
+        (days, hours, minutes) = re.search(r"TimeLimit=(?:(\d+)-)?(\d+):(\d+):00", told).groups(default="0")
+        gpus = re.findall(r"TresPerJob=gres:gpu:(\d+)", told)
+        factor = {"M": 1, "G": 1024}[memory[-1]]
+        runtime = (int(days) * 24 + int(hours)) * 60 + int(minutes)
+        return Request(int(cores), int(memory[:-1]) * factor, runtime, int(gpus[0]) if gpus else 0)
 
     def first_is_submitted(self):
         """Tell whether all jobs are: those of the first model come last, after it was loaded."""
@@ -109,12 +124,16 @@ def test_without_accounting_and_gpus(bench, local_tables):
     project.order(fail="second", wait="third")
     process = project.start()
     job = wait_for("the job that waits", lambda: here.job("third", "RUNNING"), process)
-    asked = cluster.ask("scontrol", "show", "job", str(job))
-    assert re.search(r"NumCPUs=4 .*\n.*TRES=cpu=4,mem=24000M,node=1", asked)
-    assert "TimeLimit=10:00:00" in asked and "gpu" not in asked
     # what would be submitted or begin while it is away counts as failed
     wait_for("all jobs in the queue", here.first_is_submitted, process)
     wait_for("the notebook that waits", (project.orders / "waiting").exists, process)
+    planned = project.plan(Place("", gpus=False, limits=Limits(8, 64_000, 600)))
+    for (model, notebook), request in planned.items():
+        assert here.asked(model, notebook) == request
+    little = Request(threads=1, **LEAST)  # of a notebook that loads no model
+    assert planned["second", swept.LATER] == little
+    assert planned["second", workbench.CHAPTER].threads == 4
+    assert planned["second", workbench.CHAPTER].mem_mb > little.mem_mb
     cluster.stop_controller()
     time.sleep(25)
     cluster.start_controller()
@@ -172,8 +191,10 @@ def test_with_accounting_and_gpus(bench, local_tables):
     here.project.order(wait="third")
     process = here.project.start()
     job = wait_for("the job that waits", lambda: here.job("third", "RUNNING"), process)
-    asked = here.cluster.ask("scontrol", "show", "job", str(job))
-    assert "TresPerJob=gres:gpu:1" in asked and "TimeLimit=04:00:00" in asked
+    planned = here.project.plan(Place("", gpus=True, limits=Limits(8, 64_000, 600)))
+    for notebook, gpus in ((workbench.CHAPTER, 1), (swept.LATER, 0)):  # the second loads no model
+        assert here.asked("third", notebook) == planned["third", notebook]
+        assert planned["third", notebook].gpu == gpus
     here.cluster.ask("scancel", str(job))
     process.wait(timeout=PATIENCE)
     words = here.project.words()
@@ -188,8 +209,36 @@ def test_with_accounting_and_gpus(bench, local_tables):
     assert_same(here.project.results(), local_tables)
 
 
+def test_a_job_that_lacks_memory_or_time_is_given_more_by_the_next_run(bench, local_tables):
+    here = bench(watches_memory=True)
+    here.project.order(eat="second", wait="third")
+    process = here.project.start()
+    job = wait_for("the job that waits", lambda: here.job("third", "RUNNING"), process)
+    assert here.asked("third", swept.LATER).runtime == LEAST["runtime"]
+    here.cluster.ask("scontrol", "update", f"JobId={job}", "TimeLimit=1")  # not to wait for longer
+    process.wait(timeout=PATIENCE)
+    words = here.project.words()
+    assert process.returncode == 1 and "1 of 3 editions are done" in words, words
+    said = {model: "\n".join(lines) for model, lines in here.summary(words).items()}
+    assert "status is: 'OUT_OF_MEMORY'" in said["second"], words
+    assert f"{LEAST['mem_mb']} MB of memory were too little; the next run asks for more" in said["second"]
+    assert "status is: 'TIMEOUT'" in said["third"]
+    assert f"{LEAST['runtime']} minutes were too little; the next run asks for more" in said["third"]
+    before = here.project.finished()
+
+    here.project.order(wait=None)  # the second still takes as much memory
+    code, words = here.sweep()
+    assert code == 0 and "3 of 3 editions are done" in words, words
+    little = Request(threads=1, **LEAST)
+    assert here.asked("second", swept.LATER) == replace(little, mem_mb=2 * LEAST["mem_mb"])
+    assert here.asked("third", swept.LATER) == replace(little, runtime=2 * LEAST["runtime"])
+    # and what was done with other requests is not done again
+    assert {path: time for path, time in here.project.finished().items() if path in before} == before
+    assert_same(here.project.results(), local_tables)
+
+
 def test_what_the_cluster_refuses_is_said(bench):
-    here = bench(profile={"set-resources": {"notebook": {"mem_mb": 10**9}}})
+    here = bench(profile={"set-resources": {"notebook": {"constraint": "marvellous"}}})
     code, words = here.sweep()
     assert code == 1 and "0 of 3 editions are done" in words
     for text in here.summary(words).values():
@@ -201,6 +250,12 @@ def test_what_the_cluster_refuses_is_said(bench):
     [
         ({"set-resources": {"notebook": {"gpu": 1}}}, {}, "asks for GPUs, and the partition short has none"),
         ({"default-resources": {"slurm_partition": "shrot"}}, {}, "did you mean 'short'"),
+        (
+            {},
+            {"memory": 1000},
+            "of memory (5 other notebooks as well), and the partition short gives one job 1.0 GB",
+        ),
+        ({"set-resources": {"notebook": {"mem_mb": 10**9}}}, {}, "sets mem_mb of notebooks to 1000000000"),
         ({}, {"min_job_age": 60}, "forgets a job 60 seconds after its end"),
     ],
 )

@@ -3,7 +3,7 @@
 import pytest
 
 from crosseyed.editions import Edition
-from crosseyed.workflow import failures
+from crosseyed.workflow import failures, shortages
 
 EDITION = Edition("ViT-B-32", "openai")
 DONE = str(EDITION.folder / "done" / "02_later")
@@ -80,6 +80,28 @@ def test_of_a_log_without_what_snakemake_says_first_the_end_is_shown(here):
     (here / "a.log").write_text("".join(f"{number}\n" for number in range(99)))
     failures.note_job([DONE], END, ["a.log"])
     assert failures.read(EDITION, "02_later").splitlines()[2:] == [f"| {number}" for number in range(84, 99)]
+
+
+def test_what_was_too_little_is_said_and_kept_for_the_next_run():
+    message = (
+        f"SLURM-job '17' failed, SLURM status is: 'TIMEOUT'. Detailed failure reason unavailable (x).{END}"
+    )
+    failures.note_job([DONE], message, [], {"mem_mb": 3000, "runtime": 20})
+    assert failures.read(EDITION, "02_later").splitlines() == [
+        "SLURM-job '17' failed, SLURM status is: 'TIMEOUT'.",
+        "20 minutes were too little; the next run asks for more, unless the profile sets it.",
+    ]
+    failures.forget(EDITION)
+    assert shortages.read(EDITION, "02_later") == {"runtime": 20}
+
+
+def test_a_job_that_failed_by_itself_had_enough():
+    failures.note_job([DONE], f"SLURM-job '17' failed, SLURM status is: 'FAILED'.{END}", [], {"runtime": 20})
+    assert shortages.read(EDITION, "02_later") == {}
+    failures.note_job(
+        [DONE], f"SLURM-job '17' failed, SLURM status is: 'TIMEOUT'.{END}", []
+    )  # what it had is unknown
+    assert shortages.read(EDITION, "02_later") == {}
 
 
 def test_the_next_run_forgets(here):

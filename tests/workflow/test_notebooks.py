@@ -5,7 +5,7 @@ import pytest
 from small_notebooks import write_notebook
 
 from crosseyed.errors import InputError
-from crosseyed.workflow.notebooks import LONGEST_FIRST, names, reads, urgency
+from crosseyed.workflow.notebooks import LONGEST_FIRST, loads_model, names, reads, urgency
 
 
 def test_a_notebook_states_in_its_metadata_what_it_reads(tmp_path):
@@ -16,6 +16,16 @@ def test_a_notebook_states_in_its_metadata_what_it_reads(tmp_path):
     assert reads(tmp_path / "reader.ipynb") == ["data/results/models"]
 
 
+def test_a_notebook_with_a_device_loads_a_model(tmp_path):
+    present = Path(__file__).parents[2] / "notebooks"
+    assert {name for name in names(present) if not loads_model(present / f"{name}.ipynb")} == {
+        "06_model_family",
+        "07_origins",
+    }
+    write_notebook(tmp_path / "plain.ipynb", 'device = "auto"')  # in another cell
+    assert not loads_model(tmp_path / "plain.ipynb")
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "<<<<", "[1]", "{}", '{"metadata": 1}', '{"metadata": {"crosseyed": {"reads": 5}}}', "\ud800"],
@@ -23,6 +33,7 @@ def test_a_notebook_states_in_its_metadata_what_it_reads(tmp_path):
 def test_what_is_no_notebook_states_nothing(tmp_path, text):
     (tmp_path / "a.ipynb").write_text(text, errors="surrogatepass")
     assert reads(tmp_path / "a.ipynb") == []
+    assert not loads_model(tmp_path / "a.ipynb")
 
 
 def test_a_notebook_may_have_any_name_but_that_of_another_result(tmp_path):

@@ -11,7 +11,7 @@ from crosseyed.editions import Edition
 from crosseyed.errors import InputError
 from crosseyed.files import DATA
 from crosseyed.workflow import slurm
-from crosseyed.workflow.requests import Limits, requests
+from crosseyed.workflow.requests import Limits
 from crosseyed.workflow.slurm import Cluster, Partition, settle
 
 CPU = Partition("short", True, Limits(8, 32_000, 600), has_gpus=False)
@@ -102,10 +102,31 @@ def test_time_limits(text, minutes):
     assert slurm._minutes(text) == minutes
 
 
+def test_who_needs_more_than_the_partition_gives_is_told_where_there_may_be_more():
+    place = settle(PROFILE, FILE, CLUSTER).place
+    assert place.name == "the partition short"
+    assert place.remedy == (
+        f"Set slurm_partition in {FILE} to one that gives more, of: a100. "
+        f"If you know that less will do, set mem_mb or runtime below set-resources in {FILE}."
+    )
+    alone = settle(PROFILE, FILE, replace(CLUSTER, partitions=(CPU,))).place
+    assert alone.remedy.startswith("If you know that less will do")
+
+
+def test_what_the_profile_sets_is_taken():
+    given = {**PROFILE, "set-resources": {"notebook": {"mem_mb": 31_000, "runtime": "4h"}}}
+    assert settle(given, FILE, CLUSTER).place.fixed == {"mem_mb", "runtime"}
+
+
+def test_a_cluster_that_does_not_state_its_memory_refuses_nothing_for_it():
+    silent = replace(CPU, limits=replace(CPU.limits, mem_mb=1))
+    assert settle(PROFILE, FILE, replace(CLUSTER, partitions=(silent,))).place.fixed == {"mem_mb"}
+
+
 def test_notebooks_ask_for_what_the_default_partition_has():
     settled = settle(PROFILE, FILE, CLUSTER)
     assert settled.options == ("--slurm-status-command", "squeue")
-    assert settled.requests["notebook"] == {"threads": 4, "mem_mb": 24_000, "runtime": 600, "gpu": 0}
+    assert not settled.place.gpus and settled.place.limits == CPU.limits and not settled.place.fixed
     assert settled.note == (
         f"partition short: notebooks run without GPUs; a100 has: set slurm_partition in {FILE}"
     )
@@ -113,11 +134,10 @@ def test_notebooks_ask_for_what_the_default_partition_has():
 
 def test_notebooks_ask_for_a_gpu_where_there_are_some_unless_the_profile_declines():
     settled = settle(in_partition("a100"), FILE, CLUSTER)
-    assert settled.requests["notebook"]["gpu"] == 1
-    assert settled.requests["notebook"]["runtime"] == requests(gpus=True)["notebook"].runtime
+    assert settled.place.gpus and settled.place.limits == GPU.limits
     assert settled.note == "partition a100: notebooks run with a GPU each"
     declined = settle({**in_partition("a100"), "set-resources": {"notebook": {"gpu": "0"}}}, FILE, CLUSTER)
-    assert declined.requests["notebook"]["gpu"] == 0
+    assert not declined.place.gpus
     assert declined.note == "partition a100: notebooks run without GPUs"
 
 
@@ -141,6 +161,16 @@ def test_notebooks_ask_for_a_gpu_where_there_are_some_unless_the_profile_decline
             {**PROFILE, "set-resources": {"notebook": {"gpu": "1"}}},
             {"partitions": (CPU,)},
             "asks for GPUs, and the partition short has none; remove that line",
+        ),
+        (
+            {**PROFILE, "set-resources": {"notebook": {"mem_mb": 33_000}}},
+            {},
+            "sets mem_mb of notebooks to 33000, and the partition short gives a job 32000 at most",
+        ),
+        (
+            {**PROFILE, "set-resources": {"notebook": {"runtime": "601"}}},
+            {},
+            "sets runtime of notebooks to 601, and the partition short gives a job 600 at most",
         ),
         (PROFILE, {"has_accounting": False, "remembers": 60}, "forgets a job 60 seconds after its end"),
         (

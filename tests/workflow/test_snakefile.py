@@ -437,6 +437,23 @@ def test_what_is_due_is_told_by_content_whatever_the_dates_say(copied, without_r
     assert "2 + 2" in (copied / NOTEBOOKS / "01_first.ipynb").read_text()
 
 
+def test_other_requests_make_nothing_due(copied):
+    write_notebook(copied / "notebooks/01_first.ipynb", "1 + 1")
+
+    def asking(**asked):
+        file = copied / "requests.json"
+        file.write_text(json.dumps({"editions": [{}], "requests": {Edition().name: {"01_first": asked}}}))
+        return "--configfile", str(file)
+
+    code, output = snakemake(copied, *asking(threads=2, mem_mb=3000, runtime=40, gpu=0), "--dry-run")
+    assert code == 0, output
+    for words in ("threads: 2", "mem_mb=3000,", "runtime=40,", "gpu=0,"):
+        assert words in output
+    assert snakemake(copied, *asking(threads=2, mem_mb=3000, runtime=40, gpu=0))[0] == 0
+    assert jobs_due(copied, *asking(threads=1, mem_mb=6000, runtime=80, gpu=1)) == 0
+    assert jobs_due(copied) == 0
+
+
 def test_what_somebody_deleted_is_made_again(copied):
     write_notebook(copied / "notebooks/01_first.ipynb", "1 + 1")
     assert snakemake(copied)[0] == 0 and jobs_due(copied) == 0

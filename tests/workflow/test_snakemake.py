@@ -7,6 +7,7 @@ import pytest
 
 from crosseyed.errors import InputError
 from crosseyed.workflow import snakemake
+from crosseyed.workflow.requests import Limits
 
 
 def record(message, level=logging.ERROR):
@@ -23,7 +24,7 @@ def record(message, level=logging.ERROR):
     ],
 )
 def test_what_a_job_has_said_already_is_not_repeated(message):
-    assert not snakemake._is_news(record(message))
+    assert not snakemake._News().filter(record(message))
 
 
 @pytest.mark.parametrize(
@@ -35,16 +36,21 @@ def test_what_a_job_has_said_already_is_not_repeated(message):
     ],
 )
 def test_the_reason_of_a_failure_elsewhere_is_shown(message):
-    assert snakemake._is_news(record(message))
+    assert snakemake._News().filter(record(message))
 
 
 def test_notices_are_not_shown():
-    assert not snakemake._is_news(record("Building DAG of jobs...", logging.INFO))
+    assert not snakemake._News().filter(record("Building DAG of jobs...", logging.INFO))
 
 
 def test_a_profile_that_is_missing_is_named(tmp_path):
     with pytest.raises(InputError, match=r"There is no .*config\.yaml"):
         snakemake.find_profile(str(tmp_path / "nowhere"))
+
+
+def test_only_jobs_of_other_machines_ask_for_memory_and_time():
+    assert snakemake.place_of({}) is None and snakemake.place_of({"executor": "local"}) is None
+    assert snakemake.place_of({"executor": "lsf"}).limits == Limits()
 
 
 def test_a_profile_for_this_machine_needs_no_plugin(tmp_path):

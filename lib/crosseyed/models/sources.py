@@ -232,6 +232,18 @@ def build(
     )
 
 
+def outline(model: str, pretrained: str | None = None) -> torch.nn.Module:
+    """Build a model without weights, memory and tokenizer: the shapes of its parameters, on torch's meta device.
+
+    Of a repository or a text tower the configuration is downloaded if need be. Parameters and errors are as of `build`.
+    """
+    source = _find(model, None if pretrained == RANDOM else pretrained)
+    config = _config(source)
+    text_tower = _fetch_text_tower(config.model)
+    with torch.device("meta"):
+        return _create(source, config, text_tower, seed=0, device="meta")
+
+
 def is_at_hand(
     model: str, pretrained: str | None = None, checkpoint: str | os.PathLike | None = None
 ) -> bool:

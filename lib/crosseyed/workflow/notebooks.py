@@ -4,6 +4,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from crosseyed.errors import InputError
 from crosseyed.files import visible_files
@@ -21,6 +22,8 @@ LONGEST_FIRST = (
     "08_robustness",
 )
 """The notebooks that take longest, the longest first; begun in this order, none is left to run alone at the end."""
+
+_UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 # Snakemake takes braces for wildcards, and the other two names for results of an edition
 _NAME = re.compile(r"(?!(?:book|result)$)[^{}\x00-\x1f\ud800-\udfff]+")
@@ -55,7 +58,22 @@ def reads(notebook: str | os.PathLike) -> list[str]:
     What is no notebook states nothing: its execution fails and says why, and that of others does not.
     """
     try:
-        stated = json.loads(Path(notebook).read_text(encoding="utf-8"))["metadata"]["crosseyed"]["reads"]
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        stated = _read(notebook)["metadata"]["crosseyed"]["reads"]
+    except _UNREADABLE:
         return []
     return [path for path in stated if isinstance(path, str)] if isinstance(stated, list) else []
+
+
+def loads_model(notebook: str | os.PathLike) -> bool:
+    """Tell whether a notebook loads a model: whether its parameters cell has a `device`."""
+    try:
+        tagged = [
+            cell for cell in _read(notebook)["cells"] if "parameters" in cell["metadata"].get("tags", [])
+        ]
+        return any(re.search(r"^device *=", "".join(cell["source"]), re.MULTILINE) for cell in tagged)
+    except _UNREADABLE:
+        return False
+
+
+def _read(notebook: str | os.PathLike) -> Any:
+    return json.loads(Path(notebook).read_text(encoding="utf-8"))

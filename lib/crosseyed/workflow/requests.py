@@ -1,9 +1,20 @@
-"""What a job asks a cluster for, by its kind: cores, memory, time and GPUs. The one place for these figures."""
+"""What a job asks a cluster for: cores, memory, time and GPUs, from what it is planned to take and lacked."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 
-HOURS = 60  # minutes
+SAFETY: Mapping[str, float] = MappingProxyType({"mem_mb": 1.5, "runtime": 2.0})
+"""How many times what is planned a job asks for, because one that asks for too little is ended."""
+
+LEAST: Mapping[str, int] = MappingProxyType({"mem_mb": 2_000, "runtime": 20})
+"""What a job asks for at least."""
+
+GROWTH = 2
+"""How many times what was too little a job asks for the next time."""
+
+_STEPS = {"mem_mb": 500, "runtime": 5}  # requests are whole multiples of these
 
 
 @dataclass(frozen=True)
@@ -32,26 +43,70 @@ class Limits:
     """Minutes."""
 
 
-# Generous, because a job that asks for too little is ended: no model of models.yml needs more memory, the largest of
-# them take some hours for a chapter on a GPU, and on four cores without one the better part of a day.
-_NOTEBOOK = Request(threads=4, mem_mb=24_000, runtime=24 * HOURS)
-_NOTEBOOK_ON_GPU = Request(threads=4, mem_mb=24_000, runtime=4 * HOURS, gpu=1)
+@dataclass(frozen=True)
+class Place:
+    """Where jobs run."""
+
+    name: str
+    """For messages, such as ``"the partition short"``."""
+    gpus: bool
+    """Whether a notebook that loads a model gets a GPU."""
+    limits: Limits
+    """The most that one job can have."""
+    fixed: frozenset[str] = frozenset()
+    """Resources that the user has set for all notebooks: what is planned of these does not matter."""
+    remedy: str = ""
+    """What to do where the limits are too low, a sentence."""
+
+
+UNPLANNED = Request(threads=4, mem_mb=24_000, runtime=24 * 60)
+"""What a notebook asks for where Snakemake is run by hand, and nothing is planned."""
+
 # A book is rendered from tables and pictures, and the families of towers are described from tiny models.
-_PAGES = Request(threads=1, mem_mb=8_000, runtime=30)
+PAGES = Request(threads=1, mem_mb=8_000, runtime=30)
+"""What the jobs ask for that render pages and describe families of towers."""
+
+_NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
-def requests(*, gpus: bool = False, limits: Limits | None = None) -> dict[str, Request]:
-    """Return what each kind of job asks for, by the name of its rule.
+def needed(planned: Mapping[str, float], too_little: Mapping[str, int] = _NOTHING) -> dict[str, float]:
+    """Return the least that a job can be expected to need of each resource.
 
     Parameters
     ----------
-    gpus : bool
-        Whether a notebook gets a GPU.
-    limits : Limits
-        What no job can have more of; by default there are no limits.
+    planned : mapping from str to float
+        `mem_mb` (MiB) and `runtime` (minutes) that it is planned to take.
+    too_little : mapping from str to int
+        What it had of one or both when it was ended for lack of it.
     """
-    asked = {"notebook": _NOTEBOOK_ON_GPU if gpus else _NOTEBOOK, "families": _PAGES, "book": _PAGES}
-    return {kind: _within(request, limits or Limits()) for kind, request in asked.items()}
+    return {name: max(value, too_little.get(name, -1) + 1) for name, value in planned.items()}
+
+
+def request(
+    planned: Mapping[str, float],
+    too_little: Mapping[str, int] = _NOTHING,
+    limits: Limits | None = None,
+    *,
+    threads: int = 1,
+    gpu: int = 0,
+) -> Request:
+    """Return what a job asks for: more than it needs, and as much as one job can have at most.
+
+    `planned` and `too_little` are as of `needed`; of `threads` it gets no more than there are.
+    """
+    asked = {
+        name: _up(max(LEAST[name], SAFETY[name] * value, GROWTH * too_little.get(name, 0)), _STEPS[name])
+        for name, value in planned.items()
+    }
+    given = {name: most for name, most in asdict(limits or Limits()).items() if most is not None}
+    whole = Request(threads=threads, gpu=gpu, **asked)
+    return replace(whole, **{name: min(getattr(whole, name), most) for name, most in given.items()})
+
+
+def exceeding(needs: Mapping[str, float], limits: Limits) -> dict[str, int]:
+    """Return the limits that are too low for what a job needs (`needed`), by the name of the resource."""
+    most = {name: getattr(limits, name) for name in needs}
+    return {name: limit for name, limit in most.items() if limit is not None and needs[name] > limit}
 
 
 def threads_of(n_notebooks: int, cores: int) -> int:
@@ -59,11 +114,24 @@ def threads_of(n_notebooks: int, cores: int) -> int:
     return max(1, cores // max(1, n_notebooks))
 
 
-def from_configuration(given: Mapping[str, Mapping[str, int]]) -> dict[str, Request]:
-    """Return the requests that a configuration file of Snakemake holds, as `dataclasses.asdict` of each."""
-    return {kind: Request(**request) for kind, request in given.items()}
+def from_configuration(
+    given: Mapping[str, Mapping[str, Mapping[str, int]]],
+) -> dict[tuple[str, str], Request]:
+    """Return the requests of notebooks by names of edition and notebook, as `to_configuration` wrote them."""
+    return {
+        (edition, notebook): Request(**each)
+        for edition, notebooks in given.items()
+        for notebook, each in notebooks.items()
+    }
 
 
-def _within(request: Request, limits: Limits) -> Request:
-    given = {name: most for name, most in asdict(limits).items() if most is not None}
-    return replace(request, **{name: min(getattr(request, name), most) for name, most in given.items()})
+def to_configuration(asked: Mapping[tuple[str, str], Request]) -> dict[str, dict[str, dict[str, int]]]:
+    """Return requests of notebooks as a configuration file of Snakemake holds them."""
+    written: dict[str, dict[str, dict[str, int]]] = {}
+    for (edition, notebook), each in asked.items():
+        written.setdefault(edition, {})[notebook] = asdict(each)
+    return written
+
+
+def _up(value: float, step: int) -> int:
+    return math.ceil(value / step) * step

@@ -7,15 +7,18 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from crosseyed.editions import Edition
 from crosseyed.errors import InputError, suggest
 from crosseyed.workflow.processes import end_children
-from crosseyed.workflow.requests import Limits, requests
+from crosseyed.workflow.requests import Limits, Place
 
 _LONGEST_PAUSE = 180  # seconds that the executor lets pass between two questions about its jobs
+_NOT_CONFIGURED = (
+    1  # MiB of memory of machines whose memory slurm.conf does not state; jobs can ask for no more
+)
 _PAUSE = 10  # seconds between two looks at what an earlier run has left
 
 
@@ -50,8 +53,8 @@ class Settled:
 
     options: tuple[str, ...]
     """For Snakemake."""
-    requests: dict[str, dict[str, int]]
-    """What each kind of job asks for (`crosseyed.workflow.requests`)."""
+    place: Place
+    """Where its jobs run."""
     note: str
     """For the user."""
 
@@ -93,8 +96,8 @@ def settle(profile: Mapping[str, object], file: str, cluster: Cluster) -> Settle
     Raises
     ------
     InputError
-        The profile has to say more, or something else: partition, account or GPUs. Or the cluster forgets finished
-        jobs before they are asked for.
+        The profile has to say more, or something else: partition, account, GPUs, memory or time. Or the cluster
+        forgets finished jobs before they are asked for.
     """
     partition = _partition(_chosen(profile, "slurm_partition"), file, cluster)
     _check_account(_chosen(profile, "slurm_account"), file, cluster)
@@ -107,10 +110,25 @@ def settle(profile: Mapping[str, object], file: str, cluster: Cluster) -> Settle
         raise InputError(
             f"{file} asks for GPUs, and the partition {partition.name} has none{hint or '; remove that line'}."
         )
+    fixed = {key: _chosen(profile, key, default=False) for key in ("mem_mb", "runtime")}
+    fixed = {key: str(value) for key, value in fixed.items() if value is not None}
+    for key, value in fixed.items():
+        most = getattr(partition.limits, key)
+        if most is not None and value.isdigit() and int(value) > most:
+            raise InputError(
+                f"{file} sets {key} of notebooks to {value}, and the partition {partition.name} gives a job {most} at "
+                "most. Lower that figure or remove the line, and notebooks ask for what they are planned to take."
+            )
     note = f"partition {partition.name}: notebooks run with{' a GPU each' if gpus else 'out GPUs'}"
     return Settled(
         ("--slurm-status-command", _status_command(profile, file, cluster)),
-        {kind: asdict(each) for kind, each in requests(gpus=gpus, limits=partition.limits).items()},
+        Place(
+            f"the partition {partition.name}",
+            gpus,
+            partition.limits,
+            frozenset(fixed) | ({"mem_mb"} if partition.limits.mem_mb == _NOT_CONFIGURED else set()),
+            _remedy(partition, file, cluster),
+        ),
         note if gpus or declined else note + hint,
     )
 
@@ -202,6 +220,12 @@ def _partition(name: object, file: str, cluster: Cluster) -> Partition:
         f"The cluster has no default partition. Set slurm_partition below default-resources in {file} to one of: "
         f"{', '.join(names)}."
     )
+
+
+def _remedy(partition: Partition, file: str, cluster: Cluster) -> str:
+    others = ", ".join(each.name for each in cluster.partitions if each is not partition)
+    another = f"Set slurm_partition in {file} to one that gives more, of: {others}. " if others else ""
+    return f"{another}If you know that less will do, set mem_mb or runtime below set-resources in {file}."
 
 
 def _check_account(name: object, file: str, cluster: Cluster) -> None:

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
@@ -19,12 +20,13 @@ from crosseyed.files import atomic_write, expand, require_writable
 from crosseyed.workflow import display, failures, slurm
 from crosseyed.workflow.jobs import Notes
 from crosseyed.workflow.processes import Stopped, command_environment, stop_now
+from crosseyed.workflow.requests import Limits, Place
 
 _BUILT_IN_EXECUTORS = ("local", "dryrun", "touch")
 
 _OPTIONS = (
     # Editions do not share files, and each has its own lock; that of Snakemake would remain after a killed run.
-    # Quiet about "progress", it would not tell `Notes` of jobs that end; that is not shown in any case (`_is_news`).
+    # Quiet about "progress", it would not tell `Notes` of jobs that end; that is not shown in any case (`_News`).
     *("--nolock", "--quiet", "host", "rules", "reason"),
     # What the rules declare is written at the end of a job and whole, whether Snakemake has noted that or was killed.
     *("--ignore-incomplete", "--keep-going", "--scheduler", "greedy"),
@@ -131,6 +133,12 @@ def find_profile(profile: str) -> tuple[Path, dict[str, object]]:
     return file, content
 
 
+def place_of(profile: Mapping[str, object]) -> Place | None:
+    """Return where a profile runs jobs, which nothing is known of; None for this machine."""
+    here = (profile.get("executor") or "local") in _BUILT_IN_EXECUTORS
+    return None if here else Place("the cluster", gpus=False, limits=Limits())
+
+
 def main(arguments: list[str], notes: Path | None = None) -> None:
     """Run Snakemake in this process, without its notices; ends with SystemExit.
 
@@ -150,7 +158,7 @@ def main(arguments: list[str], notes: Path | None = None) -> None:
     log = logging.getLogger("snakemake.logging")
     if notes:
         log.addFilter(Notes(notes))
-    log.addFilter(_is_news)
+    log.addFilter(_News())
     argparse.ArgumentParser.print_usage = lambda *_: None  # of all its options, before the reason is told
     sys.argv[0] = "snakemake"  # which says it
     snakemake(arguments)
@@ -178,13 +186,26 @@ def _command(file: Path, cores: int, *options: str) -> list[str]:
     ]
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """Separate Snakemake's own errors from its notices and from what a job has already printed."""
-    if getattr(record, "rule_name", None) and record.levelno >= logging.ERROR:
-        failures.note_job(record.output, record.rule_msg, record.log)
-        return False
-    message = record.getMessage()
-    lines = [line.strip() for line in message.splitlines()]
-    telling = [line for line in lines if line not in ("", "WorkflowError:") and not line.startswith(_ECHOES)]
-    told = "returned non-zero exit status" in message or _STOP in message or message.startswith(_GUESSES)
-    return record.levelno >= logging.WARNING and bool(telling) and not told
+class _News:
+    """A filter of Snakemake's log: its own errors pass; its notices and what a job has already printed do not.
+
+    Why a job failed elsewhere is written down.
+    """
+
+    def __init__(self) -> None:
+        self._asked: dict[int, dict[str, object]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if str(getattr(record, "event", None) or "") == "job_info":
+            self._asked[record.jobid] = dict(record.resources.items())
+        if getattr(record, "rule_name", None) and record.levelno >= logging.ERROR:
+            asked = self._asked.get(record.jobid, {})
+            failures.note_job(record.output, record.rule_msg, record.log, asked)
+            return False
+        message = record.getMessage()
+        lines = [line.strip() for line in message.splitlines()]
+        telling = [
+            line for line in lines if line not in ("", "WorkflowError:") and not line.startswith(_ECHOES)
+        ]
+        told = "returned non-zero exit status" in message or _STOP in message or message.startswith(_GUESSES)
+        return record.levelno >= logging.WARNING and bool(telling) and not told
