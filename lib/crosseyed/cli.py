@@ -45,7 +45,6 @@ SizeName = Annotated[str, typer.Option(help="quick, standard or full: how much t
 Cores = Annotated[int | None, typer.Option(help="Cores to use; all, if not given.", min=1, max=4096)]
 
 
-_ANY_CORES = 4096  # on a cluster a job has as many as it asks for
 _NO_SPACE_OR_RIGHT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
@@ -157,7 +156,7 @@ def sweep(
 ) -> None:
     """Execute the notebooks for many models and keep their results in data/results/models."""
     from crosseyed.report.kept_results import FOLDER
-    from crosseyed.workflow import costs, slurm, sweep
+    from crosseyed.workflow import costs, elsewhere, sweep
 
     _require_repository()
     size = size.strip()
@@ -171,19 +170,10 @@ def sweep(
     }
     cores, alone = cores or _available_cores(), nullcontext
     if profile := profile.strip():
-        file, chosen = snakemake.find_profile(profile)
-        options += ["--profile", str(file)]
+        there = elsewhere.prepare(profile, plan, typer.echo)
         resume += f" PROFILE={shlex.quote(profile)}"
-        place = snakemake.place_of(chosen)
-        if chosen.get("executor") == "slurm":
-            settled = slurm.settle(chosen, str(file), slurm.ask())
-            typer.echo(settled.note)
-            place, options = settled.place, [*options, *settled.options]
-            cores, alone = _ANY_CORES, partial(slurm.alone, plan.editions, plan.notebooks)
-        if place and plan.editions:
-            from crosseyed.workflow import asked
-
-            configuration["requests"] = asked.announce(plan.editions, plan.notebooks, place, typer.echo)
+        options, configuration = [*options, *there.options], configuration | there.configuration
+        cores, alone = there.cores or cores, there.alone
     require_writable(FOLDER)
     code, due = 1, set()
     with _at_work_on(plan.editions):

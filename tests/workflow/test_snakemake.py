@@ -7,7 +7,6 @@ import pytest
 
 from crosseyed.errors import InputError
 from crosseyed.workflow import snakemake
-from crosseyed.workflow.requests import Limits
 
 
 def record(message, level=logging.ERROR):
@@ -46,11 +45,6 @@ def test_notices_are_not_shown():
 def test_a_profile_that_is_missing_is_named(tmp_path):
     with pytest.raises(InputError, match=r"There is no .*config\.yaml"):
         snakemake.find_profile(str(tmp_path / "nowhere"))
-
-
-def test_only_jobs_of_other_machines_ask_for_memory_and_time():
-    assert snakemake.place_of({}) is None and snakemake.place_of({"executor": "local"}) is None
-    assert snakemake.place_of({"executor": "lsf"}).limits == Limits()
 
 
 def test_a_profile_for_this_machine_needs_no_plugin(tmp_path):

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
@@ -20,9 +19,9 @@ from crosseyed.files import atomic_write, expand, require_writable
 from crosseyed.workflow import display, failures, slurm
 from crosseyed.workflow.jobs import Notes
 from crosseyed.workflow.processes import Stopped, command_environment, stop_now
-from crosseyed.workflow.requests import Limits, Place
 
-_BUILT_IN_EXECUTORS = ("local", "dryrun", "touch")
+BUILT_IN_EXECUTORS = ("local", "dryrun", "touch")
+"""What runs jobs on this machine, or none."""
 
 _OPTIONS = (
     # Editions do not share files, and each has its own lock; that of Snakemake would remain after a killed run.
@@ -125,18 +124,12 @@ def find_profile(profile: str) -> tuple[Path, dict[str, object]]:
             f"{str(file)!r} has {shorten(executor)} for `executor`; write one name, such as slurm."
         )
     plugin = f"snakemake_executor_plugin_{executor}".replace("-", "_")
-    if executor not in _BUILT_IN_EXECUTORS and find_spec(plugin) is None:
+    if executor not in BUILT_IN_EXECUTORS and find_spec(plugin) is None:
         raise InputError(
             f"The profile {profile} runs jobs by {executor!r}, and its plugin is not installed. Install it with: "
             f"sh environment.sh pip install {plugin.replace('_', '-')}"
         )
     return file, content
-
-
-def place_of(profile: Mapping[str, object]) -> Place | None:
-    """Return where a profile runs jobs, which nothing is known of; None for this machine."""
-    here = (profile.get("executor") or "local") in _BUILT_IN_EXECUTORS
-    return None if here else Place("the cluster", gpus=False, limits=Limits())
 
 
 def main(arguments: list[str], notes: Path | None = None) -> None:
