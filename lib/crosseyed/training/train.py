@@ -11,12 +11,15 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import open_clip
 import torch
+from open_clip.transformer import PatchDropout
 from pydantic import Field
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast
@@ -34,7 +37,7 @@ from crosseyed.training.architecture import (
     export,
     pool_by_maximum,
 )
-from crosseyed.training.recipes import Recipe, world_of
+from crosseyed.training.recipes import Recipe, StudioRecipe, world_of
 from crosseyed.training.stream import caption_words, photograph_batch
 from crosseyed.validation import Checked, validated
 
@@ -133,7 +136,8 @@ def _train(
         for step, images, captions in _batches(recipe, cutouts, start, config["vision_cfg"]["image_size"]):
             tokens = _tokenize(tokenizer, captions, config["text_cfg"]["context_length"])
             rate = learning_rate_at(recipe, step)
-            loss = _step(model, optimizer, loss_of, images.to(device), tokens.to(device), rate)
+            with _chance_of(recipe, step):
+                loss = _step(model, optimizer, loss_of, images.to(device), tokens.to(device), rate)
             losses.append(loss)
             bar.update()
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
@@ -177,7 +181,19 @@ def _create(recipe: Recipe, config: dict) -> open_clip.model.CLIP:
         model = open_clip.model.CLIP(**{**config, "text_cfg": text})
     if recipe.pooling == "max":
         pool_by_maximum(model.visual)
+    if isinstance(recipe, StudioRecipe) and recipe.patch_dropout:
+        model.visual.patch_dropout = PatchDropout(
+            recipe.patch_dropout
+        )  # has no weights, and rests when not training
     return model
+
+
+@contextmanager
+def _chance_of(recipe: Recipe, step: int) -> Iterator[None]:
+    """Let seed and step decide what a step draws in torch, so that a resumed training draws the same."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(np.random.SeedSequence([recipe.seed, step]).generate_state(1)[0]))
+        yield
 
 
 def _make_optimizer(model: torch.nn.Module, recipe: Recipe) -> torch.optim.AdamW:
