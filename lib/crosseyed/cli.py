@@ -106,7 +106,7 @@ def book(
         cores = cores or _available_cores()
         if not all((edition.folder / "done" / name).exists() for name in present):
             plan.announce(edition, cores, typer.echo)
-            _complain_of_cache()
+            caches.announce(partial(typer.echo, err=True))
         configuration = {"editions": [edition.configuration], "code": code.value}
         status = snakemake.run([], configuration, cores, planned=costs.planned([edition]))
     if status:
@@ -180,7 +180,7 @@ def sweep(
         typer.echo(f"{len(plan.editions)} editions, {len(plan.notebooks)} notebooks each")
         if note := sweep.other_sizes(plan, FOLDER):
             typer.echo(note)
-        _complain_of_cache()
+        caches.announce(partial(typer.echo, err=True))
         if plan.editions:
             with alone():
                 planned = costs.planned(plan.editions)
@@ -479,11 +479,6 @@ def _at_work_on(editions: Sequence[Edition]) -> Iterator[None]:
             refusal(edition).unlink(missing_ok=True)
             failures.forget(edition)
         yield
-
-
-def _complain_of_cache() -> None:
-    if complaint := caches.complaint():
-        typer.echo(f"warning: {complaint}", err=True)
 
 
 def _available_cores() -> int:

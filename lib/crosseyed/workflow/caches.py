@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 
 from crosseyed.editions import BUILD
@@ -36,3 +37,9 @@ def complaint() -> str:
                 f"{free / 1e6:.0f} MB free; free some space, or name another folder in {CACHE_VARIABLE}."
             )
     return ""
+
+
+def announce(say: Callable[[str], object]) -> None:
+    """Say it, if there is something to complain of."""
+    if said := complaint():
+        say(f"warning: {said}")
