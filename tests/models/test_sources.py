@@ -327,3 +327,16 @@ def test_whether_weights_are_at_hand_is_told_without_asking_for_them(tmp_path, m
     assert sources.is_at_hand("ViT-B-32", "openai")
     with pytest.raises(InputError, match=r"negclip\.pth"):
         sources.is_at_hand("NegCLIP")
+
+
+def test_an_outline_has_the_shapes_of_a_model_and_neither_values_nor_a_tokenizer(monkeypatch):
+    def shapes(clip):
+        return {name: each.shape for name, each in clip.named_parameters()}
+
+    whole = shapes(sources.build("pocketclip-centered").clip)
+    monkeypatch.setattr(sources, "tokenizer_of_files", None)
+    outline = sources.outline("pocketclip-centered")
+    assert shapes(outline) == whole
+    assert all(each.is_meta for each in outline.parameters())
+    with pytest.raises(InputError, match="did you mean 'ViT-B-32'"):
+        sources.outline("ViT-B-23", "openai")

@@ -5,10 +5,12 @@ operations have shapes and no values. What is assumed of the machine is meant to
 """
 
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import torch
+from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
@@ -128,7 +130,9 @@ class _Results(TorchDispatchMode):
         self.written = self.peak = self._present = 0
         self._known = {each.untyped_storage()._cdata for each in (*clip.parameters(), *clip.buffers())}
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # noqa: ANN001, ANN204
+    def __torch_dispatch__(
+        self, func: OpOverload, types: Sequence[type], args: tuple = (), kwargs: dict | None = None
+    ) -> object:
         made = func(*args, **(kwargs or {}))
         for each in tree_leaves(made):
             if isinstance(each, torch.Tensor) and each.untyped_storage()._cdata not in self._known:
