@@ -220,7 +220,7 @@ def test_a_job_that_lacks_memory_or_time_is_given_more_by_the_next_run(bench, lo
     words = here.project.words()
     assert process.returncode == 1 and "1 of 3 editions are done" in words, words
     said = {model: "\n".join(lines) for model, lines in here.summary(words).items()}
-    assert "status is: 'OUT_OF_MEMORY'" in said["second"], words
+    assert "Exceeded job memory limit" in said["second"], words
     assert f"{LEAST['mem_mb']} MB of memory were too little; the next run asks for more" in said["second"]
     assert "status is: 'TIMEOUT'" in said["third"]
     assert f"{LEAST['runtime']} minutes were too little; the next run asks for more" in said["third"]

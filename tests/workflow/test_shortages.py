@@ -6,6 +6,13 @@ from crosseyed.editions import Edition
 from crosseyed.workflow import shortages
 
 DEAD = "the kernel died, most often for lack of memory"
+STEPS = (
+    "slurmstepd-vm: error: Exceeded job memory limit",
+    "slurmstepd: error: Detected 1 oom-kill event(s) in StepId=7.0. Some of your processes may have been killed by the "
+    "cgroup out-of-memory handler.",
+    "slurmstepd: error: Detected 1 oom_kill event in StepId=7.0. Some of the step tasks have been OOM Killed.",
+    "srun: error: node17: task 0: Out Of Memory",
+)
 EDITION = Edition("ViT-B-32", "openai")
 
 
@@ -19,7 +26,12 @@ EDITION = Edition("ViT-B-32", "openai")
             DEAD,
             "mem_mb",
         ),
+        *(
+            ("SLURM-job '5' failed, SLURM status is: 'FAILED'.", f"| executing\n| {line}\n", "mem_mb")
+            for line in STEPS
+        ),
         ("SLURM-job '5' failed, SLURM status is: 'FAILED'.", "ValueError: TIMEOUT", None),
+        ("SLURM-job '5' failed, SLURM status is: 'FAILED'.", "OutOfMemoryError: CUDA out of memory.", None),
         ("SLURM-job '5' failed, SLURM status is: 'CANCELLED'.", "", None),
     ],
 )

@@ -3,6 +3,7 @@
 Beside its edition is kept which memory or time a notebook had when it was ended for lack of it.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +13,12 @@ from crosseyed.editions import Edition
 from crosseyed.progress import hear, tell
 
 _STATES = {"TIMEOUT": "runtime", "OUT_OF_MEMORY": "mem_mb"}  # Slurm's, and the resource that was too little
-_DEAD_KERNEL = "the kernel died, most often for lack of memory"  # as `crosseyed.workflow.execution` says
+# A job whose step was ended for its memory has failed, says Slurm, and only the job's log tells why: by what gathers its
+# accounting, by the kernel's cgroup, or by `crosseyed.workflow.execution` where the kernel of the notebook was ended alone.
+_MEMORY = re.compile(
+    r"slurmstepd.* error: .*(Exceeded job memory limit|oom.kill|out-of-memory)|srun: error: .*Out Of Memory|"
+    r"the kernel died, most often for lack of memory"
+)
 
 
 class _Shortage(BaseModel):
@@ -31,7 +37,7 @@ def cause(reason: str, log: str) -> str | None:
         What the job said.
     """
     found = (resource for state, resource in _STATES.items() if f"'{state}'" in reason)
-    return next(found, "mem_mb" if _DEAD_KERNEL in log else None)
+    return next(found, "mem_mb" if _MEMORY.search(log) else None)
 
 
 def note(folder: Path, notebook: str, resource: str, had: int) -> None:
