@@ -13,8 +13,8 @@ from crosseyed.editions import Edition
 from crosseyed.progress import hear, tell
 
 _STATES = {"TIMEOUT": "runtime", "OUT_OF_MEMORY": "mem_mb"}  # Slurm's, and the resource that was too little
-# A job whose step was ended for its memory has failed, says Slurm, and only the job's log tells why: by what gathers its
-# accounting, by the kernel's cgroup, or by `crosseyed.workflow.execution` where the kernel of the notebook was ended alone.
+# If only a step of a job was ended for its memory, Slurm says that the job has failed, and the log alone tells why: in
+# words of what gathers the accounting, of the kernel's cgroup, or of `crosseyed.workflow.execution`.
 _MEMORY = re.compile(
     r"slurmstepd.* error: .*(Exceeded job memory limit|oom.kill|out-of-memory)|srun: error: .*Out Of Memory|"
     r"the kernel died, most often for lack of memory"
