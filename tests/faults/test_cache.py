@@ -9,7 +9,8 @@ import pytest
 import torch
 from safetensors.numpy import save
 
-from crosseyed.models.cache import CachedEncoder, DamagedEntryWarning
+from crosseyed.models.cache import CachedEncoder
+from crosseyed.models.store import DamagedEntryWarning
 
 KIND = "cache"
 
@@ -94,8 +95,7 @@ DAMAGES = {
 @pytest.mark.parametrize("number", [0, 1])
 def test_a_damaged_entry_gives_the_same_numbers_and_is_made_anew(tiny_clip, tmp_path, damage, number):
     folder = tmp_path / "cache"
-    expected = encoded(tiny_clip)
-    encoded(CachedEncoder(tiny_clip, folder))
+    expected = encoded(CachedEncoder(tiny_clip, folder))
     entries = sorted(folder.iterdir())
     assert len(entries) == 2
     whole = {entry: entry.read_bytes() for entry in entries}
@@ -116,7 +116,7 @@ def test_a_cache_that_cannot_be_written_to_is_a_warning_and_not_the_end(tiny_cli
     with pytest.warns(UserWarning, match="Cannot write|are not kept") as told:
         found = encoded(CachedEncoder(tiny_clip, tmp_path / where))
     assert len(told) <= 2  # images and texts
-    for one, other in zip(found, encoded(tiny_clip), strict=True):
+    for one, other in zip(found, encoded(CachedEncoder(tiny_clip)), strict=True):
         np.testing.assert_array_equal(one, other)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 

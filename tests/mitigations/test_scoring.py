@@ -1,9 +1,11 @@
+import pandas as pd
 import pytest
 import torch
 from small_mitigations import Darkened, Doubled, Turned, Turns
 
 from crosseyed.data.cutouts import objects_of, read_catalogue, sample_objects
 from crosseyed.errors import InputError
+from crosseyed.files import CACHE_VARIABLE
 from crosseyed.mitigations import scoring
 from crosseyed.mitigations.adaptvis import AdaptVis, ScalingVis
 from crosseyed.mitigations.composition import compose
@@ -14,6 +16,7 @@ from crosseyed.mitigations.scoring import BASELINE, score_all
 from crosseyed.mitigations.tasks import make_split
 from crosseyed.mitigations.views import CyclicShifts, Gated, Padding
 from crosseyed.mitigations.visual_prompts import Prompted
+from crosseyed.models.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +76,45 @@ def test_what_is_in_common_is_encoded_once_and_counted_for_each(tiny_clip, split
     # the plain pass, which both poolings read, and three other views for all ensembles, which are also all of Turned
     assert of_candidates(answers, "computed") == [1, 3, 0, 0, 0, 0, 0, 0]
     assert encoded == answers["computed"].sum() == len(split[0].images) * 4
+
+
+def of_views(model, candidates, tasks, folder, monkeypatch):
+    """The answers with a cache in a folder, and the images of which embeddings were computed and kept there."""
+    monkeypatch.setenv(CACHE_VARIABLE, str(folder))
+    made, keep = [], Store.keep
+    monkeypatch.setattr(
+        Store, "keep", lambda own, kind, rows: made.append(len(rows)) or keep(own, kind, rows)
+    )
+    answers = score_all(model, candidates, tasks, progress=False)
+    monkeypatch.setattr(Store, "keep", keep)
+    return answers, sum(made)
+
+
+def test_a_second_run_encodes_no_view_and_has_the_same_table_to_the_bit(
+    tiny_clip, split, tmp_path, monkeypatch
+):
+    candidates = [Turns(aggregate="mean"), Darkened(), Gated(Turned(), 0.5), UniformMix(), Doubled(), "max"]
+    monkeypatch.delenv(CACHE_VARIABLE, raising=False)
+    without = score_all(tiny_clip, candidates, split, progress=False)
+    first, made = of_views(tiny_clip, candidates, split, tmp_path, monkeypatch)
+    assert made == (3 + 1) * sum(len(task.images) for task in split)
+    second, made = of_views(tiny_clip, candidates, split, tmp_path, monkeypatch)
+    assert made == 0
+    pd.testing.assert_frame_equal(first, without, check_exact=True)
+    pd.testing.assert_frame_equal(second, without, check_exact=True)
+
+
+def test_a_larger_size_takes_over_what_a_smaller_one_has_computed(
+    tiny_clip, cutouts, labels, split, tmp_path, monkeypatch
+):
+    fewer = make_split(cutouts, labels, shown=cutouts[:4], side=32, seed=1)
+    candidates = [Turns(aggregate="mean"), Darkened(), Padding(0.25)]
+    expected, all_views = of_views(tiny_clip, candidates, split, tmp_path / "empty", monkeypatch)
+    _, some = of_views(tiny_clip, candidates, fewer, tmp_path / "filled", monkeypatch)
+    found, others = of_views(tiny_clip, candidates, split, tmp_path / "filled", monkeypatch)
+    assert 0 < some < all_views
+    assert some + others == all_views
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)
 
 
 def test_what_changes_the_last_block_costs_no_more_than_that_block(tiny_clip, split):

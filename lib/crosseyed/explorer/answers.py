@@ -30,6 +30,7 @@ from crosseyed.mitigations.redistribution import RadialAttention, UniformMix
 from crosseyed.mitigations.registry import applicable
 from crosseyed.mitigations.sharing import OfRun, Remembering, SharedRun, depth_in_common
 from crosseyed.mitigations.views import CyclicShifts, Padding
+from crosseyed.models.cache import cached
 from crosseyed.models.clip import ClipModel
 from crosseyed.models.scorer import cosines, similarities_of_each
 from crosseyed.models.towers.registry import adapter_of
@@ -173,7 +174,8 @@ def pairs(
         return None, pd.DataFrame()
     shown = pair_table(scenes)
     own, captions = four_captions_of(shown)
-    compared = similarities_of_each(encoders, [scene.render for scene in scenes], [*captions])
+    scorers = [cached(each) for each in encoders]
+    compared = similarities_of_each(scorers, [scene.render for scene in scenes], [*captions])
     logits = [FOUR_CAPTIONS_SCALE * np.take_along_axis(each, own, axis=1) for each in compared]
     rows = [
         shown.assign(model=each.model, pretrained=each.pretrained, correct=logit.argmax(axis=1) == 0)

@@ -1,11 +1,12 @@
 """A model with a mitigation in front of it."""
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import repeat, zip_longest
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from crosseyed.mitigations.composition import compose
 from crosseyed.models.clip import ClipModel, report_unreadable
 from crosseyed.models.scorer import Encoder, Scorer, ScorerWrapper, UnreadableImagesWarning
 from crosseyed.progress import bar
+
+Rows = TypeVar("Rows", bound=Sized)
 
 _WORKERS_AT_MOST = 16
 
@@ -65,7 +68,7 @@ class Mitigated(ScorerWrapper):
         Each image is read once; its views are made in background threads while the model computes. Unreadable images
         are counted as images, not as views. Raises InputError also if there are more or fewer images than locations.
         """
-        shown = self._over_views(
+        shown = self.over_views(
             images, lambda views: self.mitigation.score(self.scorer, self.clip_model, views, texts), progress
         )
         return self.mitigation.combine(
@@ -90,7 +93,7 @@ class Mitigated(ScorerWrapper):
             with self.mitigation.applied(self.clip_model):
                 return self.scorer.encode_images(views, progress=False)
 
-        vectors = self._over_views(images, encode, progress)
+        vectors = self.over_views(images, encode, progress)
         return self.mitigation.combine_vectors(
             vectors.reshape(-1, self.mitigation.n_views, vectors.shape[-1])
         )
@@ -107,13 +110,23 @@ class Mitigated(ScorerWrapper):
                 "mean on a model that has one."
             )
 
-    def _over_views(
+    def over_views(
         self,
         images: Iterable[ImageSource],
-        run: Callable[[Iterable[ImageSource]], np.ndarray],
+        run: Callable[[Iterable[ImageSource]], Rows],
         progress: bool,
-    ) -> np.ndarray:
-        """Run something on the views of all images, and report unreadable images once."""
+    ) -> Rows:
+        """Run something on the views of all images, and report unreadable images once.
+
+        Parameters
+        ----------
+        images : iterable of ImageSource
+            Any number of images.
+        run : callable
+            Takes the views of all images one after another, and returns something for each.
+        progress : bool
+            Whether to show a progress bar where somebody watches.
+        """
         check_several(images)
         sources, total = self._told(images), len(images) if hasattr(images, "__len__") else None
         unreadable = []

@@ -7,8 +7,7 @@ cannot be applied to the tower.
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -16,14 +15,23 @@ import pandas as pd
 from crosseyed.data.images import ImageSource
 from crosseyed.errors import InputError
 from crosseyed.mitigations.adaptvis import AdaptVis
-from crosseyed.mitigations.base import Ensemble, Location, Mitigation
+from crosseyed.mitigations.base import Location, Mitigation
 from crosseyed.mitigations.composition import Composed
 from crosseyed.mitigations.mitigated import mitigate
 from crosseyed.mitigations.pooling import PooledModel, pool
-from crosseyed.mitigations.sharing import Counting, OfRun, Remembering, SharedRun, depth_in_common
+from crosseyed.mitigations.sharing import (
+    Counting,
+    OfRun,
+    Remembering,
+    SharedRun,
+    SharedViews,
+    depth_in_common,
+    maker_of_views,
+)
 from crosseyed.mitigations.tasks import Task
 from crosseyed.mitigations.views import Gated
 from crosseyed.mitigations.visual_prompts import Prompted, ProposedPrompts
+from crosseyed.models.cache import cached
 from crosseyed.models.clip import ClipModel
 from crosseyed.models.scorer import Encoder, Scorer, ScorerWrapper
 from crosseyed.progress import bar
@@ -66,25 +74,28 @@ def score_all(
     entries = _entries(model, candidates)
     reads = _reads(model, entries)
     members = {name: member for found in reads.values() for name, member in found.items()}
-    read, answers = {}, []
+    kept, read, answers = cached(model), {}, []
     with bar(total=len(entries) * len(data), unit="candidate", shown=progress) as scored:
         for task in data:
-            plain, apart, shown = Remembering(model, read), Counting(model, read), {}
-            run = SharedRun(plain, members)
-            for entry in entries:
+            plain, apart = Remembering(model, read, kept=kept), Counting(model, read)
+            possible = [entry for entry in entries if task.locations is not None or not entry.oracle]
+            shown = [maker_of_views(entry.mitigation) for entry in possible if entry.only_views]
+            run, views = SharedRun(plain, members), SharedViews(plain, shown, task.locations)
+            scored.update(len(entries) - len(possible))
+            for entry in possible:
                 scored.update()
-                if entry.oracle and task.locations is None:
-                    continue
                 before = plain.passes + apart.passes
                 if reads[entry.name]:
                     scorer = _of_run(run, entry)
                 elif entry.only_views:
-                    scorer = _Shown(plain, entry.mitigation, task.locations, shown)
+                    scorer = _Shown(views, entry.mitigation)
                 else:
                     scorer = entry.scorer(apart if entry.mitigation else plain, task.locations)
                 rows = task.score(scorer)
-                counted = (plain.passes + apart.passes - before) / len(rows)
-                passes, computed = _cost(entry, run, reads[entry.name], counted)
+                added = (
+                    views.bill(entry.mitigation) if entry.only_views else plain.passes + apart.passes - before
+                )
+                passes, computed = _cost(entry, run, reads[entry.name], added / len(rows))
                 answers.append(rows.assign(**entry.about, passes=passes, computed=computed))
     return pd.concat(answers, ignore_index=True)
 
@@ -262,53 +273,24 @@ def is_told(candidate: object) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class _Views(Mitigation):
-    """The views of a mitigation, not combined: their similarities side by side."""
-
-    label: ClassVar[str] = "views"
-    of: Mitigation
-
-    @property
-    def needs_location(self) -> bool:
-        return self.of.needs_location
-
-    @property
-    def n_views(self) -> int:
-        return self.of.n_views
-
-    def views(self, image: np.ndarray, location: Location | None) -> list[np.ndarray]:
-        return self.of.views(image, location)
-
-    def combine(self, similarities: np.ndarray, logit_scale: float) -> np.ndarray:
-        return similarities.reshape(len(similarities), -1)
-
-
-@dataclass(frozen=True, eq=False)
 class _Shown(ScorerWrapper):
-    """A mitigation that changes only the image; mitigations with the same views encode them once."""
+    """A mitigation that changes only the image, among those that share their views."""
 
-    encoder: Encoder
+    views: SharedViews
     mitigation: Mitigation
-    locations: Sequence[Location] | None
-    shown: dict[Mitigation, np.ndarray]
 
     @property
     def name(self) -> str:
-        return f"{self.encoder.name}, {self.mitigation.name}"
+        return f"{self.views.plain.name}, {self.mitigation.name}"
 
     @property
     def inner(self) -> Scorer:
-        return self.encoder
+        return self.views.plain
 
     def similarities(
         self, images: Iterable[ImageSource], texts: Sequence[str], *, progress: bool = True
     ) -> np.ndarray:
-        key = _maker_of_views(self.mitigation)
-        if key not in self.shown:
-            views = mitigate(self.encoder, _Views(key), self.locations if key.needs_location else None)
-            self.shown[key] = views.similarities(images, texts, progress=False)
-        similarities = self.shown[key].reshape(-1, key.n_views, len(texts))
-        return self.mitigation.combine(similarities, self.logit_scale)
+        return self.views.similarities(self.mitigation, images, texts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -336,12 +318,3 @@ class _Chosen(ScorerWrapper):
             if not by.neutral:
                 found[group] = self.run.similarities(name_of(by), images, texts)[group]
         return found
-
-
-def _maker_of_views(mitigation: Mitigation) -> Mitigation:
-    """Return the same mitigation for all that show the same views and combine them differently."""
-    if isinstance(mitigation, Gated) and mitigation.n_views == mitigation.ensemble.n_views:
-        return _maker_of_views(mitigation.ensemble)
-    if isinstance(mitigation, Ensemble):
-        return replace(mitigation, aggregate="max", temperature=1.0)
-    return mitigation

@@ -3,17 +3,16 @@
 Two things are shared. The *run* of the plain tower on an image, which other poolings read, and from which mitigations
 that change only the last blocks go on (`Mitigation.first_changed`, `crosseyed.internals.trace.encode_from`): it is done
 batch by batch for all of them, so that no more than the tokens of one batch are kept. And the *embeddings* of views by
-the plain model, which many mitigations show: the image itself is the first view of most. For these the last block
-computes the pooled token alone, where it is one.
+the plain model, which many mitigations show: the image itself is the first view of most. These are kept beyond the
+process, too (`crosseyed.models.cache`).
 
 Costs are counted in passes of the whole tower for one image. What runs only the last m of L blocks counts m / L.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 
 import numpy as np
 import torch
@@ -21,13 +20,15 @@ import torch
 from crosseyed.data.images import ImageSource
 from crosseyed.errors import InputError
 from crosseyed.internals.trace import encode_from
-from crosseyed.mitigations.base import Mitigation
+from crosseyed.mitigations.base import Ensemble, Location, Mitigation
+from crosseyed.mitigations.mitigated import mitigate
 from crosseyed.mitigations.pooling import PooledModel, of_batch
 from crosseyed.mitigations.pooling_methods import Batch
+from crosseyed.mitigations.views import Gated
+from crosseyed.models.cache import CachedEncoder, cached, digest_seen
 from crosseyed.models.clip import ClipModel
 from crosseyed.models.memory import by_halves
-from crosseyed.models.scorer import Encoder, Scorer, ScorerWrapper, cosines
-from crosseyed.models.towers.base import UnsupportedTower
+from crosseyed.models.scorer import IMAGES_TOGETHER, Encoder, Scorer, ScorerWrapper, cosines
 from crosseyed.models.towers.registry import adapter_of
 
 
@@ -76,42 +77,69 @@ class Counting(ScorerWrapper, Encoder):
 class Remembering(Counting):
     """The same for a model that nothing changes: what looks like an image before, once resized, is not encoded again.
 
+    Passes are counted as without a cache (`crosseyed.models.cache`), so that costs do not depend on what is kept there.
+
     Attributes
     ----------
+    kept : CachedEncoder
+        The model with its cache.
     seen : dict of bytes to numpy.ndarray
         By digest of what the model sees its embedding, (embed_dim,).
     """
 
+    kept: CachedEncoder | None = field(default=None, repr=False)
     seen: dict[bytes, np.ndarray] = field(default_factory=dict, repr=False)
+    _asked: dict[bytes, np.ndarray] = field(
+        default_factory=dict, repr=False
+    )  # what it sees, until it is encoded
+
+    def __post_init__(self) -> None:
+        """Look for the cache, unless it is given."""
+        self.kept = self.kept or cached(self.clip_model)
 
     def encode_images(self, images: Iterable[ImageSource], *, progress: bool = True) -> np.ndarray:
-        """Return the embeddings of the images, counting only those that are computed."""
-        width = self.clip_model.tower.embed_dim
-        rows = [np.empty((0, width), np.float32)]
+        """Return the embeddings of the images, counting only those that are new."""
+        return self.vectors(self.ask(images, progress=progress))
+
+    def ask(self, images: Iterable[ImageSource], *, progress: bool = True) -> list[bytes | None]:
+        """Read images that `vectors` will be asked for, and count those that are new, which are encoded together.
+
+        Returns
+        -------
+        list of bytes or None
+            A key for each image, None for one that cannot be read.
+        """
+        keys: list[bytes | None] = []
         for pixels, readable in self.clip_model.read_batches(images, progress=progress):
-            keys = [_digest(picture) for picture in pixels]
-            new = {key: picture for key, picture in zip(keys, pixels, strict=True) if key not in self.seen}
-            if new:
-                with _pooled_alone(self.clip_model):
-                    vectors = self.clip_model.encode_pixels([*new.values()])
-                self.seen.update(zip(new, vectors, strict=True))
-                self.passes += len(new)
-            rows.append(np.full((len(readable), width), np.nan, np.float32))
-            if keys:
-                rows[-1][readable] = [self.seen[key] for key in keys]
-        return np.concatenate(rows)
+            found = [digest_seen(picture) for picture in pixels]
+            for key, picture in zip(found, pixels, strict=True):
+                if key not in self.seen and key not in self._asked:
+                    self._asked[key] = picture
+                    self.passes += 1
+            each = iter(found)
+            keys += [next(each) if ok else None for ok in readable]
+            while len(self._asked) >= IMAGES_TOGETHER:  # a multiple of every batch size
+                self._encode(IMAGES_TOGETHER)
+        return keys
+
+    def vectors(self, keys: Sequence[bytes | None]) -> np.ndarray:
+        """Return the embeddings (n_images, embed_dim) of what was asked; a row of NaN for None."""
+        self._encode()
+        rows = np.full((len(keys), self.clip_model.tower.embed_dim), np.nan, np.float32)
+        for row, key in zip(rows, keys, strict=True):
+            if key is not None:
+                row[:] = self.seen[key]
+        return rows
 
     def remember(self, pixels: Sequence[np.ndarray], vectors: np.ndarray) -> None:
         """Keep embeddings (n_images, embed_dim) that were computed elsewhere, of pixels from `read_batches`."""
-        self.seen.update(zip(map(_digest, pixels), vectors, strict=True))
+        self.seen.update(zip(map(digest_seen, pixels), vectors, strict=True))
 
-
-def _pooled_alone(model: ClipModel) -> AbstractContextManager[None]:
-    """Spare what the last block computes for tokens that are not pooled, of a tower that is known."""
-    try:
-        return adapter_of(model).pooled_alone()
-    except UnsupportedTower:
-        return nullcontext()
+    def _encode(self, most: int | None = None) -> None:
+        now = dict(islice(self._asked.items(), most))
+        if now:
+            self.seen |= self.kept.encode_seen(now)
+            self._asked = {key: picture for key, picture in self._asked.items() if key not in now}
 
 
 def depth_in_common(model: ClipModel, mitigation: Mitigation) -> int | None:
@@ -226,6 +254,57 @@ class OfRun(ScorerWrapper):
         return self.run.similarities(self.name, images, texts)
 
 
+@dataclass(eq=False)
+class SharedViews:
+    """The views of a task's images that mitigations show to the plain model, each encoded once for all of them.
+
+    Attributes
+    ----------
+    plain : Remembering
+        The plain model.
+    makers : sequence of Mitigation
+        Mitigations that change only the image, from `maker_of_views`.
+    locations : sequence of Location or None
+        Where the object in question is in each image; None if unknown.
+    """
+
+    plain: Remembering
+    makers: Sequence[Mitigation]
+    locations: Sequence[Location] | None = field(default=None, repr=False)
+    _keys: dict[Mitigation, list[bytes | None]] = field(default_factory=dict, repr=False)
+    _owed: dict[Mitigation, float] = field(default_factory=dict, repr=False)
+
+    def similarities(
+        self, mitigation: Mitigation, images: Sequence[ImageSource], texts: Sequence[str]
+    ) -> np.ndarray:
+        """Return those of a mitigation; the first call, with the same images as all, makes the views of all makers."""
+        if not self._keys:
+            self._ask(images)
+        maker = maker_of_views(mitigation)
+        shown = cosines(self.plain.vectors(self._keys[maker]), self.plain.encode_texts(texts))
+        return mitigation.combine(shown.reshape(-1, maker.n_views, len(texts)), self.plain.logit_scale)
+
+    def bill(self, mitigation: Mitigation) -> float:
+        """Return the passes that the views of a mitigation added, when they are named for the first time."""
+        return self._owed.pop(maker_of_views(mitigation), 0.0)
+
+    def _ask(self, images: Sequence[ImageSource]) -> None:
+        for maker in dict.fromkeys(self.makers):
+            before, told = self.plain.passes, self.locations if maker.needs_location else None
+            ask = partial(self.plain.ask, progress=False)
+            self._keys[maker] = mitigate(self.plain, maker, told).over_views(images, ask, progress=False)
+            self._owed[maker] = self.plain.passes - before
+
+
+def maker_of_views(mitigation: Mitigation) -> Mitigation:
+    """Return the same mitigation for all that show the same views and combine them differently."""
+    if isinstance(mitigation, Gated) and mitigation.n_views == mitigation.ensemble.n_views:
+        return maker_of_views(mitigation.ensemble)
+    if isinstance(mitigation, Ensemble):
+        return replace(mitigation, aggregate="max", temperature=1.0)
+    return mitigation
+
+
 @dataclass(frozen=True)
 class _Place:
     """An image of a batch that has been run, by its place in it."""
@@ -249,7 +328,3 @@ class _Resumed(Counting):
         places = [image.place for image in images]
         self.passes += len(places) * adapter_of(self.clip_model).share_after(self.layer)
         return self.clip_model.unit(encode_from(self.clip_model, self.layer, self.state[places])).numpy()
-
-
-def _digest(pixels: np.ndarray) -> bytes:
-    return hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()

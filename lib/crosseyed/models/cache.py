@@ -1,43 +1,46 @@
-"""Keep embeddings, so that notebooks and editions that show a model the same images or texts share them.
+"""Keep embeddings, so that chapters and editions that show a model the same images or texts share them.
 
-An entry belongs to one list of texts, or to up to `IMAGES_IN_ENTRY` images, as one model sees them. Its key is a
-digest of the content: of the model's weights and structure, its precision and kind of device; of its transform and
-every image's file, recipe (of a composed scene, see `crosseyed.data.scenes.Scene.digest`) or pixels; or of the token
-numbers of every text. A changed weight, image or option is therefore another entry, and nothing has to be deleted by
-hand. Entries are safetensors files with a digest of their own; one that is damaged is made anew. A cache that cannot be
-written to is a warning and not the end.
+Embeddings are those of one model: they lie under a digest of its weights and structure, its transform, its precision
+and kind of device. The key of an image is a digest of its file, of its recipe (of a composed scene, see
+`crosseyed.data.scenes.Scene.digest`) or of its pixels, or of what the model sees of it, once resized; that of a text is
+one of all texts that it is encoded with. A changed weight, image or option is therefore another key, and nothing has to
+be deleted by hand (`crosseyed.models.store`). A cache that cannot be written to is a warning and not the end.
+
+What is there must not change any digit of what is computed. How a processor rounds depends on how many images are in a
+batch, though not on which, nor on their places in it. So images are always encoded in batches of one size, of which the
+last is filled up: an image has the same embedding whatever else was missing.
 """
 
 import hashlib
 import os
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property, partial
+from itertools import islice
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.numpy import save_file
 
 from crosseyed.data.images import ImageSource, map_ahead, read_image
 from crosseyed.data.scenes import scene_of
 from crosseyed.errors import InputError
-from crosseyed.files import CACHE_VARIABLE, atomic_write, expand, require_file
+from crosseyed.files import CACHE_VARIABLE, require_file
 from crosseyed.models.clip import ClipModel
 from crosseyed.models.scorer import IMAGES_TOGETHER, Encoder, Scorer, ScorerWrapper
-from crosseyed.progress import count
+from crosseyed.models.store import KEY_BYTES, KIND_BYTES, Store
+from crosseyed.models.towers.base import UnsupportedTower
+from crosseyed.models.towers.registry import adapter_of
+from crosseyed.progress import count, partly
 
-IMAGES_IN_ENTRY = IMAGES_TOGETHER
-"""Images whose embeddings lie in one file; a multiple of every batch size, so that batches stay the same."""
+BATCH = {"cpu": 8, "mps": 16, "cuda": 64}
+"""Images in each batch, by kind of device: large enough to be fast, and small enough to be filled up."""
 
-_FORM = "2"  # of the entries; those of another are not looked for
+_hash = partial(hashlib.blake2b, digest_size=KEY_BYTES)
+
+_FORM = "3"  # of keys and rows; those of another are not looked for
 _WORKERS = 2
 _AHEAD = 64
-
-
-class DamagedEntryWarning(UserWarning):
-    """An entry of the cache does not hold what was written; it is made anew."""
 
 
 class UnwritableCacheWarning(UserWarning):
@@ -45,15 +48,22 @@ class UnwritableCacheWarning(UserWarning):
 
 
 class CachedEncoder(ScorerWrapper, Encoder):
-    """A model whose embeddings are kept in a folder, created when the first is written.
+    """A model whose embeddings are kept.
 
     A generator of images is encoded without the cache, because it can be read only once; so are images of which one
     cannot be read, so that the model names them.
+
+    Parameters
+    ----------
+    encoder : ClipModel
+        The model, which nothing changes while it is encoded.
+    folder : path, optional
+        Where embeddings are kept, created when the first is written; without it they are computed in the same way.
     """
 
-    def __init__(self, encoder: ClipModel, folder: str | os.PathLike) -> None:
+    def __init__(self, encoder: ClipModel, folder: str | os.PathLike | None = None) -> None:
         self.encoder = encoder
-        self.folder = expand(folder)
+        self.store = None if folder is None else Store.at(folder)
         self.name = encoder.name
         self._writable = True
 
@@ -64,61 +74,113 @@ class CachedEncoder(ScorerWrapper, Encoder):
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Return the embeddings of the texts from the cache, or compute and keep them."""
-        if isinstance(texts, str) or not len(texts):
+        if self.store is None or isinstance(texts, str) or not len(texts):
             return self.encoder.encode_texts(texts)
-        digest = hashlib.sha256(self._text_digest.encode())
-        digest.update(np.asarray(self.encoder.tokenizer(list(texts))).tobytes())
-        entry = self._entry(digest.hexdigest())
-        embeddings = _read(entry)
-        if embeddings is None:
-            embeddings = self.encoder.encode_texts(texts)
-            self._keep(entry, embeddings)
-        return embeddings
+        tokens = np.asarray(self.encoder.tokenizer(list(texts)))
+        together = _digest(self._text_digest.encode(), tokens.tobytes()).hex()
+        keys = [_digest(each.tobytes()) for each in tokens]
+        found = self._find(together, keys)
+        if len(found) < len(set(keys)):
+            found = dict(zip(keys, self.encoder.encode_texts(texts), strict=True))
+            self._keep(together, found)
+        return np.stack([found[key] for key in keys])
 
     def encode_images(self, images: Iterable[ImageSource], *, progress: bool = True) -> np.ndarray:
         """Return the embeddings of the images from the cache, or compute and keep them; warn of damaged ones."""
         if not isinstance(images, Sequence) or isinstance(images, str) or not len(images):
             return self.encoder.encode_images(images, progress=progress)
-        digests = list(map_ahead(_digest_image, images, workers=_WORKERS, ahead=_AHEAD))
-        if None in digests:
+        keys = list(map_ahead(_digest_image, images, workers=_WORKERS, ahead=_AHEAD))
+        if None in keys:
             return self.encoder.encode_images(images, progress=progress)
-        starts = range(0, len(images), IMAGES_IN_ENTRY)
-        entries = [self._image_entry(digests[start : start + IMAGES_IN_ENTRY]) for start in starts]
-        found = [_read(entry) for entry in entries]
-        count(sum(len(rows) for rows in found if rows is not None), kept=True)
-        missing = [start for start, rows in zip(starts, found, strict=True) if rows is None]
+        kind = self._image_digest
+        found = self._find(kind, keys)
+        missing = {key: image for key, image in zip(keys, images, strict=True) if key not in found}
+        count(len(keys) - len(missing), kept=True)
         if missing:
-            wanted = [image for start in missing for image in images[start : start + IMAGES_IN_ENTRY]]
-            made = self.encoder.encode_images(wanted, progress=progress)
-            for number, start in enumerate(missing):
-                rows = made[number * IMAGES_IN_ENTRY : (number + 1) * IMAGES_IN_ENTRY]
-                found[start // IMAGES_IN_ENTRY] = rows
-                self._keep(entries[start // IMAGES_IN_ENTRY], rows)
-        return np.concatenate(found)
+            batches = self.encoder.read_batches(
+                list(missing.values()), batch_size=self._batch_size, progress=progress
+            )
+            made = ((readable, self._embed(pixels)) for pixels, readable in batches)
+            found |= self._kept_by_and_by(kind, missing, made)
+        nothing = np.full(self.encoder.tower.embed_dim, np.nan, np.float32)  # of a file that is no image
+        return np.stack([found.get(key, nothing) for key in keys])
 
-    def _keep(self, entry: Path, embeddings: np.ndarray) -> None:
-        """Write an entry, until one cannot be written."""
-        if not self._writable:
+    def encode_seen(self, seen: Mapping[bytes, np.ndarray]) -> dict[bytes, np.ndarray]:
+        """Return the embeddings of what the model sees, from the cache, or compute and keep them.
+
+        Parameters
+        ----------
+        seen : mapping of bytes to numpy.ndarray
+            By their `digest_seen`, pixels that `ClipModel.read_batches` has read.
+
+        Returns
+        -------
+        dict of bytes to numpy.ndarray, shape (embed_dim,)
+            In any order.
+        """
+        kind = self._seen_digest
+        found = self._find(kind, seen)
+        count(len(found), kept=True)
+        missing = [key for key in seen if key not in found]
+        starts = range(0, len(missing), self._batch_size)
+        batches = ([seen[key] for key in missing[start : start + self._batch_size]] for start in starts)
+        made = ((np.ones(len(pixels), bool), self._embed(pixels)) for pixels in batches)
+        return found | self._kept_by_and_by(kind, missing, made)
+
+    def _kept_by_and_by(
+        self, kind: str, keys: Iterable[bytes], made: Iterator[tuple[np.ndarray, np.ndarray]]
+    ) -> dict[bytes, np.ndarray]:
+        """Keep embeddings as they are made, so that what was made before an interruption stays; return them."""
+        keys, done, fresh = iter(keys), {}, {}
+        for readable, vectors in made:
+            own = [key for key, ok in zip(islice(keys, len(readable)), readable, strict=True) if ok]
+            fresh.update(zip(own, vectors, strict=True))
+            if len(fresh) >= IMAGES_TOGETHER:
+                self._keep(kind, fresh)
+                done, fresh = done | fresh, {}
+        self._keep(kind, fresh)
+        return done | fresh
+
+    def _embed(self, pixels: Sequence[np.ndarray]) -> np.ndarray:
+        """Encode at most a batch of what the model sees, in a batch that is filled up: (n_images, embed_dim)."""
+        if not pixels:
+            return np.empty((0, self.encoder.tower.embed_dim), np.float32)
+        filled = [*pixels, *[pixels[-1]] * (self._batch_size - len(pixels))]
+        with _pooled_alone(self.encoder), partly(len(pixels) / len(filled)):
+            return self.encoder.encode_pixels(filled)[: len(pixels)]
+
+    @property
+    def _batch_size(self) -> int:
+        return BATCH.get(self.encoder.device.type, BATCH["cpu"])
+
+    def _find(self, kind: str, keys: Iterable[bytes]) -> dict[bytes, np.ndarray]:
+        return {} if self.store is None else self.store.find(kind, keys)
+
+    def _keep(self, kind: str, rows: Mapping[bytes, np.ndarray]) -> None:
+        """Keep embeddings, until some cannot be written."""
+        if self.store is None or not self._writable:
             return
         try:
-            _write(entry, embeddings)
+            self.store.keep(kind, rows)
         except (InputError, OSError) as error:
             self._writable = False
             warnings.warn(
                 f"The embeddings of {self.name} are not kept, so that each use computes them anew. {error}",
                 UnwritableCacheWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
-
-    def _image_entry(self, digests: Sequence[bytes]) -> Path:
-        return self._entry(hashlib.sha256(self._image_digest.encode() + b"".join(digests)).hexdigest())
-
-    def _entry(self, key: str) -> Path:
-        return self.folder / f"{key}.safetensors"
 
     @cached_property
     def _image_digest(self) -> str:
-        seen = ("images", str(self.encoder.preprocess), self.encoder.resize)
+        return self._digest_images("images", str(self.encoder.preprocess), self.encoder.resize)
+
+    @cached_property
+    def _seen_digest(self) -> str:
+        return self._digest_images("seen", str(self.encoder.preprocess.transforms[-1]))
+
+    def _digest_images(self, *seen: str) -> str:
+        if self.store is None:
+            return ""
         return _digest_tower(self.encoder, seen, lambda name: name.startswith("visual."))
 
     @cached_property
@@ -127,16 +189,39 @@ class CachedEncoder(ScorerWrapper, Encoder):
 
 
 def cached(encoder: Encoder) -> Encoder:
-    """Give a `ClipModel` the cache that the variable `CACHE_VARIABLE` names; return other encoders as given."""
-    folder = os.environ.get(CACHE_VARIABLE)
-    return CachedEncoder(encoder, folder) if folder and isinstance(encoder, ClipModel) else encoder
+    """Give a `ClipModel` the cache that the variable `CACHE_VARIABLE` names; return other encoders as given.
+
+    Without the variable nothing is kept, and everything else is the same.
+    """
+    folder = os.environ.get(CACHE_VARIABLE) or None
+    return CachedEncoder(encoder, folder) if isinstance(encoder, ClipModel) else encoder
+
+
+def digest_seen(pixels: np.ndarray) -> bytes:
+    """Digest pixels (height, width, 3) to a key."""
+    return _digest(str(pixels.shape).encode(), np.ascontiguousarray(pixels))
+
+
+def _digest(*parts: bytes | np.ndarray) -> bytes:
+    digest = _hash()
+    for each in parts:
+        digest.update(each)
+    return digest.digest()
+
+
+def _pooled_alone(model: ClipModel) -> AbstractContextManager[None]:
+    """Spare what the last block computes for tokens that are not pooled, of a tower that is known."""
+    try:
+        return adapter_of(model).pooled_alone()
+    except UnsupportedTower:
+        return nullcontext()
 
 
 def _digest_tower(encoder: ClipModel, seen: Sequence[str], belongs: Callable[[str], bool]) -> str:
     """Digest how a tower is made, what it is given, and its weights."""
     # the structure too, because weights do not say which activation function goes with them
     made = (_FORM, *seen, str(encoder.clip), str(encoder.tower), encoder.precision, encoder.device.type)
-    digest = hashlib.sha256("\0".join(made).encode())
+    digest = hashlib.blake2b("\0".join(made).encode(), digest_size=KIND_BYTES)
     for name, value in sorted(encoder.clip.state_dict().items()):
         if belongs(name):
             digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
@@ -149,40 +234,9 @@ def _digest_image(source: ImageSource) -> bytes | None:
     try:
         if isinstance(source, str | os.PathLike):
             with require_file(source, "an image").open("rb") as file:
-                return hashlib.file_digest(file, "sha256").digest()
+                return hashlib.file_digest(file, _hash).digest()
         if (scene := scene_of(source)) is not None:
-            return scene.digest()
-        pixels = np.ascontiguousarray(read_image(source))
+            return _digest(scene.digest())
+        return digest_seen(np.asarray(read_image(source)))
     except (InputError, OSError):
         return None
-    return hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).digest()
-
-
-def _checksum(entry: Path, embeddings: np.ndarray) -> str:
-    """Digest what an entry holds, and its name, so that another entry in its place is told."""
-    about = f"{entry.stem} {embeddings.dtype} {embeddings.shape}"
-    return hashlib.sha256(about.encode() + np.ascontiguousarray(embeddings).tobytes()).hexdigest()
-
-
-def _write(entry: Path, embeddings: np.ndarray) -> None:
-    if entry.is_dir():  # has been told of when it was read, and is left as it is
-        return
-    embeddings = np.ascontiguousarray(embeddings)
-    with atomic_write(entry) as temporary:
-        save_file({"embeddings": embeddings}, temporary, metadata={"sha256": _checksum(entry, embeddings)})
-
-
-def _read(entry: Path) -> np.ndarray | None:
-    """Return what an entry holds; None if there is none, or a damaged one."""
-    if not os.path.lexists(entry):
-        return None
-    try:
-        with safe_open(require_file(entry, "an entry of the cache"), framework="np") as file:
-            checksum, embeddings = (file.metadata() or {}).get("sha256"), file.get_tensor("embeddings")
-        reason = None if _checksum(entry, embeddings) == checksum else "its checksum does not fit"
-    except Exception as error:  # a damaged file can make the reader fail in any way
-        reason = " ".join(str(error).split())
-    if reason is None:
-        return embeddings
-    warnings.warn(f"{entry} is damaged ({reason}) and is made anew.", DamagedEntryWarning, stacklevel=3)
-    return None

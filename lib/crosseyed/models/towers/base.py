@@ -136,7 +136,7 @@ class AttentionWeights:
             # For few rows it is cheaper to carry the queries to the tokens than to make keys of all tokens.
             # The key's bias adds the same to all logits of a row and cancels in the softmax.
             carried = torch.einsum("bhqd,hwd->bhqw", query, self.key)
-            return carried @ read[:, None].mT
+            return (carried.flatten(1, 2) @ read.mT).unflatten(1, (heads, n_reading))
         key = torch.einsum("btw,hwd->bhtd", read, self.key) + self.key_bias[:, None]
         return query @ key.mT
 
