@@ -81,7 +81,12 @@ def test_own_cutouts_become_a_model_with_its_card(own, tmp_path):
     card = measure_and_write(folder, recipe).read_text()
     assert "of\n3 objects" in card and "chance 33.3 %" in card
     assert "| own | center cell |" in card and "No rendering was held out" in card
-    assert "| steps | 3 |" in card and "| backgrounds | plain, checks |" in card
+    assert (
+        "| steps | 3 |" in card
+        and "| backgrounds | plain, checks |" in card
+        and "| sizes | 0.2, 0.5 |" in card
+    )
+    assert "color_jitter" not in card and "| styles |" not in card  # neither was used
     assert train(recipe, folder, progress=False) == folder  # it is finished, and left as it is
 
 

@@ -62,6 +62,7 @@ def _held_out(recipe: StudioRecipe, objects: set[str]) -> list[Cutout]:
 def _text(name: str, recipe: StudioRecipe, table: pd.DataFrame, figures: pd.DataFrame) -> str:
     values = asdict(recipe)
     habits = values.pop("photographer")
+    unused = {"color_jitter", "styles" if recipe.cutout_folder else "cutout_folder"}
     return _CARD.format(
         title=markdown(name),
         objects=table["object"].nunique(),
@@ -78,16 +79,19 @@ def _text(name: str, recipe: StudioRecipe, table: pd.DataFrame, figures: pd.Data
             f"| {markdown(str(row['style']))} | {row['zone']} | {format_accuracy(row)} |"
             for _, row in figures.iterrows()
         ),
-        settings=_rows(values),
+        settings=_rows({key: value for key, value in values.items() if key not in unused}),
         habits=_rows(habits),
     )
 
 
 def _rows(values: dict[str, object]) -> str:
-    return "\n".join(
-        f"| {name} | {markdown(', '.join(map(str, value)) if isinstance(value, tuple) else str(value))} |"
-        for name, value in values.items()
-    )
+    return "\n".join(f"| {name} | {_shown(value)} |" for name, value in values.items())
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(_shown, value))
+    return markdown(value) if isinstance(value, str) else "all" if value is None else str(value)
 
 
 _CARD = """\
