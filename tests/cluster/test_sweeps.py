@@ -253,7 +253,7 @@ def test_what_the_cluster_refuses_is_said(bench):
         (
             {},
             {"memory": 1000},
-            "of memory (5 other notebooks as well), and the partition short gives one job 1.0 GB",
+            "of memory (2 other notebooks as well), and the partition short gives one job 1.0 GB",
         ),
         ({"set-resources": {"notebook": {"mem_mb": 10**9}}}, {}, "sets mem_mb of notebooks to 1000000000"),
         ({}, {"min_job_age": 60}, "forgets a job 60 seconds after its end"),
