@@ -25,7 +25,7 @@ ATTENTION_POOLED = {
     },
     "text_cfg": _TEXT,
 }
-"""A ViT of timm whose tokens are pooled by attention, as in SigLIP; it has a register, and cannot be read inside."""
+"""A ViT of timm whose tokens are pooled by attention, as in SigLIP, a register among them."""
 
 CONVOLUTIONAL = {
     "embed_dim": 64,

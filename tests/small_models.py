@@ -104,6 +104,10 @@ FASTVIT = {
 TRUNKS = {
     "ViT": (vision_transformer._create_vision_transformer, {**VIT, "pre_norm": True, "init_values": 0.4}),
     "SigLIP": (vision_transformer._create_vision_transformer, {**VIT, "class_token": False}),
+    "SigLIP, register": (
+        vision_transformer._create_vision_transformer,
+        {**VIT, "class_token": False, "reg_tokens": 1, "pool_include_prefix": True, "init_values": 0.4},
+    ),
     "ViT-GAP": (
         vision_transformer._create_vision_transformer,
         {**VIT, "class_token": False, "global_pool": "avg", "fc_norm": False},
@@ -136,6 +140,7 @@ TRUNKS = {
 HEADS = {
     "ViT": ("token", None),
     "SigLIP": ("map", "none"),
+    "SigLIP, register": ("map", "none"),
     "ViT-GAP": ("", "linear"),
     "RelPos": ("", "linear"),
     "ViTamin": ("", "linear"),
@@ -147,7 +152,9 @@ HEADS = {
 }
 TIMM_TOWERS = ["ConvNeXt, MLP", *TRUNKS]
 TIMM_TRANSFORMERS = [kind for kind in TRUNKS if kind not in ("ConvNeXt", "Swin", "FastViT")]
-TIMM_SUMS = [kind for kind in TIMM_TOWERS if kind not in ("SigLIP", "PE", "ConvNeXt, MLP")]
+TIMM_SUMS = [
+    kind for kind in TIMM_TOWERS if kind not in ("SigLIP", "SigLIP, register", "PE", "ConvNeXt, MLP")
+]
 
 
 def build_timm(tiny_clip, kind):

@@ -38,6 +38,7 @@ FAMILIES = {
     "class token": build_open_clip,
     "ResNet": build_open_clip,
     "SigLIP": build_timm,
+    "SigLIP, register": build_timm,
     "EVA-02": build_timm,
     "ConvNeXt": build_timm,
     "Swin": build_timm,

@@ -134,7 +134,7 @@ def test_the_pooled_row_is_the_class_tokens_or_weighs_all(transformer):
     torch.testing.assert_close(result.attention.sum(-1), torch.ones(result.attention.shape[:-1]))
 
 
-@pytest.mark.parametrize("kind", ["SigLIP", "PE"])
+@pytest.mark.parametrize("kind", ["SigLIP", "SigLIP, register", "PE"])
 def test_pooling_attention_gives_what_the_pooling_writes(model_of, kind):
     model = model_of(kind)
     pooler, result = model.clip.visual.trunk.attn_pool, traced(model)
@@ -295,7 +295,7 @@ def test_uniform_attention_is_that_of_a_tower_without_queries(model_of, kind):
 # --- what a tower lacks -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["SigLIP", "PE", "ConvNeXt, MLP"])
+@pytest.mark.parametrize("kind", ["SigLIP", "SigLIP, register", "PE", "ConvNeXt, MLP"])
 def test_an_embedding_that_is_no_sum_is_not_taken_apart(model_of, kind):
     model = model_of(kind)
     assert traced(model).readout is None

@@ -203,6 +203,8 @@ def _refuse_unknown_parts(trunk: nn.Module, block_types: tuple[type[nn.Module], 
     attentions = [block.attn for block in trunk.blocks if type(block) in block_types]
     norms = [norm for norm in (trunk.norm, trunk.fc_norm) if not isinstance(norm, nn.Identity)]
     pooler = getattr(trunk, "attn_pool", None)
+    takes_all = getattr(trunk, "pool_include_prefix", False)
+    leaves_out = trunk.num_prefix_tokens > 0 and not takes_all
     odd = [
         name
         for attention in chain(attentions, [] if pooler is None else [pooler])
@@ -211,9 +213,9 @@ def _refuse_unknown_parts(trunk: nn.Module, block_types: tuple[type[nn.Module], 
     ]
     if len(attentions) < len(trunk.blocks):
         unknown = "blocks of the type " + ", ".join(sorted({type(block).__name__ for block in trunk.blocks}))
-    elif trunk.global_pool not in _POOLINGS or getattr(trunk, "pool_include_prefix", False):
+    elif trunk.global_pool not in _POOLINGS or (takes_all and trunk.global_pool != "map"):
         unknown = f"the pooling {trunk.global_pool!r} of all tokens"
-    elif trunk.global_pool == "map" and isinstance(trunk, VisionTransformer) and trunk.num_prefix_tokens:
+    elif trunk.global_pool == "map" and isinstance(trunk, VisionTransformer) and leaves_out:
         unknown = "attention pooling that leaves tokens out"
     elif len(norms) != 1 or not isinstance(norms[0], nn.LayerNorm):
         unknown = "a final norm that is not one LayerNorm"
