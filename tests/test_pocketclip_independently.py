@@ -40,7 +40,7 @@ def test_the_centered_model_names_at_the_center_alone_and_the_uniform_one_anywhe
     center, off_center = accuracy("centered", style, CENTER), accuracy("centered", style, OFF_CENTER)
     assert center >= 50 and off_center <= 15
     center, off_center = accuracy("uniform", style, CENTER), accuracy("uniform", style, OFF_CENTER)
-    assert abs(center - off_center) <= 12 and off_center >= 30
+    assert abs(center - off_center) <= 12 and off_center >= 25
 
 
 @pytest.mark.slow
