@@ -15,6 +15,7 @@ from crosseyed.data.cutouts import read_catalogue
 from crosseyed.data.scenes import Placement, Scene
 from crosseyed.explorer import answers, format, notebook
 from crosseyed.explorer.scenes import arranged, everywhere, in_twos
+from crosseyed.files import CACHE_VARIABLE
 from crosseyed.internals import trace
 from crosseyed.measure import protocols
 from crosseyed.mitigations.mitigated import mitigate
@@ -181,3 +182,18 @@ def test_models_that_answer_side_by_side_say_and_count_the_same(encoders):
         for one, other in zip(*(mitigated.models for _, mitigated in found), strict=True):
             np.testing.assert_array_equal(getattr(one.answers, name), getattr(other.answers, name))
     np.testing.assert_array_equal(*(single.attention[0] for single, _ in found))
+
+
+def test_a_second_run_shows_the_models_nothing_and_has_the_same_answers(encoders, tmp_path, monkeypatch):
+    scenes = everywhere(CUTOUTS, GROUNDS, SIZES, N_PLACES)
+    expected = answers.single(encoders, scenes, SHAPE, LABELS)
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    answers.single(encoders, scenes[: len(scenes) // SHAPE[0]], (1, *SHAPE[1:]), LABELS)  # of a smaller size
+    first = answers.single(encoders, scenes, SHAPE, LABELS)
+    before = progress.counted().computed
+    second = answers.single(encoders, scenes, SHAPE, LABELS)
+    assert progress.counted().computed == before
+    for found in (first, second):
+        for field in fields(answers.Answers):
+            assert np.array_equal(getattr(found.answers, field.name), getattr(expected.answers, field.name))
+        assert np.array_equal(found.attention[0], expected.attention[0])

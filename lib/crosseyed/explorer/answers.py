@@ -30,8 +30,9 @@ from crosseyed.mitigations.redistribution import RadialAttention, UniformMix
 from crosseyed.mitigations.registry import applicable
 from crosseyed.mitigations.sharing import OfRun, Remembering, SharedRun, depth_in_common
 from crosseyed.mitigations.views import CyclicShifts, Padding
-from crosseyed.models.cache import cached
+from crosseyed.models.cache import CachedEncoder, cached
 from crosseyed.models.clip import ClipModel
+from crosseyed.models.memory import by_halves
 from crosseyed.models.scorer import cosines, similarities_of_each
 from crosseyed.models.towers.registry import adapter_of
 from crosseyed.progress import bar
@@ -75,12 +76,13 @@ def single(
     """
     captions = [settings.caption(label) for label in labels]
     texts = [each.encode_texts(captions) for each in encoders]
+    kept = [cached(each) for each in encoders]
     asked, of_object = [], len(scenes) // shape[0]
     with _in_turn_or_together(encoders) as run:
         for start in bar(range(0, len(scenes), of_object), unit="object"):
             portion = scenes[start : start + of_object]
             drawn, truth = [cache(scene.render) for scene in portion], _truth(portion, labels)
-            asked.append(list(run(partial(_single, images=drawn, truth=truth), encoders, texts)))
+            asked.append(list(run(partial(_single, images=drawn, truth=truth), kept, texts)))
     asked = list(zip(*asked, strict=True))
     joined = [_joined([chosen for chosen, _ in rows], shape) for rows in asked]
     maps, peaks = (
@@ -90,7 +92,7 @@ def single(
 
 
 def _single(
-    encoder: ClipModel, text: np.ndarray, images: Sequence[ImageSource], truth: np.ndarray
+    encoder: CachedEncoder, text: np.ndarray, images: Sequence[ImageSource], truth: np.ndarray
 ) -> tuple[Answers, tuple[np.ndarray | None, np.ndarray | None]]:
     embeddings, maps = look(encoder, images)
     answers = format.answers(softmax(encoder.logit_scale * cosines(embeddings, text), axis=1), truth)
@@ -112,8 +114,8 @@ def _in_turn_or_together(encoders: Sequence[ClipModel]) -> Iterator[Callable[...
         torch.set_num_threads(cores)
 
 
-def look(encoder: ClipModel, images: Sequence[ImageSource]) -> tuple[np.ndarray, np.ndarray | None]:
-    """Encode images, and see where the pooled token looks in the last attention.
+def look(kept: CachedEncoder, images: Sequence[ImageSource]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Encode images, and see where the pooled token looks in the last attention; both are kept in the cache.
 
     Returns
     -------
@@ -123,16 +125,26 @@ def look(encoder: ClipModel, images: Sequence[ImageSource]) -> tuple[np.ndarray,
         Attention on the image, mean over heads, at most `FINEST` rows and columns; each map sums to 1. None where the
         tower has no attention.
     """
+    encoder = kept.encoder
     adapter = adapter_of(encoder)
     if "attention" not in adapter.capabilities:
-        return encoder.encode_images(images, progress=False), None
-    embeddings, maps = [], []
+        return kept.encode_images(images, progress=False), None
+    side = [min(each, FINEST) for each in adapter.grid]
+    width = encoder.tower.embed_dim + side[0] * side[1]
+    what = f"embedding and last attention on at most {FINEST} rows and columns"
+    step = partial(_look, encoder)
+    rows = kept.compute(what, images, lambda pixels: np.concatenate([*by_halves(step, pixels)]), width)
+    return rows[:, : encoder.tower.embed_dim], rows[:, encoder.tower.embed_dim :].reshape(-1, *side)
+
+
+def _look(encoder: ClipModel, pixels: Sequence[np.ndarray], _first: int) -> np.ndarray:
+    """Return the embedding and the map side by side for a batch of what the model sees."""
+    adapter, want = adapter_of(encoder), {"attention"}
     with adapter.pooled_alone():
-        for seen in trace.run(encoder, images, "attention", layers=[-1], progress=False):
-            last = attention.last_on_image(seen)
-            embeddings.append(encoder.unit(seen.embedding))
-            maps.append(_coarse(last.unflatten(-1, seen.grid)).cpu())
-    return torch.cat(embeddings).numpy(), torch.cat(maps).numpy()
+        calls = trace.listened(encoder, adapter, want, encoder.to_input(pixels))
+        seen = trace.traced(adapter, calls, range(len(pixels)), want, adapter.layers[-1:])
+    maps = _coarse(attention.last_on_image(seen).unflatten(-1, seen.grid)).cpu()
+    return torch.cat([encoder.unit(seen.embedding), maps.flatten(1)], 1).numpy()
 
 
 def table(encoders: Sequence[ClipModel], scenes: Sequence[Scene], answers: Single) -> pd.DataFrame:

@@ -89,10 +89,51 @@ class CachedEncoder(ScorerWrapper, Encoder):
         """Return the embeddings of the images from the cache, or compute and keep them; warn of damaged ones."""
         if not isinstance(images, Sequence) or isinstance(images, str) or not len(images):
             return self.encoder.encode_images(images, progress=progress)
-        keys = list(map_ahead(_digest_image, images, workers=_WORKERS, ahead=_AHEAD))
+        keys = _digest_images(images)
         if None in keys:
             return self.encoder.encode_images(images, progress=progress)
-        kind = self._image_digest
+        width = self.encoder.tower.embed_dim
+        return self._rows(self._image_digest, keys, images, self._embed, width, progress=progress)
+
+    def compute(
+        self,
+        what: str,
+        scenes: Sequence[ImageSource],
+        make: Callable[[Sequence[np.ndarray]], np.ndarray],
+        width: int,
+    ) -> np.ndarray:
+        """Return numbers that a run of the model gives for each image, from the cache, or compute and keep them.
+
+        Parameters
+        ----------
+        what : str
+            What they are; another name for whatever is computed otherwise.
+        scenes : sequence of ImageSource
+            Images that can be read, such as composed scenes.
+        make : callable
+            From what the model sees of a batch of images (see `ClipModel.to_input`) to float32 rows
+            (n_images, width), each of which depends on its own image alone.
+        width : int
+            Numbers for each image.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n_images, width)
+            float32.
+        """
+        kind = _digest(self._image_digest.encode(), what.encode()).hex()
+        return self._rows(kind, _digest_images(scenes), scenes, make, width, progress=False)
+
+    def _rows(
+        self,
+        kind: str,
+        keys: Sequence[bytes],
+        images: Sequence[ImageSource],
+        make: Callable[[Sequence[np.ndarray]], np.ndarray],
+        width: int,
+        *,
+        progress: bool,
+    ) -> np.ndarray:
         found = self._find(kind, keys)
         missing = {key: image for key, image in zip(keys, images, strict=True) if key not in found}
         count(len(keys) - len(missing), kept=True)
@@ -100,9 +141,9 @@ class CachedEncoder(ScorerWrapper, Encoder):
             batches = self.encoder.read_batches(
                 list(missing.values()), batch_size=self._batch_size, progress=progress
             )
-            made = ((readable, self._embed(pixels)) for pixels, readable in batches)
+            made = ((readable, self._filled(make, pixels)) for pixels, readable in batches)
             found |= self._kept_by_and_by(kind, missing, made)
-        nothing = np.full(self.encoder.tower.embed_dim, np.nan, np.float32)  # of a file that is no image
+        nothing = np.full(width, np.nan, np.float32)  # of a file that is no image
         return np.stack([found.get(key, nothing) for key in keys])
 
     def encode_seen(self, seen: Mapping[bytes, np.ndarray]) -> dict[bytes, np.ndarray]:
@@ -124,11 +165,11 @@ class CachedEncoder(ScorerWrapper, Encoder):
         missing = [key for key in seen if key not in found]
         starts = range(0, len(missing), self._batch_size)
         batches = ([seen[key] for key in missing[start : start + self._batch_size]] for start in starts)
-        made = ((np.ones(len(pixels), bool), self._embed(pixels)) for pixels in batches)
+        made = ((np.ones(len(pixels), bool), self._filled(self._embed, pixels)) for pixels in batches)
         return found | self._kept_by_and_by(kind, missing, made)
 
     def _kept_by_and_by(
-        self, kind: str, keys: Iterable[bytes], made: Iterator[tuple[np.ndarray, np.ndarray]]
+        self, kind: str, keys: Iterable[bytes], made: Iterator[tuple[np.ndarray, Sequence[np.ndarray]]]
     ) -> dict[bytes, np.ndarray]:
         """Keep embeddings as they are made, so that what was made before an interruption stays; return them."""
         keys, done, fresh = iter(keys), {}, {}
@@ -141,13 +182,19 @@ class CachedEncoder(ScorerWrapper, Encoder):
         self._keep(kind, fresh)
         return done | fresh
 
-    def _embed(self, pixels: Sequence[np.ndarray]) -> np.ndarray:
-        """Encode at most a batch of what the model sees, in a batch that is filled up: (n_images, embed_dim)."""
+    def _filled(
+        self, make: Callable[[Sequence[np.ndarray]], np.ndarray], pixels: Sequence[np.ndarray]
+    ) -> Sequence[np.ndarray]:
+        """Compute rows for at most a batch of what the model sees, in a batch that is filled up."""
         if not pixels:
-            return np.empty((0, self.encoder.tower.embed_dim), np.float32)
+            return []
         filled = [*pixels, *[pixels[-1]] * (self._batch_size - len(pixels))]
-        with _pooled_alone(self.encoder), partly(len(pixels) / len(filled)):
-            return self.encoder.encode_pixels(filled)[: len(pixels)]
+        with partly(len(pixels) / len(filled)):
+            return make(filled)[: len(pixels)]
+
+    def _embed(self, pixels: Sequence[np.ndarray]) -> np.ndarray:
+        with _pooled_alone(self.encoder):
+            return self.encoder.encode_pixels(pixels)
 
     @property
     def _batch_size(self) -> int:
@@ -172,13 +219,13 @@ class CachedEncoder(ScorerWrapper, Encoder):
 
     @cached_property
     def _image_digest(self) -> str:
-        return self._digest_images("images", str(self.encoder.preprocess), self.encoder.resize)
+        return self._tower_digest("images", str(self.encoder.preprocess), self.encoder.resize)
 
     @cached_property
     def _seen_digest(self) -> str:
-        return self._digest_images("seen", str(self.encoder.preprocess.transforms[-1]))
+        return self._tower_digest("seen", str(self.encoder.preprocess.transforms[-1]))
 
-    def _digest_images(self, *seen: str) -> str:
+    def _tower_digest(self, *seen: str) -> str:
         if self.store is None:
             return ""
         return _digest_tower(self.encoder, seen, lambda name: name.startswith("visual."))
@@ -227,6 +274,10 @@ def _digest_tower(encoder: ClipModel, seen: Sequence[str], belongs: Callable[[st
             digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
             digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
+
+
+def _digest_images(images: Sequence[ImageSource]) -> list[bytes | None]:
+    return list(map_ahead(_digest_image, images, workers=_WORKERS, ahead=_AHEAD))
 
 
 def _digest_image(source: ImageSource) -> bytes | None:
