@@ -39,11 +39,13 @@ from crosseyed.settings import settings
 
 WAYS = {
     ("encode_from", "suffix"),
-    ("Remembering.encode_images", "view"),
+    ("CachedEncoder.encode_seen", "view"),
     ("SharedRun._run_batch", "run"),
     ("Counting.encode_images", "changed"),
     ("_stream", "trace"),
+    ("CachedEncoder.compute", "trace"),
     ("ClipModel.encode_images", "plain"),
+    ("CachedEncoder.encode_images", "plain"),
 }
 ORDER = ("suffix", "view", "run", "changed", "trace", "plain", "other")
 
@@ -62,7 +64,9 @@ class Listener:
             start = f"{_digest(model)} {model.tower.image_size}".encode()
             for picture in pixels:
                 digest = hashlib.blake2b(start + np.ascontiguousarray(picture).tobytes(), digest_size=16)
-                self.rows.append((digest.digest(), way, self.batches))
+                row = (digest.digest(), way, self.batches)
+                if not self.rows or row != self.rows[-1]:  # not what fills up a batch
+                    self.rows.append(row)
             return to_input(model, pixels)
 
         ClipModel.to_input = listened
@@ -113,14 +117,14 @@ def record(folder: Path, chapter: str, size: str, seed: int, model: str, pretrai
     table = pd.DataFrame(listener.rows, columns=["digest", "way", "batch"])
     table["digest"] = table["digest"].map(bytes.hex)
     name = f"{chapter}.{size}.{seed}"
-    table.assign(chapter=chapter, size=size, seed=seed).to_pickle(folder / f"{name}.pkl")
+    table.assign(chapter=chapter, size=size, seed=seed).to_csv(folder / f"{name}.images.csv", index=False)
     counted = pd.Series(listener.counted, name="counted").rename_axis("way").reset_index()
-    counted.assign(chapter=chapter, size=size, seed=seed).to_csv(folder / f"{name}.csv", index=False)
+    counted.assign(chapter=chapter, size=size, seed=seed).to_csv(folder / f"{name}.passes.csv", index=False)
 
 
 def tell(folder: Path) -> None:
     """Print how many passes a store would spare."""
-    rows = pd.concat([pd.read_pickle(path) for path in sorted(folder.glob("*.pkl"))], ignore_index=True)
+    rows = pd.concat([pd.read_csv(path) for path in sorted(folder.glob("*.images.csv"))], ignore_index=True)
     first = rows[rows["seed"] == rows["seed"].min()]
     for size in [each for each in SIZES if each in set(first["size"])]:
         here = first[first["size"] == size]
