@@ -21,6 +21,7 @@ FAMILIES = {
     "convolutional": random_models.CONVOLUTIONAL,
 }
 HEADLINE = "01_center_bias"  # what a result is collected from
+MEASURED = ["date", "commit", "cost", "seconds"]  # columns that tell when, where, and how long something took
 PATIENCE = 3000  # seconds for what takes minutes on an idle machine
 
 pytestmark = pytest.mark.slow
@@ -67,16 +68,16 @@ def running(project):
 
 
 def tables(project, family, notebooks):
-    """Return the tables of some chapters of an edition, and its result without what tells when and where."""
+    """Return the tables of some chapters of an edition, and its result, without what is `MEASURED`."""
     edition = edition_of(project, family)
     folders = [project / edition.folder / "results" / notebook for notebook in notebooks]
     found = {
-        f"{path.parent.name}/{path.name}": pd.read_csv(path)
+        f"{path.parent.name}/{path.name}": pd.read_csv(path).drop(columns=MEASURED, errors="ignore")
         for each in folders
         for path in each.glob("*.csv*")
     }
     kept = pd.read_csv(project / "data" / "results" / "models" / f"{edition.name}.csv")
-    return {**found, "result": kept.drop(columns=["date", "commit"])}
+    return {**found, "result": kept.drop(columns=MEASURED, errors="ignore")}
 
 
 def wait_for_the_middle(process, project):
