@@ -21,7 +21,7 @@ import typer
 
 from crosseyed.editions import BUILD, DEFAULT_MODEL, Edition
 from crosseyed.errors import CrosseyedError, InputError
-from crosseyed.files import keep_caches, require_writable
+from crosseyed.files import DISK_FULL, keep_caches, require_writable
 from crosseyed.workflow import caches, notebooks, processes, snakemake, steps
 from crosseyed.workflow.steps import Code
 
@@ -45,7 +45,7 @@ SizeName = Annotated[str, typer.Option(help="quick, standard or full: how much t
 Cores = Annotated[int | None, typer.Option(help="Cores to use; all, if not given.", min=1, max=4096)]
 
 
-_NO_SPACE_OR_RIGHT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+_NO_SPACE_OR_RIGHT = (*DISK_FULL, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def main() -> None:

@@ -57,7 +57,8 @@ _CACHES = {
     "TRITON_CACHE_DIR": "triton",
 }
 
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of a disk, or of a user's share of it, that has no room left."""
 
 
 def require_file(path: str | os.PathLike, what: str) -> Path:
@@ -383,7 +384,7 @@ def _why_not_written(error: Exception, temporary: Path) -> str | None:
     """Say why writing a temporary file failed; None if the error is about something else."""
     number = getattr(error, "errno", None)
     words = str(error)
-    for full in _DISK_FULL:
+    for full in DISK_FULL:
         # writers in C++ or Rust raise errors of their own, which at best quote the system's words
         if number == full or os.strerror(full) in words:
             return os.strerror(full)

@@ -1,6 +1,5 @@
 """Fetch from the Hugging Face Hub or a mirror: from the local cache if possible, and without waiting in vain."""
 
-import errno
 import hashlib
 import re
 import sys
@@ -33,6 +32,7 @@ from huggingface_hub.utils._http import default_client_factory
 from tqdm import tqdm
 
 from crosseyed.errors import CrosseyedError, DownloadError, shorten
+from crosseyed.files import DISK_FULL
 
 PROBE_SECONDS = 6.0
 """How long the Hub may take to answer before it counts as unreachable."""
@@ -48,8 +48,6 @@ FIRST_WAIT = 2.0
 
 REPORT_SECONDS = 10.0
 """How often a download says in a log, where no bar can be drawn, how far it has come."""
-
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 _LOGIN = "check the name, or log in with 'hf auth login'"
 
@@ -357,7 +355,7 @@ def _reason(error: BaseException, repository: str, cache: Path) -> str:
             return (
                 "what answers is no hub (a proxy or a login page may stand between, or HF_ENDPOINT is wrong)"
             )
-        if isinstance(each, OSError) and each.errno in _DISK_FULL:
+        if isinstance(each, OSError) and each.errno in DISK_FULL:
             return f"the disk of {str(cache)!r} is full; free some space, or name another folder with HF_HOME"
         if isinstance(each, OSError) and each.errno and each.filename:
             return f"{str(each.filename)!r} cannot be written ({each.strerror}); HF_HOME names another folder for it"

@@ -40,17 +40,9 @@ def test_initial_weights_are_the_same_with_and_without():
         assert torch.equal(one.state_dict()[name], value)
 
 
-def test_a_resumed_training_leaves_out_the_same_patches(tmp_path, monkeypatch):
+def test_a_resumed_training_leaves_out_the_same_patches(tmp_path, killed_at):
     whole = train.train(RECIPE, tmp_path / "whole", progress=False)
-    real_step, calls = train._step, []
-
-    def killed_at_the_third_step(*arguments):
-        calls.append(1)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return real_step(*arguments)
-
-    monkeypatch.setattr(train, "_step", killed_at_the_third_step)
+    killed_at(3)
     torch.manual_seed(1)  # what was drawn before does not matter
     with pytest.raises(KeyboardInterrupt):
         train.train(RECIPE, tmp_path / "parts", save_every=1, progress=False)

@@ -57,16 +57,8 @@ def test_training_moves_the_weights_and_logs_every_step(trained):
     assert not (trained / "training_state.pt").exists()
 
 
-def test_a_killed_training_resumes_to_the_same_model(trained, cutouts, tmp_path, monkeypatch):
-    real_step, calls = train._step, []
-
-    def killed_at_the_fourth_step(*arguments):
-        calls.append(1)
-        if len(calls) == 4:
-            raise KeyboardInterrupt
-        return real_step(*arguments)
-
-    monkeypatch.setattr(train, "_step", killed_at_the_fourth_step)
+def test_a_killed_training_resumes_to_the_same_model(trained, cutouts, tmp_path, killed_at):
+    calls = killed_at(4)
     folder = tmp_path / "model"
     with pytest.raises(KeyboardInterrupt):
         train.train(RECIPE, folder, save_every=2, progress=False, cutouts=cutouts)

@@ -226,13 +226,15 @@ class CachedEncoder(ScorerWrapper, Encoder):
         return self._tower_digest("seen", str(self.encoder.preprocess.transforms[-1]))
 
     def _tower_digest(self, *seen: str) -> str:
-        if self.store is None:
-            return ""
-        return _digest_tower(self.encoder, seen, lambda name: name.startswith("visual."))
+        return "" if self.store is None else _digest("\0".join((self._image_tower, *seen)).encode()).hex()
+
+    @cached_property
+    def _image_tower(self) -> str:
+        return _digest_tower(self.encoder, lambda name: name.startswith("visual."))
 
     @cached_property
     def _text_digest(self) -> str:
-        return _digest_tower(self.encoder, ("texts",), lambda name: not name.startswith("visual."))
+        return _digest_tower(self.encoder, lambda name: not name.startswith("visual."))
 
 
 def cached(encoder: Encoder) -> Encoder:
@@ -264,10 +266,10 @@ def _pooled_alone(model: ClipModel) -> AbstractContextManager[None]:
         return nullcontext()
 
 
-def _digest_tower(encoder: ClipModel, seen: Sequence[str], belongs: Callable[[str], bool]) -> str:
-    """Digest how a tower is made, what it is given, and its weights."""
+def _digest_tower(encoder: ClipModel, belongs: Callable[[str], bool]) -> str:
+    """Digest how a tower is made, and its weights."""
     # the structure too, because weights do not say which activation function goes with them
-    made = (_FORM, *seen, str(encoder.clip), str(encoder.tower), encoder.precision, encoder.device.type)
+    made = (_FORM, str(encoder.clip), str(encoder.tower), encoder.precision, encoder.device.type)
     digest = hashlib.blake2b("\0".join(made).encode(), digest_size=KIND_BYTES)
     for name, value in sorted(encoder.clip.state_dict().items()):
         if belongs(name):

@@ -108,10 +108,15 @@ def write_card(folder: Path, recipe: Recipe, table: pd.DataFrame) -> Path:
         The card.
     """
     figures = bootstrap.accuracy(table, ["rendering", "zone"])
+    return write_files(folder, table, figures, _CARD.format(**_contents(folder.name, recipe, table, figures)))
+
+
+def write_files(folder: Path, table: pd.DataFrame, figures: pd.DataFrame, text: str) -> Path:
+    """Write the figures of a model beside the text of its card, and return the card's path."""
     write_table(figures.round(3).assign(weights=table["weights"].iloc[0]), folder / "accuracy.csv")
     card = folder / "README.md"
     with atomic_write(card) as temporary:
-        temporary.write_text(_CARD.format(**_contents(folder.name, recipe, table, figures)), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
     return card
 
 

@@ -8,12 +8,10 @@ import pandas as pd
 from crosseyed.data.cutouts import Cutout, objects_of
 from crosseyed.data.renderings import HELD_OUT_STYLE, read_renderings
 from crosseyed.escapes import markdown
-from crosseyed.files import atomic_write
 from crosseyed.measure import bootstrap
 from crosseyed.models.loading import load
 from crosseyed.settings import settings
-from crosseyed.tables import write_table
-from crosseyed.training.model_card import check_folder, evaluate, format_accuracy
+from crosseyed.training.model_card import check_folder, evaluate, format_accuracy, write_files
 from crosseyed.training.recipes import StudioRecipe, world_of
 
 
@@ -47,11 +45,7 @@ def measure_and_write(folder: Path, recipe: StudioRecipe) -> Path:
 def write_card(folder: Path, recipe: StudioRecipe, table: pd.DataFrame) -> Path:
     """Write the card, given the answers of `crosseyed.training.model_card.evaluate`."""
     figures = bootstrap.accuracy(table, ["style", "zone"])
-    write_table(figures.round(3).assign(weights=table["weights"].iloc[0]), folder / "accuracy.csv")
-    card = folder / "README.md"
-    with atomic_write(card) as temporary:
-        temporary.write_text(_text(folder.name, recipe, table, figures), encoding="utf-8")
-    return card
+    return write_files(folder, table, figures, _text(folder.name, recipe, table, figures))
 
 
 def _held_out(recipe: StudioRecipe, objects: set[str]) -> list[Cutout]:
