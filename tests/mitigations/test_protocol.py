@@ -49,7 +49,7 @@ def test_the_defaults_of_the_chapter_are_those_of_the_protocol(registered):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("version", 2),
+        ("version", 3),
         ("seed", 1),
         ("n_validation", 8),
         ("styles", ["noto"]),

@@ -105,7 +105,7 @@ def measure_cost(
     candidates: Sequence[Mitigation | PooledModel | str],
     task: Task,
     *,
-    n_images: int = 8,
+    n_images: int = 4,
     rounds: int = 2,
 ) -> pd.DataFrame:
     """Measure the time of each candidate, run alone, relative to the plain model.

@@ -19,7 +19,7 @@ PRESETS: Mapping[str, Mapping[str, Parameters]] = {
     "01_center_bias": {
         "quick": {"n_objects": 12, "n_control_objects": 3, "styles": ["fluent"]},
         "standard": {"n_objects": 24, "n_control_objects": 12, "styles": ["fluent", "twemoji"]},
-        "full": {"n_objects": 128, "n_control_objects": 48, "styles": ["fluent", "twemoji"]},
+        "full": {"n_objects": 72, "n_control_objects": 32, "styles": ["fluent", "twemoji"]},
     },
     "02_embedding_decomposition": {
         "quick": {"n_objects": 6, "n_exchanged": 4, "n_concepts": 1000},
@@ -27,9 +27,9 @@ PRESETS: Mapping[str, Mapping[str, Parameters]] = {
         "full": {"n_objects": 40, "n_exchanged": 16, "n_concepts": 2000},
     },
     "03_attention_maps": {
-        "quick": {"n_objects": 12, "n_explained": 2},
+        "quick": {"n_objects": 8, "n_explained": 2},
         "standard": {"n_objects": 24, "n_explained": 4},
-        "full": {"n_objects": 48, "n_explained": 12},
+        "full": {"n_objects": 40, "n_explained": 8},
     },
     "04_pooling_ablation": {
         "quick": {"n_test": 8, "n_validation": 6, "n_training": 12, "scenes_per_object": 8, "n_maps": 4},
@@ -40,12 +40,12 @@ PRESETS: Mapping[str, Mapping[str, Parameters]] = {
             "scenes_per_object": 12,
             "n_maps": 8,
         },
-        "full": {"n_test": 40, "n_validation": 20, "n_training": 68, "scenes_per_object": 30, "n_maps": 24},
+        "full": {"n_test": 36, "n_validation": 20, "n_training": 68, "scenes_per_object": 20, "n_maps": 24},
     },
     "05_mitigations": {
-        "quick": {"n_validation": 4, "n_test": 4, "styles": ["fluent"]},
+        "quick": {"n_validation": 4, "n_test": 3, "styles": ["fluent"]},
         "standard": {"n_validation": 8, "n_test": 8, "styles": ["fluent", "twemoji"]},
-        "full": {"n_validation": 56, "n_test": 40, "styles": ["fluent", "twemoji"]},
+        "full": {"n_validation": 18, "n_test": 30, "styles": ["fluent", "twemoji"]},
     },
     "08_robustness": {
         "quick": {"n_objects": 6, "n_control_objects": 4},
@@ -54,7 +54,7 @@ PRESETS: Mapping[str, Mapping[str, Parameters]] = {
     },
     "09_move_it_yourself": {
         "quick": {"n_objects": 6, "n_places": 5},
-        "standard": {"n_objects": 12, "n_places": 9},
+        "standard": {"n_objects": 8, "n_places": 9},
         "full": {"n_objects": 24, "n_places": 9},
     },
 }
