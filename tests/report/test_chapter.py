@@ -1,6 +1,7 @@
 """A chapter loads its models from its parameters, and keeps account of its tables."""
 
 import dataclasses
+import gc
 
 import pandas as pd
 import pytest
@@ -79,6 +80,17 @@ def test_an_untrained_model_differs_from_that_of_the_edition_also_if_its_weights
 
 def test_a_chapter_that_names_no_device_loads_no_model(given):
     assert begin("07_origins", given("07_origins")).encoder is None
+
+
+def test_a_chapter_looks_for_garbage_again_where_that_was_put_off(given):
+    gc.disable()
+    try:
+        begin("07_origins", given("07_origins"))
+        assert gc.isenabled()
+        assert gc.get_freeze_count()
+    finally:
+        gc.enable()
+        gc.unfreeze()
 
 
 def test_a_chapter_overrides_settings(given):

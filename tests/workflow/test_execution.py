@@ -24,3 +24,8 @@ def test_what_a_kernel_logs_of_its_own_is_not_shown(tmp_path, capfd):
     )
     execute(tmp_path / "01.ipynb", tmp_path / "edition", {"model": "m"})
     assert "ZeroDivisionError" not in "".join(capfd.readouterr())
+
+
+def test_a_notebook_looks_for_garbage_once_its_chapter_has_begun(tmp_path):
+    write_notebook(tmp_path / "01.ipynb", "import gc", "assert not gc.isenabled()")
+    execute(tmp_path / "01.ipynb", tmp_path / "edition", {"model": "m"})

@@ -1,5 +1,6 @@
 """What every chapter does: load its models, write its tables, and say which tables are unavailable for its model."""
 
+import gc
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,6 +145,9 @@ def begin(name: str, parameters: Mapping[str, object]) -> Chapter:
     InputError
         A parameter is unknown or not what it can be, or the output folder cannot be written to.
     """
+    if not gc.isenabled():  # put off by who executes the notebook (`crosseyed.workflow.execution`)
+        gc.freeze()  # what imports have made stays
+        gc.enable()
     given = check(name, parameters, begun=isinstance(parameters.get("chapter"), Chapter)).model_dump()
     settings.override(given["settings"])
     chapter = Chapter(name, expand(given["output"]))
