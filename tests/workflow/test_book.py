@@ -273,9 +273,7 @@ def small_book(tmp_path, monkeypatch):
     shutil.copy(ROOT / "lib/crosseyed/errors.py", tmp_path / "lib/crosseyed")
     (tmp_path / "book").mkdir()
     (tmp_path / "book/references.bib").touch()
-    contents = (
-        "format: jb-book\nroot: intro\nchapters:\n  - file: notebooks/01_center_bias\n  - glob: api/*\n"
-    )
+    contents = "format: jb-book\nroot: intro\nchapters:\n  - file: notebooks/01_center_bias\n"
     (tmp_path / "book/_toc.yml").write_text(contents)
     add_chapters(tmp_path / "edition", answers(at_center=0.9, off_center=0.4))
     return tmp_path / "edition"

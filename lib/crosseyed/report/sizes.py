@@ -18,7 +18,7 @@ Parameters = Mapping[str, object]
 PRESETS: Mapping[str, Mapping[str, Parameters]] = {
     "01_center_bias": {
         "quick": {"n_objects": 12, "n_control_objects": 3, "styles": ["fluent"]},
-        "standard": {"n_objects": 24, "n_control_objects": 12, "styles": ["fluent", "twemoji"]},
+        "standard": {"n_objects": 20, "n_control_objects": 8, "styles": ["fluent", "twemoji"]},
         "full": {"n_objects": 72, "n_control_objects": 32, "styles": ["fluent", "twemoji"]},
     },
     "02_embedding_decomposition": {
@@ -28,7 +28,7 @@ PRESETS: Mapping[str, Mapping[str, Parameters]] = {
     },
     "03_attention_maps": {
         "quick": {"n_objects": 8, "n_explained": 2},
-        "standard": {"n_objects": 24, "n_explained": 4},
+        "standard": {"n_objects": 20, "n_explained": 3},
         "full": {"n_objects": 40, "n_explained": 8},
     },
     "04_pooling_ablation": {
@@ -44,7 +44,7 @@ PRESETS: Mapping[str, Mapping[str, Parameters]] = {
     },
     "05_mitigations": {
         "quick": {"n_validation": 4, "n_test": 3, "styles": ["fluent"]},
-        "standard": {"n_validation": 8, "n_test": 8, "styles": ["fluent", "twemoji"]},
+        "standard": {"n_validation": 6, "n_test": 7, "styles": ["fluent", "twemoji"]},
         "full": {"n_validation": 18, "n_test": 30, "styles": ["fluent", "twemoji"]},
     },
     "08_robustness": {

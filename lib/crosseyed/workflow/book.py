@@ -224,12 +224,16 @@ def module_table(package: Path) -> str:
 
 
 def write_api_pages(package: Path, folder: Path) -> None:
-    """Write a page for each module of a package, with a directive that takes its content from the docstrings."""
+    """Write a page for each module of a package, with a directive that takes its content from the docstrings.
+
+    The pages are in no table of contents, which Sphinx copies anew for each of all pages.
+    """
     folder.mkdir(parents=True)
     for name in _modules(package):
         title = f"{package.name}.{name}"
         directive = f"```{{eval-rst}}\n.. automodule:: {title}\n   :members:\n```\n"
-        (folder / f"{name}.md").write_text(f"# {title}\n\n{directive}", encoding="utf-8")
+        page = f"---\norphan: true\n---\n\n# {title}\n\n{directive}"
+        (folder / f"{name}.md").write_text(page, encoding="utf-8")
 
 
 def _modules(package: Path) -> dict[str, str]:
