@@ -10,7 +10,7 @@ from crosseyed.data.renderings import TRAINED_STYLES
 from crosseyed.errors import InputError
 from crosseyed.training.own_card import measure_and_write
 from crosseyed.training.own_recipes import choose_recipe, read_recipe
-from crosseyed.training.recipes import RECIPES, StudioRecipe, world_of
+from crosseyed.training.recipes import RECIPES, Stage, StudioRecipe, world_of
 from crosseyed.training.studio.shots import Photographer
 from crosseyed.training.train import train
 
@@ -27,6 +27,14 @@ photographer:
   pairs: 0
   clutter: 1
   backgrounds: [plain, checks]
+rounds: 2
+naming: 0.5
+stages:
+  - steps: 1
+    patches: 16
+    photographer: {pairs: 0, clutter: 0}
+  - steps: 1
+    photographer: {pairs: 0, clutter: 1}
 """
 
 
@@ -56,6 +64,12 @@ def test_a_file_gives_the_recipe_that_it_says(own):
         seed=4,
         cutout_folder=str(own.parent / "my objects"),
         photographer=Photographer(sizes=(0.2, 0.5), pairs=0.0, clutter=1, backgrounds=("plain", "checks")),
+        rounds=2,
+        naming=0.5,
+        stages=(
+            Stage(1, 16, Photographer(pairs=0.0, clutter=0)),
+            Stage(1, photographer=Photographer(pairs=0.0, clutter=1)),
+        ),
     )
     assert objects_of(world_of(read_recipe(own))) == ["thing 0", "thing 1", "thing 2"]
 
@@ -83,8 +97,10 @@ def test_own_cutouts_become_a_model_with_its_card(own, tmp_path):
     assert "| own | center cell |" in card and "No rendering was held out" in card
     assert (
         "| steps | 3 |" in card
-        and "| backgrounds | plain, checks |" in card
-        and "| sizes | 0.2, 0.5 |" in card
+        and "| habit | stage 1 | stage 2 | whole task |" in card
+        and "| steps | 1 | 1 | 1 |" in card
+        and "| patches | 16 | all | all |" in card
+        and "| sizes | 0.1, 0.6 | 0.1, 0.6 | 0.2, 0.5 |" in card
     )
     assert "color_jitter" not in card and "| styles |" not in card  # neither was used
     assert train(recipe, folder, progress=False) == folder  # it is finished, and left as it is
@@ -114,6 +130,16 @@ def test_own_cutouts_become_a_model_with_its_card(own, tmp_path):
         ("positions: uniform\nphotographer: {shadows: 2}", "shadows of a photographer is 2.0"),
         ("positions: uniform\nphotographer: {sizes: 0.3}", "sizes of the photographer of the recipe"),
         ("positions: uniform\nphotographer: {backgrounds: [strips]}", "did you mean 'stripes'"),
+        ("positions: uniform\nrounds: 0", "rounds of a recipe is 0"),
+        ("positions: uniform\nnaming: much", "naming of the recipe"),
+        ("positions: uniform\nstages: 3", "give a list of settings, each with 'steps'"),
+        ("positions: uniform\nstages: [3]", "give a list of settings, each with 'steps'"),
+        ("positions: uniform\nstages: [{patches: 9}]", "stage 1 of the recipe .* has no 'steps'"),
+        ("positions: uniform\nstages: [{steps: 1, patch: 9}]", "has no 'patch'; did you mean 'patches'"),
+        ("positions: uniform\nstages: [{steps: 1}, {steps: x}]", "steps of stage 2 of the recipe"),
+        ("positions: uniform\nstages: [{steps: 1, patches: 101}]", "patches of a stage is 101"),
+        ("positions: uniform\nsteps: 9\nstages: [{steps: 9}]", "take 9 of its 9 steps"),
+        ("positions: uniform\nstages: [{steps: 1, photographer: {shadows: 2}}]", "shadows of a photographer"),
         ("positions: uniform\ncutouts: nowhere", "nowhere"),
         ("positions: uniform\ncutouts: [a, b]", "give a folder"),
         ("positions: uniform\ncutouts: .\nstyles: [noto]", "cutouts and styles; give one"),

@@ -108,7 +108,7 @@ class Code:
 
 
 def no_moments(state):
-    changed(state, optimizer={**torch.load(state)["optimizer"], "state": {}})
+    changed(state, optimizers=[{**torch.load(state)["optimizers"][0], "state": {}}])
 
 
 def replaced_by_folder(state):
@@ -135,6 +135,8 @@ def replaced_by_pipe(state):
         (lambda state: changed(state, recipe="{}"), "another recipe"),
         (lambda state: changed(state, model={}), "do not fit"),
         (no_moments, "do not fit"),
+        (lambda state: changed(state, optimizers=[]), "do not fit"),
+        (lambda state: changed(state, optimizers=[{}]), "do not fit"),
         (lambda state: first_tensor(state, lambda tensor: tensor.double()), "do not fit"),
         (lambda state: first_tensor(state, lambda tensor: tensor[:1, None]), "do not fit"),
         (lambda state: first_tensor(state, lambda tensor: tensor * float("inf")), "do not fit"),

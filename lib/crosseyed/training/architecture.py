@@ -43,6 +43,27 @@ def pool_by_maximum(visual: VisionTransformer) -> None:
     visual._global_pool = largest
 
 
+class SeenPatches(torch.nn.Module):
+    """Stands where open_clip's towers drop patches: keeps the class token and the patches in `seen`, in training alone.
+
+    Attributes
+    ----------
+    seen : torch.Tensor, optional
+        (images, count), int64, from `crosseyed.training.patches.nearest_patches`; all patches if None.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: torch.Tensor | None = None
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the class token and the patches that are seen: (images, 1 + count, width)."""
+        if self.seen is None or not self.training:
+            return tokens
+        patches = tokens[:, 1:].gather(1, self.seen[..., None].expand(-1, -1, tokens.shape[-1]))
+        return torch.cat([tokens[:, :1], patches], dim=1)
+
+
 def build_tokenizer(objects: Sequence[str], texts: Sequence[str] = ()) -> PreTrainedTokenizerFast:
     """Build a word tokenizer for captions that name these objects.
 

@@ -55,8 +55,12 @@ def _held_out(recipe: StudioRecipe, objects: set[str]) -> list[Cutout]:
 
 def _text(name: str, recipe: StudioRecipe, table: pd.DataFrame, figures: pd.DataFrame) -> str:
     values = asdict(recipe)
-    habits = values.pop("photographer")
-    unused = {"color_jitter", "styles" if recipe.cutout_folder else "cutout_folder"}
+    unused = {
+        "color_jitter",
+        "photographer",
+        "stages",
+        "styles" if recipe.cutout_folder else "cutout_folder",
+    }
     return _CARD.format(
         title=markdown(name),
         objects=table["object"].nunique(),
@@ -74,12 +78,26 @@ def _text(name: str, recipe: StudioRecipe, table: pd.DataFrame, figures: pd.Data
             for _, row in figures.iterrows()
         ),
         settings=_rows({key: value for key, value in values.items() if key not in unused}),
-        habits=_rows(habits),
+        stages=_stages(recipe),
     )
 
 
 def _rows(values: dict[str, object]) -> str:
     return "\n".join(f"| {name} | {_shown(value)} |" for name, value in values.items())
+
+
+def _stages(recipe: StudioRecipe) -> str:
+    """Tabulate what each stage is like: a column each, that of the whole task last."""
+    last = recipe.stage_at(recipe.steps - 1)
+    columns = []
+    for stage in (*recipe.stages, last):
+        values = asdict(stage)
+        habits = values.pop("photographer")
+        columns.append(values | habits)
+    titles = [f"stage {number}" for number in range(1, len(columns))] + ["whole task"]
+    lines = [("habit", *titles), ("---",) * (1 + len(titles))]
+    lines += [(name, *(_shown(column[name]) for column in columns)) for name in columns[0]]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _shown(value: object) -> str:
@@ -109,11 +127,9 @@ four kinds of background; in brackets the {interval} of a bootstrap over objects
 |---|---|
 {settings}
 
-The photographer:
+What a step sees, and the photographer:
 
-| habit | value |
-|---|---|
-{habits}
+{stages}
 
 ## Limits
 

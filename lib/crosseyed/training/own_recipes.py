@@ -2,7 +2,8 @@
 
 A YAML file has `positions` (``centered``, ``uniform``, or the spread around the center as a fraction of the side) and
 perhaps `cutouts` (a folder of transparent images named after what they show, relative to the file), `photographer`
-(habits by name, as `crosseyed.training.studio.shots.Photographer` has them) and further settings of a recipe.
+(habits by name, as `crosseyed.training.studio.shots.Photographer` has them), `stages` (easier parts that come first,
+as `crosseyed.training.recipes.Stage` has them) and further settings of a recipe.
 
 .. code-block:: yaml
 
@@ -13,10 +14,14 @@ perhaps `cutouts` (a folder of transparent images named after what they show, re
       backgrounds: [plain, photo]
       occlusion: 0
     steps: 1500
+    stages:
+      - steps: 500
+        patches: 25
+        photographer: {sizes: [0.35, 0.6], pairs: 0, clutter: 0}
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -27,14 +32,14 @@ from crosseyed.data.photographer import Dose
 from crosseyed.documents import read_yaml
 from crosseyed.errors import InputError, shorten, suggest
 from crosseyed.files import expand
-from crosseyed.training.recipes import Recipe, StudioRecipe, find_recipe, world_of
+from crosseyed.training.recipes import Recipe, Stage, StudioRecipe, find_recipe, world_of
 from crosseyed.training.stream import check_world
 from crosseyed.training.studio.shots import Photographer
 from crosseyed.validation import Checked, validated
 
 _WHAT = "a recipe: a YAML file with 'positions'"
-_NOT_IN_FILES = ("positions", "photographer", "cutout_folder", "color_jitter")
-_BY_HAND = ("positions", "cutouts", "photographer")
+_NOT_IN_FILES = ("positions", "photographer", "stages", "cutout_folder", "color_jitter")
+_BY_HAND = ("positions", "cutouts", "photographer", "stages")
 
 
 class _Text(Checked):
@@ -76,14 +81,15 @@ def read_recipe(path: str | os.PathLike) -> StudioRecipe:
         raise InputError(
             f"{os.fspath(path)!r} has no 'positions'; give centered, uniform or a spread such as 0.1."
         )
-    _check_names(content, what)
+    plain = [each for each in fields(StudioRecipe) if each.name not in _NOT_IN_FILES]
+    _check_names(content, [*_BY_HAND, *(each.name for each in plain)], what)
     values = {name: value for name, value in content.items() if name not in _BY_HAND}
     if content.get("cutouts") is not None and "styles" in values:
         raise InputError(f"{what} has cutouts and styles; give one of them.")
-    plain = [each for each in fields(StudioRecipe) if each.name not in _NOT_IN_FILES]
     recipe = StudioRecipe(
         positions=_positions(content["positions"], what),
         photographer=_photographer(content.get("photographer"), what),
+        stages=_stages(content.get("stages"), what),
         cutout_folder=_folder(content.get("cutouts"), file, what),
         **_typed(StudioRecipe, plain, values, what),
     )
@@ -91,8 +97,7 @@ def read_recipe(path: str | os.PathLike) -> StudioRecipe:
     return recipe
 
 
-def _check_names(content: Mapping[str, object], what: str) -> None:
-    known = [*_BY_HAND, *(each.name for each in fields(StudioRecipe) if each.name not in _NOT_IN_FILES)]
+def _check_names(content: Mapping[str, object], known: Sequence[str], what: str) -> None:
     for name in content:
         if name not in known:
             near = suggest(str(name), known) or "."
@@ -120,6 +125,26 @@ def _photographer(value: object, what: str) -> Photographer:
             f"photographer of {what} is {shorten(value)}; give habits by name, such as 'occlusion: 0.1'."
         )
     return Photographer(**_typed(Photographer, fields(Photographer), value, f"the photographer of {what}"))
+
+
+def _stages(value: object, what: str) -> tuple[Stage, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(each, Mapping) for each in value):
+        raise InputError(
+            f"stages of {what} are {shorten(value)}; give a list of settings, each with 'steps'."
+        )
+    return tuple(_stage(each, f"stage {number} of {what}") for number, each in enumerate(value, 1))
+
+
+def _stage(value: Mapping[str, object], what: str) -> Stage:
+    _check_names(value, [each.name for each in fields(Stage)], what)
+    photographer = _photographer(value.get("photographer"), what)
+    plain = [each for each in fields(Stage) if each.name != "photographer"]
+    numbers = {name: number for name, number in value.items() if name != "photographer"}
+    if "steps" not in numbers:
+        raise InputError(f"{what} has no 'steps'; say how many optimizer steps it lasts.")
+    return Stage(photographer=photographer, **_typed(Stage, plain, numbers, what))
 
 
 def _folder(value: object, file: Path, what: str) -> str | None:

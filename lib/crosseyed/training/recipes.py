@@ -38,7 +38,11 @@ POOLINGS = {
     "max": {"pool_type": "avg"},  # open_clip has no maximum: see `pool_by_maximum`
 }
 
+OPTIMIZERS = ("adamw", "muon")
+
 _LARGEST_DROPOUT = 0.9
+_LARGEST_WEIGHT = 100
+_MOST_ROUNDS = 16
 
 
 @dataclass(frozen=True)
@@ -87,15 +91,31 @@ class Recipe:
         check_choice("pooling", str(self.pooling), POOLINGS)
         lowest = {"steps": 1, "warmup": 0, "seed": 0} | ({} if self.n_objects is None else {"n_objects": 1})
         for name, least in lowest.items():
-            value = getattr(self, name)
-            if type(value) is not int or not least <= value < 2**32:
-                raise InputError(
-                    f"{name} of a recipe is {shorten(value)}; give a whole number from {least} to {2**32 - 1}."
-                )
+            _check_whole(f"{name} of a recipe", getattr(self, name), least, 2**32 - 1)
         for name in ("learning_rate", "weight_decay", "color_jitter"):
             value = getattr(self, name)
             if type(value) not in (int, float) or not 0 <= value < inf:
                 raise InputError(f"{name} of a recipe is {shorten(value)}; give a finite number, 0 or more.")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """An easier part of a training, before the whole task.
+
+    Attributes
+    ----------
+    steps : int
+        How many optimizer steps it lasts.
+    patches : int, optional
+        How many patches of an image a step sees: those nearest to what the caption names
+        (`crosseyed.training.patches`); all by default.
+    photographer : Photographer
+        How much its images vary.
+    """
+
+    steps: int
+    patches: int | None = None
+    photographer: Photographer = field(default_factory=Photographer)
 
 
 @dataclass(frozen=True)
@@ -113,27 +133,71 @@ class StudioRecipe(Recipe):
         A user's own folder of cut-outs (`crosseyed.data.cutouts.read_cutout_folder`) in place of the catalogue; then
         `styles` are not used.
     patch_dropout : float
-        Share of the patches that a training step leaves out, in [0, 0.9]: it sees fewer tokens, and takes less time.
+        Share of the patches that a training step leaves out of those that it would see, in [0, 0.9]: it sees fewer
+        tokens, and takes less time.
+    stages : tuple of Stage
+        Easier parts that come first; the steps that they leave are taken with all patches and the recipe's own
+        photographer.
+    rounds : int
+        How often a step shows each object as the subject, in [1, 16].
+    optimizer : {"adamw", "muon"}
+        Muon takes the matrices of the towers' blocks (`crosseyed.training.optimizers`), AdamW all else.
+    naming : float
+        Weight, in [0, 100], of the loss over the names of all objects beside the contrastive loss
+        (`crosseyed.training.objective`).
     """
 
     styles: tuple[str, ...] = TRAINED_STYLES
     photographer: Photographer = field(default_factory=Photographer)
     cutout_folder: str | None = None
     patch_dropout: float = 0.0
+    stages: tuple[Stage, ...] = ()
+    rounds: int = 1
+    optimizer: str = "adamw"
+    naming: float = 0.0
 
     def __post_init__(self) -> None:
         """Raise InputError for an unknown name, a number out of its range, or positions that the studio lacks."""
         super().__post_init__()
-        share = self.patch_dropout
-        if type(share) not in (int, float) or not 0 <= share <= _LARGEST_DROPOUT:
+        for name, most in {"patch_dropout": _LARGEST_DROPOUT, "naming": _LARGEST_WEIGHT}.items():
+            value = getattr(self, name)
+            if type(value) not in (int, float) or not 0 <= value <= most:
+                raise InputError(f"{name} of a recipe is {shorten(value)}; give a number from 0 to {most}.")
+        check_choice("optimizer", str(self.optimizer), OPTIMIZERS)
+        _check_whole("rounds of a recipe", self.rounds, 1, _MOST_ROUNDS)
+        for stage in self.stages:
+            _check_whole("steps of a stage", stage.steps, 1, 2**32 - 1)
+            if stage.patches is not None:
+                _check_whole("patches of a stage", stage.patches, 1, self.grid**2)
+        if (taken := sum(stage.steps for stage in self.stages)) >= self.steps:
             raise InputError(
-                f"patch_dropout of a recipe is {shorten(share)}; give a number from 0 to {_LARGEST_DROPOUT}."
+                f"The stages of a recipe take {taken} of its {self.steps} steps; leave steps for the whole task."
             )
         if isinstance(self.positions, Dose):
             if self.positions != Dose(spread=self.positions.spread):
                 raise InputError("positions of a studio's recipe have a spread alone; give no other dose.")
         else:
             check_choice("positions", self.positions, ("centered", "uniform"))
+
+    @property
+    def grid(self) -> int:
+        """Patches along each side of an image."""
+        sizes = ARCHITECTURES[self.architecture]["vision_cfg"]
+        return sizes["image_size"] // sizes["patch_size"]
+
+    def stage_at(self, step: int) -> Stage:
+        """Return the stage of a step, from 0; that after the last is the whole task."""
+        first = 0
+        for stage in self.stages:
+            first += stage.steps
+            if step < first:
+                return stage
+        return Stage(self.steps - first, photographer=self.photographer)
+
+
+def _check_whole(what: str, value: object, least: int, most: int) -> None:
+    if type(value) is not int or not least <= value <= most:
+        raise InputError(f"{what} is {shorten(value)}; give a whole number from {least} to {most}.")
 
 
 RECIPES = {"centered": Recipe("centered"), "uniform": Recipe("uniform")}

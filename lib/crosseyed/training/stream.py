@@ -5,20 +5,63 @@ have a source of chance each, so that recipes that differ in positions alone giv
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from crosseyed.data.cutouts import Cutout, objects_of
 from crosseyed.data.photographer import take
 from crosseyed.errors import InputError
+from crosseyed.training.patches import nearest_patches
 from crosseyed.training.recipes import Recipe, StudioRecipe
 from crosseyed.training.studio.captions import vocabulary
 from crosseyed.training.studio.shots import Place, Shot, least_objects, places, plan, render, world_by_object
 
-_CONTENT, _PLACES = (
-    2,
-    3,
-)  # told apart from the generators of composed scenes, which end with nothing and with 1
+# told apart from the generators of composed scenes, which end with nothing and with 1
+_CONTENT, _PLACES, _PATCHES = 2, 3, 4
+
+
+@dataclass(frozen=True)
+class StudioBatch:
+    """The images of one training step in the studio.
+
+    Attributes
+    ----------
+    images : numpy.ndarray
+        (images, side, side, 3), uint8.
+    captions : list of str
+    named : list of tuple of str
+        The objects that each caption names.
+    seen : numpy.ndarray, optional
+        (images, patches), int64: the patches that the step sees of each image (`crosseyed.training.patches`); None if
+        it sees all.
+    """
+
+    images: np.ndarray
+    captions: list[str]
+    named: list[tuple[str, ...]]
+    seen: np.ndarray | None
+
+
+def studio_batch(recipe: StudioRecipe, cutouts: Sequence[Cutout], step: int, side: int) -> StudioBatch:
+    """Draw the images of one training step in the studio, with what the training must know about them."""
+    planned = plan_batch(recipe, cutouts, step)
+    count = recipe.stage_at(step).patches
+    targets = [
+        [
+            (x, y, figure.pose.size)
+            for figure, (x, y) in zip(shot.figures, where, strict=True)
+            if figure.subject
+        ]
+        for shot, where in planned
+    ]
+    rng = np.random.default_rng([recipe.seed, step, 0, _PATCHES])
+    return StudioBatch(
+        np.stack([render(shot, where, side) for shot, where in planned]),
+        [shot.caption for shot, _ in planned],
+        [tuple(figure.cutout.object for figure in shot.figures if figure.subject) for shot, _ in planned],
+        None if count is None else nearest_patches(targets, count, recipe.grid, rng),
+    )
 
 
 def photograph_batch(
@@ -40,9 +83,8 @@ def photograph_batch(
         One an image.
     """
     if isinstance(recipe, StudioRecipe):
-        planned = plan_batch(recipe, cutouts, step)
-        images = [render(shot, where, side) for shot, where in planned]
-        return np.stack(images), [shot.caption for shot, _ in planned]
+        batch = studio_batch(recipe, cutouts, step, side)
+        return batch.images, batch.captions
     images, captions = [], []
     for index, subject in enumerate(objects_of(cutouts)):
         rng = np.random.default_rng([recipe.seed, step, index])
@@ -64,7 +106,8 @@ def caption_words(recipe: Recipe) -> list[str]:
 
 def check_world(recipe: StudioRecipe, cutouts: Sequence[Cutout]) -> None:
     """Raise InputError if there are fewer objects than an image of the recipe may show."""
-    least = least_objects(recipe.photographer)
+    photographers = [recipe.photographer, *(stage.photographer for stage in recipe.stages)]
+    least = max(map(least_objects, photographers))
     if len(objects_of(cutouts)) < least:
         raise InputError(
             f"There are {len(objects_of(cutouts))} objects to photograph; give at least {least}."
@@ -74,14 +117,14 @@ def check_world(recipe: StudioRecipe, cutouts: Sequence[Cutout]) -> None:
 def plan_batch(
     recipe: StudioRecipe, cutouts: Sequence[Cutout], step: int
 ) -> list[tuple[Shot, tuple[Place, ...]]]:
-    """Plan the images of one training step of the studio: each object once as the subject, and where objects stand."""
+    """Plan the images of one training step of the studio: each object a subject in turn, and where objects stand."""
     check_world(recipe, cutouts)
-    world = world_by_object(cutouts)
+    world, photographer = world_by_object(cutouts), recipe.stage_at(step).photographer
     planned = []
-    for index, subject in enumerate(world):
+    for index, subject in enumerate([*world] * recipe.rounds):
         content, where = (
             np.random.default_rng([recipe.seed, step, index, part]) for part in (_CONTENT, _PLACES)
         )
-        shot = plan(world, subject, recipe.photographer, content)
+        shot = plan(world, subject, photographer, content)
         planned.append((shot, places(shot, recipe.positions, where)))
     return planned

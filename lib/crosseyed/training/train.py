@@ -1,8 +1,9 @@
 """Train PocketCLIP, a CLIP small enough for a laptop, on images taken by the photographer.
 
-Every step shows each class once as the subject, so the contrastive loss has no false negatives among first subjects.
-Images depend only on seed, step and place in the batch. A resumed run therefore equals an uninterrupted one (on the
-same device with the same number of threads).
+Every step shows each class equally often as the subject. In composed scenes that is once, so the contrastive loss has
+no false negatives among first subjects; in the studio, `crosseyed.training.objective` leaves them out. Images depend
+only on seed, step and place in the batch. A resumed run therefore equals an uninterrupted one (on the same device with
+the same number of threads).
 """
 
 import csv
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,16 +31,17 @@ from crosseyed.documents import read_text
 from crosseyed.errors import CheckpointError, InputError
 from crosseyed.files import atomic_write, claim_folder, expand, locked, require_file
 from crosseyed.training.architecture import (
-    MEAN,
-    STD,
     WEIGHTS,
+    SeenPatches,
     build_tokenizer,
     config_of,
     export,
     pool_by_maximum,
 )
+from crosseyed.training.objective import Objective, half_precision, normalized
+from crosseyed.training.optimizers import alike, fits, make_optimizers
 from crosseyed.training.recipes import Recipe, StudioRecipe, world_of
-from crosseyed.training.stream import caption_words, photograph_batch
+from crosseyed.training.stream import caption_words, photograph_batch, studio_batch
 from crosseyed.validation import Checked, validated
 
 _LARGEST_LOGIT_SCALE = math.log(100)
@@ -52,7 +55,7 @@ class _State(Checked):
     recipe: str
     losses: list[Annotated[float, Field(allow_inf_nan=False)]]
     model: dict[str, torch.Tensor]
-    optimizer: dict[str, Any]
+    optimizers: list[dict[str, Any]]
 
 
 def learning_rate_at(recipe: Recipe, step: int) -> float:
@@ -125,24 +128,23 @@ def _train(
     tokenizer = build_tokenizer(objects_of(cutouts), caption_words(recipe))
     config = config_of(recipe, len(tokenizer))
     model = _create(recipe, config).to(device)
-    optimizer = _make_optimizer(model, recipe)
+    optimizers = make_optimizers(model, recipe)
     state_file = folder / _STATE
-    losses = _restore(state_file, recipe, model, optimizer)
+    losses = _restore(state_file, recipe, model, optimizers)
     start = len(losses)
-    loss_of = open_clip.ClipLoss()
+    batches, loss_of = _task(recipe, cutouts, tokenizer, config)
     with tqdm(
         total=recipe.steps, initial=start, disable=not progress, desc=folder.name, mininterval=5
     ) as bar:
-        for step, images, captions in _batches(recipe, cutouts, start, config["vision_cfg"]["image_size"]):
-            tokens = _tokenize(tokenizer, captions, config["text_cfg"]["context_length"])
+        for step, batch in _drawn_ahead(batches, start, recipe.steps):
             rate = learning_rate_at(recipe, step)
             with _chance_of(recipe, step):
-                loss = _step(model, optimizer, loss_of, images.to(device), tokens.to(device), rate)
+                loss = _step(model, optimizers, partial(loss_of, model, batch, step), rate)
             losses.append(loss)
             bar.update()
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
             if (step + 1) % save_every == 0 or step + 1 == recipe.steps:
-                _save_state(state_file, recipe, model, optimizer, losses)
+                _save_state(state_file, recipe, model, optimizers, losses)
                 _write_losses(folder / "loss.csv", losses)
     _write_losses(folder / "loss.csv", losses)  # of a training that was killed after its last save
     export(model, tokenizer, config, folder)
@@ -181,10 +183,8 @@ def _create(recipe: Recipe, config: dict) -> open_clip.model.CLIP:
         model = open_clip.model.CLIP(**{**config, "text_cfg": text})
     if recipe.pooling == "max":
         pool_by_maximum(model.visual)
-    if isinstance(recipe, StudioRecipe) and recipe.patch_dropout:
-        model.visual.patch_dropout = PatchDropout(
-            recipe.patch_dropout
-        )  # has no weights, and rests when not training
+    if isinstance(recipe, StudioRecipe):  # neither has weights, and both rest when not training
+        model.visual.patch_dropout = torch.nn.Sequential(SeenPatches(), PatchDropout(recipe.patch_dropout))
     return model
 
 
@@ -196,63 +196,64 @@ def _chance_of(recipe: Recipe, step: int) -> Iterator[None]:
         yield
 
 
-def _make_optimizer(model: torch.nn.Module, recipe: Recipe) -> torch.optim.AdamW:
-    matrices = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
-    vectors = [parameter for parameter in model.parameters() if parameter.ndim < 2]
-    groups = [
-        {"params": matrices, "weight_decay": recipe.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98))
+def _task(
+    recipe: Recipe, cutouts: Sequence[Cutout], tokenizer: PreTrainedTokenizerFast, config: dict
+) -> tuple[Callable[[int], Any], Callable[..., torch.Tensor]]:
+    """Give what draws the batch of a step, and what gives its loss to a model, the batch and the step."""
+    side, context = config["vision_cfg"]["image_size"], config["text_cfg"]["context_length"]
+    if not isinstance(recipe, StudioRecipe):
+        return partial(photograph_batch, recipe, cutouts, side=side), partial(_contrast, tokenizer, context)
+    objective = Objective(recipe, tokenizer, objects_of(cutouts), context)
+    return partial(studio_batch, recipe, cutouts, side=side), objective
 
 
-def _batches(
-    recipe: Recipe, cutouts: Sequence[Cutout], start: int, side: int
-) -> Iterator[tuple[int, torch.Tensor, list[str]]]:
-    """Draw the next step's images in the background while a step is computed."""
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
+def _drawn_ahead(draw: Callable[[int], Any], start: int, stop: int) -> Iterator[tuple[int, Any]]:
+    """Draw the next step's batch in the background while a step is computed."""
     with ThreadPoolExecutor(1) as painter:
-        pending = painter.submit(photograph_batch, recipe, cutouts, start, side)
-        for step in range(start, recipe.steps):
-            images, captions = pending.result()
-            pending = painter.submit(photograph_batch, recipe, cutouts, step + 1, side)
-            scaled = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
-            yield step, (scaled - mean) / std, captions
+        pending = painter.submit(draw, step=start)
+        for step in range(start, stop):
+            batch = pending.result()
+            if step + 1 < stop:
+                pending = painter.submit(draw, step=step + 1)
+            yield step, batch
 
 
-def _tokenize(tokenizer: PreTrainedTokenizerFast, captions: list[str], length: int) -> torch.Tensor:
+def _contrast(
+    tokenizer: PreTrainedTokenizerFast,
+    context: int,
+    model: open_clip.model.CLIP,
+    batch: tuple[np.ndarray, list[str]],
+    step: int,
+) -> torch.Tensor:
+    """Give open_clip's contrastive loss of composed scenes."""
+    images, captions = batch
+    device = model.logit_scale.device
     tokens = tokenizer(
-        captions, padding="max_length", truncation=True, max_length=length, return_tensors="pt"
+        captions, padding="max_length", truncation=True, max_length=context, return_tensors="pt"
     )
-    return tokens.input_ids
+    with half_precision(device.type):
+        features = model(normalized(images).to(device), tokens.input_ids.to(device))
+    return open_clip.ClipLoss()(*(each.float() for each in features))
 
 
 def _step(
     model: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
-    loss_of: Callable[..., torch.Tensor],
-    images: torch.Tensor,
-    tokens: torch.Tensor,
+    optimizers: Sequence[torch.optim.Optimizer],
+    loss_of: Callable[[], torch.Tensor],
     learning_rate: float,
 ) -> float:
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate
-    kind = images.device.type
-    with torch.autocast(kind, dtype=torch.bfloat16, enabled=_has_bfloat16(kind)):
-        image_features, text_features, logit_scale = model(images, tokens)
-    loss = loss_of(image_features.float(), text_features.float(), logit_scale.float())
-    optimizer.zero_grad()
+    for optimizer in optimizers:
+        optimizer.zero_grad()
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate
+    loss = loss_of()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    optimizer.step()
+    for optimizer in optimizers:
+        optimizer.step()
     with torch.no_grad():
         model.logit_scale.clamp_(0, _LARGEST_LOGIT_SCALE)
     return loss.item()
-
-
-def _has_bfloat16(kind: str) -> bool:
-    """Return whether bfloat16 is computed natively; emulated, it would be slower than float32."""
-    return kind == "cuda" or (kind == "cpu" and torch.cpu._is_avx512_bf16_supported())
 
 
 def _write_losses(file: Path, losses: Sequence[float]) -> None:
@@ -265,23 +266,23 @@ def _save_state(
     file: Path,
     recipe: Recipe,
     model: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizers: Sequence[torch.optim.Optimizer],
     losses: Sequence[float],
 ) -> None:
     state = {
         "recipe": _describe(recipe),
         "losses": list(losses),
         "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
     }
     with atomic_write(file) as temporary:
         torch.save(state, temporary)
 
 
 def _restore(
-    file: Path, recipe: Recipe, model: torch.nn.Module, optimizer: torch.optim.Optimizer
+    file: Path, recipe: Recipe, model: torch.nn.Module, optimizers: Sequence[torch.optim.Optimizer]
 ) -> list[float]:
-    """Load an interrupted training into model and optimizer and return the losses of the steps done."""
+    """Load an interrupted training into model and optimizers and return the losses of the steps done."""
     if not os.path.lexists(file):
         return []
     require_file(file, "the state of a training, or delete it")
@@ -299,48 +300,26 @@ def _restore(
         raise CheckpointError(
             f"{str(file)!r} belongs to another recipe; delete it or train into another folder."
         )
-    if len(state.losses) > recipe.steps or not _fits(state, model, optimizer):
+    if len(state.losses) > recipe.steps or not _fits(state, model, optimizers):
         raise CheckpointError(
             f"The numbers in {str(file)!r} do not fit the model of its recipe; "
             "delete it to start the training again."
         )
     model.load_state_dict(state.model)
-    optimizer.load_state_dict(state.optimizer)
+    for optimizer, kept in zip(optimizers, state.optimizers, strict=True):
+        optimizer.load_state_dict(kept)
     return state.losses
 
 
-def _fits(state: _State, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> bool:
-    """Return whether a state has every number of a model and its optimizer; torch itself converts and leaves out."""
+def _fits(state: _State, model: torch.nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> bool:
+    """Return whether a state has every number of a model and its optimizers."""
     expected = model.state_dict()
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    groups, moments = state.optimizer.get("param_groups"), state.optimizer.get("state")
-    if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
-        return False
-    if _without_rate(groups) != _without_rate(optimizer.state_dict()["param_groups"]):
-        return False
-    if not isinstance(moments, dict) or moments.keys() != set(range(len(parameters))):
-        return False
     return (
         state.model.keys() == expected.keys()
-        and all(_alike(state.model[name], value) for name, value in expected.items())
+        and all(alike(state.model[name], value) for name, value in expected.items())
+        and len(state.optimizers) == len(optimizers)
         and all(
-            isinstance(moments[index], dict)
-            and moments[index].keys() == {"step", "exp_avg", "exp_avg_sq"}
-            and _alike(moments[index]["step"], torch.tensor(0.0))
-            and moments[index]["step"] == len(state.losses)
-            and all(_alike(moments[index][name], parameter) for name in ("exp_avg", "exp_avg_sq"))
-            for index, parameter in enumerate(parameters)
+            fits(each, optimizer, len(state.losses))
+            for each, optimizer in zip(state.optimizers, optimizers, strict=True)
         )
-    )
-
-
-def _without_rate(groups: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: value for name, value in group.items() if name != "lr"} for group in groups]
-
-
-def _alike(given: object, expected: torch.Tensor) -> bool:
-    return (
-        isinstance(given, torch.Tensor)
-        and (given.shape, given.dtype, given.layout) == (expected.shape, expected.dtype, expected.layout)
-        and bool(given.isfinite().all())
     )
