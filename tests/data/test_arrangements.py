@@ -3,7 +3,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from crosseyed.data.arrangements import SIDES, crowds, first_objects, sides, spokes, thinned
+from crosseyed.data.arrangements import SIDES, crowds, first_objects, sides, spokes, thinned, unlike
+from crosseyed.data.backgrounds import BACKGROUNDS
 from crosseyed.data.layouts import grid
 from crosseyed.data.scenes import scene_table
 from crosseyed.errors import InputError
@@ -162,3 +163,15 @@ def test_the_first_objects_of_crowds_are_described_and_the_others_named(few):
     for row, names, scene in zip(table.itertuples(), others, scenes, strict=True):
         shown = [placed.cutout.object for placed in scene.placements]
         assert [row.object, *names] == shown and row.center == scene.center
+
+
+def test_scenes_that_look_like_others_or_repeat_themselves_are_left_out(few):
+    """Four kinds of background are dealt in turn, so one of each object's four is that of the study."""
+    own = grid(few, 3)
+    other = [scene for kind in BACKGROUNDS for scene in grid(few, 3, backgrounds=[kind])]
+    kept = unlike([*other, *other], own)
+    assert len(kept) == len(own) * (len(BACKGROUNDS) - 1)
+    assert {scene.digest() for scene in kept} | {scene.digest() for scene in own} == {
+        scene.digest() for scene in other
+    }
+    assert [scene for scene in other if scene in kept] == kept

@@ -17,9 +17,7 @@ def scores(*methods):
     places = pd.Categorical(["center", "edge"], ["center", "edge"])
     images = pd.DataFrame({"model": "ViT", "object": "cup", "image": ["a", "b"], "place": places})
     tables = [
-        images.assign(
-            method=name, contrast=[place, 2 * place], prior=[5 * place, 0], own=[-4 * place, 2 * place]
-        )
+        images.assign(method=name, contrast=[place, 2 * place], present=7, prior=[5, 0], own=[2, 7])
         for place, name in enumerate(methods, 1)
     ]
     return pd.concat(tables, ignore_index=True)
@@ -35,15 +33,19 @@ def test_the_contrast_is_compared_before_and_after_pooling():
         ("after", "b"): 6,
         ("shift", "a"): 2,
         ("shift", "b"): 4,
+        ("present", "a"): 7,
+        ("present", "b"): 7,
         ("prior", "a"): 5,
         ("prior", "b"): 0,
-        ("own", "a"): -4,
-        ("own", "b"): 2,
+        ("own", "a"): 2,
+        ("own", "b"): 7,
     }
-    assert list(table["contrast"].cat.categories) == ["before", "after", "shift", "prior", "own"]
+    assert list(table["contrast"].cat.categories) == ["before", "after", "shift", "present", "prior", "own"]
 
 
-@pytest.mark.parametrize(("method", "kept"), [("ITSM", {"before", "prior", "own"}), ("occlusion", set())])
+@pytest.mark.parametrize(
+    ("method", "kept"), [("ITSM", {"before", "present", "prior", "own"}), ("occlusion", set())]
+)
 def test_a_map_that_a_tower_does_not_have_is_left_out(method, kept):
     assert set(pooling_contrasts(scores(method))["contrast"]) == kept
 
@@ -139,11 +141,13 @@ def test_the_prior_is_the_contrast_of_the_same_place_without_the_object(tiny_cli
             (pixels, _), *_ = tiny_clip.read_batches([scene.empty().render])
             without = method(tiny_clip, tiny_clip.to_input(pixels), [text])[0]
             mask = map_scores.fit_masks(tiny_clip, scene.masks())[0]
-            prior = (without[mask].mean() - without[~mask].mean()) / np.ptp(maps[name][number])
-            row = table.loc[(name, scene.name)]
-            assert row["prior"] == pytest.approx(prior, abs=1e-4)
-            assert row["prior"] + row["own"] == pytest.approx(row["contrast"], abs=1e-6)
-    pd.testing.assert_frame_equal(table.drop(columns=["prior", "own"]).reset_index()[list(plain)], plain)
+            drawn, row = maps[name][number], table.loc[(name, scene.name)]
+            unit = max(without.max(), drawn.max()) - min(without.min(), drawn.min())
+            for each, part in ((drawn, "present"), (without, "prior")):
+                assert row[part] == pytest.approx((each[mask].mean() - each[~mask].mean()) / unit, abs=1e-4)
+            assert row["prior"] + row["own"] == pytest.approx(row["present"], abs=1e-6)
+            assert np.sign(row["present"]) == np.sign(row["contrast"])
+    pd.testing.assert_frame_equal(table.drop(columns=map_scores.PARTS).reset_index()[list(plain)], plain)
 
 
 def test_an_object_that_a_map_does_not_react_to_adds_nothing(tiny_clip, shown):
@@ -159,11 +163,28 @@ def test_an_object_that_a_map_does_not_react_to_adds_nothing(tiny_clip, shown):
     assert table["prior"].abs().max() > 0.2
 
 
-def test_a_map_that_is_flat_with_the_object_has_no_unit_for_what_the_place_has(tiny_clip, shown):
-    scenes, texts = (each[:2] for each in shown)
-    slope = np.linspace(0, 5, 32 * 32, dtype=np.float32).reshape(1, 32, 32)
-    methods = {"flat": lambda model, pixels, captions: np.repeat(slope, len(pixels), 0)}
-    maps = {"flat": np.concatenate([np.zeros_like(slope), slope])}
-    plain = map_scores.compare(tiny_clip, scenes, texts, maps, steps=0)
-    table = map_scores.with_prior(plain, tiny_clip, scenes, texts, methods, maps)
-    assert table[["prior", "own"]].isna().all(axis=1).tolist() == [True, False]
+def in_parts(model, shown, with_object, without):
+    """The parts of a map that is one with the object and another without it."""
+    scenes, texts = (each[:1] for each in shown)
+    maps = {"map": with_object[None]}
+    plain = map_scores.compare(model, scenes, texts, maps, steps=0)
+    methods = {"map": lambda model, pixels, captions: without[None]}
+    return map_scores.with_prior(plain, model, scenes, texts, methods, maps).loc[0, map_scores.PARTS].tolist()
+
+
+def test_what_a_place_has_is_bounded_however_little_a_map_varies_with_the_object(tiny_clip, shown):
+    """In the range of the map with the object, which is next to nothing here, the place would have thousands."""
+    mask = map_scores.fit_masks(tiny_clip, shown[0][0].masks())[0]
+    faint = np.zeros((32, 32), dtype=np.float32)
+    faint[0, 0] = 1e-6
+    strong = np.where(mask, 5, -3).astype(np.float32)
+    present, prior, own = in_parts(tiny_clip, shown, faint, strong)
+    assert (present, prior, own) == pytest.approx((0, 1, -1), abs=1e-6)
+    assert in_parts(tiny_clip, shown, strong, faint) == pytest.approx([1, 0, 1], abs=1e-6)
+
+
+def test_parts_are_nothing_where_both_maps_are_flat_and_all_where_they_are_opposites(tiny_clip, shown):
+    mask = map_scores.fit_masks(tiny_clip, shown[0][0].masks())[0].astype(np.float32)
+    assert in_parts(tiny_clip, shown, np.ones_like(mask), np.ones_like(mask)) == [0, 0, 0]
+    assert in_parts(tiny_clip, shown, mask, -mask) == pytest.approx([0.5, -0.5, 1])
+    assert in_parts(tiny_clip, shown, mask, 1 - mask) == pytest.approx([1, -1, 2])

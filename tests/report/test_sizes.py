@@ -2,6 +2,7 @@
 
 import ast
 import json
+from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
@@ -9,6 +10,8 @@ from types import SimpleNamespace
 import pytest
 from small_notebooks import NOTEBOOKS, defaults
 
+from crosseyed.data import arrangements, layouts
+from crosseyed.data.backgrounds import BACKGROUNDS
 from crosseyed.data.cutouts import Cutout
 from crosseyed.data.scenes import Scene
 from crosseyed.editions import SIZES
@@ -75,7 +78,21 @@ def test_what_a_smaller_size_shows_is_part_of_what_a_larger_one_shows(chapter, m
         assert len(shown[0]) < len(shown[2]), name
 
 
-def run_assignments(chapter, size):
+def test_at_full_a_caption_searches_as_many_images_as_the_chapter_on_robustness_says(monkeypatch):
+    """Without one more image than the curve of specifications shows anyway: the grid alone has 775 of other objects."""
+    monkeypatch.setattr(Scene, "render", lambda scene: None)
+    names = run_assignments("08_robustness", "full", ["scenes", "sample", "of_style", "cells"])
+    layout = {"size": names["object_size"], "seed": names["seed"]}
+    shown = names["scenes"]
+    for kind in BACKGROUNDS:
+        grid = layouts.grid(names["of_style"][names["style"]], names["cells"], backgrounds=[kind], **layout)
+        thin = arrangements.thinned(grid, names["n_off_center"], names["seed"])
+        shown = [*shown, *arrangements.unlike(layouts.showing(names["sample"], thin), shown)]
+    of_objects = Counter(scene.placements[0].cutout.object for scene in shown)
+    assert 1 + len(shown) - max(of_objects.values()) >= names["n_searched"] == 1000
+
+
+def run_assignments(chapter, size, wanted=None):
     """Run the lines of a notebook that decide what is shown, and return its variables."""
     names = defaults(chapter) | preset(chapter, size)
     names["chapter"] = SimpleNamespace(full=PRESETS[chapter]["full"], settings=settings)
@@ -87,7 +104,7 @@ def run_assignments(chapter, size):
         for node in ast.parse("".join(cell["source"])).body
     ]
     imports = [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
-    for node in [*imports, *needed(nodes, SHOWN[chapter])]:
+    for node in [*imports, *needed(nodes, wanted or SHOWN[chapter])]:
         exec(compile(ast.Module([node], []), chapter, "exec"), names)
     return names
 

@@ -112,7 +112,8 @@ def test_what_speaks_for_a_claim_is_positive(tables):
     folder = tables("03_attention_maps", "contrast", contrasts, model="ViT-B-32", pretrained="openai")
     evidence = BACKGROUND.evidence(folder, MODEL)
     assert (evidence.value, evidence.low, evidence.high) == (0.5, 0.4, 0.6)
-    assert "the object itself adds −0.20 [−0.30,\xa0−0.10]" in evidence.what
+    added = "on one scale with the map of its place without it: −0.20 [−0.30,\xa0−0.10]"
+    assert f"what the object itself adds, {added}" in evidence.what
     found = [
         {"attention": name, "difference": value, "difference_low": value - 1, "difference_high": value + 1}
         for name, value in (("with the object", 3), ("the place alone", 5), ("added by the object", -2))

@@ -1,6 +1,6 @@
 """Scenes for single questions about robustness, beside the layouts of the protocols (`crosseyed.data.layouts`)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -197,6 +197,17 @@ def first_objects(scenes: Sequence[Scene]) -> tuple[pd.DataFrame, list[list[str]
     table = scene_table([replace(scene, placements=scene.placements[:1]) for scene in scenes])
     others = [[placed.cutout.object for placed in scene.placements[1:]] for scene in scenes]
     return table.assign(shown=[len(scene.placements) for scene in scenes]), others
+
+
+def unlike(scenes: Iterable[Scene], others: Iterable[Scene]) -> list[Scene]:
+    """Return those of some scenes that look like none of the others and like none before, in their order."""
+    seen, kept = {scene.digest() for scene in others}, []
+    for scene in scenes:
+        digest = scene.digest()
+        if digest not in seen:
+            seen.add(digest)
+            kept.append(scene)
+    return kept
 
 
 def _others(cutout: Cutout, cutouts: Sequence[Cutout]) -> list[Cutout]:

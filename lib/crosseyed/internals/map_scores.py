@@ -25,6 +25,9 @@ from crosseyed.models.clip import ClipModel
 SCORES = ("iou", "contrast", "auroc", "pointing")
 """The columns of `score_maps`."""
 
+PARTS = ["present", "prior", "own"]
+"""The columns that `with_prior` adds."""
+
 
 def fit_masks(model: ClipModel, masks: np.ndarray) -> np.ndarray:
     """Resize masks as the model resizes its images.
@@ -229,7 +232,9 @@ def with_prior(
     """Separate what an object adds to the contrast of its map from what its place has anyway.
 
     A map may prefer a place whatever stands there. So the map of the same caption is drawn once more on the same
-    background without the object (`Scene.empty`, once where scenes share it), and read at the same place.
+    background without the object (`Scene.empty`, once where scenes share it), and read at the same place. Both maps
+    are brought to [0, 1] together, by the lowest and the highest value of the two: a map that is nearly flat on one
+    side then has next to no contrast there, where scaled by itself it would have any.
 
     Parameters
     ----------
@@ -240,29 +245,44 @@ def with_prior(
     Returns
     -------
     pandas.DataFrame
-        The rows of `scores` with two columns in the unit of `contrast`, the range of the map with the object:
+        The rows of `scores` with three columns, all of maps on their common scale:
 
-        - `prior`: mean of the map without the object at the object's place minus its mean elsewhere;
-        - `own`: `contrast` minus `prior`.
+        - `present`: mean of the map with the object at the object's place minus its mean elsewhere, in [-1, 1]; its
+          sign is that of `contrast`;
+        - `prior`: the same of the map without the object, in [-1, 1];
+        - `own`: `present` minus `prior`, in [-2, 2].
 
-        Both are NaN where the map with the object is the same everywhere, and so has no range.
+        All are 0 where both maps are the same everywhere, and NaN where the mask is empty or covers everything.
     """
     keys = [(scene.empty().digest(), text) for scene, text in zip(scenes, texts, strict=True)]
     first = {key: number for number, key in reversed(list(enumerate(keys)))}
     chosen = sorted(first.values())
     bare = maps_of(model, [scenes[n].empty() for n in chosen], [texts[n] for n in chosen], methods)
     rows = [chosen.index(first[key]) for key in keys]
-    inside, parts = _masks(model, scenes).reshape(len(scenes), -1), []
+    masks, parts = _masks(model, scenes), []
     for name, one in maps.items():
-        without = bare[name][rows].reshape(len(scenes), -1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            means = [(without * part).sum(1) / part.sum(1) for part in (inside, ~inside)]
-            ranges = np.ptp(one, axis=(1, 2))
-            prior = np.where(ranges > 0, (means[0] - means[1]) / ranges, np.nan)
-        images = [scene.name for scene in scenes]
-        parts.append(pd.DataFrame({"method": name, "image": images, "prior": prior}))
-    joined = scores.merge(pd.concat(parts), on=["method", "image"], validate="one_to_one")
-    return joined.assign(own=joined["contrast"] - joined["prior"])
+        present, prior = contrasts_together(one, bare[name][rows], masks)
+        about = {"method": name, "image": [scene.name for scene in scenes]}
+        parts.append(pd.DataFrame(about | {"present": present, "prior": prior, "own": present - prior}))
+    return scores.merge(pd.concat(parts), on=["method", "image"], validate="one_to_one")
+
+
+def contrasts_together(
+    first: np.ndarray, second: np.ndarray, masks: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the contrasts, each (batch,) and in [-1, 1], of pairs of maps that are brought to one scale.
+
+    `first`, `second` and `masks` (bool) are (batch, height, width); the lowest value of both maps of a pair becomes 0,
+    the highest 1, and of a pair that is the same everywhere the contrasts are 0.
+    """
+    both = scale(np.concatenate([first, second], axis=2)).reshape(*first.shape[:2], 2, -1)
+    inside = np.asarray(masks, dtype=bool)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = [
+            (both * part[:, :, None]).sum((1, 3), dtype=float) / part.sum((1, 2))[:, None]
+            for part in (inside, ~inside)
+        ]
+    return tuple((means[0] - means[1]).T)
 
 
 def _check_scenes(scenes: Sequence[Scene], texts: Sequence[str]) -> None:
@@ -310,15 +330,15 @@ def pooling_contrasts(scores: pd.DataFrame) -> pd.DataFrame:
     """List the contrast of each image before pooling (ITSM) and after (ITSM after pooling), and its shift.
 
     `scores` is a table of `with_prior` with a column `place`. Returns one row per model, image and `contrast`
-    (``"before"``, ``"after"`` or ``"shift"``, after minus before; ``"prior"`` and ``"own"``, the two parts of the one
-    before) with `value`, `object` and `place`. A tower without such a map has no rows.
+    (``"before"``, ``"after"`` or ``"shift"``, after minus before; ``"present"`` and its parts ``"prior"`` and
+    ``"own"``, of the map before pooling) with `value`, `object` and `place`. A tower without such a map has no rows.
     """
     keys = ["model", "object", "image", "place"]
     wide = scores.pivot(index=keys, columns="method", values="contrast")
     wide = wide.rename(columns={"ITSM": "before", "ITSM after pooling": "after"})
     wide = wide.reindex(columns=["before", "after"])
     wide = wide.assign(shift=wide["after"] - wide["before"])
-    wide = wide.join(scores[scores["method"] == "ITSM"].set_index(keys)[["prior", "own"]]).reset_index()
+    wide = wide.join(scores[scores["method"] == "ITSM"].set_index(keys)[PARTS]).reset_index()
     table = wide.melt(keys, var_name="contrast").dropna(subset="value", ignore_index=True)
     order = [name for name in wide.columns if name in set(table["contrast"])]
     return table.assign(contrast=pd.Categorical(table["contrast"], order))

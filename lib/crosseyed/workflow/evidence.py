@@ -93,8 +93,8 @@ def background(contrasts: pd.DataFrame) -> Evidence:
     row, own = (contrasts[contrasts["contrast"] == name].iloc[0] for name in ("before", "own"))
     added = _signed(-own["mean"], -own["high"], -own["low"], digits=2)
     what = (
-        f"similarity elsewhere minus on the object (of this the object itself adds {added}, the rest is of its place "
-        "without it)"
+        f"similarity elsewhere minus on the object (what the object itself adds, on one scale with the map of its "
+        f"place without it: {added})"
     )
     return Evidence(what, -row["mean"], -row["high"], -row["low"], unit="")
 

@@ -46,9 +46,10 @@ def test_the_preferred_side_is_named_before_and_after_pooling():
     parts = {"prior": (-0.15, -0.25, -0.05), "own": (-0.05, -0.1, 0)}
     table = contrasts(before=(-0.2, -0.3, -0.1), after=(0.1, 0.05, 0.15), shift=(0.3, 0.2, 0.4), **parts)
     assert attention_maps.preferred("ViT", table) == (
-        "In **ViT**, before pooling, the background is preferred (contrast -0.20, -0.30 to -0.10; of this the object "
-        "adds -0.05, -0.10 to 0.00, and its place alone has -0.15, -0.25 to -0.05); after pooling, the object is "
-        "preferred (0.10, 0.05 to 0.15). Pooling shifts the contrast by 0.30, 0.20 to 0.40."
+        "In **ViT**, before pooling, the background is preferred (contrast -0.20, -0.30 to -0.10; on one scale with "
+        "the map of the same place without the object, the object adds -0.05, -0.10 to 0.00, and its place alone has "
+        "-0.15, -0.25 to -0.05); after pooling, the object is preferred (0.10, 0.05 to 0.15). Pooling shifts the "
+        "contrast by 0.30, 0.20 to 0.40."
     )
 
 

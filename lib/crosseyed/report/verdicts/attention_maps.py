@@ -76,8 +76,9 @@ def preferred(name: str, contrasts: pd.DataFrame) -> str:
     rows = contrasts.set_index("contrast").to_dict("index")
     words = {kind: f"{row['mean']:.2f}, {span(row, digits=2)}" for kind, row in rows.items()}
     before = (
-        f"In **{name}**, before pooling, {_side(rows['before'])} (contrast {words['before']}; of this the object adds "
-        f"{words['own']}, and its place alone has {words['prior']}); after pooling, "
+        f"In **{name}**, before pooling, {_side(rows['before'])} (contrast {words['before']}; on one scale with the "
+        f"map of the same place without the object, the object adds {words['own']}, and its place alone has "
+        f"{words['prior']}); after pooling, "
     )
     if "after" not in rows:
         return before + "the contribution of single tokens cannot be computed for this tower."
