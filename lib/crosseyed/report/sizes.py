@@ -45,7 +45,7 @@ PRESETS: Mapping[str, Mapping[str, Parameters]] = {
     "05_mitigations": {
         "quick": {"n_validation": 4, "n_test": 3, "styles": ["fluent"]},
         "standard": {"n_validation": 6, "n_test": 7, "styles": ["fluent", "twemoji"]},
-        "full": {"n_validation": 18, "n_test": 30, "styles": ["fluent", "twemoji"]},
+        "full": {"n_validation": 28, "n_test": 28, "styles": ["fluent", "twemoji"]},
     },
     "08_robustness": {
         "quick": {"n_objects": 6, "n_control_objects": 4},

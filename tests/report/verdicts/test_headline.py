@@ -64,6 +64,16 @@ def test_what_helps_is_what_other_objects_picked_among_what_is_not_told_the_plac
     )
 
 
+def test_what_certainly_costs_the_center_is_said_to_trade():
+    table = evaluated(PLAIN, RADIAL).assign(center_change=-8.0, center_change_low=-15.0, center_change_high=-1.0)
+    told = what_helps(table)
+    assert told.subject == "Radial attention trades the center for the border"
+    assert told.rest == (
+        ", the best of 1 mitigations: +20 points [+18,\xa0+22] off-center and −8 [−15,\xa0−1] at the center "
+        "(40 other objects)."
+    )
+
+
 def test_nothing_certain_and_nothing_tried_are_said():
     unsure = ("grid", "radial(2)", "radial attention", False, 100.0, 1.0, 1.5)
     assert what_helps(evaluated(PLAIN, unsure)).subject == "None of 1 mitigations certainly helps"

@@ -77,6 +77,8 @@ def plain(evaluation: pd.DataFrame) -> pd.Series:
 def what_helps(evaluation: pd.DataFrame) -> Sentence:
     """Say which mitigation helps most without being told where the object is, or that none certainly does.
 
+    One that certainly loses at the center is said to trade.
+
     Parameters
     ----------
     evaluation : pandas.DataFrame
@@ -90,6 +92,9 @@ def what_helps(evaluation: pd.DataFrame) -> Sentence:
     off_center = estimate(row, "off_center_change", digits=0, signed=True, unit=" points")
     center = estimate(row, "center_change", digits=0, signed=True)
     changes = f"{off_center} off-center and {center} at the center ({row['n_objects']} other objects)."
+    if row["off_center_change_low"] > 0 and row["center_change_high"] < 0:
+        trade = f"{_capital(row['family'])} trades the center for the border"
+        return Sentence(trade, f", the best of {number} mitigations: {changes}")
     if row["off_center_change_low"] > 0:
         return Sentence(f"{_capital(row['family'])} helps", f" most among {number} mitigations: {changes}")
     return Sentence(
