@@ -123,6 +123,17 @@ def test_pair_scenes_written_to_a_folder_are_read_back(tmp_path):
 # --- download ---
 
 
+def test_without_a_folder_the_usual_one_is_read_if_it_is_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(whatsup, "DATA", tmp_path)
+    assert whatsup.read_if_present(None) is None
+    touch(tmp_path / "whatsup", "mug_on_table.jpeg")
+    assert whatsup.read_if_present(None)["object"].tolist() == ["mug"]
+    touch(tmp_path / "own", "cap_on_bowl.jpeg")
+    assert whatsup.read_if_present(str(tmp_path / "own"))["object"].tolist() == ["cap"]
+    with pytest.raises(InputError, match="There is no"):
+        whatsup.read_if_present(tmp_path / "missing")
+
+
 @pytest.fixture
 def no_network(monkeypatch):
     """An endpoint that nobody listens to."""

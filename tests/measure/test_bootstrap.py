@@ -276,6 +276,18 @@ def test_mean_of_any_quantity_against_resampled_tables():
     np.testing.assert_allclose(result[["low", "high"]].T, t_interval(result["mean"], draws, 8))
 
 
+def test_the_same_of_several_columns_is_that_of_each_under_its_name():
+    table = pd.DataFrame({"object": ["a", "a", "b", "b"], "center": [True, False] * 2})
+    table = table.assign(first=[1.0, 2.0, 3.0, 5.0], second=[0.0, 4.0, 8.0, 6.0])
+    found = bootstrap.of_columns(
+        bootstrap.center_difference, table, {"one": "first", "two": "second"}, "part", seed=3
+    )
+    assert found["part"].tolist() == ["one", "two"]
+    for row, column in enumerate(("first", "second")):
+        alone = bootstrap.center_difference(table, column, seed=3)
+        pd.testing.assert_frame_equal(found.drop(columns="part").iloc[[row]].reset_index(drop=True), alone)
+
+
 def test_center_difference_against_resampled_tables():
     table = simulate(n_objects=8, k=3).assign(effect=lambda table: table["eccentricity"] ** 2 + table["size"])
     table["effect"] += np.arange(len(table)) % 5

@@ -51,6 +51,23 @@ def test_a_language_without_forms_of_the_article_says_so(monkeypatch):
         wordings.captions_with("a {}", LABELS, inflected=True)
 
 
+def test_decisions_about_words_are_the_captions_of_each_template():
+    found = wordings.decisions(["owl"])
+    assert found["caption", "a drawing of a {}"] == ["a drawing of a owl"]
+    assert found["words around the name", "{}"] == ["owl"]
+    assert found["article", "“an” before a vowel"] == ["a photo of an owl"]
+    words = CAPTIONS["en"]
+    assert len(found) == len(words.alternatives) + len(words.lengths) + 1
+
+
+def test_a_language_without_forms_of_the_article_has_no_decision_about_it(monkeypatch):
+    plain = CAPTIONS["en"].__class__("foto: {}", "{} {}", "{}", "x", alternatives=("{}!",), lengths=("{}",))
+    monkeypatch.setitem(CAPTIONS, "xx", plain)
+    with settings.overridden(language="xx"):
+        found = wordings.decisions(["owl"])
+    assert found == {("caption", "{}!"): ["owl!"], ("words around the name", "{}"): ["owl"]}
+
+
 @pytest.mark.parametrize("language", CAPTIONS)
 def test_other_captions_are_others_and_name_the_object_once(language):
     words = CAPTIONS[language]

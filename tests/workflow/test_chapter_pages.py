@@ -17,6 +17,7 @@ def chapter(*cells):
         new_code_cell("seed = 0", metadata=tags[0]),
         new_code_cell("seed = 3", metadata=tags[1]),
         new_code_cell("import os"),
+        new_code_cell("from os import path"),
     ]
     return new_notebook(cells=[new_markdown_cell("# A chapter"), *setup, *cells])
 
@@ -27,7 +28,7 @@ def test_the_set_up_is_one_cell_and_all_code_is_folded():
     given.cells[3].outputs = []
     pages = chapter_pages.for_readers(given, code_shown=True)
     assert [cell.cell_type for cell in pages.cells] == ["markdown", "code", "markdown", "code"]
-    assert pages.cells[1].source == "seed = 0\n\nseed = 3\n\nimport os"
+    assert pages.cells[1].source == "seed = 0\n\nseed = 3\n\nimport os\n\nfrom os import path"
     folded = chapter_pages.for_readers(chapter(new_markdown_cell("## Method"), shown))
     assert all(cell.metadata.tags == ["hide-input"] for cell in folded.cells if cell.cell_type == "code")
     nbformat.validate(folded)
@@ -55,7 +56,7 @@ def test_code_can_stay_unfolded():
 def test_a_set_up_that_says_something_and_a_page_without_one_stay_as_they_are():
     said = chapter()
     said.cells[3].outputs = [new_output("stream", text="a warning")]
-    assert len(chapter_pages.for_readers(said, code_shown=True).cells) == 4
+    assert len(chapter_pages.for_readers(said, code_shown=True).cells) == 5
     assert len(chapter_pages.for_readers(new_notebook(cells=[new_code_cell("1")])).cells) == 1
 
 

@@ -1,10 +1,9 @@
-from pathlib import Path
-
 import nbformat
 import pytest
-from small_notebooks import write_notebook
+from small_notebooks import NOTEBOOKS, write_notebook
 
 from crosseyed.errors import InputError
+from crosseyed.report.parameters import CHAPTERS
 from crosseyed.workflow.notebooks import LONGEST_FIRST, loads_model, names, reads, urgency
 
 
@@ -16,19 +15,25 @@ def test_a_notebook_states_in_its_metadata_what_it_reads(tmp_path):
     assert reads(tmp_path / "reader.ipynb") == ["data/results/models"]
 
 
-def test_a_notebook_with_a_device_loads_a_model(tmp_path):
-    present = Path(__file__).parents[2] / "notebooks"
-    assert {name for name in names(present) if not loads_model(present / f"{name}.ipynb")} == {
-        "06_model_family",
-        "07_origins",
-    }
-    write_notebook(tmp_path / "plain.ipynb", 'device = "auto"')  # in another cell
+def test_a_notebook_states_in_its_metadata_that_it_loads_a_model(tmp_path):
+    write_notebook(tmp_path / "plain.ipynb", 'device = "auto"')
     assert not loads_model(tmp_path / "plain.ipynb")
+    notebook = nbformat.v4.new_notebook(metadata={"crosseyed": {"loads_model": True}})
+    nbformat.write(notebook, tmp_path / "loader.ipynb")
+    assert loads_model(tmp_path / "loader.ipynb")
+
+
+@pytest.mark.parametrize("name", names(NOTEBOOKS))
+def test_a_notebook_of_the_repository_loads_a_model_if_its_parameters_say_where(name):
+    assert loads_model(NOTEBOOKS / f"{name}.ipynb") == ("device" in CHAPTERS[name].model_fields)
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "<<<<", "[1]", "{}", '{"metadata": 1}', '{"metadata": {"crosseyed": {"reads": 5}}}', "\ud800"],
+    [
+        *("", "<<<<", "[1]", "{}", '{"metadata": 1}', '{"metadata": {"crosseyed": 1}}', "\ud800"),
+        '{"metadata": {"crosseyed": {"reads": 5, "loads_model": "yes"}}}',
+    ],
 )
 def test_what_is_no_notebook_states_nothing(tmp_path, text):
     (tmp_path / "a.ipynb").write_text(text, errors="surrogatepass")
@@ -48,7 +53,7 @@ def test_a_notebook_may_have_any_name_but_that_of_another_result(tmp_path):
 
 
 def test_the_longest_notebooks_are_begun_first_and_others_after_them():
-    present = names(Path(__file__).parents[2] / "notebooks")
+    present = names(NOTEBOOKS)
     assert set(LONGEST_FIRST) < set(present)
     begun = sorted([*reversed(present), "another"], key=urgency, reverse=True)
     assert tuple(begun[: len(LONGEST_FIRST)]) == LONGEST_FIRST

@@ -84,6 +84,20 @@ def read_whatsup(folder: str | os.PathLike) -> pd.DataFrame:
     return pd.DataFrame([row for row in found.values() if row is not None])
 
 
+def read_if_present(folder: str | os.PathLike | None) -> pd.DataFrame | None:
+    """Read a given folder (`read_whatsup`); without one, the data set where `download_whatsup` puts it, if it is there.
+
+    Returns
+    -------
+    pandas.DataFrame or None
+        None if no folder is given and the data set is not on this machine.
+    """
+    if folder:
+        return read_whatsup(folder)
+    usual = DATA / "whatsup"
+    return read_whatsup(usual) if usual.is_dir() else None
+
+
 def download_whatsup(folder: str | os.PathLike = DATA / "whatsup") -> Path:
     """Fetch What'sUp as the authors of arXiv 2604.05971 publish it, unless it is on disk; return the folder.
 

@@ -19,7 +19,7 @@ and `high` (or ``gap_low`` and so on) are the ends of an interval and `confidenc
 is empty, wholly unreadable or lacks a column, or if a value or an argument is out of range.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -269,6 +269,39 @@ def center_difference(
         ends = sampling.interval(observed, draws, n_objects)
         result = result.assign(**with_ends(name, (observed, *ends)))
     return result.assign(confidence=sampling.confidence)
+
+
+def of_columns(
+    measure: Callable[..., pd.DataFrame],
+    table: pd.DataFrame,
+    columns: Mapping[str, str],
+    told_by: str,
+    **options: object,
+) -> pd.DataFrame:
+    """Compute the same for several quantities of a table.
+
+    Parameters
+    ----------
+    measure : callable
+        `mean` or `center_difference`.
+    table : pandas.DataFrame
+        As for `measure`.
+    columns : mapping of str to str
+        Column of each quantity by its name in the result; at least one.
+    told_by : str
+        Column of the result that holds the name.
+    **options
+        For `measure`, such as `by` and `seed`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The results of `measure` one below the other in the order of `columns`, with `told_by` as the last column.
+    """
+    measured = [
+        measure(table, column, **options).assign(**{told_by: name}) for name, column in columns.items()
+    ]
+    return pd.concat(measured, ignore_index=True)
 
 
 def paired_difference(

@@ -5,7 +5,8 @@ there are.
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,8 @@ from crosseyed.errors import InputError
 from crosseyed.measure.protocols import captions_of
 from crosseyed.models.scorer import Scorer
 from crosseyed.settings import settings
+
+Name = TypeVar("Name", bound=Hashable)
 
 _VOWEL_SOUND = re.compile(r"(?!uni|use|euro|one\b)[aeiou]|hour|heir|honest", re.IGNORECASE)
 
@@ -48,9 +51,36 @@ def captions_with(template: str, labels: Sequence[str], *, inflected: bool = Fal
     ]
 
 
+def decisions(labels: Sequence[str]) -> dict[tuple[str, str], list[str]]:
+    """Return the captions of every label in all wordings that the settings' language has beside the study's own.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        Names of the catalogue.
+
+    Returns
+    -------
+    dict
+        Captions by decision and option: ``("caption", template)``, ``("words around the name", template)`` and, in a
+        language whose article has two forms, ``("article", "“an” before a vowel")``.
+    """
+    words = settings.captions
+    kinds = {"caption": words.alternatives, "words around the name": words.lengths}
+    captions = {
+        (decision, template): captions_with(template, labels)
+        for decision, templates in kinds.items()
+        for template in templates
+    }
+    if words.articles:
+        option = f"“{words.articles[1]}” before a vowel"
+        captions["article", option] = captions_with(words.single, labels, inflected=True)
+    return captions
+
+
 def logits_of(
-    scorer: Scorer, images: Sequence[ImageSource], wordings: Mapping[str, Sequence[str]]
-) -> dict[str, np.ndarray]:
+    scorer: Scorer, images: Sequence[ImageSource], wordings: Mapping[Name, Sequence[str]]
+) -> dict[Name, np.ndarray]:
     """Compare images with the captions of several wordings.
 
     Parameters
@@ -59,7 +89,7 @@ def logits_of(
         The model; it warns of images that cannot be read.
     images : sequence of ImageSource
         At least one.
-    wordings : mapping of str to sequence of str
+    wordings : mapping of Hashable to sequence of str
         Lists of captions, by name.
 
     Returns

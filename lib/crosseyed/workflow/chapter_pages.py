@@ -1,5 +1,6 @@
 """Turn executed notebooks into pages for readers: question, figure and numbers first, and the code one click away."""
 
+import ast
 import re
 import shutil
 from itertools import takewhile
@@ -104,14 +105,19 @@ def _with_one_setup(cells: list[NotebookNode]) -> list[NotebookNode]:
     if first is None:
         return cells
     parameters = [*takewhile(lambda cell: _SETUP & _tags(cell), cells[first:])]
-    imports = [cell for cell in cells[first + len(parameters) :][:1] if cell.cell_type == "code"]
-    setup = parameters + imports
+    setup = [*parameters, *takewhile(_only_imports, cells[first + len(parameters) :])]
     if any(cell.outputs for cell in setup):
         return cells
     joined = cells[first].copy()
     joined.source = "\n\n".join(cell.source for cell in setup)
     joined.metadata = NotebookNode()
     return [*cells[:first], joined, *cells[first + len(setup) :]]
+
+
+def _only_imports(cell: NotebookNode) -> bool:
+    return cell.cell_type == "code" and all(
+        isinstance(statement, ast.Import | ast.ImportFrom) for statement in ast.parse(cell.source).body
+    )
 
 
 def _with_outputs(cells: list[NotebookNode]) -> list[NotebookNode]:

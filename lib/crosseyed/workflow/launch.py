@@ -13,28 +13,23 @@ from crosseyed.workflow.addresses import Addresses
 TAG = "colab"
 """Tag of the cell that fetches the study in Google Colab; everywhere else it does nothing."""
 
-# a function, so that no value is left that a chapter would take for a parameter
+# no plain value is left behind, which a chapter would take for a parameter; an address may be longer than a line
 _CELL = """\
-# Google Colab alone: fetch the study, and what it needs beside the torch that is there
 import os
-import subprocess
 import sys
+from subprocess import run
 
-
-def fetch(repository, branch):
+if "COLAB_RELEASE_TAG" in os.environ:  # fetch the study, and what it needs beside Colab's torch
     if not os.path.exists("crosseyed"):
-        repository = repository or input("Address of the repository of this notebook: ")
-        clone = ["git", "clone", "--depth=1", f"--branch={{branch}}"]
-        subprocess.run([*clone, repository, "crosseyed"], check=True)
+        clone = "git", "clone", "--depth=1", "--branch={branch}"
+        run([*clone, {address}, "crosseyed"], check=True)  # fmt: skip
     sys.path.insert(0, os.path.abspath("crosseyed/lib"))
     from crosseyed.workflow.beside_torch import complete
 
     print(complete("crosseyed"))
-
-
-if "COLAB_RELEASE_TAG" in os.environ:
-    fetch("{address}", "{branch}")
 """
+
+_ASK = 'input("Address of the repository of this notebook: ")'
 
 _SERVICES = {"binderhub_url": "Binder", "colab_url": "Google Colab", "jupyterhub_url": "JupyterHub"}
 
@@ -76,7 +71,8 @@ def describe(configuration: dict[str, Any], addresses: Addresses) -> str:
 
 def cell_source(addresses: Addresses) -> str:
     """Return the code of the cell that fetches the study in Google Colab; it asks for an address that is not set."""
-    return _CELL.format(address=addresses.repository, branch=addresses.branch).rstrip("\n")
+    address = f'"{addresses.repository}"' if addresses.repository else _ASK
+    return _CELL.format(address=address, branch=addresses.branch).rstrip("\n")
 
 
 def with_cell(notebook: NotebookNode, addresses: Addresses) -> NotebookNode:

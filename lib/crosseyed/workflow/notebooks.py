@@ -23,8 +23,6 @@ LONGEST_FIRST = (
 )
 """The notebooks that take longest, the longest first; begun in this order, none is left to run alone at the end."""
 
-_UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
-
 # Snakemake takes braces for wildcards, and the other two names for results of an edition
 _NAME = re.compile(r"(?!(?:book|result)$)[^{}\x00-\x1f\ud800-\udfff]+")
 
@@ -57,23 +55,19 @@ def reads(notebook: str | os.PathLike) -> list[str]:
 
     What is no notebook states nothing: its execution fails and says why, and that of others does not.
     """
-    try:
-        stated = _read(notebook)["metadata"]["crosseyed"]["reads"]
-    except _UNREADABLE:
-        return []
+    stated = _stated(notebook).get("reads")
     return [path for path in stated if isinstance(path, str)] if isinstance(stated, list) else []
 
 
 def loads_model(notebook: str | os.PathLike) -> bool:
-    """Tell whether a notebook loads a model: whether its parameters cell has a `device`."""
+    """Tell whether a notebook's metadata, under `crosseyed.loads_model`, state that it loads a model."""
+    return _stated(notebook).get("loads_model") is True
+
+
+def _stated(notebook: str | os.PathLike) -> dict[str, Any]:
+    """Return what a notebook states about itself; what is no notebook states nothing."""
     try:
-        tagged = [
-            cell for cell in _read(notebook)["cells"] if "parameters" in cell["metadata"].get("tags", [])
-        ]
-        return any(re.search(r"^device *=", "".join(cell["source"]), re.MULTILINE) for cell in tagged)
-    except _UNREADABLE:
-        return False
-
-
-def _read(notebook: str | os.PathLike) -> Any:
-    return json.loads(Path(notebook).read_text(encoding="utf-8"))
+        stated = json.loads(Path(notebook).read_text(encoding="utf-8"))["metadata"]["crosseyed"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return {}
+    return stated if isinstance(stated, dict) else {}
