@@ -52,7 +52,7 @@ def kinds_of(table: pd.DataFrame) -> dict[str, str]:
 def read_table(
     path: str | os.PathLike,
     kinds: Mapping[str, str],
-    remedy: str,
+    advice: str,
     *,
     rows: int | None = None,
     absent: Mapping[str, object] | None = None,
@@ -65,7 +65,7 @@ def read_table(
         A CSV file, perhaps compressed (``.gz``).
     kinds : mapping of str to str
         The kind of every column; the file must have these columns, in any order.
-    remedy : str
+    advice : str
         A sentence that says how the table is made anew.
     rows : int, optional
         How many rows it must have.
@@ -85,7 +85,7 @@ def read_table(
     try:
         file = require_file(path, "a table")
     except InputError as error:
-        raise InputError(f"{error} {remedy}") from error
+        raise InputError(f"{error} {advice}") from error
     try:
         header, *lines = _lines(file)
         for name, value in (absent or {}).items():
@@ -100,7 +100,7 @@ def read_table(
         fields = dict(zip(header, zip(*lines, strict=True) if lines else [()] * len(header), strict=True))
         return pd.DataFrame({name: _column(name, fields[name], kind) for name, kind in kinds.items()})
     except (ValueError, OSError, EOFError, csv.Error, zlib.error) as error:
-        raise InputError(f"{str(file)!r} is not a whole table of this version: {error}. {remedy}") from error
+        raise InputError(f"{str(file)!r} is not a whole table of this version: {error}. {advice}") from error
 
 
 def _lines(file: Path) -> list[list[str]]:

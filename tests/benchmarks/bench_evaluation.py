@@ -1,7 +1,7 @@
 """Measure how long it takes to evaluate the default list on PocketCLIP, and what sharing passes saves.
 
-Target: at most 3 minutes on two cores, for choosing settings on validation pictures and reporting them on test
-pictures. Prints processor seconds beside seconds, because a busy machine lengthens only these. Run with
+Target: at most 3 minutes on two cores, for choosing settings on validation images and reporting them on test
+images. Prints processor seconds beside seconds, because a busy machine lengthens only these. Run with
 ``python tests/benchmarks/bench_evaluation.py``.
 """
 

@@ -62,8 +62,8 @@ class Listener:
             way = _way()
             self.batches += 1
             start = f"{_digest(model)} {model.tower.image_size}".encode()
-            for picture in pixels:
-                digest = hashlib.blake2b(start + np.ascontiguousarray(picture).tobytes(), digest_size=16)
+            for image in pixels:
+                digest = hashlib.blake2b(start + np.ascontiguousarray(image).tobytes(), digest_size=16)
                 row = (digest.digest(), way, self.batches)
                 if not self.rows or row != self.rows[-1]:  # not what fills up a batch
                     self.rows.append(row)

@@ -114,7 +114,7 @@ def test_what_was_too_little_is_asked_for_twice():
     assert after[SMALL.name, OWN] == before[SMALL.name, OWN]
 
 
-def test_a_limit_that_is_too_low_names_notebook_figure_and_remedy():
+def test_a_limit_that_is_too_low_names_notebook_figure_and_advice():
     low = place(limits=Limits(mem_mb=8_000))
     with pytest.raises(InputError) as raised:
         asked.of([SMALL, LARGE], [COUNTED], low)

@@ -105,12 +105,12 @@ def test_time_limits(text, minutes):
 def test_who_needs_more_than_the_partition_gives_is_told_where_there_may_be_more():
     place = settle(PROFILE, FILE, CLUSTER).place
     assert place.name == "the partition short"
-    assert place.remedy == (
+    assert place.advice == (
         f"Set slurm_partition in {FILE} to one that gives more, of: a100. "
         f"If you know that less will do, set mem_mb or runtime below set-resources in {FILE}."
     )
     alone = settle(PROFILE, FILE, replace(CLUSTER, partitions=(CPU,))).place
-    assert alone.remedy.startswith("If you know that less will do")
+    assert alone.advice.startswith("If you know that less will do")
 
 
 def test_what_the_profile_sets_is_taken():

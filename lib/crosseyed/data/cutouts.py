@@ -59,8 +59,8 @@ def read_catalogue(styles: Iterable[str] = STYLES, folder: Path = DATA / "object
     InputError
         A style does not exist, or the catalogue is missing or not whole.
     """
-    remedy = "Rebuild it with 'python data/objects/build.py', or give the folder with it."
-    table = read_table(Path(folder) / "catalogue.csv", _KINDS, remedy)
+    advice = "Rebuild it with 'python data/objects/build.py', or give the folder with it."
+    table = read_table(Path(folder) / "catalogue.csv", _KINDS, advice)
     styles, known = list(styles), list(dict.fromkeys(table["style"]))
     for style in styles:
         if style not in known:

@@ -235,7 +235,7 @@ def _write_caption(placements: Sequence[Placement], rng: np.random.Generator, na
 def _scatter(
     placements: Sequence[Placement], rng: np.random.Generator, spread: float = inf
 ) -> list[Placement]:
-    """Move every object to a random position inside the picture, away from the others if there is room."""
+    """Move every object to a random position inside the image, away from the others if there is room."""
     moved: list[Placement] = []
     for placement in placements:
         for _ in range(_ATTEMPTS):

@@ -111,10 +111,10 @@ class Remembering(Counting):
         """
         keys: list[bytes | None] = []
         for pixels, readable in self.clip_model.read_batches(images, progress=progress):
-            found = [digest_seen(picture) for picture in pixels]
-            for key, picture in zip(found, pixels, strict=True):
+            found = [digest_seen(image) for image in pixels]
+            for key, image in zip(found, pixels, strict=True):
                 if key not in self.seen and key not in self._asked:
-                    self._asked[key] = picture
+                    self._asked[key] = image
                     self.passes += 1
             each = iter(found)
             keys += [next(each) if ok else None for ok in readable]
@@ -139,7 +139,7 @@ class Remembering(Counting):
         now = dict(islice(self._asked.items(), most))
         if now:
             self.seen |= self.kept.encode_seen(now)
-            self._asked = {key: picture for key, picture in self._asked.items() if key not in now}
+            self._asked = {key: image for key, image in self._asked.items() if key not in now}
 
 
 def depth_in_common(model: ClipModel, mitigation: Mitigation) -> int | None:

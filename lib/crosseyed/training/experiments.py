@@ -167,10 +167,10 @@ def read_answers(
     file = Path(path or results_of(experiment))
     if not os.path.lexists(file):
         return None
-    remedy = f"Make it anew with 'crosseyed experiment {experiment}'."
-    table = _read(file, _kinds(trials[0]), remedy)
+    advice = f"Make it anew with 'crosseyed experiment {experiment}'."
+    table = _read(file, _kinds(trials[0]), advice)
     if fault := _fault(table, trials):
-        raise InputError(f"{str(file)!r} {fault}. {remedy}")
+        raise InputError(f"{str(file)!r} {fault}. {advice}")
     return table if protocol is None else table[table["protocol"] == protocol]
 
 
@@ -240,8 +240,8 @@ def _read_trial(trial: Trial, answers: Path, digest: str) -> pd.DataFrame | None
     return None if _differing(table, expected) else table
 
 
-def _read(file: Path, kinds: dict[str, str], remedy: str = "", rows: int | None = None) -> pd.DataFrame:
-    table = read_table(file, kinds, remedy, rows=rows, absent={"protocol_version": UNSTATED_VERSION})
+def _read(file: Path, kinds: dict[str, str], advice: str = "", rows: int | None = None) -> pd.DataFrame:
+    table = read_table(file, kinds, advice, rows=rows, absent={"protocol_version": UNSTATED_VERSION})
     # outside a checkout there is no commit, and the digests of the repository's models were not recorded
     return table.astype({"correct": "boolean"}).fillna({"commit": "", "weights": ""})
 

@@ -113,7 +113,7 @@ def _refusal(refused: Sequence[tuple[str, str, str, float, int]], place: Place) 
     more = f" ({others} other notebook{'s' if others > 1 else ''} as well)" if others else ""
     return (
         f"{name} of {edition} needs about {tell(need)} of {_UNITS[key]}{more}, and {place.name} gives one job "
-        f"{tell(limit)}: {place.remedy} Or take a smaller size, such as SIZE={SIZES[0]}."
+        f"{tell(limit)}: {place.advice} Or take a smaller size, such as SIZE={SIZES[0]}."
     )
 
 

@@ -100,16 +100,16 @@ def read_coverage(path: str | os.PathLike = COVERAGE) -> pd.DataFrame:
     pandas.DataFrame
         One row per case: `rule` (a key of `crosseyed.measure.rules.RULES`) and `case`; `confidence`, what the intervals
         should cover; `runs`, the studies simulated; `truth`; `below` and `above`, how many intervals lie below and
-        above it; `coverage`, how many contain it, with the 95 % interval `low`, `high` (percent); `hard`, whether the
-        case shows the limits of its rule; `first_low`, `first_high`, the first interval; and how the row was made.
+        above it; `coverage`, how many contain it, with its interval `low`, `high` (percent); `hard`, whether the case
+        shows the limits of its rule; `first_low`, `first_high`, the first interval; and how the row was made.
 
     Raises
     ------
     InputError
         The table is missing or not whole.
     """
-    remedy = "Make it anew with 'PYTHONPATH=tests python tests/benchmarks/measure_coverage.py'."
-    return read_table(path, _COVERAGE_KINDS, remedy)
+    advice = "Make it anew with 'PYTHONPATH=tests python tests/benchmarks/measure_coverage.py'."
+    return read_table(path, _COVERAGE_KINDS, advice)
 
 
 def tabulate_rules() -> str:

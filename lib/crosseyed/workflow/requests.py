@@ -55,14 +55,14 @@ class Place:
     """The most that one job can have."""
     fixed: frozenset[str] = frozenset()
     """Resources that the user has set for all notebooks: what is planned of these does not matter."""
-    remedy: str = ""
+    advice: str = ""
     """What to do where the limits are too low, a sentence."""
 
 
 UNPLANNED = Request(threads=4, mem_mb=24_000, runtime=24 * 60)
 """What a notebook asks for where Snakemake is run by hand, and nothing is planned."""
 
-# A book is rendered from tables and pictures, and the families of towers are described from tiny models.
+# A book is rendered from tables and figures, and the families of towers are described from tiny models.
 PAGES = Request(threads=1, mem_mb=8_000, runtime=30)
 """What the jobs ask for that render pages and describe families of towers."""
 

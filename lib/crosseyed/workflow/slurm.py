@@ -127,7 +127,7 @@ def settle(profile: Mapping[str, object], file: str, cluster: Cluster) -> Settle
             gpus,
             partition.limits,
             frozenset(fixed) | ({"mem_mb"} if partition.limits.mem_mb == _NOT_CONFIGURED else set()),
-            _remedy(partition, file, cluster),
+            _advice(partition, file, cluster),
         ),
         note if gpus or declined else note + hint,
     )
@@ -222,7 +222,7 @@ def _partition(name: object, file: str, cluster: Cluster) -> Partition:
     )
 
 
-def _remedy(partition: Partition, file: str, cluster: Cluster) -> str:
+def _advice(partition: Partition, file: str, cluster: Cluster) -> str:
     others = ", ".join(each.name for each in cluster.partitions if each is not partition)
     another = f"Set slurm_partition in {file} to one that gives more, of: {others}. " if others else ""
     return f"{another}If you know that less will do, set mem_mb or runtime below set-resources in {file}."
