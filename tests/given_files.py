@@ -86,7 +86,7 @@ BAD = {
     def views(self, image, location):
         return [image / 255]
 """,
-        ("no image of uint8", "float64"),
+        ("not an image of uint8", "float64"),
     ),
     "a changed image": (
         """
@@ -125,7 +125,7 @@ BAD = {
     def candidates(cls):
         return ["strong"]
 """,
-        ("'strong'", "no mitigation"),
+        ("'strong'", "not a mitigation"),
     ),
     "no model that it fits": (
         """

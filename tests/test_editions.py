@@ -141,7 +141,7 @@ def test_refuses_what_cannot_be_meant(mapping, words):
 
 @pytest.mark.parametrize("given", ["ViT-B-32", ["ViT-B-32"], None, 7])
 def test_refuses_what_is_no_mapping(given):
-    with pytest.raises(InputError, match="is no edition; give a mapping such as"):
+    with pytest.raises(InputError, match="is not an edition; give a mapping such as"):
         Edition.from_mapping(given)
 
 
@@ -177,5 +177,5 @@ def test_a_description_with_a_value_of_another_kind_is_refused(tmp_path, change)
 def test_a_path_that_no_notebook_can_hold_is_refused(tmp_path):
     file = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.pt")
     Path(file).write_bytes(b"1")
-    with pytest.raises(InputError, match=r"caf.*no text in UTF-8.*rename it"):
+    with pytest.raises(InputError, match=r"caf.*not text in UTF-8.*rename it"):
         Edition.from_mapping({"model": "ViT-B-32", "checkpoint": file})

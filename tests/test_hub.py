@@ -257,7 +257,7 @@ def test_a_cache_that_lacks_a_file_says_what_to_do_when_it_shall_do_without_netw
 
 def test_a_proxy_that_answers_with_a_web_page_is_told_from_a_hub(served):
     served.web_page = True
-    with pytest.raises(DownloadError, match=r"no hub .a proxy or a login page"):
+    with pytest.raises(DownloadError, match=r"not a hub .a proxy or a login page"):
         fetch()
 
 

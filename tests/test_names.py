@@ -133,7 +133,7 @@ def test_a_checkpoint_whose_name_is_not_utf_8_is_refused_in_words_that_can_be_sh
     except OSError:
         pytest.skip("this file system holds no such names")
     with pytest.raises(
-        InputError, match="no text in UTF-8, and a notebook cannot hold it; rename it"
+        InputError, match="not text in UTF-8, and a notebook cannot hold it; rename it"
     ) as refusal:
         Edition.from_mapping({"model": "ViT-B-32", "checkpoint": file})
     str(refusal.value).encode("utf-8")

@@ -59,7 +59,7 @@ def read_text(path: str | os.PathLike, what: str, *, largest: int = LARGEST) -> 
             f"{shown} is not text in {name} (byte {error.start} does not fit); save it in UTF-8, or give {what}."
         ) from error
     if "\0" in text:
-        raise InputError(f"{shown} is no text file, since it holds NUL bytes; give {what}.")
+        raise InputError(f"{shown} is not a text file, since it holds NUL bytes; give {what}.")
     return text
 
 

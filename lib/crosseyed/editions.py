@@ -166,7 +166,7 @@ class Edition:
         """
         if not isinstance(mapping, Mapping):
             raise InputError(
-                f"{shorten(mapping)} is no edition; give a mapping such as {{model: {DEFAULT_MODEL}}}."
+                f"{shorten(mapping)} is not an edition; give a mapping such as {{model: {DEFAULT_MODEL}}}."
             )
         stripped = {key: value.strip() if isinstance(value, str) else value for key, value in mapping.items()}
         # a variable that a shell or make expanded to nothing
@@ -186,7 +186,7 @@ class Edition:
         for name in (model, given.pretrained, checkpoint):
             if any("\ud800" <= letter <= "\udfff" for letter in name or ""):
                 raise InputError(
-                    f"{shorten(name)} is no text in UTF-8, and a notebook cannot hold it; rename it."
+                    f"{shorten(name)} is not text in UTF-8, and a notebook cannot hold it; rename it."
                 )
         return cls(model, given.pretrained, checkpoint, given.seed, digest, given.size or "")
 

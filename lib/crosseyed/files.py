@@ -100,12 +100,12 @@ def require_folder(path: str | os.PathLike, what: str) -> Path:
 
 
 def expand(path: str | os.PathLike) -> Path:
-    """Return a path with ``~`` expanded, unless there is no such home; raise InputError for what is no path."""
+    """Return a path with ``~`` expanded, unless there is no such home; raise InputError for what is not a path."""
     try:
         path = os.fsdecode(path)
     except TypeError:
         raise InputError(
-            f"{shorten(path)} is no path; give the name of a file or folder, as text or as a pathlib.Path."
+            f"{shorten(path)} is not a path; give the name of a file or folder, as text or as a pathlib.Path."
         ) from None
     try:
         return Path(path).expanduser()

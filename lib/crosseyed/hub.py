@@ -352,9 +352,7 @@ def _reason(error: BaseException, repository: str, cache: Path) -> str:
         if isinstance(each, HfHubHTTPError):
             return _status(each.response.status_code)
         if isinstance(each, FileMetadataError):
-            return (
-                "what answers is no hub (a proxy or a login page may stand between, or HF_ENDPOINT is wrong)"
-            )
+            return "what answers is not a hub (a proxy or a login page may stand between, or HF_ENDPOINT is wrong)"
         if isinstance(each, OSError) and each.errno in DISK_FULL:
             return f"the disk of {str(cache)!r} is full; free some space, or name another folder with HF_HOME"
         if isinstance(each, OSError) and each.errno and each.filename:

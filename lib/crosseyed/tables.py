@@ -22,7 +22,7 @@ _LARGEST = 2**28
 
 _TRUTHS = {"True": True, "False": False}
 
-_EXPECTED = {"truth": "True or False", "whole": "whole number", "number": "number"}
+_EXPECTED = {"truth": "True or False", "whole": "a whole number", "number": "a number"}
 
 _KINDS = {"boolean": "truth", "integer": "whole", "floating": "number", "mixed-integer-float": "number"}
 
@@ -139,7 +139,7 @@ def _column(name: str, fields: tuple[str, ...], kind: str) -> pd.Series:
         small, nullable = ("bool", "boolean") if kind == "truth" else ("int64", "Int64")
         return pd.Series(values, dtype=nullable if missing else small)
     except (ValueError, KeyError, OverflowError) as error:
-        raise ValueError(f"the column {name!r} holds what is no {_EXPECTED[kind]} ({error})") from error
+        raise ValueError(f"the column {name!r} holds what is not {_EXPECTED[kind]} ({error})") from error
 
 
 def require_columns(table: pd.DataFrame, columns: Iterable[str], what: str) -> None:

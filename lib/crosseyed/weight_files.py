@@ -50,7 +50,7 @@ def tensor_places(index: Path) -> dict[str, str]:
     content = read_json(index, "an index of a checkpoint's parts")
     places = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(places, dict) or not places:
-        raise InputError(f"{str(index)!r} is no index of a checkpoint's parts: it has no 'weight_map'.")
+        raise InputError(f"{str(index)!r} is not an index of a checkpoint's parts: it has no 'weight_map'.")
     return places
 
 

@@ -172,7 +172,7 @@ LINES = {
     "too large a number": b"1e999",
     "thousands of digits": b"1" * 5000,
     "an unknown kind": b'{"~":"pickle","data":""}',
-    "a kind that is no text": b'{"~":["array"]}',
+    "a kind that is not text": b'{"~":["array"]}',
     "no kind": b'{"a":1}',
     "objects": array_line(dtype="|O"),
     "a record": array_line(dtype=[["a", "<f8"]]),
@@ -194,7 +194,7 @@ LINES = {
     ).encode(),
     "a list as key": b'{"~":"dict","items":[[[1],2]]}',
     "pairs of three": b'{"~":"dict","items":[[1,2,3]]}',
-    "a byte that is no text": b'"\xff"',
+    "a byte that is not text": b'"\xff"',
 }  # fmt: skip
 
 

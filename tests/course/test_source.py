@@ -80,7 +80,7 @@ def test_a_cell_added_to_one_question_leaves_the_identifiers_of_the_others(folde
             '@hidden_check("q1", points=number',
             ["table_unchanged", "plain values"],
         ),
-        ("def unseen_gap(student, rng):", "def unseen_gap(student, rng)", ["no Python"]),
+        ("def unseen_gap(student, rng):", "def unseen_gap(student, rng)", ["not Python"]),
         ('tags=["rubric"]', "", ["'q3'", "rubric"]),
         ('[markdown] tags=["rubric"]', 'tags=["rubric"]', ["'rubric'", "holds code"]),
         ("#   version: 3\n", "", ["version"]),
@@ -104,7 +104,7 @@ def test_a_lab_that_contradicts_itself_is_refused(folder, old, new, words):
         ("Question: q1", "Question: q3", ["percent.py", "q1, q2"]),
         ("Points: 0", "Points: 7", ["7", "3"]),
         ("Points: 0", "Points: few", ["few", "number"]),
-        ("def accuracy(table):", "def accuracy(table)", ["no Python"]),
+        ("def accuracy(table):", "def accuracy(table)", ["not Python"]),
     ],
 )
 def test_a_wrong_answer_that_fits_no_question_is_refused(folder, old, new, words):

@@ -98,7 +98,7 @@ def test_a_decimal_comma_and_the_hint_of_a_separator_are_read(photographs, hint)
     ("content", "message"),
     [
         (b"image,caption,x\na.png,a dog,0.5\n", "no column 'y'"),
-        (b"", "is no table"),
+        (b"", "is not a table"),
         (b"image,caption,x,y\n\xff\xfe,a,0,0\n", "is not text in UTF-8"),
         (b"image,caption,x,y\na.png,a dog,0.5,0.5,1,2\n,,,,,,,\n", "Row 1 .* has 6 fields and the header 4"),
         (b"image,caption,x,y\na.png,a dog, asleep,0.5,0.5\n", "Row 1 .*quotes"),

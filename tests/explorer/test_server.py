@@ -138,7 +138,7 @@ def raw(running, request):
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize(
     ("path", "status", "sentence"),
-    [("/x/upload", 403, "The address lacks its token"), ("http://[", 400, "This is no address")],
+    [("/x/upload", 403, "The address lacks its token"), ("http://[", 400, "This is not an address")],
 )
 def test_of_who_has_no_token_no_body_is_read(running, method, path, status, sentence):
     host = f"{server.ADDRESS}:{running.server_port}"
@@ -198,9 +198,9 @@ def test_every_answer_is_sealed_off(ask):
     [
         ("answer", ASKED, {"Content-Type": "text/plain"}, 415, "sent as application/json"),
         ("upload", png(3, 3), {"Content-Type": "multipart/form-data"}, 415, "application/octet-stream"),
-        ("answer", b"{", JSON, 400, "this is no JSON"),
-        ("answer", b"[" * 100_000, JSON, 400, "this is no JSON"),
-        ("answer", b"\xff\xfe", JSON, 400, "this is no JSON"),
+        ("answer", b"{", JSON, 400, "this is not JSON"),
+        ("answer", b"[" * 100_000, JSON, 400, "this is not JSON"),
+        ("answer", b"\xff\xfe", JSON, 400, "this is not JSON"),
         ("answer", b" " * (server.MOST_JSON + 1), JSON, 413, "has more than 256 kB"),
         ("answer", [], JSON, 400, "A request is a JSON object"),
         ("answer", {**ASKED, "captions": ["a"] * 60}, JSON, 400, "There are 60 captions"),

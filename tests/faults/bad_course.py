@@ -78,7 +78,7 @@ GRADE = [
         ("error:", "did you mean 'the_family'"),
     ),
     (
-        "a folder that is no lab",
+        "a folder that is not a lab",
         ["grade", "class", "--lab", "class"],
         handed_in,
         ("error:", "lab.py"),
@@ -92,7 +92,7 @@ GRADE = [
         ("error:", "no submission", "class"),
     ),
     (
-        "a class that is no zip",
+        "a class that is not a zip",
         ["grade", "class.zip", "--lab", LAB],
         lambda folder: (folder / "class.zip").write_bytes(b"PK"),
         ("error:", "class.zip", "damaged"),

@@ -167,7 +167,7 @@ FOLDERS = [
         (
             "without a card of ours",
             carded("open_clip_model.safetensors", "README.md"),
-            ("README.md", "no model card"),
+            ("README.md", "not a model card"),
         ),
         (
             "that is not there",

@@ -58,7 +58,7 @@ def test_random_weights_are_no_result(results, tmp_path):
     [
         (lambda table: table.drop(columns="commit"), "lacks \\['commit'\\]"),
         (lambda table: table.assign(extra=1), "should not have \\['extra'\\]"),
-        (lambda table: table.astype({"gap": object}).assign(gap="large"), "'gap' holds what is no number"),
+        (lambda table: table.astype({"gap": object}).assign(gap="large"), "'gap' holds what is not a number"),
         (lambda table: table.iloc[:-1], "announces another number of rows than its 1"),
         (lambda table: table.iloc[:0], "announces another number of rows than its 0"),
         (lambda table: table.assign(gap_low=np.inf), "interval of gap that is infinite"),

@@ -338,7 +338,7 @@ def test_what_a_user_put_among_the_results_is_not_replaced(composed, tiny_clip, 
         (out / "objects.csv").unlink()
         (out / "objects.csv").mkdir()
     mine.write_text("mine")
-    with pytest.raises(InputError, match=r"is no result of 'crosseyed own-data'.*move it"):
+    with pytest.raises(InputError, match=r"is not a result of 'crosseyed own-data'.*move it"):
         own_data.measure(never, composed, images, out)
     assert mine.read_text() == "mine"
 
@@ -378,9 +378,9 @@ def test_the_finding_says_which_objects_are_not_in_the_estimate(composed, tiny_c
 
 @pytest.mark.parametrize("output", [None, 3, ["out"]])
 def test_what_is_no_path_is_refused_by_its_type(composed, output):
-    with pytest.raises(InputError, match="is no path"):
+    with pytest.raises(InputError, match="is not a path"):
         own_data.measure(never, composed, composed.parent / "images", output)
-    with pytest.raises(InputError, match="is no path"):
+    with pytest.raises(InputError, match="is not a path"):
         own_data.measure(never, output, composed.parent / "images", "out")
 
 

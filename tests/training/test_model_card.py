@@ -47,7 +47,7 @@ def test_a_card_is_only_written_where_a_model_and_no_other_card_is(tmp_path):
     (tmp_path / "open_clip_model.safetensors").write_text("")
     assert model_card.check_folder(tmp_path, recipe) == tmp_path
     (tmp_path / "README.md").write_text("# My notes")
-    with pytest.raises(InputError, match="no model card"):
+    with pytest.raises(InputError, match="not a model card"):
         model_card.check_folder(tmp_path, recipe)
     assert (tmp_path / "README.md").read_text() == "# My notes"
     (tmp_path / "README.md").unlink()

@@ -60,7 +60,7 @@ def test_what_is_no_site_is_refused(url):
 @pytest.mark.parametrize("branch", ["--upload-pack=x", "a b", 'x"', ""])
 def test_a_branch_is_a_name(branch):
     if branch:
-        with pytest.raises(InputError, match="is no branch"):
+        with pytest.raises(InputError, match="is not a branch"):
             from_configuration(given(branch=branch))
     else:
         assert from_configuration(given(branch=branch)).branch == "main"

@@ -81,7 +81,7 @@ def test_a_notebook_that_does_not_know_the_address_is_named(notebooks):
 
 def test_a_broken_notebook_is_named(tmp_path):
     (tmp_path / "two.ipynb").write_text("{")
-    with pytest.raises(InputError, match=r"two\.ipynb' is no notebook"):
+    with pytest.raises(InputError, match=r"two\.ipynb' is not a notebook"):
         launch.write_cells(tmp_path, SET)
 
 

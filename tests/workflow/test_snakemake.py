@@ -62,8 +62,8 @@ def test_a_profile_is_found_where_snakemake_keeps_it(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no Snakemake profile"),
-        ("[jobs]", "no Snakemake profile"),
+        ("", "not a Snakemake profile"),
+        ("[jobs]", "not a Snakemake profile"),
         ("executor: [a, b]", "for `executor`"),
         ("executor: ../x", "for `executor`"),
         ("executor: nowhere", "pip install snakemake-executor-plugin-nowhere"),

@@ -40,7 +40,7 @@ from crosseyed.workflow import processes
 _MOST_STARTS = 4  # of a submission's process, which a cell or a check may end
 _GRACE = 10  # seconds that a check may take beyond what it gives the student's code
 UNFIT = "NotPlainError"
-"""The kind of a `StudentError` for an answer that is no plain data."""
+"""The kind of a `StudentError` for an answer that is not plain data."""
 
 _BUILT_IN = frozenset(
     name
@@ -50,12 +50,12 @@ _BUILT_IN = frozenset(
 
 
 class StudentError(Exception):
-    """The student's code raised something, ended, took too long, or returned what is no plain data.
+    """The student's code raised something, ended, took too long, or returned what is not plain data.
 
     Attributes
     ----------
     kind : str
-        Name of a built-in exception; `UNFIT` for what is no plain data; or ``"an error"``, because names of other
+        Name of a built-in exception; `UNFIT` for what is not plain data; or ``"an error"``, because names of other
         classes are the student's to choose.
     """
 

@@ -150,7 +150,7 @@ def measure(student: Student, model: ClipModel, tasks: Sequence[Task]) -> dict[s
     StudentError
         The student's code raised something, or took too long.
     InputError
-        What it gave is no table of finite similarities.
+        What it gave is not a table of finite similarities.
     """
     images = np.stack([np.asarray(image) for task in tasks for image in task.images])
     labels = tasks[0].labels

@@ -79,7 +79,7 @@ def loads(line: bytes) -> Any:
     except RecursionError:
         raise NotPlainError("The line is nested too deeply.") from None
     except (ValueError, TypeError, KeyError, OverflowError, binascii.Error, MemoryError) as error:
-        raise NotPlainError(f"The line is no plain data ({type(error).__name__}).") from None
+        raise NotPlainError(f"The line is not plain data ({type(error).__name__}).") from None
 
 
 def _refuse_constant(name: str) -> None:
@@ -248,7 +248,7 @@ class _Reader:
     def _values(self, tree: Any, depth: int) -> np.ndarray:
         values = self.read(tree, depth)
         if not isinstance(values, np.ndarray) or values.ndim != 1:
-            raise NotPlainError("The line holds a column that is no list of values.")
+            raise NotPlainError("The line holds a column that is not a list of values.")
         return values
 
     def _labels(self, tree: dict[str, Any] | None, rows: int | None, depth: int) -> pd.Index | None:

@@ -161,7 +161,7 @@ class Sandbox:
         LateError
             It did not answer in time, and was ended.
         NotPlainError
-            The question is no plain data.
+            The question is not plain data.
         """
         number = secrets.token_hex(16)
         until = time.monotonic() + seconds + _GRACE

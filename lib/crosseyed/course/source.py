@@ -169,7 +169,9 @@ def _cells(path: Path) -> tuple[Cell, ...]:
     try:
         notebook = jupytext.read(path, fmt="py:percent")
     except (ValueError, UnicodeDecodeError) as error:
-        raise InputError(f"{str(path)!r} is no notebook in jupytext's percent format ({error}).") from error
+        raise InputError(
+            f"{str(path)!r} is not a notebook in jupytext's percent format ({error})."
+        ) from error
     lab = path.parent.name
     question, block = "", ""
     counts: dict[str, int] = {}
@@ -287,12 +289,12 @@ def _hidden_cell(lab: str, cell: Cell) -> HiddenCell:
     where = _place(lab, cell)
     if cell.kind != "code":
         raise InputError(
-            f"{where} has the tag 'hidden' and is no code; only cells with hidden checks have it."
+            f"{where} has the tag 'hidden' and is not code; only cells with hidden checks have it."
         )
     try:
         tree = ast.parse(cell.source)
     except SyntaxError as error:
-        raise InputError(f"{where} is no Python: {error.msg}, line {error.lineno} of the cell.") from error
+        raise InputError(f"{where} is not Python: {error.msg}, line {error.lineno} of the cell.") from error
     checks = tuple(_hidden_checks(where, tree))
     if not checks:
         raise InputError(
@@ -387,7 +389,7 @@ def _wrong_answer(lab: str, file: Path, questions: tuple[Question, ...]) -> Wron
     try:
         tree = ast.parse(text)
     except SyntaxError as error:
-        raise InputError(f"{where} is no Python: {error.msg}, line {error.lineno}.") from error
+        raise InputError(f"{where} is not Python: {error.msg}, line {error.lineno}.") from error
     said = ast.get_docstring(tree)
     if not said:
         raise InputError(f"{where} has no docstring; begin it with one that states the misconception.")
@@ -429,7 +431,7 @@ def _yaml(where: str, source: str) -> dict:
     try:
         found = yaml.safe_load(source)
     except yaml.YAMLError as error:
-        raise InputError(f"{where} is no YAML below its first line ({shorten(str(error))}).") from error
+        raise InputError(f"{where} is not YAML below its first line ({shorten(str(error))}).") from error
     if not isinstance(found, dict):
         raise InputError(f"{where} has no settings; give lines such as 'name: q1' below its first line.")
     return {str(name): value for name, value in found.items()}

@@ -231,7 +231,7 @@ def _in_folder(folder: Path) -> tuple[list[_File], list[_Left]]:
             elif path.is_file():
                 files.append(_file(path, parts))
             elif not path.is_dir():
-                left.append((parts, "is no regular file."))
+                left.append((parts, "is not a regular file."))
             if len(files) > _MOST_IN_FOLDER:
                 raise InputError(f"It holds more than {_MOST_IN_FOLDER:,} files.")
     if not any(_is_notebook(file) for file in files):  # a zip in a folder, as systems hand it on

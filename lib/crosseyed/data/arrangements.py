@@ -191,7 +191,7 @@ def first_objects(scenes: Sequence[Scene]) -> tuple[pd.DataFrame, list[list[str]
         One row per scene: that of its first object in `crosseyed.data.scenes.scene_table`, and `shown`, the number of
         objects.
     others : list of list of str
-        Names of the other objects of each scene, which are no wrong answers and are not to be offered
+        Names of the other objects of each scene, which are not wrong answers and are not to be offered
         (`crosseyed.measure.wordings.without`).
     """
     table = scene_table([replace(scene, placements=scene.placements[:1]) for scene in scenes])

@@ -132,7 +132,7 @@ def _rows(text: str, shown: str) -> list[dict[str, str]]:
         ]
     except (ValueError, csv.Error) as error:
         raise InputError(
-            f"{shown} is no table; save it as CSV with the columns {', '.join(_COLUMNS)}."
+            f"{shown} is not a table; save it as CSV with the columns {', '.join(_COLUMNS)}."
         ) from error
     names = [name.strip() for name in names]
     names = [name.lower() if name.lower() in _COLUMNS else name for name in names]
@@ -161,7 +161,7 @@ def _columns_by(separator: str, header: str) -> int:
 
 
 def _check_units(rows: Sequence[dict[str, str]], shown: str) -> None:
-    """Raise InputError where most places are no fractions."""
+    """Raise InputError where most places are not fractions."""
     places = [(_number(row["x"]), _number(row["y"])) for row in rows]
     places = [place for place in places if not any(map(math.isnan, place))]
     above, below = (sum(max(place) > 1 for place in places), sum(min(place) < 0 for place in places))

@@ -167,7 +167,7 @@ def _load(file: str | os.PathLike) -> dict[str, list[dict]]:
             document[name] = [document[name]]  # a list of one, written without brackets
         if not isinstance(document, dict) or not isinstance(document.get(name), list):
             raise InputError(
-                f"{os.fspath(file)!r} is no COCO-format file: it has no list {name!r}. Expected an object with the "
+                f"{os.fspath(file)!r} is not a COCO-format file: it has no list {name!r}. Expected an object with the "
                 f"lists {', '.join(_LISTS)}."
             )
     return {name: [entry if isinstance(entry, dict) else {} for entry in document[name]] for name in _LISTS}

@@ -30,7 +30,7 @@ _PART_OF_RELATION = re.compile(rf"_({'|'.join(RELATIONS)})_")
 
 
 class SkippedFilesWarning(UserWarning):
-    """Some files of a folder are no images of the data set and were left out."""
+    """Some files of a folder are not images of the data set and were left out."""
 
 
 def read_whatsup(folder: str | os.PathLike) -> pd.DataFrame:
@@ -76,7 +76,7 @@ def read_whatsup(folder: str | os.PathLike) -> pd.DataFrame:
         )
     if skipped:
         warnings.warn(
-            f"{len(skipped)} of {len(files)} files in {str(folder)!r} are no images named {_NAMING} and were "
+            f"{len(skipped)} of {len(files)} files in {str(folder)!r} are not images named {_NAMING} and were "
             f"left out: {', '.join(skipped)}.",
             SkippedFilesWarning,
             stacklevel=2,

@@ -30,7 +30,7 @@ from crosseyed.explorer.uploads import MOST_BYTES
 ADDRESS = "127.0.0.1"
 
 MOST_JSON = 256 * 2**10
-"""Bytes of a request that is no upload."""
+"""Bytes of a request that is not an upload."""
 
 _SHARED = Path(__file__).parents[3] / "book" / "_static"
 _OWN = Path(__file__).parent / "page"
@@ -197,7 +197,7 @@ class _Handler(BaseHTTPRequestHandler):
             parts = urlsplit(self.path)
         except ValueError:
             raise Refusal(
-                HTTPStatus.BAD_REQUEST, "This is no address; open the whole address that was printed."
+                HTTPStatus.BAD_REQUEST, "This is not an address; open the whole address that was printed."
             ) from None
         token, _, path = parts.path.removeprefix("/").partition("/")
         if not hmac.compare_digest(token.encode(), self.server.token.encode()):
@@ -276,7 +276,7 @@ def _parsed(content: bytes) -> object:
     try:
         return json.loads(content)
     except (ValueError, RecursionError):
-        raise InputError("A request is a JSON object; this is no JSON.") from None
+        raise InputError("A request is a JSON object; this is not JSON.") from None
 
 
 def _number(query: dict[str, str], count: int) -> int:

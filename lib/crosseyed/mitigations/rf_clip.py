@@ -61,7 +61,7 @@ class RFClip(Mitigation):
     sigma: float = parameter(5.0, "of a distraction token: share of a channel times the width", above=0)
 
     def __post_init__(self) -> None:
-        """Raise InputError for a parameter out of range or channels that are no numbers."""
+        """Raise InputError for a parameter out of range or channels that are not numbers."""
         super().__post_init__()
         try:
             object.__setattr__(self, "channels", tuple(int(channel) for channel in self.channels))

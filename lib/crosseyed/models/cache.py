@@ -143,7 +143,7 @@ class CachedEncoder(ScorerWrapper, Encoder):
             )
             made = ((readable, self._filled(make, pixels)) for pixels, readable in batches)
             found |= self._kept_by_and_by(kind, missing, made)
-        nothing = np.full(width, np.nan, np.float32)  # of a file that is no image
+        nothing = np.full(width, np.nan, np.float32)  # of a file that is not an image
         return np.stack([found.get(key, nothing) for key in keys])
 
     def encode_seen(self, seen: Mapping[bytes, np.ndarray]) -> dict[bytes, np.ndarray]:

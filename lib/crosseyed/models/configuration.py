@@ -196,7 +196,7 @@ def read_configuration(path: Path, name: str) -> Configuration:
     Raises
     ------
     InputError
-        It is no JSON, asks to run code, has a key that open_clip does not know, or a value of another type or range.
+        It is not JSON, asks to run code, has a key that open_clip does not know, or a value of another type or range.
     """
     content = read_json(path, "a configuration of open_clip", largest=2**20)
     if not isinstance(content, dict):

@@ -37,7 +37,7 @@ _OTHERS = {
         "those of transformers' SigLIP; load the same model by 'hf-hub:timm/ViT-B-16-SigLIP' or its relatives"
     ),
     r"^image_encoder\.model\.": "those of Apple's MobileCLIP; name the one of its architectures, such as MobileCLIP-S1",
-    r"^(visual_encoder|text_encoder|qformer|vision_proj)\.": "those of BLIP or ALBEF, which is no CLIP of open_clip",
+    r"^(visual_encoder|text_encoder|qformer|vision_proj)\.": "those of BLIP or ALBEF, which is not a CLIP of open_clip",
     r"^(patch_embed|blocks\.0|cls_token)": "those of an image model of timm without a text tower; give a CLIP",
     r"^(vision_model|text_model)\.|^encoder\.layers\.\d+\.self_attn|^embeddings\.(class|token)_embedding": (
         "those of one tower of transformers' CLIP; give the checkpoint of the whole model"

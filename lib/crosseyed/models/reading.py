@@ -224,7 +224,7 @@ def _read(path: Path) -> Any:
 
 
 def _foreign(path: Path, head: bytes) -> str | None:
-    """Say what a file is, and what to do, if it is no checkpoint."""
+    """Say what a file is, and what to do, if it is not a checkpoint."""
     if not head:
         return "empty; copy or download it again"
     for pattern, what in _FOREIGN.items():

@@ -212,7 +212,7 @@ def bound_from(text: str | None) -> float:
     Raises
     ------
     InputError
-        It is no number of gigabytes.
+        It is not a number of gigabytes.
     """
     if not text:
         return DEFAULT_BOUND * 1e9

@@ -91,7 +91,7 @@ def read(folder: str | os.PathLike = FOLDER) -> pd.DataFrame:
     InputError
         A file is not whole, two are of one edition, or their intervals differ in confidence; the message names them.
     """
-    # also what is no file, which would be passed over in silence
+    # also what is not a file, which would be passed over in silence
     paths = sorted(path for path in Path(folder).glob("[!.]*") if path.suffix.lower() == ".csv")
     found = {path: read_one(path) for path in paths}
     found = {path: table for path, table in found.items() if table["pretrained"].iloc[0] != RANDOM}

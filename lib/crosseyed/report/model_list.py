@@ -78,7 +78,7 @@ def read_list(path: str | os.PathLike) -> ModelList:
 def _entry(content: object, what: str) -> dict[str, str]:
     if not isinstance(content, Mapping):
         raise InputError(
-            f"The entry {shorten(content)} of {what} is no mapping; write {{model: ViT-B-32, pretrained: openai}}."
+            f"The entry {shorten(content)} of {what} is not a mapping; write {{model: ViT-B-32, pretrained: openai}}."
         )
     entry = validated(_Entry, content, f"the entry {shorten(content)} of {what}")
     try:

@@ -135,7 +135,7 @@ def _claimed(output: str | os.PathLike, file: Path, images: str | os.PathLike) -
 
 
 def _claim(output: str | os.PathLike, file: Path, images: str | os.PathLike) -> Path:
-    """Claim the output folder; raise InputError if results would lie among the input or replace what is no result."""
+    """Claim the output folder; raise InputError if results would lie among the input or replace something else."""
     folder = claim_folder(output, MAKER)
     if folder.resolve() in (file.resolve().parent, expand(images).resolve()):
         raise InputError(f"The folder {str(folder)!r} holds the input; give another one for the results.")
@@ -146,8 +146,8 @@ def _claim(output: str | os.PathLike, file: Path, images: str | os.PathLike) -> 
     for name in sorted(there):
         if name not in made or (folder / name).is_dir():
             raise InputError(
-                f"{str(folder / name)!r} is no result of 'crosseyed {MAKER}' and would be replaced; move it to another "
-                "folder, or give another one for the results."
+                f"{str(folder / name)!r} is not a result of 'crosseyed {MAKER}' and would be replaced; move it to "
+                "another folder, or give another one for the results."
             )
     return folder
 

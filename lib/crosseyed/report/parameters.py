@@ -208,7 +208,7 @@ def check(chapter: str, names: Mapping[str, object], *, begun: bool = False) -> 
     chapter : str
         Name of the notebook without suffix.
     names : mapping
-        ``globals()`` of the notebook. A value that papermill can give and that is no parameter is a misspelt one:
+        ``globals()`` of the notebook. A value that papermill can give and that is not a parameter is a misspelt one:
         papermill defines it without a word.
     begun : bool
         The chapter began before in the same kernel, so that variables of its own are among the names.

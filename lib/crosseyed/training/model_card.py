@@ -76,7 +76,7 @@ def check_folder(folder: Path, recipe: Recipe) -> Path:
     Raises
     ------
     InputError
-        There is no such folder, it holds the model of another recipe, or its ``README.md`` is no model card of ours.
+        There is no such folder, it holds the model of another recipe, or its ``README.md`` is not a model card of ours.
     """
     folder = require_folder(folder, "the folder of a model that 'crosseyed train' made")
     require_file(folder / WEIGHTS, "the folder of a model that 'crosseyed train' made")
@@ -84,7 +84,7 @@ def check_folder(folder: Path, recipe: Recipe) -> Path:
         is_finished(recipe, folder)
     card = folder / "README.md"
     if os.path.lexists(card) and _OURS not in read_text(card, "a model card"):
-        raise InputError(f"{str(card)!r} is no model card of 'crosseyed card'; move it to another folder.")
+        raise InputError(f"{str(card)!r} is not a model card of 'crosseyed card'; move it to another folder.")
     if not os.access(folder, os.W_OK):
         raise InputError(f"You may not write to {str(folder)!r}; change its permissions or copy the model.")
     return folder

@@ -52,7 +52,7 @@ def from_configuration(configuration: Mapping[str, object]) -> Addresses:
     repository, html = (_section(configuration, name) for name in ("repository", "html"))
     branch = str(repository.get("branch") or "main").strip()
     if not re.fullmatch(r"[\w][\w./-]*", branch, re.ASCII):
-        raise InputError(f"{shorten(branch)} in _config.yml is no branch; give its name, such as main.")
+        raise InputError(f"{shorten(branch)} in _config.yml is not a branch; give its name, such as main.")
     return Addresses(_repository(repository.get("url")), branch, _site(html.get("baseurl")))
 
 
@@ -66,7 +66,7 @@ def _repository(given: object) -> str:
     hosts = "|".join(map(re.escape, _HOSTS))
     if address and not re.fullmatch(rf"https://(?:{hosts})/[\w.-]+/[\w.-]+", address, re.ASCII):
         raise InputError(
-            f"{shorten(address)} in _config.yml (repository: url) is no repository that can be launched; give an "
+            f"{shorten(address)} in _config.yml (repository: url) is not a repository that can be launched; give an "
             "address such as https://github.com/OWNER/crosseyed, or nothing."
         )
     return address
@@ -76,7 +76,7 @@ def _site(given: object) -> str:
     address = str(given or "").strip().rstrip("/")
     if address and not re.fullmatch(r"https?://[\w.-]+(?::\d+)?(?:/[\w.~%-]+)*", address, re.ASCII):
         raise InputError(
-            f"{shorten(address)} in _config.yml (html: baseurl) is no address of a site; give one such as "
+            f"{shorten(address)} in _config.yml (html: baseurl) is not an address of a site; give one such as "
             "https://OWNER.github.io/crosseyed, or nothing."
         )
     return address

@@ -178,7 +178,7 @@ def _candidates(
         for each in settings_:
             if not isinstance(each, Mitigation):
                 raise InputError(
-                    f"{shorten(each)} is among its candidates and is no mitigation; give only these."
+                    f"{shorten(each)} is among its candidates and is not a mitigation; give only these."
                 )
         possible = registry.applicable(settings_, model, left_out)
         within = registry.applicable(possible, model, left_out, agreed.budget.most_passes)

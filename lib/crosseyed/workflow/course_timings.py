@@ -37,7 +37,7 @@ def tabulate(path: Path | None = None) -> str:
     Raises
     ------
     InputError
-        It is not whole, or a time is no positive number.
+        It is not whole, or a time is not a positive number.
     """
     path = path or TABLE
     if not path.exists():

@@ -115,7 +115,7 @@ def follow(
     pause : float
         Seconds between two looks.
     interval : float
-        Seconds between two times that lines are printed, where the stream is no terminal.
+        Seconds between two times that lines are printed, where the stream is not a terminal.
     """
     stream = sys.stderr if stream is None else stream
     if stream.isatty() and os.environ.get("TERM") != "dumb":

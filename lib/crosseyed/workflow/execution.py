@@ -60,7 +60,7 @@ def execute(
     Raises
     ------
     NotebookError
-        A cell failed, or the kernel died; the message names the notebook, the cell and the error. Or it is no notebook.
+        A cell failed, or the kernel died; the message names notebook, cell and error. Or it is not a notebook.
     MissingTableError
         The notebook ended without a table that it declares.
     InputError

@@ -32,7 +32,7 @@ def first_screen(headline: Headline, figure: str, alternative: str, links: Seque
         f"**{markdown(each.subject)}**{' ' * each.rest.startswith(' ')}{markdown(each.rest)}"
         for each in headline.sentences
     ]
-    # an option is no Markdown, but YAML
+    # an option is not Markdown, but YAML
     image = f"```{{image}} {figure}\n:alt: {json.dumps(printable(alternative), ensure_ascii=False)}\n```"
     text = "\n\n".join(said)
     screen = f":::::{{container}} first-screen\n::::{{container}} said\n{text}\n::::\n{image}\n:::::"

@@ -80,7 +80,7 @@ def find(name: str) -> Given:
     Raises
     ------
     InputError
-        There is no such label, module, file or class; the file cannot be imported; or the class is no mitigation.
+        There is no such label, module, file or class; the file cannot be imported; or the class is not a mitigation.
     """
     place, colon, attribute = name.rpartition(":")
     if not colon:
@@ -161,8 +161,8 @@ def _checked(kind: object, module: ModuleType, name: str, attribute: str) -> typ
         raise InputError(f"{name!r} names no class of the module{near}{has}")
     if not _is_mitigation(kind):
         raise InputError(
-            f"{name!r} is no class that derives from crosseyed.mitigations.base.Mitigation; the page 'Benchmark your "
-            "mitigation' has one to begin with."
+            f"{name!r} is not a class that derives from crosseyed.mitigations.base.Mitigation; the page 'Benchmark "
+            "your mitigation' has one to begin with."
         )
     if inspect.isabstract(kind):
         raise InputError(

@@ -131,4 +131,4 @@ def _read(file: Path) -> NotebookNode:
     try:
         return nbformat.read(file, as_version=4)
     except (OSError, ValueError, nbformat.ValidationError) as error:
-        raise InputError(f"{str(file)!r} is no notebook ({shorten(str(error))}); restore it.") from error
+        raise InputError(f"{str(file)!r} is not a notebook ({shorten(str(error))}); restore it.") from error

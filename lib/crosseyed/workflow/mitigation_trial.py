@@ -65,7 +65,7 @@ def try_out(model: ClipModel, candidates: Sequence[Mitigation], task: Task) -> N
     Raises
     ------
     InputError
-        Views are no images, or not as many as stated; the image that it is given is changed; similarities are not
+        Views are not images, or not as many as stated; the image that it is given is changed; similarities are not
         finite or not one for each caption; or at strength zero they differ from those of the plain model.
     """
     images = list(task.images[:_IMAGES])
@@ -116,7 +116,7 @@ def _check_views(mitigation: Mitigation, image: np.ndarray, location: object) ->
             isinstance(view, np.ndarray) and view.dtype == np.uint8 and view.ndim == 3 and view.shape[2] == 3
         ):
             raise InputError(
-                f"{mitigation.name} gives a view that is no image of uint8 (height, width, 3): {_described(view)}."
+                f"{mitigation.name} gives a view that is not an image of uint8 (height, width, 3): {_described(view)}."
             )
 
 

@@ -53,7 +53,7 @@ def urgency(name: str) -> int:
 def reads(notebook: str | os.PathLike) -> list[str]:
     """Return the paths in the repository that a notebook's metadata, under `crosseyed.reads`, state that it reads.
 
-    What is no notebook states nothing: its execution fails and says why, and that of others does not.
+    What is not a notebook states nothing: its execution fails and says why, and that of others does not.
     """
     stated = _stated(notebook).get("reads")
     return [path for path in stated if isinstance(path, str)] if isinstance(stated, list) else []
@@ -65,7 +65,7 @@ def loads_model(notebook: str | os.PathLike) -> bool:
 
 
 def _stated(notebook: str | os.PathLike) -> dict[str, Any]:
-    """Return what a notebook states about itself; what is no notebook states nothing."""
+    """Return what a notebook states about itself; what is not a notebook states nothing."""
     try:
         stated = json.loads(Path(notebook).read_text(encoding="utf-8"))["metadata"]["crosseyed"]
     except (OSError, ValueError, LookupError, TypeError, RecursionError):

@@ -100,7 +100,7 @@ def find_profile(profile: str) -> tuple[Path, dict[str, object]]:
     Raises
     ------
     InputError
-        There is none, it is no list of options, or its executor is not installed.
+        There is none, it is not a list of options, or its executor is not installed.
     """
     from snakemake.cli import get_profile_dir
 
@@ -116,7 +116,7 @@ def find_profile(profile: str) -> tuple[Path, dict[str, object]]:
     content = read_yaml(file, "a Snakemake profile")
     if not isinstance(content, dict):
         raise InputError(
-            f"{str(file)!r} is no Snakemake profile: it needs options, such as the line `jobs: 50`."
+            f"{str(file)!r} is not a Snakemake profile: it needs options, such as the line `jobs: 50`."
         )
     executor = content.get("executor") or "local"
     if not isinstance(executor, str) or not re.fullmatch(r"[\w-]+", executor, re.ASCII):

@@ -29,7 +29,7 @@ def measure(model: ClipModel, threads: int, *, download: bool = False) -> Speed:
     download : bool
         Whether the model's weights have yet to be downloaded.
     """
-    started, before = time.process_time(), _memory_mb()  # waiting for a download is no work
+    started, before = time.process_time(), _memory_mb()  # waiting for a download is not work
     threads_before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

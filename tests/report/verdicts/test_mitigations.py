@@ -52,7 +52,7 @@ def test_the_summary_of_a_gain_has_a_line_for_each_question():
         "",
         "- The best that is not told, chosen on the validation images, is **cyclic shifts**: +10.0 points off-center "
         "(9.0 to 11.0, corrected p = 0.012), -1.0 at the center, at 9 passes (2.0 times the time).",
-        # crops gain more in two passes, but other objects picked tiles; a pooling is no mitigation
+        # crops gain more in two passes, but other objects picked tiles; a pooling is not a mitigation
         "- With at most two passes: tiles, +4.0 points off-center (3.0 to 5.0, corrected p = 0.012), -0.5 at the "
         "center.",
         "- Told where the object is: visual prompt: crop, +25.0 points off-center (24.0 to 26.0, corrected p = "
