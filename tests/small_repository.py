@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import nbformat
-from test_chapters import SMALL
+from small_chapters import SMALL
 
 ROOT = Path(__file__).parents[1]
 

@@ -3,14 +3,11 @@
 The others read tables that are kept: they are given models of any name, none, and tables that are not whole.
 """
 
-import ast
 import dataclasses
 import json
-from pathlib import Path
 
-import matplotlib as mpl
 import pytest
-from matplotlib import pyplot as plt
+from small_chapters import CHAPTERS, execute
 from small_models import build_open_clip, build_timm
 from small_results import bias, collected, write_results
 
@@ -22,18 +19,6 @@ from crosseyed.settings import settings
 from crosseyed.tables import write_table
 from crosseyed.training.experiments import results_of
 
-mpl.use("Agg")
-
-NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
-CHAPTERS = (
-    "01_center_bias",
-    "02_embedding_decomposition",
-    "03_attention_maps",
-    "04_pooling_ablation",
-    "05_mitigations",
-    "08_robustness",
-    "09_move_it_yourself",
-)
 FAMILIES = {
     "class token": build_open_clip,
     "ResNet": build_open_clip,
@@ -48,30 +33,6 @@ QUICK = (
     "class token",
     "ConvNeXt",
 )  # the most and the least of what a tower supports; the others are slow tests
-SMALL = {
-    "n_objects": 4,
-    "n_control_objects": 3,
-    "n_explained": 1,
-    "settings": {"grid_size": 3, "resamples": 100},
-    "n_concepts": 60,
-    "n_exchanged": 3,
-    "n_test": 4,
-    "n_validation": 4,
-    "n_training": 4,
-    "scenes_per_object": 4,
-    "n_maps": 2,
-    "references": [],
-    "top": 5,
-    "n_images": 1,
-    "n_off_center": 1,
-    "n_names": [2],
-    "object_sizes": [0.2],
-    "grid_sizes": [5],
-    "n_crowd": [1, 3],
-    "resolutions": [1.5],
-    "n_places": 3,
-    "n_mitigated": 1,
-}
 NAMES = ("null", "007", "1e5", "$x$", "{{x}}", "[b](c)", "a|b", "<b>", "_x_", "猫 قطة")
 
 
@@ -143,24 +104,3 @@ def test_a_chapter_refuses_a_kept_table_that_is_cut_in_half_by_name(chapter, par
         execute(
             chapter, {"__name__": "__main__"}, {"output": str(tmp_path / "results"), parameter: str(given)}
         )
-
-
-def execute(chapter, names, given):
-    """Execute the cells of a notebook, its parameters those of `SMALL` and of the case."""
-    for cell in json.loads((NOTEBOOKS / f"{chapter}.ipynb").read_text())["cells"]:
-        if cell["cell_type"] == "code":
-            run("".join(cell["source"]), names)
-            if "parameters" in cell["metadata"].get("tags", []):
-                small = {key: value for key, value in SMALL.items() if key in names}
-                names |= small | given
-
-
-def run(source, names):
-    """Execute a cell and show its last expression, as Jupyter does."""
-    tree = ast.parse(source)
-    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-    exec(compile(tree, "cell", "exec"), names)
-    if last is not None:
-        value = eval(compile(ast.Expression(last.value), "cell", "eval"), names)
-        getattr(value, "_repr_html_", lambda: repr(value))()
-    plt.close("all")

@@ -1,6 +1,6 @@
 """Measure what the chapters of an edition cost beside the passes of the tower that they make.
 
-Each chapter runs in a process of its own, with the small parameters of `tests/test_chapters.py` or, with ``--size``,
+Each chapter runs in a process of its own, with the small parameters of `tests/small_chapters.py` or, with ``--size``,
 those of a size of an edition. Printed are its seconds of processor time, its passes of the image tower, the seconds
 that these take in bare batches of 32, and the ratio of the two. What runs some of the blocks, or only for some of the
 tokens, counts as this part of a pass, and a run with gradients three times, as a backward pass costs two forward ones.
@@ -33,7 +33,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import random_models
-import test_chapters
+from small_chapters import CHAPTERS, SMALL, execute
 from torch import Tensor, nn
 
 from crosseyed import progress
@@ -136,11 +136,10 @@ def run_chapter(chapter: str, given: dict[str, object], size: str | None) -> dic
     """Execute one chapter in this process and return what it took."""
     meter = Meter()
     if size:
-        test_chapters.SMALL = {}
         given = given | preset(chapter, size)
     with tempfile.TemporaryDirectory() as output, settings.overridden():
         start = time.process_time()
-        test_chapters.execute(chapter, {"__name__": "__main__"}, {**given, "output": output})
+        execute(chapter, {"__name__": "__main__"}, {**given, "output": output}, {} if size else SMALL)
         seconds = time.process_time() - start
     told, memory = progress.counted(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {
@@ -192,7 +191,7 @@ def main() -> None:
     )
     parser.add_argument("--in-this-process", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    chapters = [each for each in test_chapters.CHAPTERS if each.startswith(tuple(options.chapters))]
+    chapters = [each for each in CHAPTERS if each.startswith(tuple(options.chapters))]
     if options.in_this_process:
         given = {"model": options.model, "pretrained": options.pretrained}
         print("\n" + json.dumps(run_chapter(chapters[0], given, options.size)))

@@ -28,7 +28,7 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import test_chapters
+from small_chapters import CHAPTERS, execute
 
 from crosseyed import progress
 from crosseyed.editions import SIZES
@@ -110,10 +110,9 @@ def record(folder: Path, chapter: str, size: str, seed: int, model: str, pretrai
     """Execute one chapter and write what reached the towers."""
     os.environ.pop(CACHE_VARIABLE, None)
     listener = Listener()
-    test_chapters.SMALL = {}
     given = {"model": model, "pretrained": pretrained, "seed": seed, **preset(chapter, size)}
     with tempfile.TemporaryDirectory() as output, settings.overridden():
-        test_chapters.execute(chapter, {"__name__": "__main__"}, {**given, "output": output})
+        execute(chapter, {"__name__": "__main__"}, {**given, "output": output}, {})
     table = pd.DataFrame(listener.rows, columns=["digest", "way", "batch"])
     table["digest"] = table["digest"].map(bytes.hex)
     name = f"{chapter}.{size}.{seed}"
@@ -174,7 +173,7 @@ def main() -> None:
     parser.add_argument("--model", default="pocketclip-centered")
     parser.add_argument("--pretrained")
     options = parser.parse_args()
-    chapters = [each for each in test_chapters.CHAPTERS if each.startswith(tuple(options.chapters))]
+    chapters = [each for each in CHAPTERS if each.startswith(tuple(options.chapters))]
     if options.what == "tell":
         tell(options.folder)
     elif options.what == "one":

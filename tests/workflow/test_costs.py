@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-import test_chapters
+from small_chapters import CHAPTERS
 
 from crosseyed.editions import SIZES, Edition
 from crosseyed.errors import InputError
@@ -22,7 +22,7 @@ MEASURED = {
 @pytest.mark.parametrize("model", ["pocketclip-centered", "pocketclip-uniform", "ViT-L-14"])
 def test_every_chapter_on_a_model_has_a_cost_that_grows_with_the_size(model):
     quick, standard, full = (costs.of(Edition(model, size=size)) for size in SIZES)
-    assert {*quick} == {*standard} == {*full} == {*test_chapters.CHAPTERS}
+    assert {*quick} == {*standard} == {*full} == {*CHAPTERS}
     for name in quick:
         assert 0 < quick[name].passes <= standard[name].passes <= full[name].passes
         assert quick[name].images > 0
