@@ -138,7 +138,7 @@ def test_a_table_that_is_not_declared_is_refused(given, tmp_path):
 def test_unavailable_tables_are_recorded_until_the_chapter_begins_again(given, tmp_path):
     chapter = begin("02_embedding_decomposition", given("02_embedding_decomposition"))
     chapter.unavailable("the tower has no heads", "heads", "ablation")
-    chapter.unavailable("no words", "textspan")
+    assert chapter.unavailable("no words", "textspan").data == "*No numbers here: no words.*"
     reasons = {
         "heads": "the tower has no heads",
         "ablation": "the tower has no heads",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
-from IPython.display import HTML
+from IPython.display import HTML, Markdown
 from pandas.io.formats.style import Styler
 
 from crosseyed.files import expand, try_writing
@@ -88,17 +88,18 @@ class Chapter:
         else:
             self.unavailable(reason, name)
 
-    def unavailable(self, reason: str, *names: str) -> None:
+    def unavailable(self, reason: str, *names: str) -> Markdown:
         """Register declared tables that the chapter cannot make for the model of the edition.
 
         The reason is a clause that a reader understands: ``"its tower has no class token"``. The tables may be
-        written for other models.
+        written for other models. Returns a line that says so to readers.
         """
         for name in names:
             check_declared(self.name, name)
         record = read_record(self.output)
         record.unavailable |= dict.fromkeys(names, reason)
         write_record(self.output, record)
+        return Markdown(f"*No numbers here: {reason}.*")
 
     def require(
         self, *needed: str, tables: Sequence[str] = (), instead: ClipModel | None = None
