@@ -10,7 +10,7 @@ from crosseyed.data.cutouts import (
 
 
 def dark_background():
-    """Find a plain background so dark that a white object's alpha can be read off the picture."""
+    """Find a plain background so dark that a white object's alpha can be read off the image."""
     seeds = (seed for seed in range(10_000) if draw_background(Background("plain", seed), 1, 1).max() < 20)
     return Background("plain", next(seeds))
 
@@ -41,7 +41,7 @@ def cloud(u, v):
 
 
 def write_cutout(path, inside, side=200, color=(255, 255, 255)):
-    """Write an object that fills its picture but for a transparent margin of a tenth on each side."""
+    """Write an object that fills its image but for a transparent margin of a tenth on each side."""
     alpha = np.rint(255 * coverage(0.5, 0.5, 0.8, side, inside)).astype(np.uint8)
     pixels = np.dstack([np.broadcast_to(np.array(color, dtype=np.uint8), (side, side, 3)), alpha])
     Image.fromarray(pixels, "RGBA").save(path)

@@ -31,7 +31,7 @@ class Darker(Mitigation):
 
 @dataclass(frozen=True)
 class Turned(Ensemble):
-    """As many quarter turns as there are views, the plain picture first."""
+    """As many quarter turns as there are views, the plain image first."""
 
     label: ClassVar[str] = "turned"
     moves: ClassVar[bool] = True
@@ -80,7 +80,7 @@ class Louder(Mitigation):
 
 @dataclass(frozen=True)
 class Zoomed(Mitigation):
-    """The quarter of the picture around the object."""
+    """The quarter of the image around the object."""
 
     label: ClassVar[str] = "zoomed"
     needs_location: ClassVar[bool] = True
@@ -105,7 +105,7 @@ class Doubtful(Mitigation):
         return np.concatenate(answers)
 
 
-def pictures(n_images=4):
+def some_images(n_images=4):
     generator = np.random.default_rng(5)
     return [generator.integers(0, 256, (40, 50 - 3 * number % 20, 3), np.uint8) for number in range(n_images)]
 

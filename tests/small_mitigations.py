@@ -16,7 +16,7 @@ from crosseyed.mitigations.views import ViewEnsemble
 
 @dataclass(frozen=True)
 class Turned(Mitigation):
-    """The picture upside down."""
+    """The image upside down."""
 
     label: ClassVar[str] = "turned"
 
@@ -26,7 +26,7 @@ class Turned(Mitigation):
 
 @dataclass(frozen=True)
 class Turns(ViewEnsemble):
-    """The picture, upside down, mirrored, and both."""
+    """The image, upside down, mirrored, and both."""
 
     label: ClassVar[str] = "turns"
 
@@ -119,7 +119,7 @@ def encoded(model):
 CENTER = Location(0.5, 0.5, 0.4)
 
 
-def picture(height=20, width=30, seed=0):
+def some_image(height=20, width=30, seed=0):
     image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     image.flags.writeable = False
     return image

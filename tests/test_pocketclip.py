@@ -46,7 +46,7 @@ def test_the_model_can_do_what_its_recipe_promises(recipe_name, answers):
 
 
 def test_the_card_states_what_the_model_does(recipe_name, answers):
-    # the card's whole evaluation deals backgrounds to three styles at once, so the pictures differ: compare loosely
+    # the card's whole evaluation deals backgrounds to three styles at once, so the images differ: compare loosely
     figures = card_of(recipe_name)
     assert figures["trained", "center cell"] == pytest.approx(
         100 * answers[(answers[["row", "col"]] == settings.grid_size // 2).all(axis=1)]["correct"].mean(),

@@ -19,23 +19,23 @@ def test_a_background_depends_on_its_seed_and_is_the_callers_own(kind):
 
 
 def test_a_plain_background_has_one_color():
-    picture = draw_background(Background("plain", 5), 20, 30)
-    assert (picture == picture[0, 0]).all()
+    image = draw_background(Background("plain", 5), 20, 30)
+    assert (image == image[0, 0]).all()
 
 
 def test_a_gradient_runs_straight_from_one_color_to_another():
     for seed in range(5):
-        picture = draw_background(Background("gradient", seed), 40, 60).astype(int)
-        for channel in np.moveaxis(picture, 2, 0):
+        image = draw_background(Background("gradient", seed), 40, 60).astype(int)
+        for channel in np.moveaxis(image, 2, 0):
             for axis in (0, 1):
                 steps = np.diff(channel, axis=axis)
                 assert (steps >= 0).all() or (steps <= 0).all()
-        assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 20
+        assert len(np.unique(image.reshape(-1, 3), axis=0)) > 20
 
 
 def test_the_amplitude_of_noise_falls_as_one_over_the_frequency():
-    picture = draw_background(Background("noise", 0), 512, 512).mean(axis=2)
-    amplitude = np.abs(np.fft.fft2(picture - picture.mean()))
+    image = draw_background(Background("noise", 0), 512, 512).mean(axis=2)
+    amplitude = np.abs(np.fft.fft2(image - image.mean()))
     frequency = np.hypot(np.fft.fftfreq(512)[:, None], np.fft.fftfreq(512)[None, :])
     edges = np.geomspace(4 / 512, 0.25, 9)
     bands = [(frequency >= low) & (frequency < high) for low, high in pairwise(edges)]
@@ -49,9 +49,9 @@ def test_the_amplitude_of_noise_falls_as_one_over_the_frequency():
 
 def test_photographs_are_crops_of_whatever_shape():
     for seed in range(10):
-        picture = draw_background(Background("photo", seed), 30, 90)
-        assert picture.shape == (30, 90, 3)
-        assert picture.std() > 2
+        image = draw_background(Background("photo", seed), 30, 90)
+        assert image.shape == (30, 90, 3)
+        assert image.std() > 2
 
 
 def test_an_unknown_kind_of_background_is_named(tmp_path, monkeypatch):

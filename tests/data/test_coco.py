@@ -431,7 +431,7 @@ def test_names_that_differ_in_case_and_blanks_alone_are_one_category(written):
     assert written(add).categories == ["dog", "key"]
 
 
-def test_a_box_that_exceeds_the_picture_by_rounding_is_cut(written):
+def test_a_box_that_exceeds_the_image_by_rounding_is_cut(written):
     data = written(lambda document: document["annotations"][0].update(bbox=[-0.5, 0, 80.9, 60.6]))
     row = data.objects.iloc[0]
     assert data.left_out.empty
@@ -477,7 +477,7 @@ def test_crowds_alone_are_no_reason_to_warn(written):
         ({"file_name": "one.jpg"}, "image file listed twice"),
     ],
 )
-def test_a_picture_that_cannot_be_used_takes_its_annotations_along(written, tmp_path, entry, reason):
+def test_an_image_that_cannot_be_used_takes_its_annotations_along(written, tmp_path, entry, reason):
     (tmp_path / "images" / "broken.jpg").write_bytes(b"no image")
     data = written(lambda document: document["images"][1].update(entry))
     of_two = data.left_out[data.left_out["annotation"].isin([2, 3])]
@@ -487,7 +487,7 @@ def test_a_picture_that_cannot_be_used_takes_its_annotations_along(written, tmp_
 
 
 @pytest.mark.filterwarnings("ignore::crosseyed.data.left_out.LeftOutWarning")
-def test_a_picture_without_annotations_is_kept_or_reported(written, tmp_path):
+def test_an_image_without_annotations_is_kept_or_reported(written, tmp_path):
     Image.new("RGB", (9, 7)).save(tmp_path / "images" / "empty.png")
 
     def add(document):
@@ -567,7 +567,7 @@ def test_half_a_character_in_a_name_can_be_written_to_a_table(written, tmp_path)
     data.objects.to_csv(tmp_path / "objects.csv")
 
 
-def test_a_picture_turned_by_the_camera_is_taken_upright(written, tmp_path):
+def test_an_image_turned_by_the_camera_is_taken_upright(written, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (HEIGHT, WIDTH)).save(tmp_path / "images" / "one.jpg", exif=exif)
@@ -621,7 +621,7 @@ def test_scenes_of_one_name_are_not_written(scenes, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_an_object_outside_the_picture_is_not_annotated(tmp_path):
+def test_an_object_outside_the_image_is_not_annotated(tmp_path):
     cutouts = read_catalogue(["fluent"])[:2]
     placements = (Placement(cutouts[0], 0.5, 0.5, 0.4), Placement(cutouts[1], 3.0, 0.5, 0.4))
     file = write_coco([Scene("one", Background("plain", 0), placements)], tmp_path)

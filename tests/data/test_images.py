@@ -229,14 +229,14 @@ def test_map_ahead_raises_at_the_items_turn_and_ends_its_threads():
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_size_of_a_file_is_that_of_the_picture_that_is_read(tmp_path, orientation):
+def test_the_size_of_a_file_is_that_of_the_image_that_is_read(tmp_path, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(PIXELS).save(tmp_path / "image.jpg", exif=exif)
     assert read_size(tmp_path / "image.jpg") == read_image(tmp_path / "image.jpg").size
 
 
-def test_the_size_of_what_is_no_picture_cannot_be_read(tmp_path):
+def test_the_size_of_what_is_no_image_cannot_be_read(tmp_path):
     (tmp_path / "empty.jpg").touch()
     with pytest.raises(UnreadableImage, match="the file is empty"):
         read_size(tmp_path / "empty.jpg")

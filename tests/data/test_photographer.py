@@ -9,9 +9,9 @@ from crosseyed.data.cutouts import Cutout, objects_of
 from crosseyed.data.photographer import TEMPLATES, Dose, mention_probability, named_in, photograph, snapshot
 from crosseyed.errors import InputError
 
-PICTURES = 4000
+IMAGES = 4000
 
-# No picture is drawn here, so the files need not exist.
+# No image is drawn here, so the files need not exist.
 CUTOUTS = [
     Cutout(f"{letter}{number}", "thing", style, f"{style}/{letter}{number}.png")
     for style in ("one", "two")
@@ -20,13 +20,13 @@ CUTOUTS = [
 ]
 
 
-def take(positions, count=PICTURES):
-    pictures = []
+def take(positions, count=IMAGES):
+    images = []
     for number in range(count):
         rng = np.random.default_rng([7, number])
         subject = objects_of(CUTOUTS)[number % 30]
-        pictures.append((subject, *photograph(CUTOUTS, subject, positions, rng, 64)))
-    return pictures
+        images.append((subject, *photograph(CUTOUTS, subject, positions, rng, 64)))
+    return images
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +49,11 @@ def distance(placement):
     return np.hypot(placement.x - 0.5, placement.y - 0.5) / np.hypot(0.5, 0.5)
 
 
-def mentions(pictures):
+def mentions(images):
     """List the eccentricity of each object and whether the caption names it, leaving out first subjects."""
     found = [
         (distance(placement), placement.cutout.object in named_in(caption))
-        for subject, scene, caption in pictures
+        for subject, scene, caption in images
         for placement in scene.placements
         if placement.cutout.object != subject
     ]
@@ -106,7 +106,7 @@ def test_the_recipes_differ_in_positions_alone(centered, uniform):
     assert moved == sum(len(scene.placements) for _, scene, _ in centered)
 
 
-def test_every_object_stands_inside_the_picture(centered, uniform):
+def test_every_object_stands_inside_the_image(centered, uniform):
     for _, scene, _ in [*centered, *uniform]:
         for placement in scene.placements:
             assert placement.size / 2 - 1e-9 <= placement.x <= 1 - placement.size / 2 + 1e-9
@@ -140,10 +140,10 @@ def test_uniform_positions_fill_the_room_that_an_object_has(uniform):
 
 
 def test_numbers_sizes_rotations_and_backgrounds_are_as_documented(centered):
-    counts = np.bincount([len(scene.placements) for _, scene, _ in centered], minlength=5)[1:] / PICTURES
+    counts = np.bincount([len(scene.placements) for _, scene, _ in centered], minlength=5)[1:] / IMAGES
     # one or two subjects (0.7, 0.3), plus zero, one or two pieces of clutter (0.4, 0.4, 0.2)
     expected = np.array([0.28, 0.40, 0.26, 0.06])
-    assert (np.abs(counts - expected) < 3 * np.sqrt(expected * (1 - expected) / PICTURES)).all()
+    assert (np.abs(counts - expected) < 3 * np.sqrt(expected * (1 - expected) / IMAGES)).all()
     placements = [placement for _, scene, _ in centered for placement in scene.placements]
     sizes = np.array([placement.size for placement in placements])
     assert 0.16 <= sizes.min() < 0.165
@@ -153,17 +153,17 @@ def test_numbers_sizes_rotations_and_backgrounds_are_as_documented(centered):
     assert rotations.std() == pytest.approx(15 / np.sqrt(3), rel=0.05)
     kinds = [scene.background.kind for _, scene, _ in centered]
     for kind in BACKGROUNDS:
-        assert kinds.count(kind) / PICTURES == pytest.approx(0.25, abs=4 * np.sqrt(0.1875 / PICTURES))
+        assert kinds.count(kind) / IMAGES == pytest.approx(0.25, abs=4 * np.sqrt(0.1875 / IMAGES))
 
 
-def test_objects_of_a_picture_are_distinct_and_subjects_are_in_front(centered):
+def test_objects_of_an_image_are_distinct_and_subjects_are_in_front(centered):
     for subject, scene, _ in centered:
         objects = [placement.cutout.object for placement in scene.placements]
         assert len(set(objects)) == len(objects)
         assert objects[-1] == subject
 
 
-def test_a_picture_is_decided_by_its_source_of_chance():
+def test_an_image_is_decided_by_its_source_of_chance():
     def shoot(seed):
         return photograph(CUTOUTS, "a1", "uniform", np.random.default_rng(seed), 64)
 
@@ -190,10 +190,10 @@ MOVED_INWARD = (0.42 - 0.24) / 2 * 2
 
 
 @functools.cache
-def snapshots(dose, pictures=4000):
-    """List for each picture of the most objects the eccentricities of the named object and of the others."""
+def snapshots(dose, images=4000):
+    """List for each image of the most objects the eccentricities of the named object and of the others."""
     found, counts = [], []
-    for number in range(pictures):
+    for number in range(images):
         subject = objects_of(CUTOUTS)[number % 30]
         scene, caption = snapshot(CUTOUTS, subject, dose, np.random.default_rng([5, number]), 64)
         assert named_in(caption) == [subject]
@@ -202,8 +202,8 @@ def snapshots(dose, pictures=4000):
         if len(distances) == dose.n_objects:
             found.append((distances.pop(subject), list(distances.values())))
     # each number of objects is equally frequent, within three standard errors
-    shares = np.bincount(counts, minlength=dose.n_objects + 1)[1:] / pictures
-    assert shares == pytest.approx(1 / dose.n_objects, abs=3 * 0.5 / np.sqrt(pictures))
+    shares = np.bincount(counts, minlength=dose.n_objects + 1)[1:] / images
+    assert shares == pytest.approx(1 / dose.n_objects, abs=3 * 0.5 / np.sqrt(images))
     return found
 
 
@@ -262,7 +262,7 @@ def test_a_snapshot_needs_enough_objects():
         snapshot(CUTOUTS[:2], "a0", Dose(n_objects=3), np.random.default_rng(0), 64)
 
 
-def test_a_caption_that_names_all_names_the_objects_of_the_same_picture(centered):
+def test_a_caption_that_names_all_names_the_objects_of_the_same_image(centered):
     for (_, scene, caption), (_, other, complete) in zip(
         centered[:500], take("centered, all named", 500), strict=True
     ):

@@ -29,7 +29,7 @@ def squares(tmp_path_factory):
 
 
 def alpha_of(scene):
-    """Read the alpha of white objects off a picture with a dark plain background."""
+    """Read the alpha of white objects off an image with a dark plain background."""
     ground = draw_background(scene.background, 1, 1).astype(float)
     return ((scene.render() - ground) / (255 - ground)).mean(axis=2)
 
@@ -96,7 +96,7 @@ def test_the_border_cuts_an_object_off_without_changing_what_remains(shapes):
     assert (at(0.5, 1)[32:] == at(0.5, 0.5)[:32]).all()
 
 
-def test_an_object_outside_the_picture_is_not_drawn(shapes):
+def test_an_object_outside_the_image_is_not_drawn(shapes):
     placement = Placement(shapes["disc"], 1.5, 0.5, 0.3)
     scene = Scene("none", dark_background(), (placement,))
     assert (scene.render() == draw_background(scene.background, 224, 224)).all()
@@ -141,7 +141,7 @@ def test_colors_are_not_darkened_at_the_edge(tmp_path):
     assert np.ptp(alphas, axis=2).max() < 0.01
 
 
-def test_later_objects_hide_earlier_ones_in_picture_and_masks(squares):
+def test_later_objects_hide_earlier_ones_in_image_and_masks(squares):
     placements = (
         Placement(squares["red"], 0.4, 0.5, 0.4),
         Placement(squares["green"], 0.6, 0.5, 0.4),
@@ -151,10 +151,10 @@ def test_later_objects_hide_earlier_ones_in_picture_and_masks(squares):
     red, green, blue = scene.masks()
     assert (red.sum(), green.sum(), blue.sum()) == (20 * 40, 40 * 40, 10 * 10)
     assert not (red & green).any()
-    picture = scene.render()
+    image = scene.render()
     for mask, color in ((red, [255, 0, 0]), (green, [0, 255, 0]), (blue, [0, 0, 255])):
         inner = mask & np.roll(mask, 2, 0) & np.roll(mask, -2, 0) & np.roll(mask, 2, 1) & np.roll(mask, -2, 1)
-        assert (picture[inner] == color).all()
+        assert (image[inner] == color).all()
 
 
 def test_an_empty_scene_is_its_background(squares):
@@ -202,16 +202,16 @@ def test_eccentricity_by_hand():
     assert eccentricity(1, 0.5, height=30, width=40) == pytest.approx(20 / 25)
 
 
-def test_scene_table_has_a_row_for_each_object_and_pair_table_one_for_each_picture(few):
+def test_scene_table_has_a_row_for_each_object_and_pair_table_one_for_each_image(few):
     scenes = pair(few, "left_of", jitter=0, seed=1)
-    rows, pictures = scene_table(scenes), pair_table(scenes)
+    rows, images = scene_table(scenes), pair_table(scenes)
     assert rows["image"].tolist() == [scene.name for scene in scenes for _ in range(2)]
-    assert pictures["image"].tolist() == [scene.name for scene in scenes]
-    assert pictures["object"].tolist() == rows["object"][::2].tolist()
-    assert pictures["object2"].tolist() == rows["object"][1::2].tolist()
-    assert (pictures["x"] == 0.16).all()
-    assert (pictures["relation"] == "left_of").all()
-    assert not pictures["together"].any()
+    assert images["image"].tolist() == [scene.name for scene in scenes]
+    assert images["object"].tolist() == rows["object"][::2].tolist()
+    assert images["object2"].tolist() == rows["object"][1::2].tolist()
+    assert (images["x"] == 0.16).all()
+    assert (images["relation"] == "left_of").all()
+    assert not images["together"].any()
 
 
 def test_area_is_what_the_mask_counts(catalogue):

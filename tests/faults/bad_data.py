@@ -32,7 +32,7 @@ def never(*_):
     raise AssertionError("the model is loaded")
 
 
-def pictures(folder):
+def some_images(folder):
     """Write four photographs into ``images``."""
     (folder / "images").mkdir()
     for number in range(4):
@@ -57,7 +57,7 @@ def annotated(**change):
     return document(annotations=entries)
 
 
-def pictured(**change):
+def imaged(**change):
     """Prepare annotations of which each image has other values."""
     return document(images=[{**entry, **change} for entry in DOCUMENT["images"]])
 
@@ -66,7 +66,7 @@ def text(content, name="annotations.json"):
     """Prepare a file of annotations or captions with a content of its own."""
 
     def prepare(folder):
-        pictures(folder)
+        some_images(folder)
         raw = content if isinstance(content, bytes) else content.encode()
         (folder / name).write_bytes(raw)
         return measured(folder, name)
@@ -83,7 +83,7 @@ def placed(make, name="annotations.json"):
     """Prepare something else in the place of the annotations."""
 
     def prepare(folder):
-        pictures(folder)
+        some_images(folder)
         make(folder / name)
         return measured(folder, name)
 
@@ -189,15 +189,15 @@ UNUSABLE = [
             ("twice",),
         ),
         ("unknown images", annotated(image_id="nowhere"), ("not in the list of images", "nowhere")),
-        ("images of one id", pictured(id=0), ("twice",)),
-        ("missing images", pictured(file_name="none.png"), ("image file", "none.png")),
-        ("images elsewhere", pictured(file_name="../annotations.json"), ("missing",)),
-        ("absolute images", pictured(file_name="/etc/passwd"), ("missing",)),
-        ("images without a name", pictured(file_name=7), ("image without a file name", "7")),
-        ("image names with NUL", pictured(file_name="a\0b.jpg"), ("missing",)),
-        ("long image names", pictured(file_name="x" * 5000), ("missing",)),
-        ("other sizes", pictured(width=4000), ("differs", "4000", "80")),
-        ("sizes of words", pictured(width="wide"), ("differs", "wide")),
+        ("images of one id", imaged(id=0), ("twice",)),
+        ("missing images", imaged(file_name="none.png"), ("image file", "none.png")),
+        ("images elsewhere", imaged(file_name="../annotations.json"), ("missing",)),
+        ("absolute images", imaged(file_name="/etc/passwd"), ("missing",)),
+        ("images without a name", imaged(file_name=7), ("image without a file name", "7")),
+        ("image names with NUL", imaged(file_name="a\0b.jpg"), ("missing",)),
+        ("long image names", imaged(file_name="x" * 5000), ("missing",)),
+        ("other sizes", imaged(width=4000), ("differs", "4000", "80")),
+        ("sizes of words", imaged(width="wide"), ("differs", "wide")),
         ("all crowds", annotated(iscrowd=1), ("crowd",)),
         ("crowds of words", annotated(iscrowd="perhaps"), ("iscrowd", "perhaps")),
         ("no annotations", document(annotations=[]), ("0 annotations",)),
@@ -234,7 +234,7 @@ DOCUMENTS = [
         ("null", text("null"), ("no list 'images'",)),
         ("no categories", text('{"images": [], "annotations": []}'), ("no list 'categories'",)),
         ("images as text", document(images="all"), ("no list 'images'",)),
-        ("a picture", placed(lambda path: Image.new("L", (9, 9)).save(path, "PNG")), ("annotations.json",)),
+        ("an image", placed(lambda path: Image.new("L", (9, 9)).save(path, "PNG")), ("annotations.json",)),
         ("a name with NUL", lambda folder: measured(folder, "a\0b.json"), ("cannot be read",)),
         ("a name of 300 letters", lambda folder: measured(folder, "x" * 300), ("cannot be read", "too long")),
         (

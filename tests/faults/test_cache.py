@@ -27,12 +27,12 @@ class Code:
         return os.mkdir, (str(self.path),)
 
 
-def pictures(number=3):
+def some_images(number=3):
     return list(np.random.default_rng(0).integers(0, 256, (number, 40, 40, 3), dtype=np.uint8))
 
 
 def encoded(encoder):
-    return encoder.encode_images(pictures(), progress=False), encoder.encode_texts(TEXTS)
+    return encoder.encode_images(some_images(), progress=False), encoder.encode_texts(TEXTS)
 
 
 def truncated(entry, share):

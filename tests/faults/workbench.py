@@ -187,7 +187,7 @@ def write_notebook(path):
 
 
 def write_photographs(folder):
-    """Write composed pictures with annotations."""
+    """Write composed images with annotations."""
     cutouts = sample_objects(read_catalogue(["fluent"]), 8, seed=0)
     names, rng, scenes = objects_of(cutouts), np.random.default_rng(0), []
     for number in range(24):

@@ -267,12 +267,12 @@ def test_scores_do_not_depend_on_the_units_of_a_map():
     np.testing.assert_allclose(plain, other, atol=1e-5)
 
 
-def test_an_object_that_cannot_be_seen_or_fills_the_picture_has_no_scores():
+def test_an_object_that_cannot_be_seen_or_fills_the_image_has_no_scores():
     masks = np.stack([np.zeros((4, 4), bool), np.ones((4, 4), bool)])
     assert map_scores.score_maps(noise(masks), masks).isna().all(axis=None)
 
 
-def test_masks_are_cut_as_the_picture_is(tiny_clip):
+def test_masks_are_cut_as_the_image_is(tiny_clip):
     masks = np.zeros((1, 64, 128), dtype=bool)
     masks[0, 32:, 64:] = True  # the crop keeps columns 32 to 96
     fitted = map_scores.fit_masks(tiny_clip, masks)
@@ -311,7 +311,7 @@ def test_the_true_contributions_have_the_best_areas():
     assert (best[1].sum(1) > other[1].sum(1)).all()
 
 
-def test_curves_begin_and_end_with_the_whole_and_the_blank_picture(tiny_clip):
+def test_curves_begin_and_end_with_the_whole_and_the_blank_image(tiny_clip):
     pixels = model_input(tiny_clip)
     score = map_scores.similarity_to(tiny_clip, TEXTS)
     maps = explain.itsm(tiny_clip, pixels, TEXTS)

@@ -283,9 +283,9 @@ def test_batches_say_which_images_they_hold(tiny_clip):
 def test_no_more_images_are_read_than_a_few_batches(tiny_clip):
     taken = []
     endless = (
-        taken.append(number) or picture
-        for number, picture in zip(count(), iter(sample_images, None))
-        for picture in picture
+        taken.append(number) or image
+        for number, image in zip(count(), iter(sample_images, None))
+        for image in image
     )
     stream = run(tiny_clip, endless, batch_size=2, progress=False)
     next(stream)

@@ -14,7 +14,7 @@ from crosseyed.models.scorer import UnreadableImagesWarning
 
 
 class Fixed:
-    """A scorer with given cosines, one row per picture in the order asked for."""
+    """A scorer with given cosines, one row per image in the order asked for."""
 
     name = model = "fixed"
     pretrained = "none"
@@ -29,7 +29,7 @@ class Fixed:
 
 
 def annotated(pairs, categories, n_images):
-    """Return a data set of pictures 0, 1, ... with the objects of the pairs (picture, category)."""
+    """Return a data set of images 0, 1, ... with the objects of the pairs (image, category)."""
     images = [f"{number}.jpg" for number in range(n_images)]
     objects = pd.DataFrame([(f"{image}.jpg", name) for image, name in pairs], columns=["image", "object"])
     return CocoSet(
@@ -44,7 +44,7 @@ def annotated(pairs, categories, n_images):
 
 
 def test_hand_worked_answers():
-    # picture 0 shows a and b, picture 1 shows c, picture 2 shows everything, picture 3 cannot be read
+    # image 0 shows a and b, image 1 shows c, image 2 shows everything, image 3 cannot be read
     cosines = [[0.3, 0.1, 0.2], [0.4, 0.1, 0.4], [0.5, 0.2, 0.1], [np.nan] * 3]
     pairs = [(0, "a"), (0, "b"), (1, "c"), (2, "a"), (2, "b"), (2, "c"), (3, "a")]
     scorer = Fixed(cosines)
@@ -59,7 +59,7 @@ def test_hand_worked_answers():
 
 
 def test_average_precision_by_hand():
-    # b: pictures in the order 0 (shown), 1 (not), 2 (shown): precision 1 and 2/3; picture 3 cannot be read
+    # b: images in the order 0 (shown), 1 (not), 2 (shown): precision 1 and 2/3; image 3 cannot be read
     cosines = [[0, 0.9], [0, 0.5], [0, 0.1], [np.nan] * 2]
     pairs = [(0, "b"), (2, "b"), (3, "b"), (3, "a")]
     table = recognise(Fixed(cosines), annotated(pairs, ["a", "b"], 4)).categories
@@ -89,7 +89,7 @@ def test_answers_are_those_of_a_plain_loop():
         assert row.margin == pytest.approx(10 * (cosines[image, own] - best))
 
 
-def test_with_one_object_a_picture_it_is_the_zero_shot_protocol(tiny_clip, tmp_path):
+def test_with_one_object_an_image_it_is_the_zero_shot_protocol(tiny_clip, tmp_path):
     cutouts = sample_objects(read_catalogue(["fluent"]), 5, seed=0)
     scenes = grid(cutouts, 3, height=32, width=32)
     data = read_coco(write_coco(scenes, tmp_path), tmp_path / "images")
@@ -103,7 +103,7 @@ def test_with_one_object_a_picture_it_is_the_zero_shot_protocol(tiny_clip, tmp_p
     np.testing.assert_allclose(found["margin"], plain["margin"])
 
 
-def test_a_damaged_picture_has_no_answer_and_the_rest_goes_on(tiny_clip, tmp_path):
+def test_a_damaged_image_has_no_answer_and_the_rest_goes_on(tiny_clip, tmp_path):
     scenes = grid(sample_objects(read_catalogue(["fluent"]), 2, seed=0), 3, height=32, width=32)
     data = read_coco(write_coco(scenes, tmp_path), tmp_path / "images")
     whole = recognise(tiny_clip, data)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from mitigations_by_hand import TEXTS, Darker, Doubtful, Louder, Nothing, Turned, by_hand, pictures
+from mitigations_by_hand import TEXTS, Darker, Doubtful, Louder, Nothing, Turned, by_hand, some_images
 
 from crosseyed.errors import InputError
 from crosseyed.mitigations.base import AGGREGATES, Location, portions
@@ -15,9 +15,9 @@ from crosseyed.mitigations.mitigated import mitigate
 def test_one_view_of_an_ensemble_is_not_aggregated(tiny_clip):
     single = mitigate(tiny_clip, Turned(turns=1, aggregate="logsumexp"))
     np.testing.assert_array_equal(
-        single.similarities(pictures(), TEXTS), tiny_clip.similarities(pictures(), TEXTS)
+        single.similarities(some_images(), TEXTS), tiny_clip.similarities(some_images(), TEXTS)
     )
-    np.testing.assert_array_equal(single.encode_images(pictures()), tiny_clip.encode_images(pictures()))
+    np.testing.assert_array_equal(single.encode_images(some_images()), tiny_clip.encode_images(some_images()))
 
 
 @pytest.mark.parametrize(
@@ -33,8 +33,8 @@ def test_one_view_of_an_ensemble_is_not_aggregated(tiny_clip):
 )
 def test_views_are_combined_caption_by_caption(tiny_clip, aggregate, reference):
     mitigation = Turned(turns=3, aggregate=aggregate, temperature=2.0)
-    found = mitigate(tiny_clip, mitigation).similarities(pictures(), TEXTS)
-    views = by_hand(tiny_clip, lambda image: [np.rot90(image, turn) for turn in range(3)], pictures())
+    found = mitigate(tiny_clip, mitigation).similarities(some_images(), TEXTS)
+    views = by_hand(tiny_clip, lambda image: [np.rot90(image, turn) for turn in range(3)], some_images())
     scale = tiny_clip.logit_scale / 2
     expected = [[reference(list(column), scale) for column in image.T] for image in views]
     np.testing.assert_allclose(found, expected, atol=1e-6)
@@ -63,16 +63,16 @@ def test_the_vector_of_a_mean_is_the_mean_direction_of_the_views(tiny_clip):
     means = np.array(
         [
             tiny_clip.encode_images([np.rot90(image, turn) for turn in range(3)]).mean(0)
-            for image in pictures()
+            for image in some_images()
         ]
     )
-    vectors = mitigated.encode_images(pictures())
+    vectors = mitigated.encode_images(some_images())
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
     lengths = np.linalg.norm(means, axis=1, keepdims=True)
     np.testing.assert_allclose(vectors, means / lengths, atol=1e-6)
     cosines = vectors.astype(float) @ mitigated.encode_texts(TEXTS).astype(float).T
-    np.testing.assert_allclose(mitigated.similarities(pictures(), TEXTS), lengths * cosines, atol=1e-6)
+    np.testing.assert_allclose(mitigated.similarities(some_images(), TEXTS), lengths * cosines, atol=1e-6)
 
 
 def test_names_tell_all_parameters_that_matter():

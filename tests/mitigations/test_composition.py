@@ -10,7 +10,7 @@ from mitigations_by_hand import (
     Turned,
     Zoomed,
     by_hand,
-    pictures,
+    some_images,
 )
 
 from crosseyed.errors import InputError
@@ -23,7 +23,7 @@ def test_composed_views_are_views_of_views_and_combined_from_the_inside(tiny_cli
     nested = by_hand(
         tiny_clip,
         lambda image: [np.rot90(np.rot90(image, first), then) for first in range(2) for then in range(3)],
-        pictures(),
+        some_images(),
     )
     expected = nested.reshape(4, 2, 3, 3).max(2).mean(1)
     for mitigated in (
@@ -31,14 +31,14 @@ def test_composed_views_are_views_of_views_and_combined_from_the_inside(tiny_cli
         mitigate(mitigate(tiny_clip, inner), outer),
     ):
         assert mitigated.mitigation.n_views == mitigated.mitigation.passes == 6
-        np.testing.assert_allclose(mitigated.similarities(pictures(), TEXTS), expected, atol=1e-6)
+        np.testing.assert_allclose(mitigated.similarities(some_images(), TEXTS), expected, atol=1e-6)
 
 
 def test_composed_means_have_the_vector_of_nested_means(tiny_clip):
     mitigated = mitigate(
         tiny_clip, compose(Turned(turns=2, aggregate="mean"), Turned(turns=3, aggregate="mean"))
     )
-    (image,) = pictures(1)
+    (image,) = some_images(1)
     outer = []
     for first in range(2):
         inner = tiny_clip.encode_images([np.rot90(np.rot90(image, first), then) for then in range(3)]).mean(0)
@@ -50,14 +50,14 @@ def test_composed_means_have_the_vector_of_nested_means(tiny_clip):
 def test_composed_changes_are_in_force_together_and_leave_in_reverse(tiny_clip):
     diary = []
     composed = compose(Louder(5.0, diary), Louder(2.0, diary))
-    found = mitigate(tiny_clip, composed).similarities(pictures(), TEXTS)
+    found = mitigate(tiny_clip, composed).similarities(some_images(), TEXTS)
     assert diary == [("enter", 5.0), ("enter", 2.0), ("leave", 2.0), ("leave", 5.0)]
     np.testing.assert_array_equal(
-        found, mitigate(tiny_clip, Louder(10.0, [])).similarities(pictures(), TEXTS)
+        found, mitigate(tiny_clip, Louder(10.0, [])).similarities(some_images(), TEXTS)
     )
     np.testing.assert_array_equal(
-        mitigate(tiny_clip, composed).encode_images(pictures()),
-        mitigate(tiny_clip, Louder(10.0, [])).encode_images(pictures()),
+        mitigate(tiny_clip, composed).encode_images(some_images()),
+        mitigate(tiny_clip, Louder(10.0, [])).encode_images(some_images()),
     )
 
 

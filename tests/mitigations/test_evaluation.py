@@ -116,7 +116,7 @@ def test_a_control_without_border_has_no_gap():
     assert table.loc[("control", "a_2"), "center_change"] == expected["a_2"] - expected[BASELINE]
 
 
-def test_unreadable_pictures_are_left_out_of_changes():
+def test_unreadable_images_are_left_out_of_changes():
     answers = answered(
         none=[[True, False, False], [True, True, False]], a=[[True, True, False], [True, True, True]]
     )
@@ -126,7 +126,7 @@ def test_unreadable_pictures_are_left_out_of_changes():
     assert table.loc["a", "unreadable"] == 1
 
 
-def test_compare_refuses_other_pictures():
+def test_compare_refuses_other_images():
     answers = random_answers()
     with pytest.raises(InputError, match="lack those of the plain model"):
         compare(answers[answers["candidate"] != BASELINE])

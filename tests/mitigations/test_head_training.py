@@ -35,7 +35,7 @@ def test_the_chosen_epoch_is_the_first_of_the_best_and_gives_its_accuracy(tiny_c
         assert accuracy == pytest.approx(history.loc[history["chosen"], "accuracy"].item())
 
 
-def test_what_is_trained_on_frozen_tokens_is_what_pictures_are_encoded_by(tiny_clip, world, trained):
+def test_what_is_trained_on_frozen_tokens_is_what_images_are_encoded_by(tiny_clip, world, trained):
     (learned, _), _ = world
     data = head_training._freeze(tiny_clip, learned, 1, [2], [0, 0], False)[2]
     scenes = [
@@ -89,7 +89,7 @@ def test_heads_of_two_depths_are_trained_on_one_run_of_the_tower(tiny_clip, worl
     assert alone["average, one block earlier"].history.equals(both["average, one block earlier"].history)
 
 
-def test_captions_name_the_object_of_their_picture(tiny_clip, world):
+def test_captions_name_the_object_of_their_image(tiny_clip, world):
     (learned, _), _ = world
     data = head_training._freeze(tiny_clip, learned, 2, [2], [0, 0], False)[2]
     assert len(data.tokens) == 12

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
-from small_mitigations import CENTER, picture
+from small_mitigations import CENTER, some_image
 
 from crosseyed.errors import InputError
 from crosseyed.mitigations import marks
@@ -17,7 +17,7 @@ def inside(height, width, rows, columns):
 
 def test_box_colors_exactly_the_frame_around_the_region():
     # 0.4 of 20 pixels: a square of 8 around (row 10, column 15); the line of 0.1 · 20 = 2 pixels lies around it
-    image = picture()
+    image = some_image()
     frame = inside(20, 30, slice(4, 16), slice(9, 21)) & ~inside(20, 30, slice(6, 14), slice(11, 19))
     expected = np.where(frame[..., None], np.array([255, 0, 0], np.uint8), image)
     np.testing.assert_array_equal(marks.box(image, CENTER, margin=0, width=0.1), expected)
@@ -37,7 +37,7 @@ def test_half_covered_pixels_are_half_colored():
 
 
 def test_circle_is_a_ring_of_the_color_around_an_untouched_center():
-    image = picture(40, 50)
+    image = some_image(40, 50)
     circled = marks.circle(image, Location(0.5, 0.5, 0.5), margin=0, color="blue", width=0.1)
     row, column = np.mgrid[:40, :50] + 0.5
     radius = np.hypot(row - 20, column - 25)
@@ -53,7 +53,7 @@ def test_circle_has_the_area_of_a_ring():
 
 
 def test_circle_and_blur_keeps_the_inside_and_blurs_the_rest_as_published():
-    image, place = picture(64, 64), Location(0.5, 0.5, 0.5)
+    image, place = some_image(64, 64), Location(0.5, 0.5, 0.5)
     found = marks.circle_and_blur(image, place, margin=0, width=0.05)
     row, column = np.mgrid[:64, :64] + 0.5
     radius = np.hypot(row - 32, column - 32)
@@ -110,7 +110,7 @@ def test_opacity_mixes_the_color_in():
 
 
 def test_dim_outside_takes_exactly_its_strength_from_the_outside_alone():
-    image = picture()
+    image = some_image()
     region = inside(20, 30, slice(6, 14), slice(11, 19))
     dimmed = marks.dim_outside(image, CENTER, strength=0.25, margin=0)
     np.testing.assert_array_equal(dimmed[region], image[region])
@@ -131,7 +131,7 @@ def test_gray_outside_goes_towards_the_luma():
 
 @pytest.mark.parametrize("strength", [0.3, 1.0])
 def test_blur_outside_is_gaussian_outside_and_nothing_inside(strength):
-    image = picture(60, 80)
+    image = some_image(60, 80)
     region = inside(60, 80, slice(18, 42), slice(28, 52))
     blurred = marks.blur_outside(image, CENTER, strength=strength, margin=0)
     sigma = strength * marks.STRONGEST_BLUR * 60
@@ -168,7 +168,7 @@ def test_crop_contains_exactly_the_window(place, options, first, end):
 @pytest.mark.parametrize("shape", [(1, 1), (1, 3), (2, 1), (33, 7)])
 @pytest.mark.parametrize("place", [(0, 0, 0.01), (1, 1, 0.3), (0.5, 0.5, 1), (0.2, 0.8, 4)])
 def test_no_image_is_too_small_and_no_object_too_near_the_border(kind, shape, place):
-    image = picture(*shape)
+    image = some_image(*shape)
     prompted = PROMPTS[kind](image, Location(*place))
     assert prompted.dtype == np.uint8
     if kind == "crop":
@@ -179,27 +179,27 @@ def test_no_image_is_too_small_and_no_object_too_near_the_border(kind, shape, pl
 
 @pytest.mark.parametrize("kind", PROMPTS)
 def test_strength_zero_returns_the_image_itself(kind):
-    image = picture()
+    image = some_image()
     assert PROMPTS[kind](image, CENTER, strength=0) is image
     assert PROMPTS[kind](image, CENTER) is not image
 
 
 @pytest.mark.parametrize("kind", MARKS)
 def test_a_line_without_width_returns_the_image_itself(kind):
-    image = picture()
+    image = some_image()
     assert MARKS[kind](image, CENTER, width=0) is image
 
 
 @pytest.mark.parametrize("kind", ["blur outside", "gray outside", "dim outside"])
 @pytest.mark.parametrize("margin", [5, 1e12])
 def test_nothing_is_outside_a_region_that_holds_the_image(kind, margin):
-    image = picture()
+    image = some_image()
     assert PROMPTS[kind](image, CENTER, margin=margin) is image
 
 
 @pytest.mark.parametrize("kind", ["circle", "box"])
 def test_a_line_around_the_whole_image_is_not_seen(kind):
-    image = picture()
+    image = some_image()
     assert MARKS[kind](image, CENTER, margin=1e12) is image
 
 
@@ -214,4 +214,4 @@ def test_large_images_are_marked_without_smoothing():
 @pytest.mark.parametrize("place", [(1.01, 0.5), (0.5, -0.01)])
 def test_a_location_outside_the_image_is_refused(kind, place):
     with pytest.raises(InputError, match="outside the image"):
-        PROMPTS[kind](picture(), Location(*place, 0.3))
+        PROMPTS[kind](some_image(), Location(*place, 0.3))

@@ -1,4 +1,4 @@
-"""Changed positional embeddings, against copies of the model changed by hand and against shifted pictures."""
+"""Changed positional embeddings, against copies of the model changed by hand and against shifted images."""
 
 import copy
 import dataclasses
@@ -79,7 +79,7 @@ def transformer(request, model_of):
     return model_of(request.param)
 
 
-def pictures(size=32, n_images=3):
+def some_images(size=32, n_images=3):
     generator = np.random.default_rng(5)
     return [generator.integers(0, 256, (size, size, 3), np.uint8) for _ in range(n_images)]
 
@@ -121,7 +121,7 @@ def changed_by_hand(model, source_of):
     ids=lambda mitigation: mitigation.name,
 )
 def test_strength_zero_gives_the_plain_model_bit_for_bit(model, nothing):
-    mitigated, images = mitigate(model, nothing), pictures(n_images=3)
+    mitigated, images = mitigate(model, nothing), some_images(n_images=3)
     original = embedding_of(model)
     with nothing.applied(model):
         assert embedding_of(model) is original
@@ -133,9 +133,9 @@ def test_the_model_is_exactly_as_before_also_after_an_error(model):
     original, bits = embedding_of(model), embedding_of(model).clone()
     names = list(model.clip.state_dict())
     for mitigation in (ShiftedPositions(1, 2), AveragedPositions(1), PositionShifts(side=2)):
-        mitigate(model, mitigation).similarities(pictures(), TEXTS)
+        mitigate(model, mitigation).similarities(some_images(), TEXTS)
         with pytest.raises(InputError, match="must be a file name"):
-            mitigate(model, mitigation).similarities([*pictures(), 7], TEXTS)
+            mitigate(model, mitigation).similarities([*some_images(), 7], TEXTS)
         assert embedding_of(model) is original and list(model.clip.state_dict()) == names
         assert torch.equal(original, bits)
     with pytest.raises(ZeroDivisionError), AveragedPositions(1).applied(model):
@@ -154,9 +154,9 @@ def test_shifted_embeddings_come_from_the_cells_above_and_left(model, down, righ
     def source(row, column, side):
         return {((row - down) % side, (column - right) % side): 1}
 
-    found = mitigate(model, ShiftedPositions(down, right)).encode_images(pictures())
-    np.testing.assert_allclose(found, changed_by_hand(model, source).encode_images(pictures()), atol=1e-6)
-    assert not np.allclose(found, model.encode_images(pictures()), atol=1e-4)
+    found = mitigate(model, ShiftedPositions(down, right)).encode_images(some_images())
+    np.testing.assert_allclose(found, changed_by_hand(model, source).encode_images(some_images()), atol=1e-6)
+    assert not np.allclose(found, model.encode_images(some_images()), atol=1e-4)
 
 
 @pytest.mark.parametrize("strength", [0.3, 1.0])
@@ -165,21 +165,21 @@ def test_averaged_embeddings_are_mixed_with_their_mean(model, strength):
         shares = dict.fromkeys(product(range(side), repeat=2), strength / side**2)
         return shares | {(row, column): strength / side**2 + 1 - strength}
 
-    found = mitigate(model, AveragedPositions(strength)).encode_images(pictures())
-    np.testing.assert_allclose(found, changed_by_hand(model, source).encode_images(pictures()), atol=1e-5)
-    assert not np.allclose(found, model.encode_images(pictures()), atol=1e-4)
+    found = mitigate(model, AveragedPositions(strength)).encode_images(some_images())
+    np.testing.assert_allclose(found, changed_by_hand(model, source).encode_images(some_images()), atol=1e-5)
+    assert not np.allclose(found, model.encode_images(some_images()), atol=1e-4)
 
 
-def test_shifting_the_positions_of_a_transformer_is_shifting_its_picture_the_other_way(transformer):
+def test_shifting_the_positions_of_a_transformer_is_shifting_its_image_the_other_way(transformer):
     size = transformer.image_size[0]
-    images, patch = pictures(size), size // 4
+    images, patch = some_images(size), size // 4
     shifted = [np.roll(image, (-patch, 2 * patch), axis=(0, 1)) for image in images]
     found = mitigate(transformer, ShiftedPositions(1, -2)).encode_images(images)
     np.testing.assert_allclose(found, transformer.encode_images(shifted), atol=1e-5)
 
 
-def test_the_ensemble_of_shifts_is_that_of_pictures_shifted_by_patches(transformer):
-    images = pictures(transformer.image_size[0], n_images=35)  # more than a portion
+def test_the_ensemble_of_shifts_is_that_of_images_shifted_by_patches(transformer):
+    images = some_images(transformer.image_size[0], n_images=35)  # more than a portion
     found, expected = (
         mitigate(transformer, kind(side=2, aggregate="mean")).similarities(images, TEXTS)
         for kind in (PositionShifts, CyclicShifts)
@@ -190,7 +190,7 @@ def test_the_ensemble_of_shifts_is_that_of_pictures_shifted_by_patches(transform
 
 def test_without_positions_a_transformer_does_not_see_where_its_patches_are(transformer):
     size = transformer.image_size[0]
-    images, patch = pictures(size), size // 4
+    images, patch = some_images(size), size // 4
     shifted = [np.roll(image, (patch, 2 * patch), axis=(0, 1)) for image in images]
     blind = mitigate(transformer, AveragedPositions(1))
     np.testing.assert_allclose(blind.encode_images(images), blind.encode_images(shifted), atol=1e-5)
@@ -200,15 +200,15 @@ def test_without_positions_a_transformer_does_not_see_where_its_patches_are(tran
 def test_shifts_add_up_when_composed(model):
     twice = compose(ShiftedPositions(1, 1), ShiftedPositions(1, -2))
     np.testing.assert_allclose(
-        mitigate(model, twice).encode_images(pictures()),
-        mitigate(model, ShiftedPositions(2, -1)).encode_images(pictures()),
+        mitigate(model, twice).encode_images(some_images()),
+        mitigate(model, ShiftedPositions(2, -1)).encode_images(some_images()),
         atol=1e-6,
     )
 
 
 def test_they_work_under_other_mitigations_and_poolings(model_of):
     model = model_of("class token")
-    images, shifts = pictures(n_images=5), PositionShifts(side=2)
+    images, shifts = some_images(n_images=5), PositionShifts(side=2)
     nested = mitigate(model, compose(Tiles(side=2, aggregate="mean"), shifts)).similarities(images, TEXTS)
     tiles = [Tiles(side=2).views(image, None) for image in images]
     by_view = [mitigate(model, shifts).similarities(views, TEXTS).mean(0) for views in tiles]

@@ -64,11 +64,11 @@ def test_a_split_asks_three_questions(cutouts, labels, split):
     assert control.table["size"].min() > grid.table["size"].max()
 
 
-def test_pictures_are_those_of_the_table_and_locations_those_of_the_objects(cutouts, labels):
+def test_images_are_those_of_the_table_and_locations_those_of_the_objects(cutouts, labels):
     grid, pair, _ = make_split(cutouts, labels, side=64, seed=2)
     scenes = {scene.name: scene for scene in layouts.grid(cutouts, size=0.3, seed=2, height=64, width=64)}
-    for picture, row, location in zip(grid.images, grid.table.itertuples(), grid.locations, strict=True):
-        assert (picture == scenes[row.image].render()).all()
+    for image, row, location in zip(grid.images, grid.table.itertuples(), grid.locations, strict=True):
+        assert (image == scenes[row.image].render()).all()
         assert location == Location(row.x, row.y, row.size)
     in_center = (grid.table[["row", "col"]] == 2).all(axis=1)
     assert in_center.tolist() == grid.table["center"].tolist()
@@ -106,13 +106,13 @@ def test_whatsup_is_a_task_without_locations(tmp_path, tiny_clip, cutouts):
 
 
 def test_tasks_may_be_ones_own(tiny_clip):
-    pictures = [np.full((32, 32, 3), level, np.uint8) for level in (0, 90, 180, 255)]
+    images = [np.full((32, 32, 3), level, np.uint8) for level in (0, 90, 180, 255)]
     table = pd.DataFrame(
         {"image": list("abcd"), "object": ["dog", "dog", "cup", "cup"], "center": [True, False, True, False]}
     )
-    rows = evaluate(tiny_clip, [Turned()], [Task("grid", pictures, table, ["dog", "cup"])], resamples=50)
+    rows = evaluate(tiny_clip, [Turned()], [Task("grid", images, table, ["dog", "cup"])], resamples=50)
     assert rows["n_objects"].tolist() == [2, 2]
-    assert rows["gap_change"].tolist() == [0, 0]  # an even picture is the same upside down
+    assert rows["gap_change"].tolist() == [0, 0]  # an even image is the same upside down
 
 
 def test_a_smaller_split_is_part_of_a_larger_one_and_has_the_same_images(cutouts, labels):

@@ -1,4 +1,4 @@
-"""Views of a picture against slow references, and the gate against decisions made by hand."""
+"""Views of an image against slow references, and the gate against decisions made by hand."""
 
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,13 +37,13 @@ class Louder(Mitigation):
             model.clip.visual.class_embedding = original
 
 
-def pictures(n_images=4):
+def some_images(n_images=4):
     generator = np.random.default_rng(5)
     return [generator.integers(0, 256, (40, 50 - 3 * number % 20, 3), np.uint8) for number in range(n_images)]
 
 
 def numbered(height, width):
-    """A picture in which no two pixels are equal."""
+    """An image in which no two pixels are equal."""
     return np.stack(np.broadcast_arrays(*np.ogrid[:height, :width], 7), axis=-1).astype(np.uint8)
 
 
@@ -65,7 +65,7 @@ def numbered(height, width):
     ids=lambda mitigation: mitigation.name,
 )
 def test_strength_zero_gives_the_plain_model_bit_for_bit(tiny_clip, nothing):
-    images = [*pictures(35), "missing.png", *pictures(2)]
+    images = [*some_images(35), "missing.png", *some_images(2)]
     mitigated = mitigate(tiny_clip, nothing)
     assert nothing.passes == nothing.n_views == 1 and not nothing.moves
     with pytest.warns(UnreadableImagesWarning, match="1 of 38"):
@@ -94,7 +94,7 @@ def test_strength_zero_gives_the_plain_model_bit_for_bit(tiny_clip, nothing):
     ids=lambda value: getattr(value, "name", value),
 )
 @pytest.mark.parametrize("shape", [(40, 50, 3), (1, 1, 3), (3, 2, 3)])
-def test_there_are_as_many_views_as_passes_for_pictures_of_any_size(mitigation, count, shape):
+def test_there_are_as_many_views_as_passes_for_images_of_any_size(mitigation, count, shape):
     views = mitigation.views(np.zeros(shape, np.uint8), None)
     assert mitigation.passes == mitigation.n_views == count == len(views)
     assert all(view.size > 0 and view.dtype == np.uint8 and view.shape[2] == 3 for view in views)
@@ -113,36 +113,34 @@ def test_places_are_the_middle_and_the_other_cells():
 
 @pytest.mark.parametrize("side", [2, 3])
 def test_each_place_comes_to_the_middle_and_pixels_wrap_around(side):
-    picture = numbered(36, 60)
-    plain, *shifted = CyclicShifts(side=side).views(picture, None)
-    assert plain is picture
+    image = numbered(36, 60)
+    plain, *shifted = CyclicShifts(side=side).views(image, None)
+    assert plain is image
     for (y, x), found in zip(places(side)[1:], shifted, strict=True):
-        np.testing.assert_array_equal(found[18, 30], picture[int(y * 36), int(x * 60)])
+        np.testing.assert_array_equal(found[18, 30], image[int(y * 36), int(x * 60)])
         down, right = 18 - int(y * 36), 30 - int(x * 60)
         for row, column in product(range(36), range(60)):
-            np.testing.assert_array_equal(
-                found[row, column], picture[(row - down) % 36, (column - right) % 60]
-            )
+            np.testing.assert_array_equal(found[row, column], image[(row - down) % 36, (column - right) % 60])
 
 
-def test_shifting_back_gives_the_picture():
-    for picture in (numbered(36, 60), numbered(37, 61)):
-        shifted = CyclicShifts(side=3).views(picture, None)
+def test_shifting_back_gives_the_image():
+    for image in (numbered(36, 60), numbered(37, 61)):
+        shifted = CyclicShifts(side=3).views(image, None)
         opposite = [CyclicShifts(side=3).views(view, None) for view in shifted]
         for there in range(1, 9):  # the places are symmetric: the last brings back what the first moved
-            np.testing.assert_array_equal(opposite[there][9 - there], picture)
+            np.testing.assert_array_equal(opposite[there][9 - there], image)
 
 
 # --- crops, tiles, padding --------------------------------------------------------------------------------
 
 
 def test_crops_have_the_scale_and_reach_every_border():
-    picture = numbered(10, 20)
-    _, *crops = Crops(side=2, scale=0.6).views(picture, None)
+    image = numbered(10, 20)
+    _, *crops = Crops(side=2, scale=0.6).views(image, None)
     windows = [(rows, columns) for rows in ((0, 6), (4, 10)) for columns in ((0, 12), (8, 20))]
     for crop, ((top, bottom), (left, right)) in zip(crops, windows, strict=True):
-        np.testing.assert_array_equal(crop, picture[top:bottom, left:right])
-    starts = [crop[0, 0, 0] for crop in Crops(side=3, scale=0.4).views(picture, None)[1::3]]
+        np.testing.assert_array_equal(crop, image[top:bottom, left:right])
+    starts = [crop[0, 0, 0] for crop in Crops(side=3, scale=0.4).views(image, None)[1::3]]
     assert starts == [0, 3, 6]
 
 
@@ -152,11 +150,11 @@ def test_a_single_crop_is_in_the_middle():
 
 
 @pytest.mark.parametrize(("height", "width", "side"), [(10, 20, 2), (11, 23, 3), (7, 7, 7)])
-def test_tiles_make_up_the_picture(height, width, side):
-    picture = numbered(height, width)
-    _, *tiles = Tiles(side=side).views(picture, None)
+def test_tiles_make_up_the_image(height, width, side):
+    image = numbered(height, width)
+    _, *tiles = Tiles(side=side).views(image, None)
     rows = [np.concatenate(tiles[row * side : (row + 1) * side], axis=1) for row in range(side)]
-    np.testing.assert_array_equal(np.concatenate(rows), picture)
+    np.testing.assert_array_equal(np.concatenate(rows), image)
     assert max(len(tile) for tile in tiles) - min(len(tile) for tile in tiles) <= 1
 
 
@@ -171,22 +169,20 @@ def mirror(index, length):
 
 
 @pytest.mark.parametrize(("fill", "source"), [("edge", clamp), ("reflect", mirror)])
-def test_padding_continues_the_picture(fill, source):
-    picture = numbered(8, 12)
-    plain, padded = Padding(border=0.5, fill=fill).views(picture, None)
-    assert plain is picture and padded.shape == (16, 24, 3)
+def test_padding_continues_the_image(fill, source):
+    image = numbered(8, 12)
+    plain, padded = Padding(border=0.5, fill=fill).views(image, None)
+    assert plain is image and padded.shape == (16, 24, 3)
     for row, column in product(range(16), range(24)):
-        np.testing.assert_array_equal(
-            padded[row, column], picture[source(row - 4, 8), source(column - 6, 12)]
-        )
+        np.testing.assert_array_equal(padded[row, column], image[source(row - 4, 8), source(column - 6, 12)])
 
 
 @pytest.mark.parametrize(("fill", "color"), [("red", (255, 0, 0)), ("#0102fe", (1, 2, 254))])
 def test_padding_with_a_color(fill, color):
-    picture = numbered(8, 12)
-    (padded,) = Padding(border=0.25, fill=fill, plain=False).views(picture, None)
+    image = numbered(8, 12)
+    (padded,) = Padding(border=0.25, fill=fill, plain=False).views(image, None)
     assert padded.shape == (12, 18, 3)
-    np.testing.assert_array_equal(padded[2:10, 3:15], picture)
+    np.testing.assert_array_equal(padded[2:10, 3:15], image)
     padded[2:10, 3:15] = color
     assert (padded == color).all()
 
@@ -221,7 +217,7 @@ def test_the_gate_does_not_mistake_an_unreadable_image():
     ids=lambda mitigation: mitigation.name,
 )
 def test_each_image_has_one_of_the_two_answers(tiny_clip, ensemble):
-    images = pictures(20)  # more than a portion
+    images = some_images(20)  # more than a portion
     plain = tiny_clip.similarities(images, TEXTS)
     helped = mitigate(tiny_clip, ensemble).similarities(images, TEXTS)
     confidence = softmax(tiny_clip.logit_scale * plain, axis=1).max(1)
@@ -236,7 +232,7 @@ def test_each_image_has_one_of_the_two_answers(tiny_clip, ensemble):
 
 def test_the_gate_stands_behind_and_before_other_mitigations(tiny_clip):
     gate = Gated(Louder(), threshold=0.4)
-    images = pictures()
+    images = some_images()
     padded = [Padding(plain=False).views(image, None)[0] for image in images]
     np.testing.assert_allclose(
         mitigate(tiny_clip, compose(Padding(plain=False), gate)).similarities(images, TEXTS),

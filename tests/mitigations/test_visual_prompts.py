@@ -1,8 +1,8 @@
-"""Prompts are checked pixel by pixel against hand-worked pictures, the mitigations against a plain loop."""
+"""Prompts are checked pixel by pixel against hand-worked images, the mitigations against a plain loop."""
 
 import numpy as np
 import pytest
-from small_mitigations import CENTER, picture
+from small_mitigations import CENTER, some_image
 
 from crosseyed.errors import InputError
 from crosseyed.mitigations import marks
@@ -69,7 +69,7 @@ def test_names_tell_all_that_matters_and_nothing_else():
 
 @pytest.mark.parametrize("kind", PROMPTS)
 def test_the_oracle_encodes_the_prompted_images(tiny_clip, kind):
-    images = [picture(40, 60, seed) for seed in range(3)]
+    images = [some_image(40, 60, seed) for seed in range(3)]
     places = [Location(0.2, 0.3, 0.4), Location(0.8, 0.8, 0.2), CENTER]
     told = mitigate(tiny_clip, Prompted(kind), places)
     prompted = [PROMPTS[kind](image, place) for image, place in zip(images, places, strict=True)]
@@ -85,7 +85,7 @@ def test_the_oracle_needs_locations(tiny_clip):
 @pytest.mark.parametrize("aggregate", ["max", "mean"])
 @pytest.mark.parametrize("plain", [False, True])
 def test_proposed_prompts_combine_what_a_loop_over_the_grid_finds(tiny_clip, aggregate, plain):
-    images = [picture(40, 60, seed) for seed in range(2)]
+    images = [some_image(40, 60, seed) for seed in range(2)]
     mitigation = ProposedPrompts("dim outside", grid=2, size=0.5, plain=plain, aggregate=aggregate)
     found = mitigate(tiny_clip, mitigation).similarities(images, TEXTS, progress=False)
     for image, row in zip(images, found, strict=True):
@@ -101,7 +101,7 @@ def test_proposed_prompts_combine_what_a_loop_over_the_grid_finds(tiny_clip, agg
 @pytest.mark.parametrize("options", [{"strength": 0.0}, {"width": 0.0}, {"kind": "crop", "strength": 0.0}])
 @pytest.mark.parametrize("aggregate", ["max", "mean", "logsumexp"])
 def test_strength_zero_gives_the_plain_embedding_bit_for_bit(tiny_clip, options, aggregate):
-    images = [picture(40, 60, seed) for seed in range(3)]
+    images = [some_image(40, 60, seed) for seed in range(3)]
     plain = tiny_clip.encode_images(images)
     told = mitigate(tiny_clip, Prompted(**options), [CENTER] * 3)
     proposed = mitigate(tiny_clip, ProposedPrompts(aggregate=aggregate, **options))

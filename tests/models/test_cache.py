@@ -31,7 +31,7 @@ def counting(monkeypatch):
     return lambda: progress.counted().computed
 
 
-def pictures(seed=0):
+def some_images(seed=0):
     return list(np.random.default_rng(seed).integers(0, 256, (3, 40, 40, 3), dtype=np.uint8))
 
 
@@ -40,20 +40,20 @@ def entries(folder):
 
 
 def test_what_is_known_is_not_computed_again(tiny_clip, tmp_path, counting):
-    expected = CachedEncoder(tiny_clip).encode_images(pictures())
-    first = CachedEncoder(tiny_clip, tmp_path).encode_images(pictures())
+    expected = CachedEncoder(tiny_clip).encode_images(some_images())
+    first = CachedEncoder(tiny_clip, tmp_path).encode_images(some_images())
     assert counting() == 6
     # another object, another process as it were; and drawn on demand instead of given
-    second = CachedEncoder(tiny_clip, tmp_path).encode_images([lambda p=p: p for p in pictures()])
+    second = CachedEncoder(tiny_clip, tmp_path).encode_images([lambda p=p: p for p in some_images()])
     assert counting() == 6
     np.testing.assert_array_equal(first, expected)
     np.testing.assert_array_equal(second, expected)
-    np.testing.assert_allclose(first, tiny_clip.encode_images(pictures()), atol=1e-6)
+    np.testing.assert_allclose(first, tiny_clip.encode_images(some_images()), atol=1e-6)
     assert len(entries(tmp_path)) == 1
 
 
 def test_each_image_is_known_whatever_was_asked_with_it(tiny_clip, tmp_path, counting):
-    first, second, third = pictures()
+    first, second, third = some_images()
     CachedEncoder(tiny_clip, tmp_path).encode_images([first, second])
     before = counting()
     found = CachedEncoder(tiny_clip, tmp_path).encode_images([third, second, first, third])
@@ -85,18 +85,18 @@ def test_whatever_changes_what_the_model_sees_is_another_entry(tiny_clip, tmp_pa
         np.testing.assert_array_equal(CachedEncoder(model, tmp_path).encode_images(images), expected)
         return counting() - before
 
-    assert seen(tiny_clip, pictures()) == 3
-    changed = [image.copy() for image in pictures()]
+    assert seen(tiny_clip, some_images()) == 3
+    changed = [image.copy() for image in some_images()]
     changed[2][0, 0, 0] ^= 1
     assert seen(tiny_clip, changed) == 1
-    assert seen(dataclasses.replace(tiny_clip, resize="squash"), pictures()) == 3
+    assert seen(dataclasses.replace(tiny_clip, resize="squash"), some_images()) == 3
     bias = tiny_clip.clip.visual.ln_post.bias
     try:
         bias[0] += 1
-        assert seen(tiny_clip, pictures()) == 3
+        assert seen(tiny_clip, some_images()) == 3
     finally:
         bias[0] -= 1
-    assert seen(tiny_clip, pictures()) == 0
+    assert seen(tiny_clip, some_images()) == 0
 
 
 class Code:
@@ -113,9 +113,9 @@ class Code:
 )
 def test_a_damaged_entry_is_told_and_made_anew(tiny_clip, tmp_path, damage):
     encoder = CachedEncoder(tiny_clip, tmp_path)
-    expected = encoder.encode_images(pictures())
+    expected = encoder.encode_images(some_images())
     (entry,) = entries(tmp_path)
-    encoder.encode_images(pictures(seed=1))
+    encoder.encode_images(some_images(seed=1))
     other = next(each for each in entries(tmp_path) if each != entry).read_bytes()
     whole = entry.read_bytes()
     broken = {
@@ -130,19 +130,21 @@ def test_a_damaged_entry_is_told_and_made_anew(tiny_clip, tmp_path, damage):
     }
     entry.write_bytes(broken[damage])
     with pytest.warns(DamagedEntryWarning, match=entry.name):
-        np.testing.assert_array_equal(encoder.encode_images(pictures()), expected)
+        np.testing.assert_array_equal(encoder.encode_images(some_images()), expected)
     assert entry.read_bytes() == whole
     assert len(entries(tmp_path)) == 2
 
 
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
 def test_what_is_no_file_in_the_place_of_an_entry_is_one_warning(tiny_clip, tmp_path, make):
-    expected = CachedEncoder(tiny_clip, tmp_path).encode_images(pictures())
+    expected = CachedEncoder(tiny_clip, tmp_path).encode_images(some_images())
     (entry,) = entries(tmp_path)
     entry.unlink()
     make(entry)
     with pytest.warns(DamagedEntryWarning, match="not a (regular )?file") as warned:
-        np.testing.assert_array_equal(CachedEncoder(tiny_clip, tmp_path).encode_images(pictures()), expected)
+        np.testing.assert_array_equal(
+            CachedEncoder(tiny_clip, tmp_path).encode_images(some_images()), expected
+        )
     assert len(warned) == 1
 
 
@@ -163,7 +165,7 @@ def test_a_cache_that_cannot_be_written_to_is_one_warning_and_not_the_end(
     words = "embeddings of tiny-.* are not kept.*(Cannot write|No space left)"
     with pytest.warns(UnwritableCacheWarning, match=words) as warned:
         for seed in (0, 1):
-            images = pictures(seed)
+            images = some_images(seed)
             expected = CachedEncoder(tiny_clip).encode_images(images)
             np.testing.assert_array_equal(encoder.encode_images(images), expected)
         encoder.encode_texts(["a cat"])
@@ -173,7 +175,7 @@ def test_a_cache_that_cannot_be_written_to_is_one_warning_and_not_the_end(
 
 def test_two_runs_that_fill_a_cache_at_once_have_the_same_numbers_and_whole_entries(tiny_clip, tmp_path):
     alone, together, n_runs = tmp_path / "alone", tmp_path / "together", 4
-    expected = [CachedEncoder(tiny_clip, alone).encode_images(pictures(seed)) for seed in range(8)]
+    expected = [CachedEncoder(tiny_clip, alone).encode_images(some_images(seed)) for seed in range(8)]
     barrier = threading.Barrier(n_runs)
 
     def fill(_):
@@ -181,7 +183,7 @@ def test_two_runs_that_fill_a_cache_at_once_have_the_same_numbers_and_whole_entr
         found = []
         for seed in range(8):
             barrier.wait(30)
-            found.append(encoder.encode_images(pictures(seed)))
+            found.append(encoder.encode_images(some_images(seed)))
         return found
 
     with ThreadPoolExecutor(n_runs) as pool, warnings.catch_warnings():
@@ -193,15 +195,15 @@ def test_two_runs_that_fill_a_cache_at_once_have_the_same_numbers_and_whole_entr
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # no entry is damaged
         for seed in range(8):
-            CachedEncoder(tiny_clip, together).encode_images(pictures(seed))
+            CachedEncoder(tiny_clip, together).encode_images(some_images(seed))
 
 
 def test_unreadable_images_and_generators_pass_by_the_cache(tiny_clip, tmp_path):
     encoder = CachedEncoder(tiny_clip, tmp_path)
     with pytest.warns(UnreadableImagesWarning, match=r"missing\.png"):
-        embeddings = encoder.encode_images([pictures()[0], tmp_path / "missing.png"])
+        embeddings = encoder.encode_images([some_images()[0], tmp_path / "missing.png"])
     assert np.isnan(embeddings).any(axis=1).tolist() == [False, True]
-    encoder.encode_images(picture for picture in pictures())
+    encoder.encode_images(image for image in some_images())
     assert entries(tmp_path) == []
 
 

@@ -119,9 +119,9 @@ def test_scenes_are_kept_as_resized_for_models_that_resize_alike_and_no_others(t
 
 def test_any_number_of_images_from_a_generator(tiny_clip):
     colors = np.random.default_rng(0).integers(0, 256, (70, 1, 1, 3), dtype=np.uint8)  # more than two batches
-    pictures = [np.tile(color, (32, 32, 1)) for color in colors]
-    embeddings = tiny_clip.encode_images(picture for picture in pictures)
-    alone = np.concatenate([tiny_clip.encode_images([picture]) for picture in pictures])
+    images = [np.tile(color, (32, 32, 1)) for color in colors]
+    embeddings = tiny_clip.encode_images(image for image in images)
+    alone = np.concatenate([tiny_clip.encode_images([image]) for image in images])
     np.testing.assert_allclose(embeddings, alone, rtol=1e-4, atol=1e-6)
     assert tiny_clip.encode_images([]).shape == (0, 32)
 
@@ -174,14 +174,14 @@ def test_a_mistake_of_the_caller_is_an_error(tiny_clip):
 
 @pytest.mark.usefixtures("interruptible")
 def test_an_interruption_leaves_no_threads(tiny_clip):
-    picture = np.zeros((32, 32, 3), np.uint8)
+    image = np.zeros((32, 32, 3), np.uint8)
     started = threading.Event()
 
     def render():
         if not started.is_set():
             started.set()
             _thread.interrupt_main()
-        return picture
+        return image
 
     with pytest.raises(KeyboardInterrupt):
         tiny_clip.encode_images(render for _ in range(100_000))

@@ -23,9 +23,9 @@ def test_a_sigmoid_model_keeps_its_own_scale_and_bias(tiny_folder, tmp_path):
     save_file(weights, folder / "open_clip_model.safetensors")
     encoder = load(f"local-dir:{folder}")
     assert (encoder.logit_bias, encoder.logit_scale) == (-3.0, pytest.approx(np.exp(1.5)))
-    picture, texts = np.zeros((32, 32, 3), np.uint8), ["a cat", "a dog"]
-    logits = encoder.logit_scale * encoder.similarities([picture], texts) + encoder.logit_bias
-    images, captions = encoder.encode_images([picture]), encoder.encode_texts(texts)
+    image, texts = np.zeros((32, 32, 3), np.uint8), ["a cat", "a dog"]
+    logits = encoder.logit_scale * encoder.similarities([image], texts) + encoder.logit_bias
+    images, captions = encoder.encode_images([image]), encoder.encode_texts(texts)
     loss = SigLipLoss()
     for number, logit in enumerate(logits[0]):
         alone = loss(

@@ -30,7 +30,7 @@ SIDE = 64
 
 @pytest.fixture(scope="module")
 def composed(tmp_path_factory):
-    """Pictures of one to three objects at uniform places, with annotations."""
+    """Images of one to three objects at uniform places, with annotations."""
     cutouts = sample_objects(read_catalogue(["fluent"]), 16, seed=0)
     names, rng, scenes = objects_of(cutouts), np.random.default_rng(0), []
     for number in range(90):
@@ -67,7 +67,7 @@ def test_the_tables_say_what_was_measured(composed, tiny_clip, tmp_path):
     assert "in_crop" in set(tables["effects"]["effect"])
 
 
-def test_a_model_that_sees_whole_pictures_loses_nothing_to_the_crop(composed, tiny_folder, tmp_path):
+def test_a_model_that_sees_whole_images_loses_nothing_to_the_crop(composed, tiny_folder, tmp_path):
     squash = load(f"local-dir:{tiny_folder}", resize="squash")
     own_data.measure(squash, composed, composed.parent / "images", tmp_path)
     assert "in_crop" not in set(pd.read_csv(tmp_path / "effects.csv")["effect"])

@@ -27,10 +27,10 @@ def trial(pooling="class token", positions="uniform"):
 def test_every_trial_is_asked_about_every_object_of_its_world_everywhere(tmp_path):
     trials = [trial(pooling) for pooling in POOLINGS]
     table = experiments.run(trials, tmp_path, progress=False)
-    pictures = (
+    images = (
         4 * 2 * 25 + 4 * 2 * 4
     )  # objects and renderings, alone in the cells, and in the relations to another
-    assert table.groupby("pooling").size().to_dict() == dict.fromkeys(POOLINGS, pictures)
+    assert table.groupby("pooling").size().to_dict() == dict.fromkeys(POOLINGS, images)
     assert table["correct"].dtype == "boolean"
     alone, together = (table[table["protocol"] == name] for name in ("grid", "pair"))
     assert (alone["correct"] == (alone["choice"] == alone["object"])).all()
@@ -41,7 +41,7 @@ def test_every_trial_is_asked_about_every_object_of_its_world_everywhere(tmp_pat
     assert alone["center"].sum() == together["center"].sum() == 4 * 4 * 2
     assert not table[list(COLUMNS)].isna().any(axis=None)
     assert table.groupby("pooling")[list(COLUMNS)].nunique().eq(1).all(axis=None)
-    # one question to all models: same pictures, same objects
+    # one question to all models: same images, same objects
     assert table.groupby("image")["pooling"].nunique().eq(4).all()
 
 

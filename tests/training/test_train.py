@@ -221,10 +221,10 @@ def test_a_place_that_cannot_be_written_to_is_refused_before_training(tmp_path, 
 
 def test_both_recipes_show_the_same_objects_with_the_same_captions(cutouts):
     _, centered = photograph_batch(replace(RECIPE, positions="centered"), cutouts, 3, 50)
-    pictures, uniform = photograph_batch(RECIPE, cutouts, 3, 50)
+    images, uniform = photograph_batch(RECIPE, cutouts, 3, 50)
     again, _ = photograph_batch(RECIPE, cutouts, 3, 50)
     assert centered == uniform
-    assert np.array_equal(pictures, again)
+    assert np.array_equal(images, again)
     assert all(name in caption for name, caption in zip(objects_of(cutouts), uniform, strict=True))
 
 

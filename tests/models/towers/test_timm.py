@@ -77,7 +77,7 @@ def test_the_last_tokens_are_timms_own(model):
 
 
 def test_the_grid_is_in_reading_order(model):
-    """A picture that is bright in one corner changes the tokens of that corner most."""
+    """An image that is bright in one corner changes the tokens of that corner most."""
     adapter, (height, width) = adapter_of(model), model.image_size
     rows, columns = adapter.grid
     gray = torch.zeros(1, 3, height, width)
@@ -333,7 +333,7 @@ def test_a_transformer_with_unknown_parts_is_refused(model_of, changes, message)
 
 
 @pytest.mark.parametrize("method", [explain.itsm, explain.grad_cam])
-def test_maps_are_of_the_picture(model, method):
+def test_maps_are_of_the_image(model, method):
     maps = method(model, model_input(model), ["a cup", "a dog", "a key"])
     assert maps.shape == (3, *model.image_size)
     assert np.isfinite(maps).all()

@@ -9,7 +9,7 @@ from crosseyed.data.photographer import Dose
 from crosseyed.errors import InputError
 from crosseyed.training.studio.shots import Photographer, places, plan, render, world_by_object
 
-# No picture of these is drawn, so the files need not exist.
+# No image of these is drawn, so the files need not exist.
 CUTOUTS = [
     Cutout(f"{letter}{number}", "thing", style, f"{style}/{letter}{number}.png")
     for style in ("one", "two")
