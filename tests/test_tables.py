@@ -96,7 +96,7 @@ WHOLE = "name,n,x,ok\na,1,0.5,True\nb,2,1.25,False\n"
         (WHOLE.replace("1.25", "1,25"), "line 3 has 5 fields"),
         (WHOLE.replace("1.25", "much"), "'x' holds what is not a number"),
         (WHOLE.replace(",2,", ",2.0,"), "'n' holds what is not a whole number"),
-        (WHOLE.replace("True", "yes"), "'ok' holds what is no True or False"),
+        (WHOLE.replace("True", "yes"), "'ok' holds what is not True or False"),
         (WHOLE.replace("ok", "okay"), "lacks ['ok'] and it should not have ['okay']"),
         (WHOLE.replace("ok", "x"), "lacks ['ok']"),
         (WHOLE.replace("\na", '\n"a'), "unexpected end of data"),

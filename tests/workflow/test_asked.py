@@ -45,7 +45,7 @@ def project(tmp_path, monkeypatch):
         write_notebook(tmp_path / "notebooks" / f"{name}.ipynb")
     own = tmp_path / "notebooks" / f"{OWN}.ipynb"
     content = json.loads(own.read_text())
-    content["cells"][0]["source"] = 'model = "none"\ndevice = "auto"'
+    content["metadata"]["crosseyed"] = {"loads_model": True}
     own.write_text(json.dumps(content))
     return tmp_path
 
