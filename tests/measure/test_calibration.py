@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit, logit, softmax
-from simulated_answers import resampled_tables, simulate, t_interval
+from simulated_answers import resampled_tables, simulate, t_interval, t_reach
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import roc_auc_score
 
@@ -135,8 +135,8 @@ def test_the_intervals_of_discrimination_are_those_of_tables_drawn_by_object():
     measured = []
     for name, values in zip(("center_auroc", "off_center_auroc"), drawn.T, strict=True):
         area = found[name]
-        on_logits = t_interval(logit(area), values / (area * (1 - area)), 10)
-        measured.append([area, *expit(on_logits)])
+        reach = t_reach(values / (area * (1 - area)), 10)
+        measured.append([area, *expit([logit(area) - reach, logit(area) + reach])])
         assert found[[f"{name}_low", f"{name}_high"]].tolist() == pytest.approx(measured[-1][1:])
     ends = recovery.difference(*measured, np.corrcoef(drawn.T)[0, 1])
     assert [found["difference_low"], found["difference_high"]] == pytest.approx(list(ends))

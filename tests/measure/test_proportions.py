@@ -20,6 +20,27 @@ def test_of_many_independent_rows_it_is_the_interval_of_wilson():
     assert found == pytest.approx(proportion_confint(right.sum(), len(right), method="wilson"), abs=1e-5)
 
 
+@pytest.mark.parametrize("copies", [1, 3])
+def test_objects_whose_rows_agree_are_the_trials_of_wilson(copies):
+    right = np.repeat(np.arange(48) < 44, copies)
+    row = bootstrap.accuracy(pd.DataFrame({"object": np.repeat(range(48), copies), "correct": right})).iloc[0]
+    expected = proportion_confint(44, 48, method="wilson")
+    assert row[["low", "high"]].tolist() == pytest.approx([100 * end for end in expected])
+
+
+def test_where_rows_of_an_object_differ_the_sample_size_is_estimated_and_the_quantile_that_of_student():
+    """One of 48 objects is right in one of its two rows."""
+    right = np.repeat(np.arange(48) < 44, 2)
+    right[0] = False
+    row = bootstrap.accuracy(pd.DataFrame({"object": np.repeat(range(48), 2), "correct": right})).iloc[0]
+    each = right.reshape(48, 2).mean(axis=1)
+    share, t = each.mean(), stats.t.ppf(0.975, 47)
+    size = share * (1 - share) / (each.var(ddof=1) / 48)
+    middle, reach = share + t**2 / (2 * size), t * np.sqrt(share * (1 - share) / size + t**2 / (4 * size**2))
+    expected = [100 * (middle + sign * reach) / (1 + t**2 / size) for sign in (-1, 1)]
+    assert row[["low", "high"]].tolist() == pytest.approx(expected)
+
+
 def test_rows_of_an_object_that_agree_count_once():
     right = np.array([1.0, 1, 0, 1, 0, 1, 1, 1])
     once = pd.DataFrame({"object": range(8), "correct": right == 1})
@@ -32,7 +53,7 @@ def test_all_right_is_not_certain():
     """Of 48 objects that are all right, the share may be below by as much as of 48 rows."""
     table = pd.DataFrame({"object": np.arange(48), "correct": True})
     row = bootstrap.accuracy(table).iloc[0]
-    quantile = stats.t.ppf(0.975, 47)
+    quantile = stats.norm.ppf(0.975)
     assert row["low"] == pytest.approx(100 / (1 + quantile**2 / 48))
     assert row["high"] == pytest.approx(100)
 

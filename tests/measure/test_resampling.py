@@ -47,6 +47,29 @@ def test_the_interval_of_a_mean_covers_the_truth_for_few_objects_too():
     assert plain / 400 < 0.93
 
 
+def test_a_skewed_mean_of_which_few_objects_make_most_is_covered():
+    """Student's interval of 48 objects covers the mean of this distribution in 91 %."""
+    values = np.random.default_rng(0).gamma(0.5, size=(1500, 48))
+    sampling = resampling.Resampling("object", 0.95, 999, 0)
+    weights = np.concatenate(list(sampling.weights(48)))
+    means, draws = values.mean(axis=1), weights @ values.T / 48
+    low, high = sampling.interval(means, draws, 48)
+    reach = sampling.t_reach(draws, 48)
+    assert 0.93 <= np.mean((low <= 0.5) & (high >= 0.5)) <= 0.97
+    assert np.mean(np.abs(means - 0.5) <= reach) < 0.93
+    assert (low <= means - reach + 1e-9).all() and (means + reach - 1e-9 <= high).all()
+
+
+def test_a_change_that_is_rarely_other_than_zero_is_covered_also_where_its_skewness_is_chance():
+    """Moving the nearer end closer, as Johnson does, would leave zero outside of one interval in seven."""
+    rng = np.random.default_rng(1)
+    changes = rng.choice([100.0, -100.0, 0.0], p=[0.06, 0.06, 0.88], size=(1500, 48))
+    sampling = resampling.Resampling("object", 0.95, 999, 0)
+    weights = np.concatenate(list(sampling.weights(48)))
+    low, high = sampling.interval(changes.mean(axis=1), weights @ changes.T / 48, 48)
+    assert np.mean((low <= 0) & (high >= 0)) >= 0.93
+
+
 def test_draws_of_one_estimate_have_one_interval():
     draws = np.random.default_rng(0).normal(size=500)
     sampling = resampling.Resampling("object", 0.95, 500, 0)

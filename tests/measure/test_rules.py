@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from coverage_cases import CASES, simulate, summarise
+from scipy import stats
 from simulated_studies import Grid, centered, expected, spreads
 
 from crosseyed.measure.rules import RULES
@@ -19,14 +20,30 @@ def table():
 def test_the_table_has_all_cases_and_every_rule_has_some(table):
     assert table.index.tolist() == [(case.rule, case.case) for case in CASES]
     assert table["runs"].tolist() == [case.runs for case in CASES]
-    assert set(RULES) == {case.rule for case in CASES if not case.hard}
+    assert set(RULES) == {case.rule for case in CASES}
+
+
+TOO_OFTEN = {
+    # so many right answers that few values are left: see `test_of_48_trials_no_limit_is_nearer`
+    ("share", "accuracy at the center; 48 objects, 3 × 3 cells, 96.5 and 54 % right"),
+    # the larger of two variances is taken, which is too large on average
+    ("pairs", "accuracy together; 48 objects, 95 and 85 % right"),
+}
+"""Cases whose intervals contain the truth in more than 97 %."""
 
 
 def test_every_interval_contains_the_truth_in_93_to_97_percent(table):
-    """As far as so many runs can tell."""
-    usual = table[~table["hard"]]
-    beyond = usual[(usual["high"] < 93) | (usual["low"] > 97)]
-    assert beyond.empty, beyond[["coverage", "low", "high"]]
+    beyond = table[(table["coverage"] < 93) | (table["coverage"] > 97)]
+    assert set(beyond.index) <= TOO_OFTEN, beyond[["coverage", "low", "high"]]
+    assert beyond["coverage"].between(97, 98).all()
+
+
+def test_of_48_trials_no_limit_is_nearer():
+    """Of 48 independent objects right in 96.5 %, leaving out one number of right answers more costs six points."""
+    right = stats.binom(48, 0.965)
+    kept = [right.sf(number) for number in (42, 43, 44)]  # all above are contained
+    assert min(kept, key=lambda share: abs(share - 0.95)) == kept[1]
+    assert (round(100 * kept[1], 1), round(100 * kept[2], 1)) == (97.4, 91.3)
 
 
 @pytest.mark.parametrize("study", STUDIES, ids=repr)

@@ -29,8 +29,8 @@ def table():
 def test_the_card_states_figures_recipe_and_level(table, tmp_path):
     with settings.overridden(confidence=0.9):
         card = model_card.write_card(tmp_path / "pocketclip-x", RECIPES["uniform"], table).read_text()
-    # Of m = 2 objects that agree, Wilson's interval begins at m / (m + t²), with t = 6.314 (90 %, 1 degree).
-    assert "| center cell | 100.0 % [4.8, 100.0] | 0.0 % [0.0, 95.2] |" in card
+    # Of m = 2 objects whose answers agree, Wilson's interval begins at m / (m + z²), with z = 1.645 (90 %).
+    assert "| center cell | 100.0 % [42.5, 100.0] | 0.0 % [0.0, 57.5] |" in card
     assert "90 % interval" in card and "3 × 3 grid" in card and "chance 50.0 %" in card
     assert "| steps | 2600 |" in card and "(noto)" in card and "stand anywhere" in card
     figures = pd.read_csv(tmp_path / "pocketclip-x" / "accuracy.csv")

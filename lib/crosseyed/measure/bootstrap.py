@@ -7,7 +7,8 @@ Images of one object are not independent, so every interval is clustered by obje
 interval with the clustered sample size (`crosseyed.measure.proportions`). The center-bias gap and index are made of
 two of these (`crosseyed.measure.recovery`). Means, and what one model or condition changes against another, have the t
 interval with the standard error of a bootstrap over whole objects (the cluster bootstrap; Davison and Hinkley,
-*Bootstrap Methods and their Application*, 1997, section 3.8; `crosseyed.measure.resampling`). All groups of a call
+*Bootstrap Methods and their Application*, 1997, section 3.8), longer on the side to which the draws are skewed
+(`crosseyed.measure.resampling`). All groups of a call
 share the same draws, so differences between groups are paired; draws without rows of a group are left out for it.
 Unreadable rows (`correct` is ``<NA>``) are left out and counted. With fewer than two readable objects the interval of a
 group is NaN, with an `EstimateWarning`. Images of two objects: see `crosseyed.measure.dyadic`.
@@ -41,7 +42,7 @@ from crosseyed.measure.checks import (
     require_rows,
     values_of,
 )
-from crosseyed.measure.proportions import clustered_variance, wilson
+from crosseyed.measure.proportions import clustered_wilson
 from crosseyed.measure.recovery import with_ends
 from crosseyed.measure.resampling import Resampling, warn_of_few
 
@@ -397,9 +398,10 @@ def _shares(
     readable = ~np.isnan(correct)
     require_readable(readable)
     clusters = clusters_of(table, sampling.cluster)[readable]
-    shares, variances, n_objects = clustered_variance(correct[readable], clusters, codes[readable], n_groups)
+    shares, low, high, n_objects = clustered_wilson(
+        correct[readable], clusters, codes[readable], n_groups, sampling.confidence
+    )
     warn_of_few(n_objects)
-    low, high = wilson(shares, variances, n_objects, sampling.confidence)
     n, unreadable = (np.bincount(codes[rows], minlength=n_groups) for rows in (readable, ~readable))
     columns = {"share": 100 * shares, "low": 100 * low, "high": 100 * high}
     return pd.DataFrame(columns | {"n": n, "n_objects": n_objects, "unreadable": unreadable})

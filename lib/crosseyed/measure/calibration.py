@@ -18,7 +18,7 @@ from crosseyed.data.geometry import rings
 from crosseyed.errors import InputError
 from crosseyed.measure import recovery
 from crosseyed.measure.checks import clusters_of, correct_of, eccentricity_of, is_center, recode, values_of
-from crosseyed.measure.proportions import clustered_variance, wilson
+from crosseyed.measure.proportions import clustered_wilson
 from crosseyed.measure.resampling import Resampling
 
 _RANGES = {
@@ -98,8 +98,9 @@ def by_eccentricity(
         result = result.assign(**recovery.with_ends(name, (observed, *ends)))
     readable = ~np.isnan(correct + probability)
     objects = clusters_of(table, "object")[readable]
-    measured = clustered_variance(correct[readable], objects, codes[readable], len(result))
-    low, high = wilson(*measured, sampling.confidence)
+    _, low, high, _ = clustered_wilson(
+        correct[readable], objects, codes[readable], len(result), sampling.confidence
+    )
     result = result.assign(accuracy_low=100 * low, accuracy_high=100 * high)
     return result.join(counts).assign(confidence=sampling.confidence)
 
@@ -207,5 +208,5 @@ def _ends_on_logits(
     if not 0 < area < 1:
         return area, area
     spread = area * (1 - area)
-    low, high = sampling.interval(logit(area), (draws - area) / spread, n_objects)
-    return float(expit(low)), float(expit(high))
+    reach = sampling.t_reach((draws - area) / spread, n_objects)
+    return float(expit(logit(area) - reach)), float(expit(logit(area) + reach))

@@ -9,7 +9,10 @@ ones::
     n* = p (1 − p) / V                                        m where all rows are equal and V says nothing
 
 (the effective sample size of Korn and Graubard, *Survey Methodology* 24, 1998, in the interval of Wilson, *Journal
-of the American Statistical Association* 22, 1927), with the quantile of Student's t with m − 1 degrees of freedom.
+of the American Statistical Association* 22, 1927), with the quantile of Student's t with m − 1 degrees of freedom, as
+V is estimated. Where the rows of each object are equal, as with one row of each, objects are independent trials whose
+variance follows from their share (then n* above is m − 1): nothing is estimated, and the interval is Wilson's own, of
+m trials and with the normal quantile.
 """
 
 import numpy as np
@@ -17,8 +20,27 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 
+def clustered_wilson(
+    values: np.ndarray, clusters: np.ndarray, codes: np.ndarray, n_groups: int, confidence: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return the shares of groups, the ends of their intervals in [0, 1], and the number of clusters of each.
+
+    Parameters as of `clustered_variance`, with `values` of 0 and 1, and of `wilson`.
+    """
+    shares, variances, n_clusters = clustered_variance(values, clusters, codes, n_groups)
+    spread = shares * (1 - shares)
+    # equal rows in each cluster, and equally many: no variance is larger
+    trials = (spread == 0) | np.isclose(variances * (n_clusters - 1), spread, rtol=1e-9, atol=0)
+    low, high = wilson(shares, variances, n_clusters, confidence, trials)
+    return shares, low, high, n_clusters
+
+
 def wilson(
-    share: np.ndarray, variance: np.ndarray, n_objects: np.ndarray, confidence: float
+    share: np.ndarray,
+    variance: np.ndarray,
+    n_objects: np.ndarray,
+    confidence: float,
+    trials: np.ndarray | bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the ends of the intervals of shares.
 
@@ -32,19 +54,23 @@ def wilson(
         Objects behind each share; with fewer than two the ends are NaN.
     confidence : float
         Coverage, in (0, 1).
+    trials : bool (...,)
+        Whether objects are independent trials, so that the variance need not be known.
 
     Returns
     -------
     low, high : float (...,)
         In [0, 1]. A share that is the same for all objects and neither 0 nor 1 has an interval of zero width.
     """
-    share, variance, n_objects = np.broadcast_arrays(share, variance, n_objects)
+    share, variance, n_objects, trials = np.broadcast_arrays(share, variance, n_objects, trials)
     several = n_objects > 1
     spread = share * (1 - share)
     with np.errstate(divide="ignore", invalid="ignore"):
         size = np.where(spread > 0, spread / variance, n_objects)
+    size = np.where(trials, n_objects, size)
     # the library wants a probability, not a quantile: that of the normal distribution with this quantile
-    tails = 2 * stats.norm.sf(stats.t.ppf((1 + confidence) / 2, np.where(several, n_objects - 1, 1)))
+    clustered = 2 * stats.norm.sf(stats.t.ppf((1 + confidence) / 2, np.where(several, n_objects - 1, 1)))
+    tails = np.where(trials, 1 - confidence, clustered)
     with np.errstate(divide="ignore", invalid="ignore"):
         ends = proportion_confint(share * size, size, tails, method="wilson")
     return tuple(np.where(several, np.where(np.isinf(size), share, end), np.nan) for end in ends)

@@ -101,7 +101,7 @@ class Resampling:
         n_objects: np.ndarray | int,
         ends: tuple[float, float] = (-np.inf, np.inf),
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the ends of the t interval of an estimate, with the standard deviation of its draws.
+        """Return the ends of the interval of an estimate: a t interval, longer on the side to which draws are skewed.
 
         Parameters
         ----------
@@ -116,20 +116,40 @@ class Resampling:
 
         Notes
         -----
-        The interval is the estimate ± t √(m / (m − 1)) s, with s the standard deviation of the draws, m clusters, and
-        the quantile t of Student's distribution with m − 1 degrees of freedom (Efron and Tibshirani, *An Introduction
-        to the Bootstrap*, 1993, chapter 12). The root is there because a bootstrap of m clusters is too narrow by it
-        (Hesterberg, *The American Statistician* 69, 2015). Percentiles of the draws, even expanded ones, contain the
-        truth less often where the draws are skewed and their variance is small by chance, as of a gap near 100 %.
+        With the standard error of `t_reach`, the quantile t there and the skewness g of the draws, the interval is::
+
+            estimate - error · (t + max(-g, 0) (1 + 2 t²) / 6)
+            estimate + error · (t + max( g, 0) (1 + 2 t²) / 6)
+
+        Where few objects make most of an effect, a sample that has none of them has too small an estimate and too small
+        an error, too. The term with g is that of Johnson (*Journal of the American Statistical Association* 73, 1978),
+        who moves both ends. Here it only makes the longer side longer: the skewness of a sample is uncertain, and where
+        it is there by chance, as in a change that is rarely other than zero, moving the nearer end closer leaves the
+        truth outside of one interval in seven or more. Percentiles of the draws contain the truth less often than
+        either.
         """
-        observed, n_objects = np.asarray(observed, dtype=float), np.broadcast_to(n_objects, draws.shape[1:])
+        observed, reach = np.asarray(observed, dtype=float), self.t_reach(draws, n_objects)
+        m = np.maximum(np.broadcast_to(n_objects, draws.shape[1:]), 2)
+        t = stats.t.ppf((1 + self.confidence) / 2, m - 1)
+        longer = _skewness(draws) * (1 + 2 * t**2) / (6 * t)
+        low, high = (reach * (1 + np.maximum(sign * longer, 0)) for sign in (-1, 1))
+        return np.maximum(observed - low, ends[0])[()], np.minimum(observed + high, ends[1])[()]
+
+    def t_reach(self, draws: np.ndarray, n_objects: np.ndarray | int) -> np.ndarray:
+        """Return how far the t interval of an estimate reaches to either side (...,), from its draws as in `interval`.
+
+        This is t √(m / (m − 1)) s, with s the standard deviation of the draws, m clusters, and the quantile t of
+        Student's distribution with m − 1 degrees of freedom (Efron and Tibshirani, *An Introduction to the Bootstrap*,
+        1993, chapter 12). The root is there because a bootstrap of m clusters is too narrow by it (Hesterberg, *The
+        American Statistician* 69, 2015).
+        """
+        n_objects = np.broadcast_to(n_objects, draws.shape[1:])
         several = n_objects > 1
         m = np.where(several, n_objects, 2)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Degrees of freedom", RuntimeWarning)
             error = np.nanstd(draws, axis=0, ddof=1) * np.sqrt(m / (m - 1))
-        reach = np.where(several, stats.t.ppf((1 + self.confidence) / 2, m - 1) * error, np.nan)
-        return np.maximum(observed - reach, ends[0])[()], np.minimum(observed + reach, ends[1])[()]
+        return np.where(several, stats.t.ppf((1 + self.confidence) / 2, m - 1) * error, np.nan)[()]
 
     def weights(self, n_clusters: int) -> Iterator[np.ndarray]:
         """Yield blocks (n_draws, n_clusters) of how often each draw takes each cluster."""
@@ -144,6 +164,17 @@ class Resampling:
                 .reshape(size, n_clusters)
                 .astype(float)
             )
+
+
+def _skewness(draws: np.ndarray) -> np.ndarray:
+    """Return the skewness (...,) of draws (resamples, ...) without those that are NaN; 0 where they do not vary."""
+    there = ~np.isnan(draws)
+    n = np.maximum(there.sum(axis=0), 1)
+    apart = np.where(there, draws - np.where(there, draws, 0).sum(axis=0) / n, 0)
+    squares = apart**2
+    second, third = squares.sum(axis=0) / n, (squares * apart).sum(axis=0) / n
+    varies = np.sqrt(second) > 1e-12 * np.abs(np.where(there, draws, 0)).max(axis=0, initial=0)
+    return np.divide(third, second**1.5, out=np.zeros(second.shape), where=varies)
 
 
 def warn_of_few(n_objects: np.ndarray) -> None:

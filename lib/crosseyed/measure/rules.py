@@ -21,7 +21,7 @@ RULES = {
     "share": Rule(
         "an accuracy, or another share",
         "objects",
-        "Wilson's, with the clustered sample size",
+        "Wilson's, with the clustered sample size, and Student's t where it is estimated",
         "measure.proportions",
     ),
     "gap": Rule(
@@ -33,7 +33,8 @@ RULES = {
     "mean": Rule(
         "a mean; a change of an accuracy or gap",
         "objects; both sides of a change on the same images",
-        "Student's t, with the standard error of a bootstrap of whole objects",
+        "Student's t, with the standard error of a bootstrap of whole objects, and longer on the side to which it is "
+        "skewed",
         "measure.resampling",
     ),
     "picked": Rule(
@@ -45,7 +46,7 @@ RULES = {
     "ratio": Rule(
         "a part of a whole",
         "objects",
-        "Fieller's, from those of part and whole",
+        "Fieller's, from the t intervals of part and whole",
         "measure.shares",
     ),
     "auroc": Rule(

@@ -44,19 +44,18 @@ def share(
     groups, codes = groups_of(table, by)
     means, draws, counts = sampling.means(table, values, codes, len(groups))
     ends = sampling.interval(means, draws, counts["n_objects"].to_numpy()[:, None])
-    measured = []
     for number, name in enumerate((part, whole)):
-        measured.append((means[:, number], *(end[:, number] for end in ends)))
-        groups = groups.assign(**recovery.with_ends(name, measured[-1]))
-    sign = np.sign(means[:, 1])
-    parts, wholes = (_times(sign, *each) for each in measured)
+        measured = (means[:, number], *(end[:, number] for end in ends))
+        groups = groups.assign(**recovery.with_ends(name, measured))
+    signed, reach = (
+        means * np.sign(means[:, [1]]),
+        sampling.t_reach(draws, counts["n_objects"].to_numpy()[:, None]),
+    )
+    parts, wholes = zip(signed.T, (signed - reach).T, (signed + reach).T, strict=True)
     low, high = recovery.ratio(parts, wholes, recovery.correlation(draws[..., 0], draws[..., 1]))
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(wholes[1] > 0, parts[0] / wholes[0], np.nan)
+        ratio = parts[0] / wholes[0]
+    there = (wholes[1] > 0) & (ends[0][:, 1] * ends[1][:, 1] > 0)
+    ratio, low, high = (np.where(there, each, np.nan) for each in (ratio, low, high))
     groups = groups.assign(**recovery.with_ends("share", (ratio, low, high)))
     return groups.join(counts).assign(confidence=sampling.confidence)
-
-
-def _times(sign: np.ndarray, value: np.ndarray, low: np.ndarray, high: np.ndarray) -> recovery.Measured:
-    """Return an interval of a quantity times -1, 0 or 1."""
-    return sign * value, np.minimum(sign * low, sign * high), np.maximum(sign * low, sign * high)

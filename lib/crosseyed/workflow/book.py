@@ -36,6 +36,7 @@ from crosseyed.workflow import (
 )
 from crosseyed.workflow.findings import (
     first_screen,
+    list_beyond,
     read_coverage,
     tabulate_accuracy,
     tabulate_coverage,
@@ -165,8 +166,8 @@ def stage_pages(
         "tests": describe(judged),
         "protocol_version": str(PROTOCOL_VERSION),
         "rules": tabulate_rules(),
-        "coverage": tabulate_coverage(coverage, hard=False),
-        "hard_coverage": tabulate_coverage(coverage, hard=True),
+        "coverage": tabulate_coverage(coverage),
+        "beyond_coverage": list_beyond(coverage),
         "families_of_tests": tabulate_tests(),
         "significance": f"{SIGNIFICANCE:g}",
         "course_timings": course_timings.tabulate(),

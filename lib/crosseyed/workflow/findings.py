@@ -80,7 +80,6 @@ _COVERAGE_KINDS = {
     "coverage": "number",
     "low": "number",
     "high": "number",
-    "hard": "truth",
     "first_low": "number",
     "first_high": "number",
     **dict.fromkeys(provenance.COLUMNS, "text"),
@@ -100,8 +99,8 @@ def read_coverage(path: str | os.PathLike = COVERAGE) -> pd.DataFrame:
     pandas.DataFrame
         One row per case: `rule` (a key of `crosseyed.measure.rules.RULES`) and `case`; `confidence`, what the intervals
         should cover; `runs`, the studies simulated; `truth`; `below` and `above`, how many intervals lie below and
-        above it; `coverage`, how many contain it, with its interval `low`, `high` (percent); `hard`, whether the case
-        shows the limits of its rule; `first_low`, `first_high`, the first interval; and how the row was made.
+        above it; `coverage`, how many contain it, with its interval `low`, `high` (percent); `first_low`, `first_high`,
+        the first interval; and how the row was made.
 
     Raises
     ------
@@ -122,27 +121,41 @@ def tabulate_rules() -> str:
     return "\n".join(rows)
 
 
-def tabulate_coverage(coverage: pd.DataFrame, *, hard: bool) -> str:
+def tabulate_coverage(coverage: pd.DataFrame) -> str:
     """Return a Markdown table of how often intervals contain the truth.
 
     Parameters
     ----------
     coverage : pandas.DataFrame
         From `read_coverage`.
-    hard : bool
-        Whether of the cases that show the limits of a rule, or of all others.
     """
-    shown = coverage[coverage["hard"] == hard]
-    meant = " and ".join(f"{100 * level:g} %" for level in shown["confidence"].unique())
+    meant = " and ".join(f"{100 * level:g} %" for level in coverage["confidence"].unique())
     rows = [f"| {meant} interval of | case | contains the truth |", "|---|---|---|"]
     before = ""
-    for each in shown.itertuples():
+    for each in coverage.itertuples():
         number = RULES[each.rule].number
         first = "" if number == before else number
         found = f"{each.coverage:.1f} % [{each.low:.1f}, {each.high:.1f}]"
         rows.append(f"| {first} | {markdown(each.case)} | {found} of {each.runs:,} |")
         before = number
     return "\n".join(rows)
+
+
+def list_beyond(coverage: pd.DataFrame) -> str:
+    """Return in words how many cases contain the truth about as often as is meant, and which do not.
+
+    About is two points more or less. Parameters as of `tabulate_coverage`.
+    """
+    apart = coverage["coverage"] - 100 * coverage["confidence"]
+    beyond = coverage[apart.abs() > 2]
+    inside = f"{len(coverage) - len(beyond)} of {len(coverage)} cases lie within two points of what is meant."
+    if beyond.empty:
+        return inside
+    cases = [
+        f"{RULES[each.rule].number} ({markdown(each.case)}): {each.coverage:.1f} %"
+        for each in beyond.itertuples()
+    ]
+    return f"{inside} Beyond them lie: {'; '.join(cases)}."
 
 
 def tabulate_tests() -> str:

@@ -65,7 +65,9 @@ def test_what_helps_is_what_other_objects_picked_among_what_is_not_told_the_plac
 
 
 def test_what_certainly_costs_the_center_is_said_to_trade():
-    table = evaluated(PLAIN, RADIAL).assign(center_change=-8.0, center_change_low=-15.0, center_change_high=-1.0)
+    table = evaluated(PLAIN, RADIAL).assign(
+        center_change=-8.0, center_change_low=-15.0, center_change_high=-1.0
+    )
     told = what_helps(table)
     assert told.subject == "Radial attention trades the center for the border"
     assert told.rest == (
