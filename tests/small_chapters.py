@@ -39,7 +39,7 @@ SMALL = {
     "grid_sizes": [5],
     "n_crowd": [1, 3],
     "resolutions": [1.5],
-    "n_places": 3,
+    "n_places": [5, 3],
     "n_mitigated": 1,
 }
 

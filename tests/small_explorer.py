@@ -27,28 +27,17 @@ from crosseyed.report.figures import style
 NAMES = ("dog", "cat", "<b>apple</b>", "rocket", "tree & bush", "猫", "ship")
 SIZES = (0.2, 0.4)
 BACKGROUNDS = {"plain": (200, 210, 220), "noise": (90, 120, 70)}
-N_PLACES = 3
+N_PLACES = (5, 3)
 
 
 def random_explorer(seed=0, **changes):
-    """An explorer of three objects at 3 × 3 places; its second model has no attention."""
+    """An explorer of three objects at 5 × 5 and 3 × 3 places; its second model has no attention."""
     rng = np.random.default_rng(seed)
     models = [
         Model("a & <b>", "edition", (4, 4)),
         Model("convolutions", "yardstick", no_attention="Its tower has no attention."),
         Model("pocketclip-uniform", "yardstick", (5, 5)),
     ]
-    scenes = (3, len(BACKGROUNDS), len(SIZES), N_PLACES, N_PLACES)
-    maps = [rng.random((*scenes, *each.attention)) if each.attention else None for each in models]
-    drawn = [
-        format.attention_maps(each / each.sum((-2, -1), keepdims=True)) if each is not None else (None, None)
-        for each in maps
-    ]
-    single = Single(
-        random_answers(rng, (3, *scenes), np.arange(3)[:, None, None, None, None]),
-        [attention for attention, _ in drawn],
-        [peak for _, peak in drawn],
-    )
     arrangements = [
         Arrangement("on", True, ((0.5, 0.36), (0.5, 0.64))),
         Arrangement("left_of", False, ((0.16, 0.5), (0.5, 0.5))),
@@ -60,7 +49,7 @@ def random_explorer(seed=0, **changes):
         Mitigated(
             candidates,
             {"radial attention": "Its tower has no attention."} if each.attention is None else {},
-            random_answers(rng, (2, 1, N_PLACES, N_PLACES), np.array(1)),
+            random_answers(rng, (2, 1, N_PLACES[0], N_PLACES[0]), np.array(1)),
         )
         for each in models
     ]
@@ -79,12 +68,26 @@ def random_explorer(seed=0, **changes):
                 for name, color in BACKGROUNDS.items()
             ],
             "sizes": SIZES,
-            "places": [format.places(size, N_PLACES) for size in SIZES],
-            "single": single,
+            "places": [[format.places(size, n) for size in SIZES] for n in N_PLACES],
+            "single": [random_single(rng, models, n) for n in N_PLACES],
             "pairs": Pairs([(0, 1), (2, 0)], captions, arrangements, 0.28, format.per_mille(shares)),
             "mitigations": Mitigations([1], 0, 1, mitigated),
             **changes,
         }
+    )
+
+
+def random_single(rng, models, n_places):
+    scenes = (3, len(SIZES), n_places, n_places)
+    maps = [rng.random((*scenes, *each.attention)) if each.attention else None for each in models]
+    drawn = [
+        format.attention_maps(each / each.sum((-2, -1), keepdims=True)) if each is not None else (None, None)
+        for each in maps
+    ]
+    return Single(
+        random_answers(rng, (3, *scenes), np.arange(3)[:, None, None, None]),
+        [attention for attention, _ in drawn],
+        [peak for _, peak in drawn],
     )
 
 

@@ -20,8 +20,8 @@
  * @property {{name: number, image: string}[]} objects
  * @property {{name: string, image: string}[]} backgrounds
  * @property {number[]} sizes
- * @property {number[][]} places
- * @property {PackedAnswers & {attention: (Packed | null)[], peak: (Packed | null)[]}} single
+ * @property {number[][][]} places
+ * @property {(PackedAnswers & {attention: (Packed | null)[], peak: (Packed | null)[]})[]} single
  * @property {{objects: [number, number][], captions: string[][], arrangements: Arrangement[], size: number,
  *   share: Packed} | null} pairs
  * @property {{objects: number[], background: number, size: number, models: ({candidates: Candidate[],
@@ -94,14 +94,13 @@ var crosseyedLookup = (function () {
    */
   const open = (data) => {
     const { names, objects, backgrounds, sizes, places, pairs, mitigations } = data;
-    const single = unpackAnswers(data.single);
-    const attention = data.single.attention.map((each) => each && unpack(each));
-    const peak = data.single.peak.map((each) => each && unpack(each));
+    const single = data.single.map(unpackAnswers);
+    const attention = data.single.map((each) => each.attention.map((maps) => maps && unpack(maps)));
+    const peak = data.single.map((each) => each.peak.map((peaks) => peaks && unpack(peaks)));
     const shares = pairs && unpack(pairs.share);
     const mitigated = mitigations && mitigations.models.map(unpackAnswers);
 
-    const side = places[0].length;
-    const middle = (side - 1) / 2;
+    const middle = (places[0][0].length - 1) / 2;
     const offered = { one: true, two: Boolean(pairs), help: Boolean(mitigations) };
     const modes = MODES.filter((mode) => offered[mode]);
 
@@ -116,7 +115,7 @@ var crosseyedLookup = (function () {
     const listed = objects.map((_, i) => i).sort((a, b) => keys[a].localeCompare(keys[b]));
 
     /* The page begins where something can be lost: with an object that the first model recognises in the middle. */
-    const known = listed.find((i) => slice(single.rank, 0, i, 0, 0, middle, middle)[0] === 1);
+    const known = listed.find((i) => slice(single[0].rank, 0, i, 0, middle, middle)[0] === 1);
     /** @type {State} */
     const initial = {
       mode: "one",
@@ -131,14 +130,35 @@ var crosseyedLookup = (function () {
     };
 
     /**
-     * Make a state show something that there is: not all objects have been asked about with mitigations.
+     * Say which background and size a state has.
      *
      * @param {State} state
+     */
+    const setting = (state) => (state.mode === "help" && mitigations ? mitigations : state);
+
+    /**
+     * List where the one object of a state can stand along a side.
+     *
+     * @param {State} state
+     */
+    const along = (state) => {
+      const { background, size } = setting(state);
+      return places[background][size];
+    };
+
+    /**
+     * Make a state show something that there is: not all objects have been asked about with mitigations, and an object
+     * goes to the nearest place of another grid.
+     *
+     * @param {State} state
+     * @param {State} before  whose grid row and column are of
      * @returns {State}
      */
-    const possible = (state) => {
+    const possible = (state, before) => {
       const lacks = state.mode === "help" && mitigations && !mitigations.objects.includes(state.object);
-      return lacks ? { ...state, object: mitigations.objects[0] } : state;
+      const [old, now] = [before, state].map((each) => along(each).length - 1);
+      const [row, column] = [state.row, state.column].map((index) => Math.round((index * now) / old));
+      return { ...state, object: lacks ? mitigations.objects[0] : state.object, row, column };
     };
 
     /**
@@ -155,17 +175,19 @@ var crosseyedLookup = (function () {
         return number >= 1 && number <= length ? number - 1 : otherwise;
       };
       const object = keys.indexOf(given.get("object") || "");
-      return possible({
+      const asked = {
+        ...initial,
         mode: modes.find((mode) => mode === given.get("show")) || initial.mode,
         object: object < 0 ? initial.object : object,
         background: index("background", backgrounds.length, initial.background),
         size: index("size", sizes.length, initial.size),
-        row: index("row", side, initial.row),
-        column: index("column", side, initial.column),
         map: MAPS.find((map) => map === given.get("map")) || initial.map,
         pair: index("pair", pairs ? pairs.objects.length : 0, initial.pair),
         arrangement: index("arrangement", pairs ? pairs.arrangements.length : 0, initial.arrangement),
-      });
+      };
+      const state = possible(asked, initial);
+      const side = along(state).length;
+      return { ...state, row: index("row", side, state.row), column: index("column", side, state.column) };
     };
 
     /**
@@ -186,13 +208,6 @@ var crosseyedLookup = (function () {
     };
 
     /**
-     * Say which background and size a state has.
-     *
-     * @param {State} state
-     */
-    const setting = (state) => (state.mode === "help" && mitigations ? mitigations : state);
-
-    /**
      * Say what stands where, from back to front.
      *
      * @param {State} state
@@ -205,9 +220,8 @@ var crosseyedLookup = (function () {
           return { object, x: at[i][0], y: at[i][1], size: pairs.size };
         });
       }
-      const { size } = setting(state);
-      const [x, y] = [places[size][state.column], places[size][state.row]];
-      return [{ object: state.object, x, y, size: sizes[size] }];
+      const [x, y] = [state.column, state.row].map((index) => along(state)[index]);
+      return [{ object: state.object, x, y, size: sizes[setting(state).size] }];
     };
 
     /**
@@ -219,8 +233,7 @@ var crosseyedLookup = (function () {
      */
     const spots = (state, which) => {
       if (state.mode === "two" && pairs) return pairs.arrangements.map(({ at }) => at[which]);
-      const along = places[setting(state).size];
-      return along.flatMap((y) => along.map((x) => /** @type {[number, number]} */ ([x, y])));
+      return along(state).flatMap((y) => along(state).map((x) => /** @type {[number, number]} */ ([x, y])));
     };
 
     /**
@@ -247,7 +260,7 @@ var crosseyedLookup = (function () {
      * @param {State} state
      */
     const lone = (model, { object, background, size, row, column }) =>
-      answer(single, [model, object, background, size, row, column], object);
+      answer(single[background], [model, object, size, row, column], object);
 
     /**
      * Ranks of an object at all places, row by row, with the background and size of a state.
@@ -257,7 +270,7 @@ var crosseyedLookup = (function () {
      * @param {number} [other]  another object
      */
     const ranks = (model, { object, background, size }, other = object) =>
-      slice(single.rank, model, other, background, size);
+      slice(single[background].rank, model, other, size);
 
     /**
      * Attention of a model over the image of a state, null where it has none.
@@ -267,9 +280,9 @@ var crosseyedLookup = (function () {
      */
     const attended = (model, { object, background, size, row, column }) => {
       const grid = data.models[model].attention;
-      const [maps, peaks] = [attention[model], peak[model]];
+      const [maps, peaks] = [attention[background][model], peak[background][model]];
       if (!grid || !maps || !peaks) return null;
-      const at = [object, background, size, row, column];
+      const at = [object, size, row, column];
       const levels = slice(maps, ...at).map((level) => level / 255);
       return { levels, grid, most: slice(peaks, ...at)[0] / 100 };
     };
@@ -303,12 +316,13 @@ var crosseyedLookup = (function () {
       });
     };
 
-    const words = { nameOf, keys, listed, modes, side };
+    const words = { nameOf, keys, listed, modes };
     const address = { read, written, possible };
     return {
       ...words,
       ...address,
       setting,
+      along,
       standing,
       spots,
       single: lone,

@@ -3,7 +3,7 @@
    Its state is in its address, and nowhere else. */
 
 (function () {
-  const VERSION = 1;
+  const VERSION = 2;
   const { make, percent, nearest, drawScene, drawHeat, bars, placeMap, choice, menu, movable } = crosseyedView;
   const { staged, heading, explanation } = crosseyedView;
   const MODE_WORDS = { one: "One object", two: "Two objects", help: "What helps" };
@@ -50,7 +50,7 @@
   const start = (data, root) => {
     const { models, names, objects, backgrounds, sizes, places, pairs, mitigations } = data;
     const lookup = crosseyedLookup.open(data);
-    const { nameOf, keys, listed, modes, side } = lookup;
+    const { nameOf, keys, listed, modes } = lookup;
 
     let state = lookup.read(location.hash);
     let held = 0; // which of two objects is dragged
@@ -81,13 +81,15 @@
       drawScene(canvas, picture(backgrounds[lookup.setting(state).background].image), stands, marks);
     };
 
-    const placeWords = () => `column ${state.column + 1} of ${side}, row ${state.row + 1} of ${side}`;
+    const sideNow = () => lookup.along(state).length;
+    const placeWords = () => `column ${state.column + 1} of ${sideNow()}, row ${state.row + 1} of ${sideNow()}`;
 
     /* ---- Cards ------------------------------------------------------------------------------------------------- */
 
     /** @type {(levels: number[], text: string) => SVGSVGElement} */
     const clickable = (levels, text) => {
       const words = `${text}. The object stands at ${placeWords()}.`;
+      const side = sideNow();
       const map = placeMap(levels, side, side, [state.row, state.column], words);
       map.addEventListener("click", (event) => {
         const box = map.getBoundingClientRect();
@@ -121,7 +123,7 @@
       const right = ranks[0].map((_, i) => ranks.filter((each) => each[i] === 1).length);
       const all = right.reduce((sum, each) => sum + each, 0);
       const caption =
-        `Here ${right[state.row * side + state.column]} of ${counted(objects.length, "object")} right, ` +
+        `Here ${right[state.row * sideNow() + state.column]} of ${counted(objects.length, "object")} right, ` +
         `everywhere ${all.toLocaleString("en")} of ${counted(objects.length * right.length, "image")}`;
       const levels = right.map((each) => each / objects.length);
       return figure(clickable(levels, caption), "Where all objects are right", caption);
@@ -234,11 +236,16 @@
      * @returns {[string, string][]}
      */
     const explained = () => {
+      const grids = backgrounds.map(({ name }, i) => {
+        const side = places[i][0].length;
+        return `${side} × ${side} places on the ${name} background`;
+      });
       /** @type {Record<string, string>} */
       const parts = {
         "The image":
           "What the models are shown; an object stands only where answers were computed, at the dots, " +
           "and nothing in between is made up.",
+        Background: `An object has ${grids.join(", and ")}.`,
         "Four captions":
           "Both objects, each of them alone, and two others, as What'sUp asks; the shares say how a model " +
           "divides its belief among these four.",
@@ -266,6 +273,7 @@
       };
       const shown = {
         one: [
+          "Background",
           "Five best names",
           "Rank",
           "Share",
@@ -379,7 +387,7 @@
 
     /** @param {Partial<State>} to */
     const change = (to) => {
-      const next = lookup.possible({ ...state, ...to });
+      const next = lookup.possible({ ...state, ...to }, state);
       if (lookup.written(next) === lookup.written(state)) return;
       state = next;
       show();
@@ -391,7 +399,7 @@
     /** @type {(x: number, y: number, begins: boolean) => void} */
     const drag = (x, y, begins) => {
       if (state.mode !== "two" || !pairs) {
-        const along = places[lookup.setting(state).size];
+        const along = lookup.along(state);
         change({ row: nearest(along, y), column: nearest(along, x) });
         return;
       }
@@ -415,7 +423,7 @@
         return;
       }
       /** @type {(index: number) => number} */
-      const within = (index) => Math.min(Math.max(index, 0), side - 1);
+      const within = (index) => Math.min(Math.max(index, 0), sideNow() - 1);
       change({ row: within(state.row + down), column: within(state.column + right) });
     };
 

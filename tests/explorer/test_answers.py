@@ -26,8 +26,8 @@ LABELS = [each.object for each in CATALOGUE[:7]]
 CUTOUTS = CATALOGUE[2:4]
 GROUNDS = [Background("plain", 1), Background("noise", 1)]
 SIZES = [0.25, 0.5]
-N_PLACES = 3
-SHAPE = (2, 2, 2, N_PLACES, N_PLACES)
+N_PLACES = (5, 3)
+SHAPES = [(2, 2, n, n) for n in N_PLACES]
 CAPTIONS = [settings.caption(label) for label in LABELS]
 CHOSEN = ([1], 0, 1)
 
@@ -40,12 +40,14 @@ def encoders(tiny_clip):
 @pytest.fixture(scope="module")
 def shown(encoders):
     """The script of a page, as a page reads it back."""
-    scenes = everywhere(CUTOUTS, GROUNDS, SIZES, N_PLACES)
-    single = answers.single(encoders, scenes, SHAPE, LABELS)
+    single = [
+        answers.single(encoders, everywhere(CUTOUTS, ground, SIZES, n), shape, LABELS)
+        for ground, n, shape in zip(GROUNDS, N_PLACES, SHAPES, strict=True)
+    ]
     two = arranged([(CUTOUTS[0], CUTOUTS[1])], GROUNDS)
     pairs, _ = answers.pairs(encoders, two, [each.object for each in CUTOUTS], len(GROUNDS))
-    some = everywhere(CUTOUTS[1:], GROUNDS[:1], SIZES[1:], N_PLACES)
-    mitigated = answers.mitigations(encoders, some, single, CHOSEN, LABELS)
+    some = everywhere(CUTOUTS[1:], GROUNDS[0], SIZES[1:], N_PLACES[0])
+    mitigated = answers.mitigations(encoders, some, single[0], CHOSEN, LABELS)
     data = notebook.data(encoders, LABELS, (CUTOUTS, GROUNDS, SIZES, N_PLACES), single, pairs, mitigated)
     return read_back(format.script(data))
 
@@ -54,7 +56,7 @@ def scene_at(shown, number, ground, size, row, col):
     """The scene that a reader sees, composed from what the page says of it."""
     name = shown["names"][shown["objects"][number]["name"]]
     cutout = next(each for each in CATALOGUE if each.object == name)
-    y, x = (shown["places"][size][place] for place in (row, col))
+    y, x = (shown["places"][ground][size][place] for place in (row, col))
     background = next(each for each in GROUNDS if each.kind == shown["backgrounds"][ground]["name"])
     return Scene("seen", background, (Placement(cutout, x, y, shown["sizes"][size]),))
 
@@ -72,18 +74,20 @@ def assert_answers(found, place, similarities, encoder, own):
 
 
 def test_answers_and_attention_at_every_place_are_those_of_the_image_alone(shown, encoders):
-    for place in np.ndindex(SHAPE):
-        scene = scene_at(shown, *place)
+    places = [(ground, *place) for ground, shape in enumerate(SHAPES) for place in np.ndindex(shape)]
+    for ground, number, *rest in places:
+        scene = scene_at(shown, number, ground, *rest)
+        single, place = shown["single"][ground], (number, *rest)
         own = LABELS.index(scene.placements[0].cutout.object)
-        for number, encoder in enumerate(encoders):
+        for model, encoder in enumerate(encoders):
             (similarities,) = encoder.similarities([scene.render], CAPTIONS)
-            assert_answers(shown["single"], (number, *place), similarities, encoder, own)
+            assert_answers(single, (model, *place), similarities, encoder, own)
         (seen,) = trace.run(encoders[0], [scene.render], "attention", attention_rows="all")
         looks = seen.attention[-1, 0, :, 0, 1:].mean(0)
         looks = (looks / looks.sum()).reshape(4, 4).numpy()
-        found = shown["single"]["attention"][0][place] / 255 * shown["single"]["peak"][0][place] / 100 / 16
+        found = single["attention"][0][place] / 255 * single["peak"][0][place] / 100 / 16
         np.testing.assert_allclose(found, looks, atol=1e-3)
-        assert shown["single"]["attention"][0][place].max() == 255
+        assert single["attention"][0][place].max() == 255
 
 
 def test_a_model_without_attention_says_why_in_place_of_its_maps(shown):
@@ -91,8 +95,9 @@ def test_a_model_without_attention_says_why_in_place_of_its_maps(shown):
     assert (first["role"], first["attention"], first["noAttention"]) == ("edition", [4, 4], "")
     assert (second["role"], second["attention"]) == ("yardstick", None)
     assert second["noAttention"].startswith("Its tower does not offer the probabilities")
-    assert shown["single"]["attention"][1] is None
-    assert shown["single"]["peak"][1] is None
+    for single in shown["single"]:
+        assert single["attention"][1] is None
+        assert single["peak"][1] is None
 
 
 def test_two_objects_are_asked_about_as_the_protocol_does(shown, encoders):
@@ -123,7 +128,7 @@ def test_mitigations_answer_as_they_do_for_the_image_alone(shown, encoders):
         assert names[0] == answers.PLAIN
         assert passes[0] == 1
         own = LABELS.index(CUTOUTS[1].object)
-        for row, col in np.ndindex(N_PLACES, N_PLACES):
+        for row, col in np.ndindex(N_PLACES[0], N_PLACES[0]):
             scene = scene_at(shown, 1, 0, 1, row, col)
             for number, name in enumerate(names):
                 candidate = answers.CANDIDATES.get(name)
@@ -156,21 +161,21 @@ def test_fewer_objects_are_in_the_same_twos():
 
 
 def test_no_object_leaves_the_image():
-    for scene in everywhere(CUTOUTS, GROUNDS, SIZES, N_PLACES) + arranged([tuple(CUTOUTS)], GROUNDS):
+    for scene in everywhere(CUTOUTS, GROUNDS[0], SIZES, 5) + arranged([tuple(CUTOUTS)], GROUNDS):
         for each in scene.placements:
             assert min(each.x, each.y) - each.size / 2 > -1e-6
             assert max(each.x, each.y) + each.size / 2 < 1 + 1e-6
 
 
 def test_models_that_answer_side_by_side_say_and_count_the_same(encoders):
-    scenes = everywhere(CUTOUTS, GROUNDS, SIZES, N_PLACES)
-    some = everywhere(CUTOUTS[1:], GROUNDS[:1], SIZES[1:], N_PLACES)
+    scenes = everywhere(CUTOUTS, GROUNDS[1], SIZES, N_PLACES[1])
+    some = everywhere(CUTOUTS[1:], GROUNDS[1], SIZES[1:], N_PLACES[1])
     before, found, counts = torch.get_num_threads(), [], []
     try:
         for cores in (1, 2):
             torch.set_num_threads(cores)
             start = progress.counted().computed
-            single = answers.single(encoders, scenes, SHAPE, LABELS)
+            single = answers.single(encoders, scenes, SHAPES[1], LABELS)
             found.append((single, answers.mitigations(encoders, some, single, CHOSEN, LABELS)))
             counts.append(progress.counted().computed - start)
             assert torch.get_num_threads() == cores
@@ -185,13 +190,17 @@ def test_models_that_answer_side_by_side_say_and_count_the_same(encoders):
 
 
 def test_a_second_run_shows_the_models_nothing_and_has_the_same_answers(encoders, tmp_path, monkeypatch):
-    scenes = everywhere(CUTOUTS, GROUNDS, SIZES, N_PLACES)
-    expected = answers.single(encoders, scenes, SHAPE, LABELS)
+    ground = GROUNDS[0]
+    scenes = everywhere(CUTOUTS, ground, SIZES, N_PLACES[0])
+    expected = answers.single(encoders, scenes, SHAPES[0], LABELS)
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
-    answers.single(encoders, scenes[: len(scenes) // SHAPE[0]], (1, *SHAPE[1:]), LABELS)  # of a smaller size
-    first = answers.single(encoders, scenes, SHAPE, LABELS)
+    fewer = everywhere(CUTOUTS[:1], ground, SIZES, N_PLACES[1])  # of a smaller size
+    answers.single(encoders, fewer, (1, *SHAPES[1][1:]), LABELS)
+    before = progress.counted().kept
+    first = answers.single(encoders, scenes, SHAPES[0], LABELS)
+    assert progress.counted().kept - before == len(encoders) * len(fewer)
     before = progress.counted().computed
-    second = answers.single(encoders, scenes, SHAPE, LABELS)
+    second = answers.single(encoders, scenes, SHAPES[0], LABELS)
     assert progress.counted().computed == before
     for found in (first, second):
         for field in fields(answers.Answers):

@@ -13,26 +13,24 @@ from crosseyed.explorer import format
 def test_a_page_reads_back_every_array_and_name():
     explorer = random_explorer()
     page = read_back(format.script(explorer))
-    given = explorer.single.answers
-    for name in ("rank", "own", "top", "share"):
-        np.testing.assert_array_equal(page["single"][name], getattr(given, name))
-    for number, model in enumerate(explorer.models):
-        if model.attention is None:
-            assert page["single"]["attention"][number] is None
-            assert page["single"]["peak"][number] is None
-            assert page["models"][number]["noAttention"] == model.no_attention
-        else:
-            np.testing.assert_array_equal(
-                page["single"]["attention"][number], explorer.single.attention[number]
-            )
-            np.testing.assert_array_equal(page["single"]["peak"][number], explorer.single.peak[number])
+    for shown, given in zip(page["single"], explorer.single, strict=True):
+        for name in ("rank", "own", "top", "share"):
+            np.testing.assert_array_equal(shown[name], getattr(given.answers, name))
+        for number, model in enumerate(explorer.models):
+            if model.attention is None:
+                assert shown["attention"][number] is None
+                assert shown["peak"][number] is None
+                assert page["models"][number]["noAttention"] == model.no_attention
+            else:
+                np.testing.assert_array_equal(shown["attention"][number], given.attention[number])
+                np.testing.assert_array_equal(shown["peak"][number], given.peak[number])
     np.testing.assert_array_equal(page["pairs"]["share"], explorer.pairs.share)
     for mode, own in zip(page["mitigations"]["models"], explorer.mitigations.models, strict=True):
         np.testing.assert_array_equal(mode["rank"], own.answers.rank)
         assert [(each["name"], each["passes"]) for each in mode["candidates"]] == list(own.candidates)
     assert page["names"] == list(NAMES)
     assert [page["names"][each["name"]] for each in page["objects"]] == list(NAMES[:3])
-    assert page["places"] == [list(format.places(size, 3)) for size in SIZES]
+    assert page["places"] == [[list(format.places(size, n)) for size in SIZES] for n in (5, 3)]
 
 
 def test_a_script_has_no_character_that_markup_begins_with():
@@ -85,6 +83,7 @@ def test_a_script_that_is_too_large_is_refused_and_nothing_is_written(tmp_path):
 
 def test_an_array_of_another_shape_is_refused():
     explorer = random_explorer()
-    wrong = dataclasses.replace(explorer.pairs, share=explorer.pairs.share[:, :1])
-    with pytest.raises(InputError, match="An array of the explorer"):
-        format.script(dataclasses.replace(explorer, pairs=wrong))
+    pairs = dataclasses.replace(explorer.pairs, share=explorer.pairs.share[:, :1])
+    for wrong in ({"pairs": pairs}, {"single": explorer.single[::-1]}):
+        with pytest.raises(InputError, match="An array of the explorer"):
+            format.script(dataclasses.replace(explorer, **wrong))

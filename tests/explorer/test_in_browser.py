@@ -29,7 +29,7 @@ PAGE = "\n".join(
     ]
 )
 MODES = ("one", "two", "help")
-LAST = N_PLACES - 1
+LAST = N_PLACES[0] - 1
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def levels_of(ranks):
 
 
 @pytest.mark.parametrize(
-    ("object_", "background", "size", "row", "column"), [(0, 0, 0, 0, 2), (2, 1, 1, 1, 0)]
+    ("object_", "background", "size", "row", "column"), [(0, 0, 0, 0, 3), (2, 1, 1, 1, 0)]
 )
 @pytest.mark.parametrize("width", WIDTHS)
 def test_every_number_of_an_object_is_that_of_the_data(
@@ -121,10 +121,10 @@ def test_every_number_of_an_object_is_that_of_the_data(
 ):
     state = {"background": background + 1, "size": size + 1, "row": row + 1, "column": column + 1}
     page = visit({"show": "one", "object": NAMES[object_], **state}, width)
-    single = data["single"]
+    single = data["single"][background]
     summary = page.locator(".explorer-summary p").all_inner_texts()[1:]
     for number, (card, line, model) in enumerate(zip(cards(page), summary, data["models"], strict=True)):
-        everywhere = (number, object_, background, size)
+        everywhere = (number, object_, size)
         at = (*everywhere, row, column)
         bars = expected_bars(single, at, object_)
         assert shown_bars(card) == bars
@@ -147,7 +147,7 @@ def test_every_number_of_an_object_is_that_of_the_data(
 
 def test_the_map_of_all_objects_is_their_mean(visit, data):
     page = visit({"show": "one", "map": "all", "background": 2, "size": 2, "row": 1, "column": 3})
-    right = data["single"]["rank"][:, :, 1, 1] == 1
+    right = data["single"][1]["rank"][:, :, 1] == 1
     for card, model in zip(cards(page), right, strict=True):
         assert filled(card.locator("svg")) == pytest.approx(model.mean(0).ravel())
         expected = (
@@ -164,7 +164,7 @@ def test_attention_lies_over_the_image_as_the_data_say(visit, data):
       return [1, 3].map(row => [0, 3].map(column => Array.from(context.getImageData(
         (column + 0.5) * width / 4, (row + 0.5) * width / 4, 1, 1).data).slice(0, 3))); }"""
     seen = np.array(page.locator(".explorer-card canvas").first.evaluate(script))
-    levels = data["single"]["attention"][0][0, 0, 0, 1, 1][[1, 3]][:, [0, 3]] / 255
+    levels = data["single"][0]["attention"][0][0, 0, 1, 1][[1, 3]][:, [0, 3]] / 255
     heat = [[page.evaluate(f"crosseyedView.heatColor({level})") for level in row] for row in levels]
     heat = np.array([[[int(part) for part in re.findall(r"\d+", color)] for color in row] for row in heat])
     np.testing.assert_allclose(seen, 0.62 * heat + 0.38 * np.array([200, 210, 220]), atol=3)
@@ -202,18 +202,18 @@ def test_every_number_of_two_objects_is_that_of_the_data(visit, data, width):
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_every_number_of_mitigations_is_that_of_the_data(visit, data, width):
-    page = visit({"show": "help", "object": "cat", "row": 3, "column": 1}, width)
+    page = visit({"show": "help", "object": "cat", "row": 5, "column": 1}, width)
     rows = page.locator(".explorer-row").all()
     for row, model in zip(rows, data["mitigations"]["models"], strict=True):
         for number, (card, candidate) in enumerate(zip(cards(row), model["candidates"], strict=True)):
-            at = (number, 0, 2, 0)
+            at = (number, 0, 4, 0)
             title = card.locator(".explorer-model").inner_text().split("\n")
             passes = {1: "1 pass", 9: "9 passes"}[candidate["passes"]]
             assert [part for part in title if part] == [candidate["name"], passes]
             assert card.locator(".explorer-rank").inner_text() == rank_words(model, at)
             assert card.locator(".explorer-verdict").inner_text()[2:] == NAMES[model["top"][at][0]]
             assert filled(card.locator("svg")) == levels_of(model["rank"][number, 0])
-        right = [found[0, 2, 0] == 1 for found in model["rank"]]
+        right = [found[0, 4, 0] == 1 for found in model["rank"]]
         line = page.locator(".explorer-summary .explorer-verdict").nth(rows.index(row)).inner_text()
         expected = f"plain {'✓' if right[0] else '✗'}, mitigated {sum(right[1:])} of 1 ✓"
         assert re.split(r":\s+", line)[-1] == expected
@@ -245,21 +245,21 @@ def asked(tiny_clip):
     """A small random model, the scenes it is asked about, the names, and the page of its answers."""
     catalogue = read_catalogue(["fluent"])
     cutouts, labels = catalogue[:2], [each.object for each in catalogue[:7]]
-    grounds, sizes = [Background("noise", 1)], [0.25, 0.5]
-    scenes = everywhere(cutouts, grounds, sizes, N_PLACES)
-    single = answers.single([tiny_clip], scenes, (2, 1, 2, N_PLACES, N_PLACES), labels)
-    page = notebook.data([tiny_clip], labels, (cutouts, grounds, sizes, N_PLACES), single, None, None)
+    ground, sizes = Background("noise", 1), [0.25, 0.5]
+    scenes = everywhere(cutouts, ground, sizes, 3)
+    single = answers.single([tiny_clip], scenes, (2, 2, 3, 3), labels)
+    page = notebook.data([tiny_clip], labels, (cutouts, [ground], sizes, [3]), [single], None, None)
     return scenes, labels, page
 
 
-@pytest.mark.parametrize("place", [(0, 0, 0, 0, 0), (1, 0, 1, 2, 1), (0, 0, 1, 1, 1)])
+@pytest.mark.parametrize("place", [(0, 0, 0, 0), (1, 1, 2, 1), (0, 1, 1, 1)])
 def test_every_number_is_the_models_answer_to_the_image(visit, site_of, tiny_clip, asked, place):
     scenes, labels, explorer = asked
-    scene = scenes[np.ravel_multi_index(place, (2, 1, 2, N_PLACES, N_PLACES))]
+    scene = scenes[np.ravel_multi_index(place, (2, 2, 3, 3))]
     (similarities,) = tiny_clip.similarities([scene.render], [settings.caption(label) for label in labels])
     shares = softmax(tiny_clip.logit_scale * similarities)
     own = scene.placements[0].cutout.object
-    object_, _, size, row, column = place
+    object_, size, row, column = place
     assert explorer.objects[object_].name == own
     state = {"object": own, "size": size + 1, "row": row + 1, "column": column + 1}
     (card,) = cards(visit({"show": "one", **state}, page=site_of(format.script(explorer))))
@@ -291,31 +291,32 @@ def point(page, x, y):
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_drag_by_mouse_snaps_to_the_computed_places(visit, width):
     page = visit({"show": "one", "object": "cat"}, width)
-    assert place_of(page) == (1, 1)
+    assert place_of(page) == (2, 2)
     page.mouse.move(*point(page, 0.5, 0.5))
     page.mouse.down()
     seen = []
     for x in np.linspace(0.5, 0.95, 10):
         page.mouse.move(*point(page, x, 0.5))
         seen.append(place_of(page))
-    assert sorted(set(seen)) == [(1, 1), (2, 1)]
+    assert sorted(set(seen)) == [(2, 2), (3, 2), (4, 2)]
     page.mouse.move(*point(page, -0.2, 1.3))  # beyond the border
     page.mouse.up()
     assert place_of(page) == (0, LAST)
     page.mouse.move(*point(page, 0.5, 0.5))
     assert place_of(page) == (0, LAST)
-    page.wait_for_function("location.hash.includes('row=3') && location.hash.includes('column=1')")
+    page.wait_for_function("location.hash.includes('row=5') && location.hash.includes('column=1')")
 
 
 def test_arrow_keys_move_by_one_place_and_stop_at_the_border(visit):
     page = visit({"show": "one"})
     page.locator(".explorer-stage").focus()
     for key, place in [
-        ("Right", (2, 1)),
-        ("Right", (2, 1)),
-        ("Up", (2, 0)),
-        ("Left", (1, 0)),
-        ("Down", (1, 1)),
+        ("Right", (3, 2)),
+        ("Right", (4, 2)),
+        ("Right", (4, 2)),
+        ("Up", (4, 1)),
+        ("Left", (3, 1)),
+        ("Down", (3, 2)),
     ]:
         page.keyboard.press(f"Arrow{key}")
         assert place_of(page) == place
@@ -356,7 +357,79 @@ def test_a_click_on_a_map_puts_the_object_there(visit):
     page = visit({"show": "one"})
     box = page.locator(".explorer-map").first.bounding_box()
     page.locator(".explorer-map").first.click(position={"x": box["width"] * 0.9, "y": box["height"] * 0.1})
+    assert place_of(page) == (4, 0)
+
+
+@pytest.mark.parametrize(
+    ("start", "then"),
+    [((0, 4), (0, 2)), ((2, 2), (1, 1)), ((4, 2), (2, 1)), ((1, 0), (1, 0)), ((3, 4), (2, 2))],
+)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_another_background_takes_the_object_to_the_nearest_of_its_own_places(
+    visit, data, width, start, then
+):
+    page = visit({"show": "one", "object": "cat", "column": start[0] + 1, "row": start[1] + 1}, width)
+    assert place_of(page) == start
+    choose(page, "noise")
+    assert place_of(page) == then
+    card = cards(page)[0]
+    assert filled(card.locator("svg")) == levels_of(data["single"][1]["rank"][0, 1, 0])
+    at = (0, 1, 0, then[1], then[0])
+    assert card.locator(".explorer-rank").inner_text() == rank_words(data["single"][1], at)
+    page.wait_for_function(
+        "([column, row]) => location.hash.includes(`row=${row + 1}`) && "
+        "location.hash.includes(`column=${column + 1}`)",
+        arg=list(then),
+    )
+    shown = page.locator("#explorer").inner_text()
+    page.reload()
+    assert page.locator("#explorer").inner_text() == shown
+
+
+def test_with_few_places_keys_drags_and_clicks_stay_on_them(visit):
+    page = visit({"show": "one", "object": "cat", "background": 2})
+    page.locator(".explorer-stage").focus()
+    for place in [(2, 1), (2, 1)]:
+        page.keyboard.press("ArrowRight")
+        assert place_of(page) == place
+    page.mouse.move(*point(page, 0.5, 0.5))
+    page.mouse.down()
+    seen = []
+    for y in np.linspace(0.5, 0.05, 10):
+        page.mouse.move(*point(page, 0.5, y))
+        seen.append(place_of(page))
+    page.mouse.up()
+    assert sorted(set(seen)) == [(1, 0), (1, 1)]
+    box = page.locator(".explorer-map").first.bounding_box()
+    page.locator(".explorer-map").first.click(position={"x": box["width"] * 0.2, "y": box["height"] * 0.9})
+    assert place_of(page) == (0, 2)
+
+
+def test_mitigations_have_the_places_of_their_background(visit, data):
+    page = visit({"show": "one", "object": "cat", "background": 2, "row": 1, "column": 2})
+    choose(page, "What helps")
     assert place_of(page) == (2, 0)
+    ranks = data["mitigations"]["models"][0]["rank"]
+    assert filled(cards(page)[0].locator("svg")) == levels_of(ranks[0, 0])
+    page.locator(".explorer-stage").focus()
+    page.keyboard.press("ArrowRight")
+    choose(page, "One object")
+    assert place_of(page) == (2, 0)
+    assert page.locator(".explorer-place").inner_text() == "cat: column 3 of 3, row 1 of 3"
+
+
+def test_readers_are_told_how_many_places_each_background_has(visit):
+    page = visit({"show": "one"})
+    page.get_by_text("What am I seeing?").click()
+    sentence = "An object has 5 × 5 places on the plain background, and 3 × 3 places on the noise background."
+    assert page.get_by_text(sentence).is_visible()
+
+
+def test_an_address_of_a_place_that_the_background_lacks_shows_the_middle(visit):
+    page = visit({"show": "one", "object": "cat", "background": 2, "row": 5, "column": 3})
+    assert place_of(page) == (2, 1)
+    page = visit({"show": "one", "object": "cat", "background": 2, "row": 4, "column": 4})
+    assert place_of(page) == (1, 1)
 
 
 def test_either_of_two_objects_is_dragged(visit, data):
@@ -401,7 +474,7 @@ def test_a_link_restores_the_view(visit, site):
     page = visit({"show": "one", "object": "<b>apple</b>"})
     page.locator(".explorer-stage").focus()
     page.keyboard.press("ArrowLeft")
-    page.wait_for_function("location.hash.includes('column=1')")
+    page.wait_for_function("location.hash.includes('column=2')")
     shown = page.locator("#explorer").inner_text()
     again = visit()
     again.goto(page.url)
@@ -412,7 +485,7 @@ def test_a_link_restores_the_view(visit, site):
     "bad",
     [
         "show=three",
-        "show=one&object=nothing&row=0&column=4&size=9&background=x",
+        "show=one&object=nothing&row=0&column=6&size=9&background=x",
         "show=one&row=1e0&column=-1&map=%3Cb%3E",
         "what-follows",
         "%E0%A4%A",
@@ -442,10 +515,10 @@ def test_two_tabs_know_nothing_of_each_other(browser, site):
         second.goto(address(site, {"show": "one", "object": "cat"}))
         first.locator(".explorer-stage").focus()
         first.keyboard.press("ArrowLeft")
-        assert place_of(first) == (0, 1)
-        assert place_of(second) == (1, 1)
+        assert place_of(first) == (1, 2)
+        assert place_of(second) == (2, 2)
         second.reload()
-        assert second.locator(".explorer-place").inner_text().startswith("cat: column 2")
+        assert second.locator(".explorer-place").inner_text().startswith("cat: column 3")
 
 
 # How it looks
@@ -540,7 +613,7 @@ def test_without_javascript_the_figure_stays(visit):
     [
         (None, "are missing from this edition"),
         ('window.crosseyedExplorer = {"version": 99};', "in the form of another version"),
-        ('window.crosseyedExplorer = {"version": 1};', "cannot be read"),
+        ('window.crosseyedExplorer = {"version": 2};', "cannot be read"),
     ],
 )
 def test_an_edition_without_answers_says_so_and_keeps_the_figure(browser, site_of, script, sentence):

@@ -41,6 +41,7 @@ def test_names_are_text_and_scripts_follow_the_place_that_they_fill():
 def test_the_sentence_has_its_numbers_and_their_n():
     bias = pd.Series(
         {
+            "background": "photo",
             "center_accuracy": 75.2,
             "off_center_accuracy": 50.4,
             "gap": 24.8,
@@ -53,8 +54,8 @@ def test_the_sentence_has_its_numbers_and_their_n():
         dtype=object,
     )
     assert notebook.finding("a", bias) == (
-        "a names 75 % of 24 objects correctly at the center of the image (96 images) and 50 % at all other places "
-        f"(7,680 images): a gap of 25 percentage points ({settings.interval} 10.0 to 31.2)."
+        "On the photo background a names 75 % of 24 objects correctly at the center of the image (96 images) and 50 % "
+        f"at all other places (7,680 images): a gap of 25 percentage points ({settings.interval} 10.0 to 31.2)."
     )
 
 

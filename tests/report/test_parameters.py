@@ -82,6 +82,9 @@ def test_the_defaults_of_a_notebook_are_what_its_parameters_may_be(chapter):
         ("06_model_family", {"models_file": "."}, ["models_file", "is a folder"]),
         ("04_pooling_ablation", {"pretraining_table": "no.csv"}, ["pretraining_table", "There is no"]),
         ("07_origins", {"origins_table": 7}, ["origins_table", "7"]),
+        ("09_move_it_yourself", {"n_places": 9}, ["n_places", "9", "list"]),
+        ("09_move_it_yourself", {"n_places": [9, 4]}, ["n_places", "4", "odd"]),
+        ("09_move_it_yourself", {"n_places": [9]}, ["n_places", "as many", "backgrounds, 2"]),
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_one_sentence(chapter, given, words, tmp_path):

@@ -63,7 +63,7 @@ def describe(encoders: Sequence[ClipModel]) -> list[Model]:
 def single(
     encoders: Sequence[ClipModel], scenes: Sequence[Scene], shape: Sequence[int], labels: Sequence[str]
 ) -> Single:
-    """Ask about one object at every place.
+    """Ask about one object at every place on a background.
 
     Parameters
     ----------
@@ -72,11 +72,11 @@ def single(
     scenes : sequence of Scene
         From `crosseyed.explorer.scenes.everywhere`.
     shape : sequence of int
-        Numbers of objects, backgrounds, sizes, rows and columns.
+        Numbers of objects, sizes, rows and columns.
     """
     captions = [settings.caption(label) for label in labels]
-    texts = [each.encode_texts(captions) for each in encoders]
     kept = [cached(each) for each in encoders]
+    texts = [each.encode_texts(captions) for each in kept]
     asked, of_object = [], len(scenes) // shape[0]
     with _in_turn_or_together(encoders) as run:
         for start in bar(range(0, len(scenes), of_object), unit="object"):
@@ -223,14 +223,14 @@ def mitigations(
     scenes : sequence of Scene
         Those of the objects, the background and the size that are chosen, in their order.
     given : Single
-        What the models answer without a mitigation.
+        What the models answer on the background without a mitigation.
     chosen : tuple
         Indices of the objects, of the background and of the size.
     """
     objects, background, size = chosen
     drawn = [cache(scene.render) for scene in scenes]
     truth = _truth(scenes, labels)
-    plain = [_part(given.answers, (number, objects, background, size)) for number in range(len(encoders))]
+    plain = [_part(given.answers, (number, objects, size)) for number in range(len(encoders))]
     with _in_turn_or_together(encoders) as run:
         told = list(run(partial(_mitigated, images=drawn, labels=labels, truth=truth), encoders, plain))
     return Mitigations(objects, background, size, told)

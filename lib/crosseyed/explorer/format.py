@@ -17,14 +17,15 @@ key                     meaning
                         longer side is the object's size
 ``backgrounds``         ``name``; ``image``, a data URI of the square that stands behind all objects
 ``sizes``               longer side of the object over the side of the image, the smallest first
-``places``              for each size the coordinates of the object's center, as fractions of the side, the same
-                        along both axes: ``places[size][row]`` from the top, ``places[size][column]`` from the left.
-                        At the first and the last the object touches the border; an odd number, so that one is 0.5
-``single``              answers of shape (models, objects, backgrounds, sizes, rows, columns); and ``attention``,
-                        ``peak``: for each model an array of this shape without the first axis, or null. The map,
-                        (…, rows of the map, columns of the map), is of what the pooled token attends to on the image
-                        in the last layer, mean over heads, in 1/255 of its largest patch; ``peak`` is that patch in
-                        hundredths of attention that is the same everywhere
+``places``              for each background and size the coordinates of the object's center, as fractions of the
+                        side, the same along both axes: ``places[background][size][row]`` from the top,
+                        ``places[background][size][column]`` from the left. At the first and the last the object
+                        touches the border; an odd number, so that one is 0.5. All sizes have as many
+``single``              for each background answers of shape (models, objects, sizes, rows, columns); and
+                        ``attention``, ``peak``: for each model an array of this shape without the first axis, or
+                        null. The map, (…, rows of the map, columns of the map), is of what the pooled token attends
+                        to on the image in the last layer, mean over heads, in 1/255 of its largest patch; ``peak``
+                        is that patch in hundredths of attention that is the same everywhere
 ``pairs``               two objects and What'sUp's four captions: ``objects``, indices of the first and the second
                         into ``objects``; ``captions``, four for each pair (both objects, the first, the second, two
                         others), of which the first is right; ``arrangements``: ``relation`` of the first to the
@@ -34,7 +35,7 @@ key                     meaning
 ``mitigations``         ``objects``, indices; ``background``, ``size``, one index each; ``models``, for each model
                         ``candidates`` (``name`` in words, ``passes`` of the tower for an image; the first is the
                         plain model), ``leftOut`` (``name``, ``reason``), and answers of shape (candidates, objects,
-                        rows, columns)
+                        rows, columns), at the places of the background
 ======================= =======================================================================================
 
 **Answers** are the arrays ``rank`` (of the object's own name; 1 is right, 255 stands for 255 or more), ``own`` (share
@@ -44,7 +45,7 @@ that shows tenths of a percent shows the library's number to the last digit.
 
 An **array** is ``{"dtype": "uint8" | "uint16", "shape": […], "data": base64}``, little-endian, the last axis fastest.
 The map of an object's accuracy is ``rank == 1`` at a background and a size: one image for each place. Over all objects
-or backgrounds it is the mean, of as many images as are averaged.
+it is the mean, of as many images as are averaged.
 """
 
 import base64
@@ -58,7 +59,7 @@ import numpy as np
 from crosseyed.errors import InputError
 from crosseyed.files import atomic_write
 
-VERSION = 1
+VERSION = 2
 """Raised with every change after which an older page would misread the data."""
 
 LARGEST = 6_000_000
@@ -128,12 +129,12 @@ class Answers:
 
 @dataclass(frozen=True, eq=False)
 class Single:
-    """One object, wherever it is put.
+    """One object, wherever it is put on a background.
 
     Attributes
     ----------
     answers : Answers
-        Of shape (models, objects, backgrounds, sizes, rows, columns).
+        Of shape (models, objects, sizes, rows, columns).
     attention, peak : sequence of numpy.ndarray or None
         For each model as the module says: uint8 and uint16.
     """
@@ -234,8 +235,8 @@ class Explorer:
     objects: Sequence[Picture]
     backgrounds: Sequence[Picture]
     sizes: Sequence[float]
-    places: Sequence[Sequence[float]]
-    single: Single
+    places: Sequence[Sequence[Sequence[float]]]
+    single: Sequence[Single]
     pairs: Pairs | None
     mitigations: Mitigations | None
 
@@ -337,8 +338,7 @@ def write(explorer: Explorer, path: Path) -> int:
 
 def _packed(explorer: Explorer) -> dict:
     names, pictures = list(explorer.names), explorer.objects
-    side = len(explorer.places[0])
-    scenes = (len(pictures), len(explorer.backgrounds), len(explorer.sizes), side, side)
+    sides = [len(each[0]) for each in explorer.places]
     return {
         "version": VERSION,
         "edition": explorer.edition,
@@ -356,15 +356,17 @@ def _packed(explorer: Explorer) -> dict:
         "objects": [{"name": names.index(each.name), "image": each.image} for each in pictures],
         "backgrounds": [{"name": each.name, "image": each.image} for each in explorer.backgrounds],
         "sizes": list(explorer.sizes),
-        "places": [list(each) for each in explorer.places],
-        "single": _packed_single(explorer, scenes),
+        "places": explorer.places,
+        "single": [
+            _packed_single(each, explorer.models, (len(pictures), len(explorer.sizes), side, side))
+            for each, side in zip(explorer.single, sides, strict=True)
+        ],
         "pairs": explorer.pairs and _packed_pairs(explorer, explorer.pairs),
-        "mitigations": explorer.mitigations and _packed_mitigations(explorer.mitigations, side),
+        "mitigations": explorer.mitigations and _packed_mitigations(explorer.mitigations, sides),
     }
 
 
-def _packed_single(explorer: Explorer, scenes: tuple[int, ...]) -> dict:
-    single, models = explorer.single, explorer.models
+def _packed_single(single: Single, models: Sequence[Model], scenes: tuple[int, ...]) -> dict:
     grids = [each.attention for each in models]
     return {
         **_packed_answers(single.answers, (len(models), *scenes)),
@@ -390,7 +392,8 @@ def _packed_pairs(explorer: Explorer, pairs: Pairs) -> dict:
     }
 
 
-def _packed_mitigations(mitigations: Mitigations, side: int) -> dict:
+def _packed_mitigations(mitigations: Mitigations, sides: Sequence[int]) -> dict:
+    side = sides[mitigations.background]
     scenes = (len(mitigations.objects), side, side)
     return {
         "objects": list(mitigations.objects),

@@ -36,8 +36,8 @@ _LONGEST = 96  # pixels of a cut-out's longer side
 def data(
     encoders: Sequence[ClipModel],
     labels: Sequence[str],
-    shown: tuple[Sequence[Cutout], Sequence[Background], Sequence[float], int],
-    single: Single,
+    shown: tuple[Sequence[Cutout], Sequence[Background], Sequence[float], Sequence[int]],
+    single: Sequence[Single],
     pairs: Pairs | None,
     mitigations: Mitigations,
 ) -> Explorer:
@@ -50,9 +50,10 @@ def data(
     labels : sequence of str
         The candidate names.
     shown : tuple
-        The objects, the backgrounds, the sizes and the number of places of `crosseyed.explorer.scenes.everywhere`.
+        The objects, the backgrounds, the sizes, and for each background its number of places, of
+        `crosseyed.explorer.scenes.everywhere`.
     single, pairs, mitigations
-        From `crosseyed.explorer.answers`.
+        From `crosseyed.explorer.answers`, `single` for each background.
     """
     cutouts, backgrounds, sizes, n_places = shown
     title, text = notices.about(encoders[0])
@@ -70,7 +71,7 @@ def data(
             for each in backgrounds
         ],
         sizes=sizes,
-        places=[places(size, n_places) for size in sizes],
+        places=[[places(size, each) for size in sizes] for each in n_places],
         single=single,
         pairs=pairs,
         mitigations=mitigations,
@@ -85,12 +86,13 @@ def finding(name: str, bias: pd.Series) -> str:
     name : str
         Name of the model.
     bias : pandas.Series
-        A row of `crosseyed.measure.bootstrap.center_bias`.
+        A row of `crosseyed.measure.bootstrap.center_bias`, with the kind of its `background`.
     """
     return (
-        f"{name} names {bias['center_accuracy']:.0f} % of {bias['n_objects']} objects correctly at the center of the "
-        f"image ({bias['n_center']:,} images) and {bias['off_center_accuracy']:.0f} % at all other places "
-        f"({bias['n_off_center']:,} images): a gap of {bias['gap']:.0f} percentage points ({named_span(bias, 'gap')})."
+        f"On the {bias['background']} background {name} names {bias['center_accuracy']:.0f} % of {bias['n_objects']} "
+        f"objects correctly at the center of the image ({bias['n_center']:,} images) and "
+        f"{bias['off_center_accuracy']:.0f} % at all other places ({bias['n_off_center']:,} images): "
+        f"a gap of {bias['gap']:.0f} percentage points ({named_span(bias, 'gap')})."
     )
 
 

@@ -16,14 +16,14 @@ from crosseyed.explorer.format import places
 
 
 def everywhere(
-    cutouts: Sequence[Cutout], backgrounds: Sequence[Background], sizes: Sequence[float], n_places: int
+    cutouts: Sequence[Cutout], background: Background, sizes: Sequence[float], n_places: int
 ) -> list[Scene]:
-    """Show every object alone, on every background, in every size, at every place.
+    """Show every object alone on a background, in every size, at every place.
 
     Parameters
     ----------
     cutouts : sequence of Cutout
-    backgrounds : sequence of Background
+    background : Background
     sizes : sequence of float
         Longer side of the object over the side of the image.
     n_places : int
@@ -32,10 +32,10 @@ def everywhere(
     Returns
     -------
     list of Scene
-        By object, background, size, row and column, the last fastest.
+        By object, size, row and column, the last fastest.
     """
     scenes = []
-    for cutout, background, size in product(cutouts, backgrounds, sizes):
+    for cutout, size in product(cutouts, sizes):
         along = places(size, n_places)
         for (row, y), (col, x) in product(enumerate(along), repeat=2):
             placement = Placement(cutout, x, y, size, row=row, col=col)

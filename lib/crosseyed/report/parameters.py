@@ -177,13 +177,21 @@ class MoveItYourself(Parameters):
     style: Style
     n_objects: Annotated[int, Field(ge=2)]
     n_mitigated: Count
-    n_places: GridSize
     object_sizes: Annotated[list[ObjectSize], Field(min_length=1), AfterValidator(_check_distinct)]
     backgrounds: Annotated[
         list[Annotated[str, one_of("background", BACKGROUNDS)]],
         Field(min_length=1),
         AfterValidator(_check_distinct),
     ]
+    n_places: list[GridSize]
+
+    @field_validator("n_places")
+    @classmethod
+    def _one_for_each_background(cls, given: list[int], info: ValidationInfo) -> list[int]:
+        backgrounds = info.data.get("backgrounds", given)
+        if len(given) != len(backgrounds):
+            raise InputError(f"give as many numbers as there are backgrounds, {len(backgrounds)}.")
+        return given
 
 
 CHAPTERS: Mapping[str, type[Parameters]] = {

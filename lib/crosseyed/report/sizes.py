@@ -53,9 +53,9 @@ PRESETS: Mapping[str, Mapping[str, Parameters]] = {
         "full": {"n_objects": 32, "n_control_objects": 16},
     },
     "09_move_it_yourself": {
-        "quick": {"n_objects": 6, "n_places": 5},
-        "standard": {"n_objects": 8, "n_places": 9},
-        "full": {"n_objects": 24, "n_places": 9},
+        "quick": {"n_objects": 6, "n_places": [5, 3]},
+        "standard": {"n_objects": 8, "n_places": [9, 5]},
+        "full": {"n_objects": 24, "n_places": [9, 5]},
     },
 }
 """By notebook and size the parameters that differ. Notebooks that are not here cost next to nothing and are the same in
