@@ -158,7 +158,7 @@ def test_results_of_a_model_of_any_name_are_read_as_they_were_written(tmp_path_f
     assert str(reason.value) == name
 
 
-@about(6, ["_x_ $y$ {{z}}", TOGETHER])
+@about(6, ["_x_ $y$ {{z}}", TOGETHER, "a\r\tb\x1cc"])
 @given(st.text(min_size=1, max_size=20))
 def test_any_name_is_drawn_and_what_no_font_has_is_said(name):
     with warnings.catch_warnings(record=True) as caught:

@@ -41,11 +41,12 @@ def letter(figure: Figure) -> None:
         missing |= lacking
         text.set_text(content)
     for axis in named:
-        spelled = [_spelled(label.get_text()) for label in axis.get_ticklabels()]
-        lacking = set().union(*(each for _, each in spelled))
-        if lacking:
-            axis.set_ticks(axis.get_majorticklocs(), labels=[content for content, _ in spelled])
-        missing |= lacking
+        before = [label.get_text() for label in axis.get_ticklabels()]
+        spelled = [_spelled(content) for content in before]
+        after = [content for content, _ in spelled]
+        if after != before:
+            axis.set_ticks(axis.get_majorticklocs(), labels=after)
+        missing = missing.union(*(each for _, each in spelled))
         texts += axis.get_ticklabels()
     for text in texts:
         text.set_parse_math(False)
@@ -61,7 +62,8 @@ def _families(content: str) -> list[str]:
 
 
 def _spelled(content: str) -> tuple[str, set[str]]:
-    """Write what no font has by code point; return the text and those letters."""
+    """Write what no font has by code point, and rare blanks as common ones; return the text and those letters."""
+    content = "".join(" " if each.isspace() and not _in_font(each) else each for each in content)
     missing = {letter for letter in content if not _in_font(letter) and _family_with(letter) is None}
     return "".join(f"U+{ord(letter):04X}" if letter in missing else letter for letter in content), missing
 
@@ -78,7 +80,7 @@ def _warn(missing: set[str]) -> None:
 
 
 def _in_font(letter: str) -> bool:
-    return letter.isspace() or ord(letter) in _letters_of(font_manager.findfont(FAMILY))
+    return letter == "\n" or ord(letter) in _letters_of(font_manager.findfont(FAMILY))
 
 
 @functools.cache
