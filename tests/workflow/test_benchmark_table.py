@@ -84,7 +84,8 @@ def test_a_row_is_known_by_weights_label_and_code(tmp_path, agreed):
 
 
 @pytest.mark.parametrize(
-    ("change", "word"), [({"version": 99}, r"benchmark is 99 there and \d+ here"), ({"seed": 1}, "protocol is")]
+    ("change", "word"),
+    [({"version": 99}, r"benchmark is 99 there and \d+ here"), ({"seed": 1}, "protocol is")],
 )
 def test_rows_by_another_protocol_are_not_compared(tmp_path, agreed, change, word):
     path = tmp_path / "out.csv"
