@@ -353,13 +353,13 @@ def _walls(needs: Needs, hidden: Sequence[Path], given: Path) -> list[str]:
             walls += ["--symlink", os.readlink(place), place]
         elif os.path.isdir(place):
             walls += ["--ro-bind", place, place]
-    for place in shown:
+    for place, size in _MEMORY_DISKS.items():
+        walls += ["--size", str(size * 2**20), "--tmpfs", place]
+    for place in shown:  # after the disks: an environment may lie in /tmp
         walls += ["--ro-bind-try", place, place]
     for path in (path.resolve() for path in hidden):
         if any(path.is_relative_to(place) for place in shown):
             walls += ["--tmpfs", str(path), "--remount-ro", str(path)]
-    for place, size in _MEMORY_DISKS.items():
-        walls += ["--size", str(size * 2**20), "--tmpfs", place]
     walls += ["--ro-bind", str(_LIBRARY), f"{_LAB}/lib/crosseyed", "--ro-bind", str(given), _GIVEN]
     for path in (DATA / "objects", *(DATA / "models" / name for name in needs.models)):
         walls += ["--ro-bind-try", str(path), f"{_LAB}/data/{path.relative_to(DATA).as_posix()}"]
