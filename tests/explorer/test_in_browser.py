@@ -377,8 +377,8 @@ def test_another_background_takes_the_object_to_the_nearest_of_its_own_places(
     at = (0, 1, 0, then[1], then[0])
     assert card.locator(".explorer-rank").inner_text() == rank_words(data["single"][1], at)
     page.wait_for_function(
-        "([column, row]) => location.hash.includes(`row=${row + 1}`) && "
-        "location.hash.includes(`column=${column + 1}`)",
+        "([column, row]) => [`row=${row + 1}`, `column=${column + 1}`, 'background=2'].every("
+        "each => location.hash.includes(each))",
         arg=list(then),
     )
     shown = page.locator("#explorer").inner_text()
