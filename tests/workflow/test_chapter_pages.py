@@ -34,6 +34,13 @@ def test_the_set_up_is_one_cell_and_all_code_is_folded():
     nbformat.validate(folded)
 
 
+def test_a_command_of_ipython_is_no_part_of_the_set_up():
+    given = chapter(new_code_cell("%matplotlib inline"), new_markdown_cell("text"))
+    pages = chapter_pages.for_readers(given, code_shown=True)
+    assert pages.cells[1].source.endswith("from os import path")
+    assert pages.cells[2].source == "%matplotlib inline"
+
+
 def test_folded_code_without_an_output_stands_with_the_next_that_has_one():
     out = [new_output("stream", text="42")]
     cells = [

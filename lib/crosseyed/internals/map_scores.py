@@ -90,7 +90,7 @@ def score_maps(maps: np.ndarray, masks: np.ndarray) -> pd.DataFrame:
         ranks = (rankdata(scaled, axis=1) * inside).sum(1)  # Mann and Whitney's statistic
         scores = {
             "iou": (chosen & inside).sum(1) / (chosen | inside).sum(1),
-            "contrast": (scaled * inside).sum(1) / size - (scaled * ~inside).sum(1) / rest,
+            "contrast": _contrast(scaled, inside),
             "auroc": (ranks - size * (size + 1) / 2) / (size * rest),
             "pointing": (highest & inside).sum(1) / highest.sum(1),
         }
@@ -275,14 +275,16 @@ def contrasts_together(
     `first`, `second` and `masks` (bool) are (batch, height, width); the lowest value of both maps of a pair becomes 0,
     the highest 1, and of a pair that is the same everywhere the contrasts are 0.
     """
-    both = scale(np.concatenate([first, second], axis=2)).reshape(*first.shape[:2], 2, -1)
-    inside = np.asarray(masks, dtype=bool)
+    both = np.split(scale(np.concatenate([first, second], axis=2)), 2, axis=2)
+    inside = np.asarray(masks, dtype=bool).reshape(len(masks), -1)
+    return tuple(_contrast(each.reshape(len(each), -1), inside) for each in both)
+
+
+def _contrast(scaled: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Return the mean of each map (batch, pixels) on its mask minus that elsewhere; NaN where one of them is empty."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        means = [
-            (both * part[:, :, None]).sum((1, 3), dtype=float) / part.sum((1, 2))[:, None]
-            for part in (inside, ~inside)
-        ]
-    return tuple((means[0] - means[1]).T)
+        on, elsewhere = ((scaled * part).sum(1) / part.sum(1) for part in (inside, ~inside))
+    return on - elsewhere
 
 
 def _check_scenes(scenes: Sequence[Scene], texts: Sequence[str]) -> None:

@@ -129,8 +129,7 @@ class Resampling:
         either.
         """
         observed, reach = np.asarray(observed, dtype=float), self.t_reach(draws, n_objects)
-        m = np.maximum(np.broadcast_to(n_objects, draws.shape[1:]), 2)
-        t = stats.t.ppf((1 + self.confidence) / 2, m - 1)
+        t = self._quantile(np.broadcast_to(n_objects, draws.shape[1:]))
         longer = _skewness(draws) * (1 + 2 * t**2) / (6 * t)
         low, high = (reach * (1 + np.maximum(sign * longer, 0)) for sign in (-1, 1))
         return np.maximum(observed - low, ends[0])[()], np.minimum(observed + high, ends[1])[()]
@@ -149,7 +148,11 @@ class Resampling:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Degrees of freedom", RuntimeWarning)
             error = np.nanstd(draws, axis=0, ddof=1) * np.sqrt(m / (m - 1))
-        return np.where(several, stats.t.ppf((1 + self.confidence) / 2, m - 1) * error, np.nan)[()]
+        return np.where(several, self._quantile(n_objects) * error, np.nan)[()]
+
+    def _quantile(self, n_objects: np.ndarray) -> np.ndarray:
+        """Return the quantile of Student's distribution; of fewer than two clusters that of two."""
+        return stats.t.ppf((1 + self.confidence) / 2, np.maximum(n_objects, 2) - 1)
 
     def weights(self, n_clusters: int) -> Iterator[np.ndarray]:
         """Yield blocks (n_draws, n_clusters) of how often each draw takes each cluster."""

@@ -43,14 +43,12 @@ def share(
     values = np.stack([values_of(table, column, [*by, cluster]) for column in (part, whole)], 1)
     groups, codes = groups_of(table, by)
     means, draws, counts = sampling.means(table, values, codes, len(groups))
-    ends = sampling.interval(means, draws, counts["n_objects"].to_numpy()[:, None])
+    n_objects = counts["n_objects"].to_numpy()[:, None]
+    ends = sampling.interval(means, draws, n_objects)
     for number, name in enumerate((part, whole)):
         measured = (means[:, number], *(end[:, number] for end in ends))
         groups = groups.assign(**recovery.with_ends(name, measured))
-    signed, reach = (
-        means * np.sign(means[:, [1]]),
-        sampling.t_reach(draws, counts["n_objects"].to_numpy()[:, None]),
-    )
+    signed, reach = means * np.sign(means[:, [1]]), sampling.t_reach(draws, n_objects)
     parts, wholes = zip(signed.T, (signed - reach).T, (signed + reach).T, strict=True)
     low, high = recovery.ratio(parts, wholes, recovery.correlation(draws[..., 0], draws[..., 1]))
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -11,9 +11,8 @@ import numpy as np
 Target = tuple[float, float, float]
 """An object: its center, as fractions of the side, and its size over the side."""
 
-_LARGEST_SHIFT = (
-    1.0  # of what is seen against the object, in patches, so that the object is not always in its middle
-)
+# Of what is seen against the object, in patches, so that the object is not always in its middle.
+_LARGEST_SHIFT = 1.0
 
 
 def nearest_patches(

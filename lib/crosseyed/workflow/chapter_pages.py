@@ -115,9 +115,13 @@ def _with_one_setup(cells: list[NotebookNode]) -> list[NotebookNode]:
 
 
 def _only_imports(cell: NotebookNode) -> bool:
-    return cell.cell_type == "code" and all(
-        isinstance(statement, ast.Import | ast.ImportFrom) for statement in ast.parse(cell.source).body
-    )
+    if cell.cell_type != "code":
+        return False
+    try:
+        statements = ast.parse(cell.source).body
+    except SyntaxError:  # it has a command of IPython
+        return False
+    return all(isinstance(statement, ast.Import | ast.ImportFrom) for statement in statements)
 
 
 def _with_outputs(cells: list[NotebookNode]) -> list[NotebookNode]:
