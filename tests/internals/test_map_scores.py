@@ -9,6 +9,7 @@ import torch
 
 from crosseyed.data import layouts
 from crosseyed.data.cutouts import read_catalogue, sample_objects
+from crosseyed.errors import InputError
 from crosseyed.internals import explain, map_scores
 from crosseyed.internals.map_scores import pooling_contrasts
 
@@ -147,7 +148,11 @@ def test_the_prior_is_the_contrast_of_the_same_place_without_the_object(tiny_cli
                 assert row[part] == pytest.approx((each[mask].mean() - each[~mask].mean()) / unit, abs=1e-4)
             assert row["prior"] + row["own"] == pytest.approx(row["present"], abs=1e-6)
             assert np.sign(row["present"]) == np.sign(row["contrast"])
-    pd.testing.assert_frame_equal(table.drop(columns=map_scores.PARTS).reset_index()[list(plain)], plain)
+            pairs = without[mask][:, None] - without[~mask]  # the AUROC by its definition
+            place = (np.sum(pairs > 0) + 0.5 * np.sum(pairs == 0)) / pairs.size
+            assert row["auroc_prior"] == pytest.approx(place, abs=1e-3)
+            assert row["auroc_own"] == pytest.approx(row["auroc"] - place, abs=1e-3)
+    pd.testing.assert_frame_equal(table.reset_index()[list(plain)], plain)
 
 
 def test_an_object_that_a_map_does_not_react_to_adds_nothing(tiny_clip, shown):
@@ -159,8 +164,38 @@ def test_an_object_that_a_map_does_not_react_to_adds_nothing(tiny_clip, shown):
     maps = map_scores.maps_of(tiny_clip, scenes, texts, methods)
     plain = map_scores.compare(tiny_clip, scenes, texts, maps, steps=0)
     table = map_scores.with_prior(plain, tiny_clip, scenes, texts, methods, maps)
-    np.testing.assert_allclose(table["own"], 0, atol=1e-6)
+    np.testing.assert_allclose(table[["own", "auroc_own"]], 0, atol=1e-6)
     assert table["prior"].abs().max() > 0.2
+    assert table["auroc"].sub(0.5).abs().max() > 0.3  # the habit alone
+
+
+def test_each_map_is_compared_with_one_of_them_image_by_image():
+    columns = ["object", "image", "method", "auroc", "auroc_prior", "auroc_own"]
+    rows = [
+        ("cup", "1", "a", 0.5, 0.4, 0.1),
+        ("cup", "1", "b", 0.8, 0.4, 0.4),
+        ("cup", "2", "a", 0.6, 0.6, 0.0),
+    ]
+    rows += [("cup", "2", "b", 0.5, 0.8, -0.3)]
+    changes = map_scores.auroc_changes(pd.DataFrame(rows, columns=columns), "a").set_index(["image", "part"])
+    assert set(changes["map"]) == {"b"}
+    expected = {
+        ("1", "with the object"): 0.3,
+        ("1", "the place alone"): 0.0,
+        ("1", "added by the object"): 0.3,
+        ("2", "with the object"): -0.1,
+        ("2", "the place alone"): 0.2,
+        ("2", "added by the object"): -0.3,
+    }
+    assert changes["value"].to_dict() == pytest.approx(expected)
+
+
+def test_one_map_alone_has_no_changes_and_an_unknown_reference_is_named():
+    columns = ["object", "image", "method", "auroc", "auroc_prior", "auroc_own"]
+    scores = pd.DataFrame([("cup", "1", "a", 0.5, 0.4, 0.1)], columns=columns)
+    assert map_scores.auroc_changes(scores, "a").empty
+    with pytest.raises(InputError, match="Unknown reference 'b'"):
+        map_scores.auroc_changes(scores, "b")
 
 
 def in_parts(model, shown, with_object, without):

@@ -121,9 +121,16 @@ def test_what_speaks_for_a_claim_is_positive(tables):
     evidence = OVERLOOKED.evidence(tables("03_attention_maps", "found", found, model="ViT-B-32"), MODEL)
     assert (evidence.value, evidence.verdict) == (-2, "contradicted")
     assert "of the place alone: +5.00 [+4.00,\xa0+6.00]" in evidence.what
-    changes = [{"map": "ITSM, trained", "mean": -0.1, "low": -0.2, "high": -0.05}]
-    folder = tables("04_pooling_ablation", "masked_max", changes)
-    assert MASKED.evidence(folder, MODEL).verdict == "contradicted"
+
+
+def test_a_head_that_moves_a_map_to_the_place_alone_has_not_moved_it_onto_the_object(tables):
+    changes = [
+        {"map": "ITSM, trained", "part": part, "mean": mean, "low": mean - 0.05, "high": mean + 0.05}
+        for part, mean in (("with the object", 0.1), ("the place alone", 0.2), ("added by the object", -0.1))
+    ]
+    evidence = MASKED.evidence(tables("04_pooling_ablation", "masked_max", changes), MODEL)
+    assert (evidence.value, evidence.verdict) == (-0.1, "contradicted")
+    assert "of the whole map: +0.10" in evidence.what and "of the place alone: +0.20" in evidence.what
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.transforms import Compose
 
 from crosseyed.data.scenes import Scene, scene_table
-from crosseyed.errors import InputError
+from crosseyed.errors import InputError, check_choice
 from crosseyed.internals.explain import (
     IMAGES_AT_ONCE,
     Method,
@@ -26,7 +26,14 @@ SCORES = ("iou", "contrast", "auroc", "pointing")
 """The columns of `score_maps`."""
 
 PARTS = ["present", "prior", "own"]
-"""The columns that `with_prior` adds."""
+"""The columns that `with_prior` adds about the contrast."""
+
+AUROC_PARTS = {
+    "with the object": "auroc",
+    "the place alone": "auroc_prior",
+    "added by the object": "auroc_own",
+}
+"""The AUROC of a map and its parts: their names in tables, and the columns of `with_prior`."""
 
 
 def fit_masks(model: ClipModel, masks: np.ndarray) -> np.ndarray:
@@ -83,18 +90,15 @@ def score_maps(maps: np.ndarray, masks: np.ndarray) -> pd.DataFrame:
             "map_scores.fit_masks brings a scene's masks to the size of a model's maps."
         )
     scaled, inside = scale(maps).reshape(len(maps), -1), masks.reshape(len(maps), -1)
-    size, n_pixels = inside.sum(1), inside.shape[1]
-    rest = n_pixels - size
     highest, chosen = scaled == scaled.max(1, keepdims=True), scaled >= 0.5
     with np.errstate(invalid="ignore", divide="ignore"):
-        ranks = (rankdata(scaled, axis=1) * inside).sum(1)  # Mann and Whitney's statistic
         scores = {
             "iou": (chosen & inside).sum(1) / (chosen | inside).sum(1),
             "contrast": _contrast(scaled, inside),
-            "auroc": (ranks - size * (size + 1) / 2) / (size * rest),
+            "auroc": _auroc(scaled, inside),
             "pointing": (highest & inside).sum(1) / highest.sum(1),
         }
-    judged = (size > 0) & (rest > 0)
+    judged = inside.any(1) & ~inside.all(1)
     return pd.DataFrame({name: np.where(judged, values, np.nan) for name, values in scores.items()})
 
 
@@ -229,12 +233,14 @@ def with_prior(
     methods: Mapping[str, Method],
     maps: Mapping[str, np.ndarray],
 ) -> pd.DataFrame:
-    """Separate what an object adds to the contrast of its map from what its place has anyway.
+    """Separate what an object adds to the contrast and the AUROC of its map from what its place has anyway.
 
     A map may prefer a place whatever stands there. So the map of the same caption is drawn once more on the same
-    background without the object (`Scene.empty`, once where scenes share it), and read at the same place. Both maps
-    are brought to [0, 1] together, by the lowest and the highest value of the two: a map that is nearly flat on one
-    side then has next to no contrast there, where scaled by itself it would have any.
+    background without the object (`Scene.empty`, once where scenes share it), and read at the same place. For the
+    contrast both maps are brought to [0, 1] together, by the lowest and the highest value of the two: a map that is
+    nearly flat on one side then has next to no contrast there, where scaled by itself it would have any. The AUROC
+    knows only the order of the pixels of each map, so it needs no common scale, and a map that is nearly flat counts
+    like any other.
 
     Parameters
     ----------
@@ -245,14 +251,17 @@ def with_prior(
     Returns
     -------
     pandas.DataFrame
-        The rows of `scores` with three columns, all of maps on their common scale:
+        The rows of `scores` with three columns of maps on their common scale and two of each map by itself:
 
         - `present`: mean of the map with the object at the object's place minus its mean elsewhere, in [-1, 1]; its
           sign is that of `contrast`;
         - `prior`: the same of the map without the object, in [-1, 1];
-        - `own`: `present` minus `prior`, in [-2, 2].
+        - `own`: `present` minus `prior`, in [-2, 2];
+        - `auroc_prior`: the AUROC of the map without the object against the mask of the object, in [0, 1];
+        - `auroc_own`: `auroc` minus `auroc_prior`, in [-1, 1].
 
-        All are 0 where both maps are the same everywhere, and NaN where the mask is empty or covers everything.
+        Where both maps are the same everywhere, the contrasts are 0 and the AUROC of the place a half. All are NaN
+        where the mask is empty or covers everything.
     """
     keys = [(scene.empty().digest(), text) for scene, text in zip(scenes, texts, strict=True)]
     first = {key: number for number, key in reversed(list(enumerate(keys)))}
@@ -263,8 +272,27 @@ def with_prior(
     for name, one in maps.items():
         present, prior = contrasts_together(one, bare[name][rows], masks)
         about = {"method": name, "image": [scene.name for scene in scenes]}
-        parts.append(pd.DataFrame(about | {"present": present, "prior": prior, "own": present - prior}))
-    return scores.merge(pd.concat(parts), on=["method", "image"], validate="one_to_one")
+        about |= {"present": present, "prior": prior, "own": present - prior}
+        parts.append(pd.DataFrame(about).assign(auroc_prior=score_maps(bare[name][rows], masks)["auroc"]))
+    table = scores.merge(pd.concat(parts), on=["method", "image"], validate="one_to_one")
+    return table.assign(auroc_own=table["auroc"] - table["auroc_prior"])
+
+
+def auroc_changes(scores: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """List, image by image, how the AUROC of each map and its parts differ from those of one map.
+
+    `scores` is a table of `with_prior`, and `reference` one of its methods. Returns one row per image, other method
+    (the column `map`) and `part` of `AUROC_PARTS` with `value`, the map's minus the reference's, and `object`.
+    """
+    check_choice("reference", reference, scores["method"].unique())
+    keys, names = ["object", "image"], {column: part for part, column in AUROC_PARTS.items()}
+    wide = scores.pivot(index=keys, columns="method", values=[*names])
+    others = [name for name in scores["method"].unique() if name != reference]
+    parts = [
+        (wide[column][others].sub(wide[column][reference], axis=0)).assign(part=part).reset_index()
+        for column, part in names.items()
+    ]
+    return pd.concat(parts).melt([*keys, "part"], others, var_name="map")
 
 
 def contrasts_together(
@@ -285,6 +313,13 @@ def _contrast(scaled: np.ndarray, inside: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore"):
         on, elsewhere = ((scaled * part).sum(1) / part.sum(1) for part in (inside, ~inside))
     return on - elsewhere
+
+
+def _auroc(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Return the AUROC of each map (batch, pixels) against its mask; NaN where one of the sides is empty."""
+    size = inside.sum(1)
+    ranks = (rankdata(values, axis=1) * inside).sum(1)  # Mann and Whitney's statistic
+    return (ranks - size * (size + 1) / 2) / (size * (inside.shape[1] - size))
 
 
 def _check_scenes(scenes: Sequence[Scene], texts: Sequence[str]) -> None:

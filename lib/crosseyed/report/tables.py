@@ -49,7 +49,7 @@ TABLES: dict[str, tuple[str, ...]] = {
         *("validation", "answers", "by_eccentricity", "training_free", "poolings"),
         *("heads_history", "heads_answers", "heads_by_eccentricity", "heads"),
         *("pretraining", "pretraining_seeds", "pretraining_by_pooling", "pretraining_by_recipe"),
-        *("maps", "maps_summary", "maps_changes", "masked_max"),
+        *("maps", "maps_summary", "maps_parts", "maps_changes", "masked_max"),
     ),
     "05_mitigations": (
         *("validation", "chosen", "answers", "evaluation"),

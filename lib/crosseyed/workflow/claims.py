@@ -152,7 +152,10 @@ CLAIMS = (
         statement="A head with masked max pooling moves the similarity map onto the object.",
         source="li2022eclip",
         made="abstract",
-        quantity="AUROC of the map of the trained head minus that of the unchanged model",
+        quantity=(
+            "AUROC that the object adds to the map of the trained head, beside what its place has without it, minus "
+            "the same of the unchanged model"
+        ),
         rule=_ABOVE_ZERO,
         would_change="Training of the size that the authors used; the head here sees some hundred drawings.",
         chapter="04_pooling_ablation",

@@ -100,9 +100,14 @@ def background(contrasts: pd.DataFrame) -> Evidence:
 
 
 def masked_max(changes: pd.DataFrame) -> Evidence:
-    """Read how much better the map of the trained head agrees with the object."""
-    row = changes[changes["map"] == "ITSM, trained"].iloc[0]
-    return Evidence("AUROC of the map, after minus before", row["mean"], row["low"], row["high"], unit="")
+    """Read how much more an object adds to the agreement of its map with it, once a head is trained."""
+    rows = changes[changes["map"] == "ITSM, trained"].set_index("part")[["mean", "low", "high"]]
+    whole, place = (_signed(*rows.loc[part], digits=2) for part in ("with the object", "the place alone"))
+    what = (
+        f"AUROC that the object adds to the map, after minus before (of the whole map: {whole}; of the place alone: "
+        f"{place})"
+    )
+    return Evidence(what, *rows.loc["added by the object"], unit="")
 
 
 def picked_change(candidates: pd.DataFrame) -> Evidence:

@@ -1,7 +1,6 @@
 """The verdict on pooling says the numbers of its tables, and what is missing."""
 
 import pandas as pd
-import pytest
 
 from crosseyed.report.verdicts import pooling
 
@@ -99,25 +98,34 @@ def test_a_missing_table_of_models_trained_from_scratch_is_said():
     )
 
 
-SUMMARY = pd.DataFrame(
+PARTS = pd.DataFrame(
     {
-        "score": ["auroc", "auroc", "auroc", "iou"],
-        "method": ["before pooling", "before pooling", "after max", "before pooling"],
-        "mean": [0.3, 0.41, 0.9, 1.0],
+        "part": [*(["with the object"] * 3), "the place alone", "the place alone", "added by the object"],
+        "method": ["before pooling", "before pooling", "after max", *(["before pooling"] * 3)],
+        "mean": [0.3, 0.41, 0.9, 0.2, 0.22, 0.14],
     }
 )
+"""At two places, and of another map once."""
 
 
 def test_maps_are_compared_with_the_one_before_pooling():
-    differences = pd.DataFrame(
-        {"map": ["after max", "trained"], "mean": [0.126, -0.2], "low": [0.1, -0.3], "high": [0.15, -0.1]}
-    )
-    assert pooling.in_maps(SUMMARY, differences) == (
-        "**Maps.** Before pooling, a place on the object has the higher similarity with probability 0.35. The change "
-        "is +0.13 (0.10 to 0.15) in the map *after max*, -0.20 (-0.30 to -0.10) in the map *trained*."
+    rows = [
+        ("after max", "with the object", 0.126, 0.1, 0.15),
+        ("after max", "the place alone", 0.3, 0.2, 0.4),
+        ("after max", "added by the object", -0.174, -0.3, -0.1),
+        ("trained", "with the object", -0.2, -0.3, -0.1),
+        ("trained", "the place alone", -0.3, -0.4, -0.2),
+        ("trained", "added by the object", 0.1, 0.05, 0.15),
+    ]
+    differences = pd.DataFrame(rows, columns=["map", "part", "mean", "low", "high"])
+    assert pooling.in_maps(PARTS, differences) == (
+        "**Maps.** Before pooling, a place on the object has the higher similarity with probability 0.35; without the "
+        "object the same place has it with probability 0.21, so the object adds 0.14. The AUROC changes by +0.13 "
+        "(0.10 to 0.15) in the map *after max*, where what the object adds changes by -0.17 (-0.30 to -0.10); by -0.20 "
+        "(-0.30 to -0.10) in the map *trained*, where what the object adds changes by +0.10 (0.05 to 0.15)."
     )
 
 
-@pytest.mark.parametrize("columns", [["map"], ["map", "mean", "low", "high"]])
-def test_without_another_map_there_is_no_change(columns):
-    assert pooling.in_maps(SUMMARY, pd.DataFrame(columns=columns)).endswith("with probability 0.35.")
+def test_without_another_map_there_is_no_change():
+    empty = pd.DataFrame(columns=["map", "part", "mean", "low", "high"])
+    assert pooling.in_maps(PARTS, empty).endswith("so the object adds 0.14.")

@@ -88,12 +88,28 @@ def preferred(name: str, contrasts: pd.DataFrame) -> str:
     )
 
 
-def agreement(scores: pd.DataFrame) -> str:
-    """Say which method agrees best with the place of the object; `scores` as for `best_method`."""
+def agreement(scores: pd.DataFrame, parts: pd.DataFrame) -> str:
+    """Say which method agrees best with the place of the object, and in which the object adds most to the agreement.
+
+    Parameters
+    ----------
+    scores : pandas.DataFrame
+        As for `best_method`.
+    parts : pandas.DataFrame
+        By `method`, place and `part` (``"AUROC the place alone"`` and ``"AUROC added by the object"``) with `mean`, for
+        one model.
+    """
     method, auroc = best_method(scores)
+    place, own = (
+        parts[parts["part"] == f"AUROC {part}"].groupby("method", observed=True)["mean"].mean()
+        for part in ("the place alone", "added by the object")
+    )
+    most = own.idxmax()
+    added = "more than to any other" if most == method else f"most to **{most}**, {own[most]:.2f}"
     return (
         f"Of the {scores['method'].nunique()} methods **{method}** agrees best with the place of the object "
-        f"(AUROC {auroc:.2f})."
+        f"(AUROC {auroc:.2f}; {place[method]:.2f} without the object): the object adds {own[method]:.2f} to it, "
+        f"{added}."
     )
 
 

@@ -90,24 +90,31 @@ def from_scratch(levels: pd.DataFrame | None) -> str:
     )
 
 
-def in_maps(summary: pd.DataFrame, differences: pd.DataFrame) -> str:
+def in_maps(parts: pd.DataFrame, differences: pd.DataFrame) -> str:
     """Say how well maps agree with the object before pooling, and what each way of pooling changes.
 
     Parameters
     ----------
-    summary : pandas.DataFrame
-        Of `crosseyed.measure.bootstrap.mean` by `score`, `method` and `place`.
+    parts : pandas.DataFrame
+        AUROC by `method`, `place` and `part` (those of `crosseyed.internals.map_scores.AUROC_PARTS`) with `mean`.
     differences : pandas.DataFrame
-        Mean change of the AUROC by `map`, with its interval.
+        Mean change of the AUROC by `map` and `part`, with its interval.
     """
-    auroc = summary[(summary["score"] == "auroc") & (summary["method"] == "before pooling")]["mean"].mean()
-    moved = [
-        f"{row['mean']:+.2f} ({span(row, digits=2)}) in the map *{row['map']}*"
-        for row in differences.to_dict("records")
+    before = parts[parts["method"] == "before pooling"].groupby("part", observed=True)["mean"].mean()
+    whole, own = (
+        differences[differences["part"] == part].to_dict("records")
+        for part in ("with the object", "added by the object")
+    )
+    changes = [
+        f"{row['mean']:+.2f} ({span(row, digits=2)}) in the map *{row['map']}*, where what the object adds changes by "
+        f"{added['mean']:+.2f} ({span(added, digits=2)})"
+        for row, added in zip(whole, own, strict=True)
     ]
     return (
-        f"**Maps.** Before pooling, a place on the object has the higher similarity with probability {auroc:.2f}."
-        + (f" The change is {', '.join(moved)}." if moved else "")
+        f"**Maps.** Before pooling, a place on the object has the higher similarity with probability "
+        f"{before['with the object']:.2f}; without the object the same place has it with probability "
+        f"{before['the place alone']:.2f}, so the object adds {before['added by the object']:.2f}."
+        + (f" The AUROC changes by {'; by '.join(changes)}." if changes else "")
     )
 
 
