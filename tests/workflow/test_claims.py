@@ -123,14 +123,33 @@ def test_what_speaks_for_a_claim_is_positive(tables):
     assert "of the place alone: +5.00 [+4.00,\xa0+6.00]" in evidence.what
 
 
-def test_a_head_that_moves_a_map_to_the_place_alone_has_not_moved_it_onto_the_object(tables):
-    changes = [
-        {"map": "ITSM, trained", "part": part, "mean": mean, "low": mean - 0.05, "high": mean + 0.05}
-        for part, mean in (("with the object", 0.1), ("the place alone", 0.2), ("added by the object", -0.1))
+@pytest.mark.parametrize(
+    ("change", "after", "verdict"),
+    [
+        (-0.1, 0.2, "contradicted"),  # the place's part alone has grown
+        (0.1, 0.0, "not supported"),  # the object adds more than before, and still nothing
+        (0.0, 0.2, "not supported"),
+        (0.1, 0.2, "supported"),
+    ],
+)
+def test_a_map_has_moved_onto_the_object_if_the_object_adds_more_to_it_and_something_at_all(
+    tables, change, after, verdict
+):
+    means = {
+        "change": {"with the object": change + 0.2, "the place alone": 0.2, "added by the object": change},
+        "after": {"with the object": after + 0.5, "the place alone": 0.5, "added by the object": after},
+    }
+    rows = [
+        {"quantity": quantity, "part": part, "mean": mean, "low": mean - 0.05, "high": mean + 0.05}
+        for quantity, parts in means.items()
+        for part, mean in parts.items()
     ]
-    evidence = MASKED.evidence(tables("04_pooling_ablation", "masked_max", changes), MODEL)
-    assert (evidence.value, evidence.verdict) == (-0.1, "contradicted")
-    assert "of the whole map: +0.10" in evidence.what and "of the place alone: +0.20" in evidence.what
+    evidence = MASKED.evidence(tables("04_pooling_ablation", "masked_max", rows), MODEL)
+    assert (evidence.value, evidence.verdict) == (change, verdict)
+    assert (
+        f"of the whole map: {change + 0.2:+.2f}" in evidence.what
+        and "of the place alone: +0.20" in evidence.what
+    )
 
 
 @pytest.mark.parametrize(

@@ -282,17 +282,21 @@ def auroc_changes(scores: pd.DataFrame, reference: str) -> pd.DataFrame:
     """List, image by image, how the AUROC of each map and its parts differ from those of one map.
 
     `scores` is a table of `with_prior`, and `reference` one of its methods. Returns one row per image, other method
-    (the column `map`) and `part` of `AUROC_PARTS` with `value`, the map's minus the reference's, and `object`.
+    (the column `map`, in the order of `scores`) and `part` (in that of `AUROC_PARTS`) with `value`, the map's minus
+    the reference's, and `object`.
     """
-    check_choice("reference", reference, scores["method"].unique())
-    keys, names = ["object", "image"], {column: part for part, column in AUROC_PARTS.items()}
-    wide = scores.pivot(index=keys, columns="method", values=[*names])
-    others = [name for name in scores["method"].unique() if name != reference]
+    methods = list(dict.fromkeys(scores["method"]))
+    check_choice("reference", reference, methods)
+    others = [name for name in methods if name != reference]
+    keys = ["object", "image"]
+    wide = scores.pivot(index=keys, columns="method", values=[*AUROC_PARTS.values()])
     parts = [
-        (wide[column][others].sub(wide[column][reference], axis=0)).assign(part=part).reset_index()
-        for column, part in names.items()
+        wide[column][others].sub(wide[column][reference], axis=0).assign(part=part).reset_index()
+        for part, column in AUROC_PARTS.items()
     ]
-    return pd.concat(parts).melt([*keys, "part"], others, var_name="map")
+    table = pd.concat(parts).melt([*keys, "part"], others, var_name="map")
+    orders = {"map": others, "part": [*AUROC_PARTS]}
+    return table.assign(**{name: pd.Categorical(table[name], order) for name, order in orders.items()})
 
 
 def contrasts_together(

@@ -156,7 +156,8 @@ CLAIMS = (
             "AUROC that the object adds to the map of the trained head, beside what its place has without it, minus "
             "the same of the unchanged model"
         ),
-        rule=_ABOVE_ZERO,
+        rule="Supported if this interval and that of what the object adds to the map of the trained head lie above "
+        "zero, contradicted if the first lies below, not supported otherwise.",
         would_change="Training of the size that the authors used; the head here sees some hundred drawings.",
         chapter="04_pooling_ablation",
         section="Maps before and after masked max pooling",

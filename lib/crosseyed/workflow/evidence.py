@@ -99,15 +99,14 @@ def background(contrasts: pd.DataFrame) -> Evidence:
     return Evidence(what, -row["mean"], -row["high"], -row["low"], unit="")
 
 
-def masked_max(changes: pd.DataFrame) -> Evidence:
-    """Read how much more an object adds to the agreement of its map with it, once a head is trained."""
-    rows = changes[changes["map"] == "ITSM, trained"].set_index("part")[["mean", "low", "high"]]
-    whole, place = (_signed(*rows.loc[part], digits=2) for part in ("with the object", "the place alone"))
-    what = (
-        f"AUROC that the object adds to the map, after minus before (of the whole map: {whole}; of the place alone: "
-        f"{place})"
-    )
-    return Evidence(what, *rows.loc["added by the object"], unit="")
+def masked_max(auroc: pd.DataFrame) -> Evidence:
+    """Read how much more an object adds to the agreement of its map with it once a head is trained, and what then."""
+    rows = auroc.set_index(["quantity", "part"])[["mean", "low", "high"]]
+    parts = {"the whole map": "with the object", "the place alone": "the place alone"}
+    others = [f"of {name}: {_signed(*rows.loc[('change', part)], digits=2)}" for name, part in parts.items()]
+    what = f"AUROC that the object adds to the map, after minus before ({'; '.join(others)})"
+    change, after = (rows.loc[(quantity, "added by the object")] for quantity in ("change", "after"))
+    return Evidence(what, *change, unit="", needs=(Evidence("after", *after, unit=""),))
 
 
 def picked_change(candidates: pd.DataFrame) -> Evidence:
