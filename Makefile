@@ -4,11 +4,12 @@ MODEL = pocketclip-centered
 PRETRAINED =
 CHECKPOINT =
 SIZE =
+PRECISION =
 CODE = folded
 MODELS = models.yml
 PROFILE =
 EDITIONS =
-export MODEL PRETRAINED CHECKPOINT SIZE CODE MODELS PROFILE EDITIONS
+export MODEL PRETRAINED CHECKPOINT SIZE PRECISION CODE MODELS PROFILE EDITIONS
 
 # Behind exec it takes the place of the shell, so that a signal to make ends it, and not the shell alone.
 in_environment = sh environment.sh
@@ -21,11 +22,12 @@ help: ## list the targets
 
 plan: ## say what an edition would take on this machine: minutes, memory, disk, download; MODEL=..., SIZE=... as for book
 	@exec $(in_environment) python -m crosseyed.cli plan "$$MODEL" \
-		--pretrained "$$PRETRAINED" --checkpoint "$$CHECKPOINT" --size "$$SIZE"
+		--pretrained "$$PRETRAINED" --checkpoint "$$CHECKPOINT" --size "$$SIZE" --precision "$$PRECISION"
 
 book: ## execute the notebooks and build the book; another edition: MODEL=ViT-B-32 PRETRAINED=openai, perhaps SIZE=quick
 	@exec $(in_environment) python -m crosseyed.cli book \
-		--model "$$MODEL" --pretrained "$$PRETRAINED" --checkpoint "$$CHECKPOINT" --size "$$SIZE" --code "$$CODE"
+		--model "$$MODEL" --pretrained "$$PRETRAINED" --checkpoint "$$CHECKPOINT" --size "$$SIZE" \
+		--precision "$$PRECISION" --code "$$CODE"
 
 explore: ## move images of your own in front of a live model, in a browser; another: MODEL=ViT-B-32 PRETRAINED=openai
 	@exec $(in_environment) python -m crosseyed.cli explore "$$MODEL" \

@@ -52,6 +52,19 @@ def test_a_chapter_runs_for_a_family(chapter, family, tiny_clip, tmp_path, monke
     check_complete(folder, chapter)
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::crosseyed.measure.checks.EstimateWarning")  # of so few objects
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_chapter_runs_in_half_precision(chapter, precision, tmp_path, monkeypatch):
+    monkeypatch.setenv(files.CACHE_VARIABLE, str(tmp_path / "cache"))
+    names, folder = {"__name__": "__main__"}, tmp_path / "results"
+    with settings.overridden():
+        execute(chapter, names, {"precision": precision, "output": str(folder)})
+    assert names["chapter"].encoder.precision == precision
+    check_complete(folder, chapter)
+
+
 def keep(folder, names):
     """Write results of models that differ in gap and patch size, one table each."""
     whole = collected(write_results(folder.with_name("made")))

@@ -28,6 +28,10 @@ from crosseyed.files import DATA
         (("ViT-B-32", "openai", None, 0, None, "full"), "ViT-B-32--openai--full"),
         (("pocketclip-uniform", None, None, 0, None, "full"), "pocketclip-uniform"),
         (("pocketclip-uniform", None, None, 0, None, "standard"), "pocketclip-uniform--standard"),
+        (
+            ("ViT-B-32", "openai", "w.pt", 2, "1a2b3c4d", "quick", "bf16"),
+            "ViT-B-32--openai--w-1a2b3c4d--bf16--seed2--quick",
+        ),
         (("hf-hub:me/pocketclip-a", None, None, 0, None, "full"), "hf-hub--me--pocketclip-a--full"),
     ],
 )
@@ -98,6 +102,7 @@ def test_reads_an_edition_from_a_configuration(tmp_path, monkeypatch):
         "pretrained": None,
         "checkpoint": str(tmp_path / "w.pt"),
         "seed": 0,
+        "precision": "fp32",
     }
     assert edition.size == "standard" and Edition.from_mapping({}).size == "full"
     assert Edition.from_mapping({"model": "ViT-B-32", "size": ""}) == Edition("ViT-B-32", size="standard")
@@ -131,6 +136,7 @@ def test_reads_an_edition_from_a_configuration(tmp_path, monkeypatch):
         ({"seed": "1"}, "seed of an edition is '1'"),
         ({"size": "qick"}, "size of an edition: Unknown size 'qick'; did you mean 'quick'"),
         ({"size": "Full"}, "did you mean 'full'"),
+        ({"precision": "bf61"}, "precision of an edition: Unknown precision 'bf61'; did you mean 'bf16'"),
         ({"size": 3}, "size of an edition is 3"),
     ],
 )

@@ -41,6 +41,7 @@ ModelOption = Annotated[str, typer.Option(help=_MODEL)]
 Tag = Annotated[str, typer.Option(help="Pretrained tag of the model.")]
 Weights = Annotated[str, typer.Option(help="File with the weights of the model.")]
 RecipeName = Annotated[str, typer.Argument(help="centered or uniform.")]
+PrecisionName = Annotated[str, typer.Option(help="fp32, bf16 or fp16: in which numbers the model computes.")]
 SizeName = Annotated[str, typer.Option(help="quick, standard or full: how much the notebooks take.")]
 Cores = Annotated[int | None, typer.Option(help="Cores to use; all, if not given.", min=1, max=4096)]
 
@@ -90,13 +91,20 @@ def book(
     pretrained: Tag = "",
     checkpoint: Weights = "",
     size: SizeName = "",
+    precision: PrecisionName = "",
     code: Annotated[Code, typer.Option(help="Whether pages show their code at once.")] = Code.folded,
     cores: Cores = None,
 ) -> None:
     """Execute every notebook for a model and build its edition of the book."""
     from crosseyed.workflow import addresses, costs, launch, plan
 
-    given = {"model": model, "pretrained": pretrained, "checkpoint": checkpoint, "size": size}
+    given = {
+        "model": model,
+        "pretrained": pretrained,
+        "checkpoint": checkpoint,
+        "size": size,
+        "precision": precision,
+    }
     edition = Edition.from_mapping(given)
     _require_repository()
     present = notebooks.names()
@@ -125,6 +133,7 @@ def plan(
     pretrained: Tag = "",
     checkpoint: Weights = "",
     size: SizeName = "",
+    precision: PrecisionName = "",
     cores: Cores = None,
 ) -> None:
     """Say what an edition will take on this machine: minutes, memory, disk and download. Downloads no weights."""
@@ -134,13 +143,20 @@ def plan(
     from crosseyed.workflow import plan as plans
     from crosseyed.workflow.requests import threads_of
 
-    given = {"model": model, "pretrained": pretrained, "checkpoint": checkpoint, "size": size}
+    given = {
+        "model": model,
+        "pretrained": pretrained,
+        "checkpoint": checkpoint,
+        "size": size,
+        "precision": precision,
+    }
     edition = Edition.from_mapping(given)
     _require_repository()
     costs.of(edition)  # refuses a table that is missing or cut off
     cores = cores or _available_cores()
     at_hand = is_at_hand(edition.model, edition.pretrained, edition.checkpoint)
-    clip = load(edition.model, edition.pretrained, checkpoint=edition.checkpoint, untrained=True)
+    options = {"checkpoint": edition.checkpoint, "precision": edition.precision, "untrained": True}
+    clip = load(edition.model, edition.pretrained, **options)
     threads = threads_of(len(notebooks.names()), cores)
     speed.measure(clip, threads, download=not at_hand).write(edition)
     plans.announce(edition, cores, typer.echo)

@@ -27,6 +27,9 @@ DEFAULT_MODEL = "pocketclip-centered"
 SIZES = ("quick", "standard", "full")
 """Sizes of an edition by how much its notebooks take of everything, the smallest first (`crosseyed.report.sizes`)."""
 
+PRECISIONS = ("fp32", "bf16", "fp16")
+"""Types of number that a model can compute in, the one of an edition that names none first."""
+
 _HUB, _FOLDER = "hf-hub:", "local-dir:"
 
 _SHIPPED = DATA / "models"
@@ -43,14 +46,15 @@ def edition_name(
     seed: int = 0,
     digest: str | None = None,
     size: str | None = None,
+    precision: str = PRECISIONS[0],
 ) -> str:
     """Return the name of the edition of a model, fit for a folder.
 
     It joins by ``--`` the model (of ``local-dir:`` the folder's own name), the tag, the checkpoint's file name without
-    suffix, the seed unless it is 0, and the size unless it is that of `default_size`. What comes from a file or folder
-    of the user ends with the digest of its content, so that no two models share an edition. Each character other than
-    letters, digits, ``_``, ``.`` and ``-`` becomes ``-``, but ``/`` and ``:`` become ``--``. The arguments are as in
-    `Edition`.
+    suffix, the precision unless it is the first of `PRECISIONS`, the seed unless it is 0, and the size unless it is
+    that of `default_size`. What comes from a file or folder of the user ends with the digest of its content, so that no
+    two models share an edition. Each character other than letters, digits, ``_``, ``.`` and ``-`` becomes ``-``, but
+    ``/`` and ``:`` become ``--``. The arguments are as in `Edition`.
 
     Raises
     ------
@@ -65,6 +69,8 @@ def edition_name(
     'hf-hub--timm--ViT-B-16-SigLIP--seed1'
     >>> edition_name("ViT-B-32", "openai", size="quick")
     'ViT-B-32--openai--quick'
+    >>> edition_name("ViT-B-32", "openai", precision="bf16", seed=2)
+    'ViT-B-32--openai--bf16--seed2'
     """
     named = Path(model.removeprefix(_FOLDER)).resolve().name if model.startswith(_FOLDER) else None
     label = _part(re.sub("[/:]", "--", model) if named is None else named)
@@ -75,7 +81,8 @@ def edition_name(
         weights = f"{weights}-{digest}".strip("-")
     elif digest:
         label = f"{label}-{digest}".strip("-")
-    parts = [label, _part(pretrained or ""), weights, f"seed{seed}" if seed else ""]
+    parts = [label, _part(pretrained or ""), weights, precision if precision != PRECISIONS[0] else ""]
+    parts += [f"seed{seed}" if seed else ""]
     parts += [] if size in (None, default_size(model)) else [size]
     return "--".join(part for part in parts if part)
 
@@ -115,6 +122,9 @@ def _part(text: str) -> str:
 Size = Annotated[str, one_of("size", SIZES)]
 """One of `SIZES`."""
 
+Precision = Annotated[str, one_of("precision", PRECISIONS)]
+"""One of `PRECISIONS`."""
+
 
 class _Given(Checked):
     """What a configuration says of an edition."""
@@ -124,6 +134,7 @@ class _Given(Checked):
     checkpoint: str | None = None
     seed: Seed = 0
     size: Size | None = None
+    precision: Precision = PRECISIONS[0]
 
 
 @dataclass(frozen=True)
@@ -142,6 +153,8 @@ class Edition:
     """Digest of the content of the checkpoint, or of the user's own folder (`crosseyed.files.content_digest`)."""
     size: str = ""
     """One of `SIZES`; by default that of `default_size`."""
+    precision: str = PRECISIONS[0]
+    """One of `PRECISIONS`: the type of the model's weights and activations."""
 
     def __post_init__(self) -> None:
         """Give an edition without a size the one that its model has."""
@@ -154,9 +167,9 @@ class Edition:
         Parameters
         ----------
         mapping : mapping
-            May have the keys `model`, `pretrained`, `checkpoint`, `size` (texts) and `seed`; what is empty, but the
-            model, counts as not given. A relative path (of `checkpoint`, or after ``local-dir:``) is made absolute,
-            because notebooks are executed in a folder of their own.
+            May have the keys `model`, `pretrained`, `checkpoint`, `size`, `precision` (texts) and `seed`; what is
+            empty, but the model, counts as not given. A relative path (of `checkpoint`, or after ``local-dir:``) is
+            made absolute, because notebooks are executed in a folder of their own.
 
         Raises
         ------
@@ -188,12 +201,13 @@ class Edition:
                 raise InputError(
                     f"{shorten(name)} is not text in UTF-8, and a notebook cannot hold it; rename it."
                 )
-        return cls(model, given.pretrained, checkpoint, given.seed, digest, given.size or "")
+        return cls(model, given.pretrained, checkpoint, given.seed, digest, given.size or "", given.precision)
 
     @property
     def name(self) -> str:
         """Name of the edition (see `edition_name`)."""
-        return edition_name(self.model, self.pretrained, self.checkpoint, self.seed, self.digest, self.size)
+        given = (self.model, self.pretrained, self.checkpoint, self.seed, self.digest, self.size)
+        return edition_name(*given, self.precision)
 
     @property
     def folder(self) -> Path:

@@ -19,7 +19,7 @@ from crosseyed.data.cutouts import read_catalogue
 from crosseyed.data.scenes import Scene
 from crosseyed.errors import InputError
 from crosseyed.models import clip
-from crosseyed.models.clip import PRECISIONS
+from crosseyed.models.clip import DTYPES
 from crosseyed.models.loading import load
 from crosseyed.models.scorer import Encoder, UnreadableImagesWarning
 
@@ -221,7 +221,7 @@ def test_text_embeddings_are_those_of_open_clip_and_each_distinct_text_is_comput
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
 def test_lower_precision_is_near_full_precision(tiny_folder, tiny_clip, photographs, precision):
     encoder = load(f"local-dir:{tiny_folder}", precision=precision)
-    assert encoder.clip.visual.conv1.weight.dtype == PRECISIONS[precision]
+    assert encoder.clip.visual.conv1.weight.dtype == DTYPES[precision]
     for low, full in [
         (encoder.encode_images(photographs), tiny_clip.encode_images(photographs)),
         (encoder.encode_texts(["a cat"]), tiny_clip.encode_texts(["a cat"])),

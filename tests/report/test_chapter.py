@@ -23,6 +23,7 @@ def given(tmp_path, tiny_folder):
         "references": [],
         "seed": 3,
         "device": "cpu",
+        "precision": "bf16",
         "output": str(tmp_path),
     }
 
@@ -52,7 +53,7 @@ def test_a_chapter_loads_the_model_of_the_edition_and_others_beside_it(given, mo
     assert chapter.encoders == [tiny_clip, tiny_clip]
     weights = {"pretrained": None, "checkpoint": None, "seed": 3}
     assert loaded == [
-        (given("01_center_bias")["model"], {"device": "cpu", **weights}),
+        (given("01_center_bias")["model"], {"device": "cpu", "precision": "bf16", **weights}),
         ("other", {"device": "cpu"}),
     ]
 
@@ -64,7 +65,13 @@ def test_random_weights_are_drawn_from_the_seed(given, monkeypatch):
         loading, "load", lambda name, **options: asked.update(options) or load("pocketclip-centered")
     )
     begin("05_mitigations", given("05_mitigations", pretrained="random"))
-    assert asked == {"device": "cpu", "pretrained": "random", "checkpoint": None, "seed": 3}
+    assert asked == {
+        "device": "cpu",
+        "precision": "bf16",
+        "pretrained": "random",
+        "checkpoint": None,
+        "seed": 3,
+    }
 
 
 @pytest.mark.parametrize("pretrained", [None, "random"])

@@ -37,6 +37,7 @@ def row(edition, model="ViT-B-32", seed=0, protocol="grid", pretrained="openai",
         "pretrained": pretrained,
         "seed": seed,
         "size": "standard",
+        "precision": "fp32",
         "protocol": protocol,
         **numbers,
     }
@@ -57,6 +58,7 @@ TABLE = kept(
     row("ViT-B-32--openai", protocol="pair", gap=1.0),
     row("ViT-B-32--openai--negclip-1a2b3c4d", gap=5.0),
     row("pocketclip-centered", model="pocketclip-centered", pretrained="crosseyed", gap=60.0),
+    row("mine--bf16--seed1--full", model="mine", seed=1, size="full", precision="bf16", gap=-9.0),
     row("mine--seed1", model="mine", seed=1, gap=0.0),
     row("mine--seed1--full", model="mine", seed=1, size="full", gap=-1.0),
     row("mine--quick", model="mine", size="quick", gap=2.0),
@@ -71,12 +73,12 @@ def test_the_list_says_what_a_model_was_trained_on_whatever_its_seed():
         "ViT-B-32--openai",
         "ViT-B-32--openai--negclip-1a2b3c4d",
         "pocketclip-centered",
-        *["mine"] * 3,
+        *["mine"] * 4,
     ]
-    assert table["year"].tolist() == [2021] * 3 + [2023, *[pd.NA] * 4]
+    assert table["year"].tolist() == [2021] * 3 + [2023, *[pd.NA] * 5]
     assert comparison.recent(table)["name"].tolist() == ["ViT-B-32--openai--negclip-1a2b3c4d"]
-    assert table["data"].tolist() == ["WIT-400M"] * 3 + ["WIT-400M + COCO", "drawings", *["not stated"] * 3]
-    assert table["published"].tolist() == [True] * 4 + [False, *[True] * 3]
+    assert table["data"].tolist() == ["WIT-400M"] * 3 + ["WIT-400M + COCO", "drawings", *["not stated"] * 4]
+    assert table["published"].tolist() == [True] * 4 + [False, *[True] * 4]
 
 
 def test_a_name_that_ends_like_a_digest_is_not_another_model():
@@ -134,7 +136,7 @@ def test_random_weights_do_not_count_as_a_result(tmp_path):
     assert "ViT-L-14" in comparison.awaiting(table, LISTED)["model"].tolist()
 
 
-def test_each_published_model_has_one_row_of_its_largest_size_and_lowest_seed():
+def test_each_published_model_has_one_row_of_its_largest_size_finest_precision_and_lowest_seed():
     table = comparison.one_row_each(comparison.describe(TABLE, LISTED))
     assert dict(zip(table["name"], table["gap"], strict=True)) == {
         "ViT-B-32--openai--negclip-1a2b3c4d": 5.0,

@@ -123,9 +123,9 @@ def test_every_page_states_the_model_of_the_edition(html):
     pages = [page for page in html.rglob("*.html") if "_static" not in page.parts and page.name not in alone]
     assert len(pages) > 10
     for page in pages:
-        assert "Edition pocketclip-centered, size full: computed with pocketclip-centered" in text_of(page), (
+        assert "Edition pocketclip-centered, size full, fp32: computed with pocketclip-centered" in text_of(
             page
-        )
+        ), page
         assert "not a published CLIP (digest of the weights: 1a2b3c4d)" in text_of(page), page
     assert "url=intro.html" in (html / "index.html").read_text()
 

@@ -47,12 +47,14 @@ def test_a_sweep_is_models_times_seeds(write):
     assert sweep.missing == ()
 
 
-def test_a_sweep_has_one_size_but_for_entries_with_their_own(write):
+def test_a_sweep_has_one_size_but_for_entries_with_their_own_and_each_entry_a_precision(write):
     file = write("models: [{model: a}, {model: b, size: full}, {model: pocketclip-uniform}]")
     names = [edition.name for edition in read_sweep(file, NOTEBOOKS, "quick").editions]
     assert names == ["a--quick", "b--full", "pocketclip-uniform--quick"]
     names = [edition.name for edition in read_sweep(file, NOTEBOOKS, "").editions]
     assert names == ["a", "b--full", "pocketclip-uniform"]
+    file = write("models: [{model: a}, {model: a, precision: bf16}]")
+    assert [edition.name for edition in read_sweep(file, NOTEBOOKS, "").editions] == ["a", "a--bf16"]
     with pytest.raises(InputError, match="Unknown size 'fill'; did you mean 'full'"):
         read_sweep(file, NOTEBOOKS, "fill")
 

@@ -59,7 +59,7 @@ from torch import Tensor, nn
 
 from crosseyed.data.images import ImageSource
 from crosseyed.errors import InputError, suggest
-from crosseyed.models.clip import PRECISIONS, ClipModel
+from crosseyed.models.clip import DTYPES, ClipModel
 from crosseyed.models.memory import Result, by_halves
 from crosseyed.models.towers.base import AttentionWeights, Calls, Pooling, Readout, TowerAdapter
 from crosseyed.models.towers.registry import adapter_of
@@ -158,7 +158,7 @@ def encode_from(model: ClipModel, layer: int, state: Tensor) -> Tensor:
     ...     encode_from(model, 11, adapter.state(calls, 11))
     """
     # one blank image is enough for what precedes the blocks, which runs though nobody reads it
-    blank = torch.zeros(1, 3, *model.image_size, device=model.device, dtype=PRECISIONS[model.precision])
+    blank = torch.zeros(1, 3, *model.image_size, device=model.device, dtype=DTYPES[model.precision])
     adapter = adapter_of(model)
     with adapter.resumed(layer, state), partly(adapter.share_after(layer)):
         return model.clip.encode_image(blank)
@@ -248,7 +248,7 @@ def _stream(
             batch = model.to_input(pixels)
         else:  # in evaluation mode images do not mix: NaN stays with its image
             batch = torch.full((len(readable), 3, *model.image_size), torch.nan)
-            batch = batch.to(model.device, PRECISIONS[model.precision])
+            batch = batch.to(model.device, DTYPES[model.precision])
             if pixels:
                 batch[torch.from_numpy(readable)] = model.to_input(pixels)
         yield from by_halves(run, batch, first)

@@ -18,13 +18,16 @@ from torchvision.transforms import Compose
 
 from crosseyed.data.images import ImageSource, UnreadableImage, check_several, map_ahead, read_image
 from crosseyed.data.scenes import Scene, scene_of
+from crosseyed.editions import PRECISIONS
 from crosseyed.errors import InputError
 from crosseyed.models.memory import by_halves
 from crosseyed.models.scorer import Encoder, UnreadableImagesWarning
 from crosseyed.models.towers.description import Tower
 from crosseyed.progress import bar
 
-PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+DTYPES = dict(zip(PRECISIONS, (torch.float32, torch.bfloat16, torch.float16), strict=True))
+"""torch's type of each precision."""
+
 RESIZES = {"crop": "shortest", "squash": "squash", "letterbox": "longest"}
 """How an image becomes the square that a model sees, and open_clip's word for it. Crop: the short side is
 resized to fit, the border cut away; squash: both sides are; letterbox: the long side is, the rest black."""
@@ -172,7 +175,7 @@ class ClipModel(Encoder):
         *_, normalize = self.preprocess.transforms
         whole = torch.from_numpy(np.stack(pixels)).to(self.device)
         batch = whole.permute(0, 3, 1, 2).contiguous().float().div_(255)
-        return normalize(batch).to(PRECISIONS[self.precision])
+        return normalize(batch).to(DTYPES[self.precision])
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Return the embeddings (n_texts, embed_dim) of the texts, float32 rows of length 1.

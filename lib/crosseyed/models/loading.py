@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 
+from crosseyed.editions import PRECISIONS
 from crosseyed.errors import CrosseyedError, InputError, check_choice, shorten
-from crosseyed.models.clip import PRECISIONS, RESIZES, ClipModel
+from crosseyed.models.clip import RESIZES, ClipModel
 from crosseyed.models.sources import build
 from crosseyed.models.towers.description import describe_tower
 from crosseyed.progress import count_batch
@@ -33,7 +34,7 @@ def load(
     *,
     checkpoint: str | os.PathLike | None = None,
     device: str = "auto",
-    precision: str = "fp32",
+    precision: str = PRECISIONS[0],
     resize: str | None = None,
     seed: int = 0,
     untrained: bool = False,

@@ -168,12 +168,12 @@ def load_edition(parameters: Mapping[str, object], **options: object) -> ClipMod
     Parameters
     ----------
     parameters : mapping
-        ``globals()`` of a notebook with `model`, `pretrained` (``"random"`` for random weights), `checkpoint`, `seed`
-        and `device`.
+        ``globals()`` of a notebook with `model`, `pretrained` (``"random"`` for random weights), `checkpoint`, `seed`,
+        `device` and `precision`.
     **options
         For `crosseyed.models.loading.load`, such as `resize`.
     """
-    given = {name: parameters[name] for name in ("pretrained", "checkpoint", "seed", "device")}
+    given = {name: parameters[name] for name in ("pretrained", "checkpoint", "seed", "device", "precision")}
     return loading.load(parameters["model"], **given | options)
 
 

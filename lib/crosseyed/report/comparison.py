@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.weightstats import DescrStatsW
 
-from crosseyed.editions import SIZES, edition_name
+from crosseyed.editions import PRECISIONS, SIZES, edition_name
 from crosseyed.models.scorer import SHIPPED
 from crosseyed.settings import PROTOCOL_VERSION, settings
 
@@ -52,14 +52,15 @@ def describe(results: pd.DataFrame, models: Sequence[Mapping[str, str]]) -> pd.D
     Returns
     -------
     pandas.DataFrame
-        The same rows with further columns: `name`, the edition's name without seed and size; `data`, what the model was
-        trained on (``"not stated"`` if the list does not say); `year`, when it was first described (NA if the list does
-        not say); `published`, false for the PocketCLIPs, which this project trained itself.
+        The same rows with further columns: `name`, the edition's name without precision, seed and size; `data`, what
+        the model was trained on (``"not stated"`` if the list does not say); `year`, when it was first described (NA if
+        the list does not say); `published`, false for the PocketCLIPs, which this project trained itself.
     """
     named = [(_pattern(entry), entry) for entry in models]
+    told = results[["edition", "size", "seed", "precision"]].itertuples(index=False)
     names = [
-        edition.removesuffix(f"--{size}").removesuffix(f"--seed{seed}")
-        for edition, size, seed in zip(results["edition"], results["size"], results["seed"], strict=True)
+        edition.removesuffix(f"--{size}").removesuffix(f"--seed{seed}").removesuffix(f"--{precision}")
+        for edition, size, seed, precision in told
     ]
     return results.assign(
         name=pd.array(names, dtype="string"),
@@ -110,7 +111,10 @@ def awaiting(results: pd.DataFrame, models: Sequence[Mapping[str, str]]) -> pd.D
 
 
 def one_row_each(results: pd.DataFrame, protocol: str = "grid") -> pd.DataFrame:
-    """Take one row of each published model, sorted by `name`: of its largest size, and of that the lowest seed.
+    """Take one row of each published model, sorted by `name`.
+
+    It is that of its largest size, of these of the first precision (`crosseyed.editions.PRECISIONS`), and of these of
+    the lowest seed.
 
     Parameters
     ----------
@@ -120,8 +124,9 @@ def one_row_each(results: pd.DataFrame, protocol: str = "grid") -> pd.DataFrame:
         The protocol whose rows are taken.
     """
     rows = results[results["published"] & (results["protocol"] == protocol)]
-    rows = rows.assign(smaller=-rows["size"].map(SIZES.index)).sort_values(["name", "smaller", "seed"])
-    return rows.drop(columns="smaller").drop_duplicates("name").reset_index(drop=True)
+    ranks = {"smaller": -rows["size"].map(SIZES.index), "rougher": rows["precision"].map(PRECISIONS.index)}
+    rows = rows.assign(**ranks).sort_values(["name", *ranks, "seed"])
+    return rows.drop(columns=[*ranks]).drop_duplicates("name").reset_index(drop=True)
 
 
 def recent(models: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from crosseyed import provenance
-from crosseyed.editions import SIZES
+from crosseyed.editions import PRECISIONS, SIZES
 from crosseyed.errors import InputError, shorten
 from crosseyed.files import DATA
 from crosseyed.models.scorer import RANDOM
@@ -40,6 +40,7 @@ SCHEMA = {
     "weights": _TEXT,
     "seed": _WHOLE,
     "size": _TEXT,
+    "precision": _TEXT,
     "protocol": _TEXT,
     "protocol_version": _WHOLE,
     **dict.fromkeys(_ESTIMATES, _NUMBER),
@@ -55,7 +56,8 @@ SCHEMA = {
 percentage points, each with the ends of its interval; image and patch size are pixels (the longer side; the patch of a
 convolutional tower is missing); `tokens` is the number of spatial tokens before pooling, `parameters` that of the whole
 model; `protocol_version` is that of the study (`crosseyed.settings.PROTOCOL_VERSION`), the first where a table states
-none; `size` is that of the edition (`crosseyed.report.sizes`), full where a table states none; `notebook_parameters` is
+none; `size` is that of the edition (`crosseyed.report.sizes`), full where a table states none; `precision` that in
+which the model computed (`crosseyed.editions.PRECISIONS`), fp32 where a table states none; `notebook_parameters` is
 JSON; `weights` is the digest of the weights, and `rows` the number of rows of the
 table, by which one that is cut off is noticed."""
 
@@ -127,9 +129,8 @@ def typed(table: pd.DataFrame) -> pd.DataFrame:
 
 def read_one(path: Path) -> pd.DataFrame:
     """Read the results of one edition; raise InputError for a file that is not whole or holds what cannot be."""
-    table = typed(
-        read_table(path, SCHEMA, _REMEDY, absent={"protocol_version": UNSTATED_VERSION, "size": SIZES[-1]})
-    )
+    unstated = {"protocol_version": UNSTATED_VERSION, "size": SIZES[-1], "precision": PRECISIONS[0]}
+    table = typed(read_table(path, SCHEMA, _REMEDY, absent=unstated))
     if not len(table) or not (table["rows"].fillna(0) == len(table)).all():
         raise InputError(
             f"{str(path)!r} is cut off: it announces another number of rows than its {len(table)}. {_REMEDY}"
@@ -162,6 +163,10 @@ def _fault(table: pd.DataFrame) -> str | None:
         return f"has the weights {shorten(table['weights'].iloc[0])}, which are no digest of eight digits"
     if table["size"].iloc[0] not in SIZES:
         return f"has the size {shorten(table['size'].iloc[0])}; it is one of {', '.join(SIZES)}"
+    if table["precision"].iloc[0] not in PRECISIONS:
+        return (
+            f"has the precision {shorten(table['precision'].iloc[0])}; it is one of {', '.join(PRECISIONS)}"
+        )
     numbers = {name: table[name].to_numpy(float, na_value=np.nan) for name in SCHEMA if SCHEMA[name] != _TEXT}
     grid = (table["protocol"] == "grid").to_numpy(bool)
     return _fault_of_quantities(numbers, grid) or _fault_of_numbers(numbers)

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from crosseyed.documents import read_yaml
-from crosseyed.editions import Size, edition_name
+from crosseyed.editions import Precision, Size, edition_name
 from crosseyed.errors import InputError, shorten
 from crosseyed.validation import Checked, Seed, validated
 
@@ -26,6 +26,7 @@ class _Entry(Checked):
     pretrained: str | None = None
     checkpoint: str | None = None
     size: Size | None = None
+    precision: Precision | None = None
     download: str | None = None
     data: str | None = None
     year: Annotated[str, Field(pattern=r"^(19|20)[0-9]{2}$")] | None = None
@@ -42,9 +43,9 @@ class ModelList:
     """What a file such as ``models.yml`` says."""
 
     models: tuple[dict[str, str], ...]
-    """Each with `model` and perhaps `pretrained`, `checkpoint` (a file), `size` (of the edition), `download` (size, for
-    the reader), `data` (what it was trained on, for the reader) and `year` (when it was first described): the text as
-    it stands there."""
+    """Each with `model` and perhaps `pretrained`, `checkpoint` (a file), `size` and `precision` (of the edition),
+    `download` (size, for the reader), `data` (what it was trained on, for the reader) and `year` (when it was first
+    described): the text as it stands there."""
     seeds: tuple[int, ...] = (0,)
     notebooks: tuple[str, ...] = ()
     """Names of notebooks; none, if the file does not choose."""

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from crosseyed.data.backgrounds import BACKGROUNDS
 from crosseyed.data.cutouts import STYLES
+from crosseyed.editions import Precision
 from crosseyed.errors import InputError, check_choice
 from crosseyed.files import require_file, require_folder
 from crosseyed.models.loading import choose_device
@@ -63,6 +64,7 @@ class Parameters(Checked):
     model: Name
     pretrained: str | None
     checkpoint: str | None
+    precision: Precision
     seed: Seed
     settings: dict[str, object]
     output: Name

@@ -199,12 +199,12 @@ def origin(model: Description) -> str:
 
 
 def banner(model: Description) -> str:
-    """Return the HTML of the banner above each page: the size of the edition, its model, and the model's weights."""
+    """Return the HTML of the banner above each page: size and precision of the edition, its model, and its weights."""
     made_with = f"computed with {html.escape(origin(model))} (digest of the weights: {model.weights})"
     # a page's own text is kept from MathJax by MyST
     return (
         f'<span class="mathjax_ignore">Edition <b>{html.escape(model.edition.name)}</b>, '
-        f"size {model.edition.size}: {made_with}</span>"
+        f"size {model.edition.size}, {model.edition.precision}: {made_with}</span>"
     )
 
 

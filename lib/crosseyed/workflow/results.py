@@ -45,6 +45,7 @@ def collect(results: str | os.PathLike, model: Description) -> pd.DataFrame:
         edition=model.edition.name,
         seed=model.edition.seed,
         size=model.edition.size,
+        precision=model.edition.precision,
         tower=tower["kind"],
         pooling=tower["pooling"],
         image_size=max(tower["image_size"]),

@@ -70,7 +70,8 @@ def read_sweep(
             )
     editions, missing = [], []
     for entry in listed.models:
-        given = {key: entry[key] for key in ("model", "pretrained", "checkpoint", "size") if entry.get(key)}
+        keys = ("model", "pretrained", "checkpoint", "size", "precision")
+        given = {key: entry[key] for key in keys if entry.get(key)}
         try:
             edition = Edition.from_mapping({"size": size} | given)
         except InputError as error:
