@@ -5,13 +5,14 @@ from types import SimpleNamespace
 
 import torch
 
+from crosseyed.models.loading import load
 from crosseyed.workflow import speed
 
 
 class Slow:
     """An image tower that takes a time for each image, and notes the batches it saw."""
 
-    image_size, device = (8, 8), torch.device("cpu")
+    image_size, device, precision = (8, 8), torch.device("cpu"), "fp32"
 
     def __init__(self, seconds):
         self.batches = []
@@ -21,7 +22,7 @@ class Slow:
             time.sleep(seconds * len(images))
             return images.mean((1, 2, 3))
 
-        self.clip = SimpleNamespace(encode_image=encode_image, parameters=lambda: iter([torch.zeros(1)]))
+        self.clip = SimpleNamespace(encode_image=encode_image)
 
 
 def test_a_fast_model_is_measured_in_whole_batches():
@@ -35,6 +36,12 @@ def test_a_slow_model_is_measured_on_few_images(monkeypatch):
     model = Slow(0.05)
     assert speed.pass_seconds(model) >= 0.05
     assert 1 <= model.batches[-1] <= 4
+
+
+def test_a_rounded_model_is_measured_although_some_of_its_parameters_are_not(tiny_folder):
+    rounded = load(f"local-dir:{tiny_folder}", precision="bf16")
+    assert next(rounded.clip.visual.parameters()).dtype == torch.float32  # as open_clip leaves it
+    assert speed.pass_seconds(rounded) > 0
 
 
 def test_a_measurement_says_what_a_model_takes(tiny_clip, monkeypatch):

@@ -6,7 +6,7 @@ import psutil
 import torch
 
 from crosseyed.editions import DEFAULT_MODEL
-from crosseyed.models.clip import ClipModel
+from crosseyed.models.clip import DTYPES, ClipModel
 from crosseyed.models.loading import load
 from crosseyed.workflow.plan import Speed
 
@@ -55,9 +55,7 @@ def measure(model: ClipModel, threads: int, *, download: bool = False) -> Speed:
 
 def pass_seconds(model: ClipModel) -> float:
     """Return the seconds that one image takes in a batch: of at most `BATCH` images, and of fewer on slow machines."""
-    model_input = torch.rand(
-        BATCH, 3, *model.image_size, device=model.device, dtype=next(model.clip.parameters()).dtype
-    )
+    model_input = torch.rand(BATCH, 3, *model.image_size, device=model.device, dtype=DTYPES[model.precision])
     _timed(model, model_input[:1])  # the first pass prepares what later ones use
     n_images = max(1, min(BATCH, int(SECONDS / 3 / _timed(model, model_input[:1]))))
     return min(_timed(model, model_input[:n_images]) for _ in range(2)) / n_images
