@@ -155,6 +155,18 @@ def test_trade_off_names_what_gains_most_and_counts_what_it_leaves_out():
     assert (-90.0, -20.0) not in drawn
 
 
+def test_numbers_of_candidates_that_are_near_each_other_do_not_touch():
+    near = {f"c{number}": ("mitigation", False, -1 - 0.2 * number, 30 + 0.3 * number) for number in range(8)}
+    figure = intervals.trade_off(compared(far_down=("mitigation", False, -30, -30), **near))
+    figure.canvas.draw()
+    ax, unit = figure.axes[0], figure.dpi / 72
+    numbers = [text for text in ax.texts if text.get_text().isdigit()]
+    assert len(numbers) == 8
+    middles = [ax.transData.transform(text.xy) / unit + text.get_position() for text in numbers]
+    for one, other in itertools.combinations(middles, 2):
+        assert np.linalg.norm(one - other) >= 12  # points, more than a digit is high
+
+
 def test_trade_off_of_oracles_alone_names_none_as_picked():
     figure = intervals.trade_off(compared(told=("mitigation", True, 0, 40)))
     assert title_of(figure) == "What is gained off-center, and lost at the center"

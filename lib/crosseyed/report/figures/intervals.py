@@ -1,6 +1,5 @@
 """Estimates with their intervals, one below another. `crosseyed.report.figures` explains shared parameters."""
 
-import math
 import textwrap
 from collections.abc import Mapping
 
@@ -368,19 +367,6 @@ def trade_off(
         )
         ax.plot([], [], MARKERS[number], color=COLORS[number], label=legend_label(name))
     ax.plot(0, 0, "x", color="0.1", markersize=9, markeredgewidth=2, label="the plain model", zorder=4)
-    for place, row in enumerate(named.itertuples()):
-        ax.annotate(
-            str(place + 1),
-            (row.center_change, row.off_center_change),
-            xytext=_around(place),
-            textcoords="offset points",
-            ha="center",
-            va="center",
-            fontsize="small",
-            fontweight="bold",
-            arrowprops={"arrowstyle": "-", "color": "0.6", "linewidth": 0.6},
-            zorder=5,
-        )
     lines = [
         textwrap.fill(
             f"{place + 1}  {getattr(row, label)} ({_passes(row.passes)})", 38, subsequent_indent="    "
@@ -392,6 +378,22 @@ def trade_off(
     ax.set_xlim(low - 2.5, high + 2.5)
     ax.set_xlabel("change at the center (percentage points; left: harm)")
     ax.set_ylabel("change off-center (percentage points; up: gain)")
+    points = drawn[["center_change", "off_center_change"]].to_numpy(dtype=float)
+    in_points = ax.transData.transform(points) * 72 / figure.dpi
+    offsets = _apart(in_points[: len(named)], in_points)
+    for place, (row, offset) in enumerate(zip(named.itertuples(), offsets, strict=True)):
+        ax.annotate(
+            str(place + 1),
+            (row.center_change, row.off_center_change),
+            xytext=offset,
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            fontsize="small",
+            fontweight="bold",
+            arrowprops={"arrowstyle": "-", "color": "0.6", "linewidth": 0.6},
+            zorder=5,
+        )
     ax.fill_between([], [], color="0.95", label=f"center loses at most {most_loss:g} points")
     missing = len(others) - len(drawn)
     left_out = (
@@ -445,10 +447,24 @@ def _finish(figure: Figure, ax: Axes, title: str | None, interval: str) -> Figur
     return finish(figure, title, ax)
 
 
-def _around(place: int) -> tuple[float, float]:
-    """Return an offset in points; those of successive places point in different directions."""
-    angle = math.pi * (3 - math.sqrt(5)) * place  # the golden angle
-    return 20 * math.cos(angle), 20 * math.sin(angle)
+def _apart(labelled: np.ndarray, marks: np.ndarray) -> list[tuple[float, float]]:
+    """Return an offset for the label of each place (n, 2) that keeps it from marks and from labels before it.
+
+    All are in points. A label stands in one of 12 directions around its place, none of which is that of an interval,
+    and further out where there is no room near by.
+    """
+    angles = np.pi / 12 + np.linspace(0, 2 * np.pi, 12, endpoint=False)
+    around = np.stack([np.cos(angles), np.sin(angles)], 1)
+    taken, chosen = marks, []
+    for place in labelled:
+        for distance in (20, 34, 48):
+            room = np.linalg.norm((place + distance * around)[:, None] - taken, axis=2).min(1)
+            if room.max() >= 14:  # more than a digit is high
+                break
+        offset = distance * around[np.argmax(room.round(3))]  # of equals the first
+        taken = np.vstack([taken, place + offset])
+        chosen.append(tuple(offset))
+    return chosen
 
 
 def _passes(passes: float) -> str:
