@@ -124,6 +124,12 @@ COMMANDS = [
             ("error:", "size", "did you mean 'standard'"),
         ),
         (
+            "a book of a precision that does not exist",
+            ["book", "--precision", "bf61"],
+            repository,
+            ("error:", "precision", "did you mean 'bf16'"),
+        ),
+        (
             "a sweep of a size that does not exist",
             ["sweep", "models.yml", "--size", "large"],
             swept,
