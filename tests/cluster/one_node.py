@@ -17,6 +17,7 @@ import psutil
 DAEMONS = ("munged", "slurmctld", "slurmd")
 ACCOUNTING = ("slurmdbd", "mariadbd", "mariadb-install-db")
 PACKAGES = "slurm-wlm slurmdbd munge mariadb-server"
+CONFIGURATIONS = ("slurm.conf", "slurmdbd.conf", "gres.conf")
 CONFIGURATION = Path("/etc/slurm/slurm.conf")  # where jobs look for it, whatever the variable SLURM_CONF said
 PATIENCE = 60  # seconds until a daemon answers
 
@@ -71,10 +72,19 @@ def missing():
     """Say why no cluster can be brought up here, or return nothing."""
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         return "the daemons of Slurm need root"
+    _forget_killed()
     if os.path.lexists(CONFIGURATION):
         return f"{CONFIGURATION} is there: this machine belongs to a cluster already"
     absent = [name for name in (*DAEMONS, *ACCOUNTING) if _program(name) is None]
     return f"{', '.join(absent)} not installed; on Debian: apt-get install {PACKAGES}" if absent else None
+
+
+def _forget_killed():
+    """Remove links to the folder of a cluster whose test was killed, when the folder is gone."""
+    for name in CONFIGURATIONS:
+        link = CONFIGURATION.parent / name
+        if link.is_symlink() and not link.exists():
+            link.unlink()
 
 
 class OneNode:
@@ -134,7 +144,7 @@ class OneNode:
     def start(self):
         """Start every daemon and wait until the node takes jobs."""
         CONFIGURATION.parent.mkdir(exist_ok=True)
-        for name in ("slurm.conf", "slurmdbd.conf", "gres.conf"):
+        for name in CONFIGURATIONS:
             (CONFIGURATION.parent / name).symlink_to(self.folder / name)
         for name in ("state", "spool", "database"):
             (self.folder / name).mkdir()
