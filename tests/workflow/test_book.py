@@ -118,14 +118,20 @@ def text_of(page):
     return " ".join(re.sub(r"<[^>]+>", "", page.read_text()).split())
 
 
+def test_the_banner_names_a_precision_other_than_single():
+    rounded = book.banner(described("ViT-B-32", "openai", precision="bf16"))
+    assert "ViT-B-32--bf16</b>, size standard, in bf16: computed with ViT-B-32" in rounded
+    assert "fp32" not in book.banner(MODEL)
+
+
 def test_every_page_states_the_model_of_the_edition(html):
     alone = {"index.html", "summary.html"}
     pages = [page for page in html.rglob("*.html") if "_static" not in page.parts and page.name not in alone]
     assert len(pages) > 10
     for page in pages:
-        assert "Edition pocketclip-centered, size full, fp32: computed with pocketclip-centered" in text_of(
+        assert "Edition pocketclip-centered, size full: computed with pocketclip-centered" in text_of(page), (
             page
-        ), page
+        )
         assert "not a published CLIP (digest of the weights: 1a2b3c4d)" in text_of(page), page
     assert "url=intro.html" in (html / "index.html").read_text()
 

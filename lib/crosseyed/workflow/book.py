@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from crosseyed.editions import Description
+from crosseyed.editions import PRECISIONS, Description
 from crosseyed.errors import CrosseyedError
 from crosseyed.escapes import markdown
 from crosseyed.files import DATA, atomic_write, exchange
@@ -199,12 +199,17 @@ def origin(model: Description) -> str:
 
 
 def banner(model: Description) -> str:
-    """Return the HTML of the banner above each page: size and precision of the edition, its model, and its weights."""
+    """Return the HTML of the banner above each page: the size of the edition, its model, and the model's weights.
+
+    The precision is named if it is not the first of `crosseyed.editions.PRECISIONS`.
+    """
+    precision = model.edition.precision
+    rounded = f", in {precision}" if precision != PRECISIONS[0] else ""
     made_with = f"computed with {html.escape(origin(model))} (digest of the weights: {model.weights})"
     # a page's own text is kept from MathJax by MyST
     return (
         f'<span class="mathjax_ignore">Edition <b>{html.escape(model.edition.name)}</b>, '
-        f"size {model.edition.size}, {model.edition.precision}: {made_with}</span>"
+        f"size {model.edition.size}{rounded}: {made_with}</span>"
     )
 
 
