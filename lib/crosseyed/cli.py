@@ -80,6 +80,11 @@ def main() -> None:
         )
 
 
+def _edition(*given: str) -> Edition:
+    names = ("model", "pretrained", "checkpoint", "size", "precision")
+    return Edition.from_mapping(dict(zip(names, given, strict=True)))
+
+
 @app.callback()
 def _group() -> None:
     """Measure center bias in CLIP models, find it, and repair it."""
@@ -98,14 +103,7 @@ def book(
     """Execute every notebook for a model and build its edition of the book."""
     from crosseyed.workflow import addresses, costs, launch, plan
 
-    given = {
-        "model": model,
-        "pretrained": pretrained,
-        "checkpoint": checkpoint,
-        "size": size,
-        "precision": precision,
-    }
-    edition = Edition.from_mapping(given)
+    edition = _edition(model, pretrained, checkpoint, size, precision)
     _require_repository()
     present = notebooks.names()
     launch.require_cells(notebooks.FOLDER, addresses.read())
@@ -143,14 +141,7 @@ def plan(
     from crosseyed.workflow import plan as plans
     from crosseyed.workflow.requests import threads_of
 
-    given = {
-        "model": model,
-        "pretrained": pretrained,
-        "checkpoint": checkpoint,
-        "size": size,
-        "precision": precision,
-    }
-    edition = Edition.from_mapping(given)
+    edition = _edition(model, pretrained, checkpoint, size, precision)
     _require_repository()
     costs.of(edition)  # refuses a table that is missing or cut off
     cores = cores or _available_cores()
@@ -180,10 +171,8 @@ def sweep(
     plan = sweep.read_sweep(models, measuring, size, explorers)
     options = ["--resources", f"gpu={gpus}", "loading=1"] if gpus else []
     resume = f"make sweep MODELS={shlex.quote(str(models))}" + (f" SIZE={size}" if size else "")
-    configuration = {
-        "editions": [edition.configuration for edition in plan.editions],
-        "notebooks": list(plan.notebooks),
-    }
+    chosen = [edition.configuration for edition in plan.editions]
+    configuration = {"editions": chosen, "notebooks": list(plan.notebooks)}
     cores, alone = cores or _available_cores(), nullcontext
     if profile := profile.strip():
         there = elsewhere.prepare(profile, plan, typer.echo)
