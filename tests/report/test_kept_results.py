@@ -35,21 +35,17 @@ def test_a_table_without_a_version_of_the_protocol_is_of_the_first(results, tmp_
     assert set(kept_results.read(tmp_path / "kept")["protocol_version"]) == {1}
 
 
-def test_a_table_without_a_precision_is_of_single_precision_and_an_unknown_one_is_refused(results, tmp_path):
+@pytest.mark.parametrize(
+    ("column", "unstated", "unknown"), [("size", "full", "huge"), ("precision", "fp32", "fp8")]
+)
+def test_a_table_may_leave_out_size_and_precision_and_an_unknown_one_is_refused(
+    results, tmp_path, column, unstated, unknown
+):
     table = collected(results)
-    write_table(table.drop(columns="precision"), tmp_path / "kept" / "a.csv")
-    assert set(kept_results.read(tmp_path / "kept")["precision"]) == {"fp32"}
-    write_table(table.assign(precision="fp8"), tmp_path / "kept" / "a.csv")
-    with pytest.raises(InputError, match="has the precision 'fp8'"):
-        kept_results.read(tmp_path / "kept")
-
-
-def test_a_table_without_a_size_is_of_the_full_one_and_an_unknown_size_is_refused(results, tmp_path):
-    table = collected(results)
-    write_table(table.drop(columns="size"), tmp_path / "kept" / "a.csv")
-    assert set(kept_results.read(tmp_path / "kept")["size"]) == {"full"}
-    write_table(table.assign(size="huge"), tmp_path / "kept" / "a.csv")
-    with pytest.raises(InputError, match="has the size 'huge'"):
+    write_table(table.drop(columns=column), tmp_path / "kept" / "a.csv")
+    assert set(kept_results.read(tmp_path / "kept")[column]) == {unstated}
+    write_table(table.assign(**{column: unknown}), tmp_path / "kept" / "a.csv")
+    with pytest.raises(InputError, match=f"has the {column} '{unknown}'"):
         kept_results.read(tmp_path / "kept")
 
 
