@@ -62,9 +62,8 @@ def test_a_chapter_runs_in_half_precision(chapter, family, tiny_clip, tmp_path, 
     rounded = dataclasses.replace(
         FAMILIES[family](tiny_clip, family), model=family, name=family, precision="bf16"
     )
-    convert = (
-        convert_weights_to_lp if FAMILIES[family] is build_open_clip else torch.nn.Module.to
-    )  # as open_clip does
+    # as open_clip does
+    convert = convert_weights_to_lp if FAMILIES[family] is build_open_clip else torch.nn.Module.to
     convert(rounded.clip, torch.bfloat16)
     load = loading.load
     monkeypatch.setattr(loading, "load", lambda name, **given: rounded if name == family else load(name))

@@ -161,12 +161,9 @@ def _fault(table: pd.DataFrame) -> str | None:
             return f"has rows of several models or runs: they differ in {name}"
     if not table["weights"].str.fullmatch("[0-9a-f]{8}").all():
         return f"has the weights {shorten(table['weights'].iloc[0])}, which are no digest of eight digits"
-    if table["size"].iloc[0] not in SIZES:
-        return f"has the size {shorten(table['size'].iloc[0])}; it is one of {', '.join(SIZES)}"
-    if table["precision"].iloc[0] not in PRECISIONS:
-        return (
-            f"has the precision {shorten(table['precision'].iloc[0])}; it is one of {', '.join(PRECISIONS)}"
-        )
+    for column, choices in (("size", SIZES), ("precision", PRECISIONS)):
+        if (told := table[column].iloc[0]) not in choices:
+            return f"has the {column} {shorten(told)}; it is one of {', '.join(choices)}"
     numbers = {name: table[name].to_numpy(float, na_value=np.nan) for name in SCHEMA if SCHEMA[name] != _TEXT}
     grid = (table["protocol"] == "grid").to_numpy(bool)
     return _fault_of_quantities(numbers, grid) or _fault_of_numbers(numbers)

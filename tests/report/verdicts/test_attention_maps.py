@@ -74,6 +74,12 @@ def test_the_best_method_has_the_highest_mean_auroc():
     ]
     scores = pd.DataFrame(rows, columns=["score", "method", "mean"])
     assert attention_maps.best_method(scores) == ("b", pytest.approx(0.77))
+    parts = pd.DataFrame(
+        {"part": ["AUROC the place alone", "AUROC added by the object"], "method": "b", "mean": [0.5, 0.27]}
+    )
+    assert attention_maps.agreement(scores, parts).startswith(
+        "Of the 2 methods **b** agrees best with the place of the object (AUROC 0.77;"
+    )
 
 
 def test_what_the_object_adds_is_told_beside_the_best_agreement():
@@ -91,4 +97,28 @@ def test_what_the_object_adds_is_told_beside_the_best_agreement():
     )
     assert "(AUROC 0.70; 0.45 without the object): the object adds 0.25 to it, more than to any other." in (
         attention_maps.agreement(scores.assign(mean=[0.6, 0.7]), parts)
+    )
+
+
+def test_what_objects_add_to_maps_and_what_their_places_have_is_counted():
+    def row(method, part, center, off_center):
+        ends = {"center_mean": center, "off_center_mean": off_center, "difference": center - off_center}
+        ends |= {f"{name}_low": value - 0.1 for name, value in ends.items() if "_low" not in name}
+        ends |= {
+            f"{name}_high": ends[name] + 0.1 for name in ("center_mean", "off_center_mean", "difference")
+        }
+        return {"method": method, "part": part} | ends
+
+    own, place = "added by the object", "the place alone"
+    rows = [
+        row("a", own, 0.5, 0.2),
+        row("b", own, 0.2, 0.4),
+        row("c", own, 0.05, 0.3),
+        row("a", place, 0.3, -0.3),
+    ]
+    rows += [row("b", place, -0.3, 0.05), row("c", place, 0.2, -0.2), row("a", "with the object", 9, 9)]
+    assert attention_maps.attributed(pd.DataFrame(rows)) == (
+        "Of 3 maps of what speaks for the caption, the object adds to the contrast in 2 at the center and in 3 "
+        "off-center; in 1 it adds more at the center, in 2 more off-center. Its place without it is preferred to the "
+        "rest of the image in 2 at the center and in 0 off-center, and the rest to its place in 1 and 2."
     )
