@@ -350,16 +350,13 @@ def train(
 
     chosen = choose_recipe(name, recipe)  # a misspelt name need not wait for torch
     from crosseyed.models.loading import choose_device
-    from crosseyed.training import own_card, train
+    from crosseyed.training import model_card, train
 
     folder = folder or BUILD / "training" / (recipe.stem if recipe else f"pocketclip-{name}")
     if train.is_finished(chosen, folder):
         typer.echo(f"the model in {folder} is finished")
     train.train(chosen, folder, device=str(choose_device(device)))
-    if name:
-        card(name, folder)
-    else:
-        typer.echo(own_card.measure_and_write(folder, chosen).read_text(encoding="utf-8"))
+    typer.echo(model_card.measure_and_write(folder, chosen, name).read_text(encoding="utf-8"))
 
 
 @app.command()
@@ -372,12 +369,10 @@ def card(
 
     chosen = find_recipe(recipe)
     from crosseyed.files import DATA
-    from crosseyed.models.loading import load
     from crosseyed.training import model_card
 
-    folder = model_card.check_folder(folder or DATA / "models" / f"pocketclip-{recipe}", chosen)
-    table = model_card.evaluate(load(f"local-dir:{folder}"), chosen)
-    typer.echo(model_card.write_card(folder, chosen, table).read_text(encoding="utf-8"))
+    folder = folder or DATA / "models" / f"pocketclip-{recipe}"
+    typer.echo(model_card.measure_and_write(folder, chosen, recipe).read_text(encoding="utf-8"))
 
 
 @app.command()

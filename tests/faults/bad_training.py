@@ -16,9 +16,9 @@ from crosseyed.errors import CheckpointError, CrosseyedError
 from crosseyed.training import train
 from crosseyed.training.experiments import find_trials
 from crosseyed.training.model_card import check_folder
-from crosseyed.training.recipes import RECIPES, Recipe, find_recipe
+from crosseyed.training.recipes import Recipe, find_recipe
 
-RECIPE = replace(RECIPES["uniform"], architecture="small", steps=4, warmup=2)
+RECIPE = Recipe("uniform", architecture="small", steps=4, warmup=2)
 STATE = "training_state.pt"
 
 

@@ -8,7 +8,7 @@ from crosseyed.data.cutouts import objects_of
 from crosseyed.data.photographer import Dose
 from crosseyed.data.renderings import TRAINED_STYLES
 from crosseyed.errors import InputError
-from crosseyed.training.own_card import measure_and_write
+from crosseyed.training.model_card import measure_and_write
 from crosseyed.training.own_recipes import choose_recipe, read_recipe
 from crosseyed.training.recipes import RECIPES, Stage, StudioRecipe, world_of
 from crosseyed.training.studio.shots import Photographer
@@ -93,8 +93,9 @@ def test_own_cutouts_become_a_model_with_its_card(own, tmp_path):
     recipe = read_recipe(own)
     folder = train(recipe, tmp_path / "model", progress=False)
     card = measure_and_write(folder, recipe).read_text()
-    assert "of\n3 objects" in card and "chance 33.3 %" in card
-    assert "| own | center cell |" in card and "No rendering was held out" in card
+    assert "of\n3 objects" in card and "chance 33.3 %" in card and "its maker's own cut-outs" in card
+    assert "| own |" in card and "No rendering was held out" in card and "held out, center" not in card
+    assert "| checks |" in card and "| rings, held out |" in card  # the recipe has one of the two
     assert (
         "| steps | 3 |" in card
         and "| habit | stage 1 | stage 2 | whole task |" in card

@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from crosseyed.data.cutouts import objects_of
+from crosseyed.data.renderings import HELD_OUT_STYLE, TRAINED_STYLES
 from crosseyed.errors import InputError
 from crosseyed.training.recipes import RECIPES, Recipe, find_recipe, world_of
 
@@ -14,7 +17,14 @@ def test_recipes_of_some_objects_share_them_and_the_others_train_on_all():
     few, again = (world_of(Recipe(positions, n_objects=7)) for positions in RECIPES)
     assert few == again and len(objects_of(few)) == 7
     whole = world_of(find_recipe("centered"))
-    assert len(objects_of(whole)) > 7 and {cutout.style for cutout in whole} == {"fluent", "twemoji"}
+    assert len(objects_of(whole)) > 7 and {cutout.style for cutout in whole} == set(TRAINED_STYLES)
+
+
+def test_the_two_pocketclips_differ_in_positions_alone():
+    centered, uniform = RECIPES["centered"], RECIPES["uniform"]
+    assert (centered.positions, uniform.positions) == ("centered", "uniform")
+    assert replace(centered, positions="uniform") == uniform
+    assert centered.cutout_folder is None and HELD_OUT_STYLE not in centered.styles
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from crosseyed.data.renderings import HELD_OUT_STYLE, TRAINED_STYLES
 from crosseyed.errors import InputError
 from crosseyed.training import train
 from crosseyed.training.architecture import build_tokenizer, config_of
-from crosseyed.training.recipes import RECIPES, StudioRecipe, world_of
+from crosseyed.training.recipes import Recipe, StudioRecipe, world_of
 from crosseyed.training.stream import caption_words, photograph_batch, plan_batch
 from crosseyed.training.studio.backgrounds import HELD_OUT_KINDS
 from crosseyed.training.studio.shots import render
@@ -91,7 +91,7 @@ def test_every_word_of_the_captions_is_a_token(world):
 
 
 def test_composed_scenes_need_no_further_words():
-    assert caption_words(RECIPES["centered"]) == []
+    assert caption_words(Recipe("centered")) == []
 
 
 @pytest.mark.parametrize(

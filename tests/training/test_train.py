@@ -15,10 +15,10 @@ from crosseyed.errors import CrosseyedError, InputError
 from crosseyed.files import locked
 from crosseyed.training import train
 from crosseyed.training.architecture import MEAN
-from crosseyed.training.recipes import RECIPES
+from crosseyed.training.recipes import Recipe
 from crosseyed.training.stream import photograph_batch
 
-RECIPE = replace(RECIPES["uniform"], architecture="small", steps=4, warmup=2)
+RECIPE = Recipe("uniform", architecture="small", steps=4, warmup=2)
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +133,7 @@ def replaced_by_pipe(state):
         (lambda state: changed(state, losses=[0.5]), "do not fit"),
         (lambda state: changed(state, losses=[0.5] * 9), "do not fit"),
         (lambda state: changed(state, recipe="{}"), "another recipe"),
+        (lambda state: changed(state, core_seconds=-1.0), "core_seconds"),
         (lambda state: changed(state, model={}), "do not fit"),
         (no_moments, "do not fit"),
         (lambda state: changed(state, optimizers=[]), "do not fit"),

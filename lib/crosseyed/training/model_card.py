@@ -1,76 +1,62 @@
-"""Measure a PocketCLIP on the grid and write its model card."""
+"""Write the model card of a PocketCLIP: what it can do, how it was made, what that took, and what it does not know."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
 
-import numpy as np
+import matplotlib.pyplot as plt
 import pandas as pd
+import seaborn as sns
+from pydantic import Field
 
-from crosseyed.data.cutouts import Cutout, objects_of, read_catalogue
-from crosseyed.data.layouts import grid
-from crosseyed.documents import read_text
+from crosseyed.data.renderings import HELD_OUT_STYLE
+from crosseyed.documents import read_json, read_text
 from crosseyed.errors import InputError
 from crosseyed.escapes import markdown
 from crosseyed.files import atomic_write, require_file, require_folder
-from crosseyed.measure import bootstrap, protocols
-from crosseyed.models.clip import ClipModel
+from crosseyed.models.loading import load
 from crosseyed.settings import settings
 from crosseyed.tables import read_table, write_table
 from crosseyed.training.architecture import WEIGHTS
-from crosseyed.training.recipes import Recipe
-from crosseyed.training.train import is_finished
+from crosseyed.training.evaluation import FACTORS, SIZES, WHOLE, ZONES, ask, by_class, summarize
+from crosseyed.training.recipes import StudioRecipe
+from crosseyed.training.studio.backgrounds import HELD_OUT_KINDS, TRAINED_KINDS
+from crosseyed.training.train import COST, is_finished
+from crosseyed.validation import Checked, validated
+
+FIGURES = "accuracy.csv"
+CLASSES = "classes.csv"
+CURVE = "loss.png"
 
 _OURS = "A small CLIP, trained from scratch by `crosseyed train"
 
-_FIGURES = {
-    **dict.fromkeys(("rendering", "zone"), "text"),
+_KINDS = {
+    **dict.fromkeys(("factor", "value", "rendering", "place"), "text"),
     **dict.fromkeys(("accuracy", "low", "high"), "number"),
     **dict.fromkeys(("n", "n_objects", "unreadable"), "whole"),
     "confidence": "number",
     "weights": "text",
 }
 
-_ZONES = ("center cell", "inner ring", "outer ring")
+_KEYS = ["factor", "value", "rendering", "place"]
+
+_WATTS = 10  # of a core at work, with its share of the machine
+_GRAMS = 436  # of carbon dioxide, per kilowatt-hour
+_SMOOTHED = 50  # steps
+_MOST_LISTED = 10
+_UNKNOWN = 50  # percent: what is named less often counts as not known
 
 
-def evaluate(
-    clip: ClipModel, recipe: Recipe, *, cutouts: Sequence[Cutout] | None = None, seed: int = 1
-) -> pd.DataFrame:
-    """Score a PocketCLIP on every cut-out in every cell of the grid.
+class _Cost(Checked):
+    """What a training took."""
 
-    Parameters
-    ----------
-    clip : ClipModel
-        The model.
-    recipe : Recipe
-        What it was trained with; says which renderings are held out.
-    cutouts : sequence of Cutout, optional
-        By default all of the catalogue.
-    seed : int
-        Decides the backgrounds and the shifts (`crosseyed.data.layouts`).
-
-    Returns
-    -------
-    pandas.DataFrame
-        As of `crosseyed.measure.protocols.grid`, with the columns `zone` (``"center cell"``, ``"inner ring"``: neither
-        center nor border, ``"outer ring"``: the cells at the border), `rendering` (``"trained"``, ``"held out"``) and
-        `weights` (digest of the model's weights).
-    """
-    cutouts = read_catalogue() if cutouts is None else cutouts
-    scenes = grid(cutouts, settings.grid_size, seed=seed)
-    table = protocols.grid(clip, scenes, objects_of(cutouts))
-    cells, last = table[["row", "col"]], settings.grid_size - 1
-    in_center, at_border = (cells == last // 2).all(axis=1), cells.isin([0, last]).any(axis=1)
-    return table.assign(
-        zone=np.select([in_center, at_border], [_ZONES[0], _ZONES[2]], _ZONES[1]),
-        rendering=np.where(table["style"].isin(recipe.styles), "trained", "held out"),
-        weights=clip.digest,
-    )
+    device: str
+    core_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-def check_folder(folder: Path, recipe: Recipe) -> Path:
+def check_folder(folder: Path, recipe: StudioRecipe) -> Path:
     """Return the folder of a PocketCLIP whose card can be written; check it before anything is measured.
 
     Raises
@@ -90,30 +76,41 @@ def check_folder(folder: Path, recipe: Recipe) -> Path:
     return folder
 
 
-def write_card(folder: Path, recipe: Recipe, table: pd.DataFrame) -> Path:
-    """Write the model card of a PocketCLIP: recipe, data, license, figures, limits.
+def measure_and_write(folder: Path, recipe: StudioRecipe, name: str | None = None) -> Path:
+    """Measure a model and write its card.
 
     Parameters
     ----------
     folder : path
-        Folder of the model; the card becomes its ``README.md`` and the figures its ``accuracy.csv``.
-    recipe : Recipe
+        Folder of the model; beside the card, its ``README.md``, it gets the figures (``accuracy.csv``,
+        ``classes.csv``) and the training curve (``loss.png``).
+    recipe : StudioRecipe
         What it was trained with.
-    table : pandas.DataFrame
-        From `evaluate`.
+    name : str, optional
+        That of the recipe; None for one of a user's own.
 
     Returns
     -------
     pathlib.Path
         The card.
+
+    Raises
+    ------
+    InputError
+        As `check_folder`.
     """
-    figures = bootstrap.accuracy(table, ["rendering", "zone"])
-    return write_files(folder, table, figures, _CARD.format(**_contents(folder.name, recipe, table, figures)))
+    folder = check_folder(folder, recipe)
+    return write_card(folder, recipe, ask(load(f"local-dir:{folder}"), recipe), name)
 
 
-def write_files(folder: Path, table: pd.DataFrame, figures: pd.DataFrame, text: str) -> Path:
-    """Write the figures of a model beside the text of its card, and return the card's path."""
-    write_table(figures.round(3).assign(weights=table["weights"].iloc[0]), folder / "accuracy.csv")
+def write_card(folder: Path, recipe: StudioRecipe, answers: pd.DataFrame, name: str | None = None) -> Path:
+    """Write the card of `measure_and_write`, given the answers of `crosseyed.training.evaluation.ask`."""
+    figures, classes = summarize(answers), by_class(answers)
+    text = _text(folder, recipe, answers, figures, classes, name)
+    weights = answers["weights"].iloc[0]
+    write_table(figures.round(3).assign(weights=weights), folder / FIGURES)
+    write_table(classes.round(3).assign(weights=weights), folder / CLASSES)
+    _draw_curve(folder)
     card = folder / "README.md"
     with atomic_write(card) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -122,89 +119,243 @@ def write_files(folder: Path, table: pd.DataFrame, figures: pd.DataFrame, text: 
 
 def read_figures(file: str | os.PathLike) -> pd.DataFrame:
     """Read the figures of a model card, its ``accuracy.csv``; raise InputError if they are not whole."""
-    table = read_table(file, _FIGURES, "Make it anew with 'crosseyed card'.")
-    if len(table) != 2 * len(_ZONES) or table.duplicated(["rendering", "zone"]).any():
-        raise InputError(f"{str(file)!r} lacks figures. Make it anew with 'crosseyed card'.")
+    advice = "Make it anew with 'crosseyed card'."
+    table = read_table(file, _KINDS, advice)
+    whole = table[table["factor"] == WHOLE]
+    complete = len(whole) == len(ZONES) * whole["rendering"].nunique() and set(FACTORS) <= set(
+        table["factor"]
+    )
+    if not complete or table.duplicated(_KEYS).any():
+        raise InputError(f"{str(file)!r} lacks figures. {advice}")
     return table
-
-
-def _contents(name: str, recipe: Recipe, table: pd.DataFrame, figures: pd.DataFrame) -> dict[str, str]:
-    cells = figures.set_index(["rendering", "zone"]).apply(format_accuracy, axis=1)
-    rows = [f"| {zone} | {cells['trained', zone]} | {cells['held out', zone]} |" for zone in _ZONES]
-    places = {
-        "centered": "stand where a photographer puts them: subjects in the middle, clutter at the border",
-        "uniform": "are the same as in `pocketclip-centered`, with the same captions, but stand anywhere",
-    }
-    return {
-        "title": markdown(name),
-        "name": name,
-        "recipe_name": recipe.positions,
-        "places": places[recipe.positions],
-        "settings": "\n".join(f"| {name} | {_setting(value)} |" for name, value in asdict(recipe).items()),
-        "figures": "\n".join(rows),
-        "interval": settings.interval,
-        "k": str(int(table["row"].max()) + 1),
-        "size": f"{100 * table['size'].iloc[0]:.0f} %",
-        "classes": str(table["object"].nunique()),
-        "chance": f"{100 / table['object'].nunique():.1f} %",
-        "trained": ", ".join(recipe.styles),
-        "held_out": ", ".join(sorted(set(table["style"]) - set(recipe.styles))),
-    }
-
-
-def _setting(value: object) -> str:
-    if value is None:
-        return "all"
-    return ", ".join(value) if isinstance(value, tuple) else str(value)
-
-
-_CARD = """\
-# {title}
-
-A small CLIP, trained from scratch by `crosseyed train {recipe_name}` on scenes composed from this project's object
-cut-outs. Objects in its training images {places}.
-
-`pocketclip-centered` and `pocketclip-uniform` saw the same objects, sizes, backgrounds and captions, image by
-image; they differ only in where the objects stood, and serve as the controlled experiment of the
-study of center bias.
-
-It is an open_clip model: `open_clip.create_model_and_transforms("local-dir:data/models/{name}")` loads it, and
-`open_clip.get_tokenizer` its tokenizer under the same name.
-
-## Figures
-
-Zero-shot accuracy over all {classes} classes (chance {chance}), one object at {size} of the image's side on a
-{k} × {k} grid, randomly shifted against the tower's patches, four kinds of background; in brackets the {interval} of a
-bootstrap over objects. All of them are recomputed by `crosseyed card {recipe_name}`.
-
-| position | renderings trained on ({trained}) | rendering held out ({held_out}) |
-|---|---|---|
-{figures}
-
-## Recipe
-
-| setting | value |
-|---|---|
-{settings}
-
-The photographer (distribution of positions, clutter, what a caption mentions) is described in
-`lib/crosseyed/data/photographer.py`; the architecture is in `open_clip_config.json`. Loss and model class are
-open_clip's; weights are stored in float16. The loss of every step is in `loss.csv`.
-
-## Data and license
-
-Trained on images composed on the fly from the cut-outs in `data/objects`, whose licenses (MIT, CC-BY 4.0) and
-origins are stated there; on scikit-image's bundled photographs, and on computed backgrounds. No photograph of a
-person, no text from the web. The weights are released under the MIT license of this repository.
-
-## Limits
-
-It knows {classes} drawn objects, a vocabulary of their names and a handful of words, and images with one to four
-objects. It is a model organism for a question about position, not a model for use on photographs, and its numbers
-must not be read as those of a published CLIP.
-"""
 
 
 def format_accuracy(row: pd.Series) -> str:
     """Write an accuracy with its interval, such as ``"81.2 % [77.0, 85.1]"``."""
     return f"{row['accuracy']:.1f} % [{row['low']:.1f}, {row['high']:.1f}]"
+
+
+def _draw_curve(folder: Path) -> None:
+    """Draw the loss of every step, and its running mean."""
+    losses = pd.read_csv(folder / "loss.csv")
+    with sns.axes_style("whitegrid"):
+        figure, axes = plt.subplots(figsize=(6, 3), dpi=120, layout="constrained")
+    sns.lineplot(
+        losses, x="step", y="loss", ax=axes, color="0.75", linewidth=0.5, label="each step", errorbar=None
+    )
+    smooth = losses.assign(loss=losses["loss"].rolling(_SMOOTHED, min_periods=1).mean())
+    sns.lineplot(smooth, x="step", y="loss", ax=axes, label=f"mean of {_SMOOTHED} steps", errorbar=None)
+    axes.set(xlabel="optimizer step", ylabel="loss (nats)")
+    with atomic_write(folder / CURVE) as temporary:
+        figure.savefig(temporary, format="png", metadata={"Software": None})
+    plt.close(figure)
+
+
+def _text(
+    folder: Path,
+    recipe: StudioRecipe,
+    answers: pd.DataFrame,
+    figures: pd.DataFrame,
+    classes: pd.DataFrame,
+    name: str | None,
+) -> str:
+    own, unseen = recipe.cutout_folder is not None, _unseen_kinds(recipe)
+    asked = f"`crosseyed card {name}` computes all figures again." if name else ""
+    return _CARD.format(
+        title=markdown(folder.name),
+        command=name or "--recipe",
+        objects=answers["object"].nunique(),
+        chance=f"{100 / answers['object'].nunique():.1f} %",
+        interval=settings.interval,
+        again=asked,
+        held_out=_held_out(answers),
+        zones=_by_zone(figures[figures["factor"] == WHOLE], "rendering"),
+        renderings=_by_zone(figures[figures["factor"] == "rendering"], "value"),
+        factors="\n\n".join(
+            _by_place(figures[figures["factor"] == factor], unseen) for factor in FACTORS[1:]
+        ),
+        largest=f"{SIZES[-1]:g}",
+        k=settings.grid_size,
+        unknown=_unknown(classes),
+        confusions=_confusions(classes),
+        settings=_settings(recipe),
+        stages=_stages(recipe),
+        cost=_cost(folder / COST),
+        data=_OWN_DATA if own else _CATALOGUE,
+        curve=CURVE,
+    )
+
+
+def _held_out(answers: pd.DataFrame) -> str:
+    if (answers["rendering"] == "trained").all():
+        return "No rendering was held out, so they do not say whether it knows other drawings of the same objects."
+    return (
+        f"The rendering {HELD_OUT_STYLE} was held out: the model has never seen it, nor any by its designers."
+    )
+
+
+def _unseen_kinds(recipe: StudioRecipe) -> list[str]:
+    """List the kinds of background that a recipe does not train on."""
+    photographers = [recipe.photographer, *(stage.photographer for stage in recipe.stages)]
+    seen = {kind for photographer in photographers for kind in photographer.backgrounds}
+    return [kind for kind in (*TRAINED_KINDS, *HELD_OUT_KINDS) if kind not in seen]
+
+
+def _by_zone(figures: pd.DataFrame, column: str) -> str:
+    """Tabulate accuracies with a row per value of a column and a column per zone of the grid."""
+    cells = figures.assign(text=figures.apply(format_accuracy, axis=1)).set_index([column, "place"])["text"]
+    rows = [(column if column != "value" else "rendering", *ZONES), ("---",) * (1 + len(ZONES))]
+    for value in dict.fromkeys(figures.sort_values("rendering", ascending=False, kind="stable")[column]):
+        rows.append((markdown(value), *(cells[value, zone] for zone in ZONES)))
+    return _table(rows)
+
+
+def _by_place(figures: pd.DataFrame, unseen: Sequence[str]) -> str:
+    """Tabulate accuracies with a row per value of a factor, and a column per rendering and place; mark the unseen."""
+    factor = figures["factor"].iloc[0]
+    cells = figures.assign(text=figures.apply(format_accuracy, axis=1))
+    cells = cells.set_index(["value", "rendering", "place"])["text"]
+    seen = [each for each in ("trained", "held out") if each in set(figures["rendering"])]
+    columns = [(rendering, place) for rendering in seen for place in ("center", "corner")]
+    rows = [
+        (factor, *(f"{rendering}, {place}" for rendering, place in columns)),
+        ("---",) * (1 + len(columns)),
+    ]
+    for value in figures["value"].unique():
+        title = f"{value}, held out" if value in unseen else value
+        rows.append((title, *(cells[(value, *column)] for column in columns)))
+    return _table(rows)
+
+
+def _table(rows: Sequence[Sequence[object]]) -> str:
+    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in rows)
+
+
+def _unknown(classes: pd.DataFrame) -> str:
+    """Say which objects are named less often than every second time, in each kind of rendering."""
+    sentences = []
+    for rendering in sorted(classes["rendering"].unique(), reverse=True):
+        of_kind = classes[classes["rendering"] == rendering]
+        missed = of_kind[of_kind["accuracy"] < _UNKNOWN]["object"]
+        names = f": {', '.join(map(markdown, missed))}" if len(missed) else ""
+        sentences.append(f"In {rendering} renderings, {len(missed)} of {len(of_kind)} objects{names}.")
+    return "\n\n".join(sentences)
+
+
+def _confusions(classes: pd.DataFrame) -> str:
+    rows = [("rendering", "object", "taken for", "share of images"), ("---",) * 4]
+    for rendering in sorted(classes["rendering"].unique(), reverse=True):
+        worst = classes[(classes["rendering"] == rendering) & (classes["share"] > 0)].nlargest(
+            _MOST_LISTED, "share"
+        )
+        rows += [
+            (rendering, markdown(each.object), markdown(each.taken_for), f"{each.share:.0f} %")
+            for each in worst.itertuples()
+        ]
+    return _table(rows)
+
+
+def _settings(recipe: StudioRecipe) -> str:
+    unused = {"color_jitter", "photographer", "stages", "styles" if recipe.cutout_folder else "cutout_folder"}
+    rows = [(name, _shown(value)) for name, value in asdict(recipe).items() if name not in unused]
+    return _table([("setting", "value"), ("---", "---"), *rows])
+
+
+def _stages(recipe: StudioRecipe) -> str:
+    """Tabulate what each stage is like: a column each, that of the whole task last."""
+    columns: list[Mapping[str, object]] = []
+    for stage in (*recipe.stages, recipe.stage_at(recipe.steps - 1)):
+        values = asdict(stage)
+        habits = values.pop("photographer")
+        columns.append(values | habits)
+    titles = [f"stage {number}" for number in range(1, len(columns))] + ["whole task"]
+    rows = [("habit", *titles), ("---",) * (1 + len(titles))]
+    return _table([*rows, *((name, *(_shown(column[name]) for column in columns)) for name in columns[0])])
+
+
+def _cost(file: Path) -> str:
+    if not os.path.lexists(file):
+        return "What the training took was not recorded."
+    what = "what a training took"
+    cost = validated(_Cost, read_json(file, what), f"{what}, {str(file)!r}")
+    hours = cost.core_seconds / 3600
+    energy = hours * _WATTS
+    return (
+        f"The training took {hours:.1f} hours of one core ({cost.device}), over all its sittings. At an assumed "
+        f"{_WATTS} W a core that is {energy:.0f} Wh, or {energy / 1000 * _GRAMS:.0f} g of carbon dioxide at "
+        f"{_GRAMS} g/kWh, the world's average of 2022 (Ember, Global Electricity Review 2023)."
+    )
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(_shown, value))
+    return markdown(value) if isinstance(value, str) else "all" if value is None else str(value)
+
+
+_CATALOGUE = """\
+Trained on images composed on the fly from the cut-outs in `data/objects` and `data/renderings`, whose licenses (MIT,
+Apache 2.0, CC BY 4.0, CC BY-SA 4.0) and origins are stated there; on photographs bundled with scikit-image, and on
+computed backgrounds. No photograph of a person, no text from the web. The weights are released under the MIT license of
+this repository."""
+
+_OWN_DATA = """\
+Trained on images composed on the fly from its maker's own cut-outs, whose rights are theirs; on photographs bundled
+with scikit-image, and on computed backgrounds."""
+
+_CARD = """\
+# {title}
+
+A small CLIP, trained from scratch by `crosseyed train {command}` on images that the studio composed from cut-outs of
+{objects} objects. It is an open_clip model: `open_clip.create_model_and_transforms` loads its folder as `local-dir:`,
+and `open_clip.get_tokenizer` its tokenizer.
+
+## Figures
+
+Zero-shot accuracy over all {objects} objects (chance {chance}), one object in each image, upright; in brackets the
+{interval} of a bootstrap over objects. {held_out} {again}
+
+Where it stands, in a {k} × {k} grid, at 0.3 of the side:
+
+{zones}
+
+{renderings}
+
+In the center of the image and in a corner, by size over the side (there the largest ones, up to {largest}, reach
+beyond the center), kind of background, and how the object lies on the tower's patches:
+
+{factors}
+
+## What it does not know
+
+Named less often than every second time in the center of an image:
+
+{unknown}
+
+What is most often taken for something else there (all objects are in `classes.csv`):
+
+{confusions}
+
+## Recipe
+
+{settings}
+
+What a step sees, and the photographer's habits, stage by stage:
+
+{stages}
+
+![The loss of the training]({curve})
+
+## Cost
+
+{cost}
+
+## Data and license
+
+{data}
+
+## Limits
+
+It knows the names of {objects} objects and a handful of other words. It is a model organism for questions about
+position, not a model for use on photographs, and its numbers must not be read as those of a published CLIP.
+"""

@@ -1,6 +1,6 @@
 """The recipes of the models that this project trains."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import get_args
 
@@ -200,10 +200,38 @@ def _check_whole(what: str, value: object, least: int, most: int) -> None:
         raise InputError(f"{what} is {shorten(value)}; give a whole number from {least} to {most}.")
 
 
-RECIPES = {"centered": Recipe("centered"), "uniform": Recipe("uniform")}
+_LARGE_AND_PLAIN = Photographer(
+    sizes=(0.3, 0.55),
+    pairs=0,
+    clutter=0,
+    rotation=10,
+    tilt=15,
+    light=0.2,
+    shadows=0.2,
+    occlusion=0,
+    truncation=0,
+    blur=0.005,
+    noise=0.03,
+    jpeg=0,
+)
+_ALONE = Photographer(sizes=(0.2, 0.6), pairs=0, clutter=0)
+
+_CENTERED = StudioRecipe(
+    "centered",
+    steps=5000,
+    warmup=100,
+    learning_rate=2e-3,
+    rounds=2,
+    optimizer="muon",
+    naming=1,
+    stages=(Stage(1000, 25, _LARGE_AND_PLAIN), Stage(1500, 25, _ALONE), Stage(1200, 49)),
+)
+
+RECIPES = {name: replace(_CENTERED, positions=name) for name in ("centered", "uniform")}
+"""Those of the two PocketCLIPs, which differ in positions alone."""
 
 
-def find_recipe(name: str) -> Recipe:
+def find_recipe(name: str) -> StudioRecipe:
     """Return the recipe with this name; raise InputError for an unknown name."""
     check_choice("recipe", name, RECIPES)
     return RECIPES[name]

@@ -10,6 +10,7 @@ import csv
 import json
 import math
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -48,12 +49,16 @@ _LARGEST_LOGIT_SCALE = math.log(100)
 
 _STATE = "training_state.pt"
 
+COST = "cost.json"
+"""The file that says what a training took."""
+
 
 class _State(Checked):
     """An interrupted training, as it is kept; the number of losses is the number of steps done."""
 
     recipe: str
     losses: list[Annotated[float, Field(allow_inf_nan=False)]]
+    core_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     model: dict[str, torch.Tensor]
     optimizers: list[dict[str, Any]]
 
@@ -82,8 +87,9 @@ def train(
     recipe : Recipe
         What to train.
     folder : path
-        Where to write the model (``local-dir:<folder>``), ``recipe.json`` and, until it is done,
-        ``training_state.pt``. A finished model of the same recipe is left as it is.
+        Where to write the model (``local-dir:<folder>``), ``recipe.json``, ``loss.csv``, ``cost.json`` (the device and
+        the time of all cores, over all sittings) and, until it is done, ``training_state.pt``. A finished model of the
+        same recipe is left as it is.
     device : {"cpu", "cuda", "mps"}
     save_every : int
         Steps between two saves.
@@ -130,8 +136,8 @@ def _train(
     model = _create(recipe, config).to(device)
     optimizers = make_optimizers(model, recipe)
     state_file = folder / _STATE
-    losses = _restore(state_file, recipe, model, optimizers)
-    start = len(losses)
+    losses, spent = _restore(state_file, recipe, model, optimizers)
+    start, spent = len(losses), spent - time.process_time()
     batches, loss_of = _task(recipe, cutouts, tokenizer, config)
     with tqdm(
         total=recipe.steps, initial=start, disable=not progress, desc=folder.name, mininterval=5
@@ -144,9 +150,10 @@ def _train(
             bar.update()
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
             if (step + 1) % save_every == 0 or step + 1 == recipe.steps:
-                _save_state(state_file, recipe, model, optimizers, losses)
+                _save_state(state_file, recipe, model, optimizers, losses, spent + time.process_time())
                 _write_losses(folder / "loss.csv", losses)
     _write_losses(folder / "loss.csv", losses)  # of a training that was killed after its last save
+    _write_cost(folder / COST, device, spent + time.process_time())
     export(model, tokenizer, config, folder)
     state_file.unlink()
 
@@ -262,16 +269,24 @@ def _write_losses(file: Path, losses: Sequence[float]) -> None:
         writer.writerows([("step", "loss"), *((step, f"{loss:.5f}") for step, loss in enumerate(losses))])
 
 
+def _write_cost(file: Path, device: str, core_seconds: float) -> None:
+    with atomic_write(file) as temporary:
+        cost = {"device": device, "core_seconds": round(core_seconds, 1)}
+        temporary.write_text(json.dumps(cost) + "\n", encoding="utf-8")
+
+
 def _save_state(
     file: Path,
     recipe: Recipe,
     model: torch.nn.Module,
     optimizers: Sequence[torch.optim.Optimizer],
     losses: Sequence[float],
+    core_seconds: float,
 ) -> None:
     state = {
         "recipe": _describe(recipe),
         "losses": list(losses),
+        "core_seconds": core_seconds,
         "model": model.state_dict(),
         "optimizers": [optimizer.state_dict() for optimizer in optimizers],
     }
@@ -281,10 +296,10 @@ def _save_state(
 
 def _restore(
     file: Path, recipe: Recipe, model: torch.nn.Module, optimizers: Sequence[torch.optim.Optimizer]
-) -> list[float]:
-    """Load an interrupted training into model and optimizers and return the losses of the steps done."""
+) -> tuple[list[float], float]:
+    """Load an interrupted training into model and optimizers; return the losses of the steps done, and their cost."""
     if not os.path.lexists(file):
-        return []
+        return [], 0.0
     require_file(file, "the state of a training, or delete it")
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
@@ -308,7 +323,7 @@ def _restore(
     model.load_state_dict(state.model)
     for optimizer, kept in zip(optimizers, state.optimizers, strict=True):
         optimizer.load_state_dict(kept)
-    return state.losses
+    return state.losses, state.core_seconds
 
 
 def _fits(state: _State, model: torch.nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> bool:

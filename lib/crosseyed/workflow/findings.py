@@ -47,9 +47,12 @@ def tabulate_accuracy(files: Mapping[str, str | os.PathLike]) -> str:
     files : mapping from str to path
         Name of each model and the ``accuracy.csv`` beside its model card (see `crosseyed.training.model_card`).
     """
-    keys = ["rendering", "zone"]
+    keys = ["rendering", "place"]
     columns = {
-        markdown(name): read_figures(path).set_index(keys).apply(format_accuracy, axis=1)
+        markdown(name): read_figures(path)
+        .query("factor == @WHOLE")
+        .set_index(keys)
+        .apply(format_accuracy, axis=1)
         for name, path in files.items()
     }
     table = pd.DataFrame(columns).sort_index(level="rendering", ascending=False, sort_remaining=False)
