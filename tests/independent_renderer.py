@@ -1,7 +1,7 @@
 """Ask a model about objects that another renderer composes: nothing of `crosseyed.data`, open_clip's own transform.
 
-Objects are pasted in whole pixels, upright, as they are drawn. Backgrounds are white, two-colored stripes, and soft
-blobs.
+Objects are pasted in whole pixels, upright, as they are drawn. Backgrounds are white, two-colored stripes and soft
+blobs; and, of kinds that the models were not trained on, checks and rings.
 """
 
 import csv
@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 BACKGROUNDS = ("white", "stripes", "blobs")
+HELD_OUT_BACKGROUNDS = ("checks", "rings")
 SIZE = 0.3
 CENTER = ((0.5, 0.5),)
 OFF_CENTER = (*product((0.17, 0.83), repeat=2), (0.17, 0.5), (0.83, 0.5), (0.5, 0.17), (0.5, 0.83))
@@ -31,6 +32,12 @@ def background(kind, side, seed):
     rng = np.random.default_rng(seed)
     if kind == "white":
         return np.full((side, side, 3), 255.0)
+    if kind in ("checks", "rings"):
+        one, other = rng.integers(0, 256, (2, 3))
+        width, (top, left) = rng.integers(4, 15), rng.integers(0, side, 2)
+        row, col = np.indices((side, side))
+        steps = row // width + col // width if kind == "checks" else np.hypot(row - top, col - left) // width
+        return np.where((steps % 2 == 0)[..., None], one, other).astype(float)
     if kind == "stripes":
         one, other = rng.integers(0, 256, (2, 3))
         width, slope = rng.integers(4, 15), rng.integers(-2, 3)

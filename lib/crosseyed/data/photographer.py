@@ -1,4 +1,4 @@
-"""The photographer of PocketCLIP's training images: what is in them, where, and what their captions say.
+"""A simple photographer of training images, for experiments: what is in them, where, and what their captions say.
 
 An image is planned in two steps. First subjects and clutter get their places as a photographer would choose them, and
 the caption is written from what the photographer would mention. Then, for the uniform recipe only, every object is

@@ -12,6 +12,7 @@ from crosseyed.files import DATA
 from crosseyed.measure.multiplicity import FAMILIES
 from crosseyed.measure.rules import RULES
 from crosseyed.tables import read_table
+from crosseyed.training.evaluation import WHOLE
 from crosseyed.training.model_card import format_accuracy, read_figures
 from crosseyed.workflow.headline import Headline
 
@@ -49,11 +50,8 @@ def tabulate_accuracy(files: Mapping[str, str | os.PathLike]) -> str:
     """
     keys = ["rendering", "place"]
     columns = {
-        markdown(name): read_figures(path)
-        .query("factor == @WHOLE")
-        .set_index(keys)
-        .apply(format_accuracy, axis=1)
-        for name, path in files.items()
+        markdown(name): figures[figures["factor"] == WHOLE].set_index(keys).apply(format_accuracy, axis=1)
+        for name, figures in ((name, read_figures(path)) for name, path in files.items())
     }
     table = pd.DataFrame(columns).sort_index(level="rendering", ascending=False, sort_remaining=False)
     rows = [
