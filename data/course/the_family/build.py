@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from crosseyed.data.cutouts import objects_of
 from crosseyed.data.photographer import SUBJECT_SPREAD
 from crosseyed.files import DATA
 from crosseyed.measure import bootstrap
 from crosseyed.tables import write_table
 from crosseyed.training.experiments import read_answers
-from crosseyed.training.recipes import RECIPES
+from crosseyed.training.recipes import RECIPES, world_of
 
 HERE = Path(__file__).resolve().parent
 
@@ -73,7 +74,7 @@ def pocketclips() -> pd.DataFrame:
         row = row.rename(columns=lambda column: column.replace("_accuracy", ""))
         centered = name == "centered"
         about = {"version": row["protocol_version"], "architecture": recipe.architecture}
-        about |= {"objects": row["n_objects"], "steps": recipe.steps, "shown": "photograph"}
+        about |= {"objects": len(objects_of(world_of(recipe))), "steps": recipe.steps, "shown": "studio"}
         about |= {
             "spread": SUBJECT_SPREAD if centered else inf,
             "naming": float(centered),

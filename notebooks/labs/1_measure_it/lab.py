@@ -233,9 +233,9 @@ plt.title("Only one of the two models loses objects off-center")
 plt.legend()
 plt.show()
 # %% [markdown]
-# *The figure in words.* Two lines show accuracy in five rings, from the inside out. The dashed one with
-# squares, of PocketCLIP-uniform, is nearly level. The one with dots, of PocketCLIP-centered, starts higher,
-# falls from the third ring on, and ends near zero.
+# *The figure in words.* Two lines show accuracy in five rings, from the inside out. Both start near 100 %.
+# The dashed one with squares, of PocketCLIP-uniform, is nearly level. The one with dots, of
+# PocketCLIP-centered, stays high up to the third ring, falls to about half in the fourth, and ends near zero.
 #
 # ## How certain is a number?
 #

@@ -538,8 +538,8 @@ plt.legend(title="object")
 plt.show()
 # %% [markdown]
 # *The figure in words.* Two lines over the six blocks show the mean direct effect of attention. For objects
-# at the center, the line with dots, it rises, is by far the largest in the fifth block, and is small in the
-# last one. For objects off-center, the dashed line with squares, it is much smaller in every block.
+# at the center, the line with dots, it rises, and is by far the largest in the last three blocks. For
+# objects off-center, the dashed line with squares, it is smaller in every block, and falls after the fourth.
 #
 # ## Is the object there?
 # %% [raw]
@@ -790,9 +790,9 @@ plt.show()
 # %% [markdown]
 # *The figure in words.* Two panels show over the seven depths how often the probe finds the object, with 95
 # % intervals that resample objects. In the left panel, the object's own tokens, the lines of center (dots)
-# and off-center (dashed, squares) begin close together, well above the dotted line of guessing; later the
-# one of off-center falls. In the right panel, the class token, both begin at guessing. The line of the
-# center climbs steeply, that of off-center stays near guessing.
+# and off-center (dashed, squares) begin together, well above the dotted line of guessing; from depth 3 on
+# that of the center is far above. In the right panel, the class token, both begin at guessing. The line of
+# the center climbs steeply to nearly all objects; that of off-center stays below a third.
 # %% [raw]
 # # BEGIN QUESTION
 # name: q8
@@ -876,15 +876,15 @@ for place, table in probed.groupby("place"):
 # %% [raw]
 # # BEGIN SOLUTION
 # %% [markdown]
-# At depth 1 the probe finds an off-center object in its own tokens as often as one at the center, in about
-# a third of the images, and guessing would find one in 16. So it is seen. It never gets into the class
-# token: there the center climbs to about 80 %, off-center stays near 10 % at all depths, and the two are
-# more than 20 points apart from depth 3 on. Tokens exchange information by attention alone, so the loss is
-# in what the class token reads: the attention from the class token to the object's tokens. This fits the
-# direct effects: the attention of all blocks, and most of all the fifth, speaks for the name at the center
-# and much less off-center. Later the own tokens lose the object, too; but by then the class token has not
-# read it. A probe that finds nothing proves little: the object may be coded in a way that the nearest mean,
-# with two drawings to learn from, cannot read.
+# At depth 2 the probe finds an off-center object in its own tokens in almost every second image, nearly as
+# often as one at the center, and guessing would find one in 16. So it is seen. It seldom gets into the class
+# token: there the center climbs to 98 %, off-center to about 25 %, and the two are more than 20 points apart
+# from depth 2 on, one depth earlier than in the own tokens. Tokens exchange information by attention alone,
+# so the loss is in what the class token reads: the attention from the class token to the object's tokens.
+# This fits the direct effects: attention, most of all that of the last three blocks, speaks for the name at
+# the center and much less off-center. Later the own tokens fall behind, too; but by then the class token has
+# not read them. A probe that finds nothing proves little: the object may be coded in a way that the nearest
+# mean, with two drawings to learn from, cannot read.
 # %% [raw]
 # # END SOLUTION
 # %% [markdown] tags=["rubric"]

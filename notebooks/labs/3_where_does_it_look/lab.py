@@ -351,11 +351,11 @@ for number in (2, 0):
     draw(number, maps, scenes[number], f"{about['object'][number]} {place}")
 # %% [markdown]
 # *The figures in words.* Each row shows an image and its three maps, with the outline of the object. In the
-# first row the object stands at the center: attention and rollout are high in the middle of the image,
-# where the object is; the similarity map is spotted, without a clear shape. In the second row it stands in
-# a corner: attention is high in the middle all the same, where nothing stands; rollout is highest at the
-# object, and its middle is only a little brighter than its border; the similarity map is highest in spots
-# around the middle.
+# first row the object stands at the center: attention and rollout are high inside the outline; the
+# similarity map is high in a patch around it, and lowest in the middle of the object. In the second row it
+# stands in a corner: attention and rollout are high at the side of the object that faces the middle, and in
+# the rollout the middle is a little brighter than the border; the similarity map is highest in the middle of
+# the image, where nothing stands.
 #
 # ## Scores
 # %% [raw]
@@ -585,9 +585,10 @@ plt.show()
 # %% [markdown]
 # *The figure in words.* For each map there are a filled mark (with the object) and an open one (the same
 # place on the empty background), at the center and in a corner, with 95 % intervals that resample objects.
-# At the center, attention and rollout are near 1 with the object, and as high without it. In a corner they
-# are lower with the object, and without it below the dotted line of guessing at 0.5. The similarity map,
-# with triangles, lies near guessing everywhere.
+# At the center, attention and rollout are near 1 with the object, and almost as high without it. In a corner
+# they are lower with the object, and without it below the dotted line of guessing at 0.5. The similarity
+# map, with triangles, is about as high with the object as without it: high at the center, near guessing in a
+# corner.
 #
 # ## What the object adds
 # %% [raw]
@@ -742,8 +743,8 @@ draw(number, maps_without, scenes[number].empty(), f"{rolled[0]}, without the ob
 # %% [markdown]
 # *The figures in words.* Two rows for the same scene. Above, with the object, attention and rollout are
 # high inside the outline. Below, the image is the bare background, with the outline of the place where the
-# object stood: attention and rollout are high there all the same; the
-# similarity map is low there.
+# object stood: attention and rollout are high in the middle of the image, and so inside the outline, all
+# the same; the similarity map is high there, too.
 # %% [raw]
 # # BEGIN QUESTION
 # name: q9
@@ -758,11 +759,11 @@ draw(number, maps_without, scenes[number].empty(), f"{rolled[0]}, without the ob
 # # BEGIN SOLUTION
 # %% [markdown]
 # The rollout of an object at the center is bright exactly on the object, with an AUROC near 1. A reader
-# would believe that the model found it. But the rollout of the empty background is as bright at the same
-# place, with an AUROC just as high. So this map shows where the model looks in any image: in the middle. It
+# would believe that the model found it. But the rollout of the empty background is bright at the same
+# place, too, with an AUROC almost as high. So this map shows where the model looks in any image: in the middle. It
 # would also be the same for every caption, since neither attention nor rollout depends on one. In the
-# corners the bare background gives an AUROC below 0.5, and the object raises it to about 0.7: the tower
-# does notice that something is there, while it names hardly any object there rightly. What can be
+# corners the bare background gives an AUROC near 0.4, and the object raises it to about 0.8: the tower
+# does notice that something is there, while it names few objects there rightly. What can be
 # concluded: the model has a strong habit to look at the center, the object adds to it at both places, and a
 # high score on centered objects alone does not show that a map finds objects. Where it looks does not tell
 # what it recognises.

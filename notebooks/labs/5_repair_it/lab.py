@@ -18,7 +18,7 @@
 # %% [markdown]
 # # Lab 5: Repair it
 #
-# PocketCLIP names an object at the center almost always, and off-center about every second time. A **mitigation** changes
+# PocketCLIP names an object at the center almost always, and off-center about two times in three. A **mitigation** changes
 # what a model answers without training it. In this lab you write two, choose their strength on some objects, and
 # report on others what they gain and what they cost.
 #
@@ -985,9 +985,10 @@ print(f"{entry['name']} at strength {strength:g}: {verdict(final)}.")
 # # BEGIN SOLUTION
 
 # %% [markdown]
-# 1. On 40 test objects, showing the image with the guessed object moved half of the way to the middle raises the accuracy off-center
-#    by the points and interval of the figure of question 5, and costs some points at the center and in the control. The strength was
-#    chosen on 24 other objects among four by a rule that allows a loss of 2 points at the center.
+# 1. On 40 test objects, showing the image with the guessed object moved three quarters of the way to the middle raises the accuracy
+#    off-center by the points and interval of the figure of question 5, and costs some points at the center; the control shows no
+#    change beyond its interval. The strength was chosen on 24 other objects among four by a rule that allows a loss of 2 points at
+#    the center.
 # 2. The place is guessed as what differs most from the color of the border. It fails where the background has a bright
 #    region or the border has several colors, as in photographs, and where two objects are shown: only one can be moved to the
 #    middle, and the caption may name the other. A cyclic shift also cuts an object that fills the image.

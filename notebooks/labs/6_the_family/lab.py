@@ -52,7 +52,7 @@ from scipy.stats import rankdata
 # | `version` | version of the protocol by which the model was measured; numbers of different versions are not comparable |
 # | `architecture`, `pooling` | size of the model, and its step from tokens to one vector |
 # | `objects`, `steps` | kinds of objects that it was trained to name, and steps of training |
-# | `shown` | what a training image shows: one object, up to three, or a "photograph" with subjects and clutter |
+# | `shown` | what a training image shows: one object, up to three, or a "photograph" with subjects and clutter, or the more varied images of the "studio" |
 # | `spread` | how far subjects stand from the middle in training: standard deviation, as a fraction of the side; `inf` is anywhere |
 # | `naming` | how strongly captions prefer what stands near the middle: 0 not at all, 1 as far as the recipe can |
 # | `seed` | decides initial weights and training images |
