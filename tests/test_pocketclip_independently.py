@@ -72,10 +72,10 @@ def test_both_models_name_what_they_know_in_the_middle_equally_well():
 @pytest.mark.slow
 def test_the_uniform_model_names_objects_everywhere_at_every_phase():
     center, off_center = (
-        [accuracy("uniform", ("fluent", "openmoji"), places, ("blobs",), shift) for shift in PHASES]
-        for places in (CENTER, OFF_CENTER)
+        [accuracy("uniform", ("fluent", "openmoji"), places, shift=shift) for shift in PHASES]
+        for places in (CENTER, OFF_CENTER[:4])  # the corners
     )
-    assert np.abs(np.subtract(center, off_center)).max() <= 3
+    assert np.abs(np.subtract(center, off_center)).max() <= 5
     assert np.ptp(off_center) <= 3
 
 
