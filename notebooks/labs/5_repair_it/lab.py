@@ -524,8 +524,8 @@ def harmless(student, rng):
 def nothing_gained(student, rng):
     harmed = {0.0: (95, 40), 0.5: (80, 60), 1.0: (70, 70)}
     equal = {0.0: (95, 40), 0.5: (95, 60), 1.0: (95, 60)}
-    for grid, expected in ((harmed, 0.0), (equal, 0.5)):
-        parts = [answered(rng, split, "grid", grid) for split in ("validation", "test")]
+    for levels, expected in ((harmed, 0.0), (equal, 0.5)):
+        parts = [answered(rng, split, "grid", levels) for split in ("validation", "test")]
         assert np.isclose(
             student.call("choose_strength", pd.concat(parts, ignore_index=True)), expected
         )
@@ -867,6 +867,9 @@ assert Mine(strength=entry["strength"]).passes <= 10, (
 # %% tags=["hidden"]
 import numpy as np
 
+from crosseyed.data.cutouts import read_catalogue, sample_objects
+from crosseyed.data.layouts import grid
+
 TRIED = """
 import numpy as np
 from crosseyed.mitigations.mitigated import mitigate
@@ -893,14 +896,12 @@ result = {
 
 def tried(student, rng):
     """Return the images of the check, and what the mitigation makes of them."""
-    images = rng.integers(90, 130, size=(6, 112, 112, 3), dtype=np.uint8)
-    for image in images:
-        y, x = (int(place) for place in rng.choice([5, 75], size=2))
-        image[y : y + 30, x : x + 30] = rng.choice([0, 255], size=(30, 30, 3))
-    texts = [
-        f"a photo of a {name}"
-        for name in ("dog", "key", "cup", "star", "tree", "fish", "shoe", "bell")
-    ]
+    known = sample_objects(read_catalogue(["fluent"]), 8, int(rng.integers(1e6)))
+    scenes = grid(known[:6], 3, seed=int(rng.integers(1e6)), height=112, width=112)
+    images = np.stack(
+        [scene.render() for scene in scenes[::9]]
+    )  # each in the upper left corner
+    texts = [f"a photo of a {cutout.object}" for cutout in known]
     return images, student.run(TRIED, images=images, texts=texts)
 
 
