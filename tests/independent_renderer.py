@@ -5,6 +5,7 @@ blobs; and, of kinds that the models were not trained on, checks and rings.
 """
 
 import csv
+from functools import lru_cache
 from itertools import product
 
 import numpy as np
@@ -52,12 +53,17 @@ def background(kind, side, seed):
     return canvas / weight
 
 
+@lru_cache(maxsize=1024)  # the places of an object have the same one
+def _canvas(kind, side, seed):
+    return Image.fromarray(np.rint(background(kind, side, seed)).astype(np.uint8)).convert("RGBA")
+
+
 def compose(file, kind, x, y, side, seed, shift=(0, 0), size=SIZE):
     """Paste a file onto a background; its center is as near to `x`, `y` as whole pixels allow, then shifted by some."""
     object_ = Image.open(file).convert("RGBA")
     scale = size * side / max(object_.size)
     object_ = object_.resize([max(1, round(length * scale)) for length in object_.size], Image.LANCZOS)
-    canvas = Image.fromarray(np.rint(background(kind, side, seed)).astype(np.uint8)).convert("RGBA")
+    canvas = _canvas(kind, side, tuple(np.atleast_1d(seed))).copy()
     left, top = round(x * side - object_.width / 2), round(y * side - object_.height / 2)
     layer = Image.new("RGBA", canvas.size)
     layer.paste(object_, (left + shift[0], top + shift[1]))

@@ -93,8 +93,13 @@ def quick(**options):  # once signals are heeded, as the real command heeds them
     from crosseyed.training import recipes, train
     recipes.RECIPES["uniform"] = replace(
         recipes.RECIPES["uniform"],
-        **dict(architecture="small", n_objects=5, styles=("fluent",)),
-        **dict(steps=12, warmup=2, stages=(), rounds=1),
+        architecture="small",
+        n_objects=5,
+        styles=("fluent",),
+        steps=12,
+        warmup=2,
+        stages=(),
+        rounds=1,
     )
     train.train.__kwdefaults__["save_every"] = 2
     settings.override({"resamples": 200})

@@ -68,7 +68,7 @@ def test_objects_on_backgrounds_of_the_studio_stand_there_as_they_are_drawn(tiny
 
     monkeypatch.setattr(protocols, "zero_shot", kept)
     cutouts = cutouts_to_ask(RECIPE)[:2]
-    evaluation._on_background(tiny_clip, "plain", cutouts, seed=1)
+    evaluation._on_background(tiny_clip, "plain", cutouts)
     ((images, table),) = asked
     side = min(tiny_clip.image_size)
     for draw, row in zip(images, table.itertuples(), strict=True):

@@ -44,11 +44,14 @@ SIZES = (0.1, 0.15, 0.2, 0.3, 0.45, 0.6)
 
 FACTORS = ("rendering", "size", "background", "phase")
 
+RENDERINGS = ("trained", "held out")
+"""What a rendering was to the training of a model."""
+
 WHOLE = "all"
 """Stands for the factor of figures over all renderings of a kind, trained or held out."""
 
 _SIZE = 0.3
-_GRID = 3
+_SEED = 1  # decides backgrounds and shifts
 
 
 def cutouts_to_ask(recipe: StudioRecipe) -> list[Cutout]:
@@ -60,10 +63,8 @@ def cutouts_to_ask(recipe: StudioRecipe) -> list[Cutout]:
     return trained + [each for each in read_renderings([HELD_OUT_STYLE]) if each.object in objects]
 
 
-def ask(
-    clip: ClipModel, recipe: StudioRecipe, *, cutouts: Sequence[Cutout] | None = None, seed: int = 1
-) -> pd.DataFrame:
-    """Ask a PocketCLIP all questions of its card.
+def ask(clip: ClipModel, recipe: StudioRecipe) -> pd.DataFrame:
+    """Ask a PocketCLIP all questions of its card, about `cutouts_to_ask`.
 
     Parameters
     ----------
@@ -71,33 +72,30 @@ def ask(
         The model.
     recipe : StudioRecipe
         What it was trained with; says which renderings are held out.
-    cutouts : sequence of Cutout, optional
-        By default those of `cutouts_to_ask`.
-    seed : int
-        Decides backgrounds and shifts.
 
     Returns
     -------
     pandas.DataFrame
         As of `crosseyed.measure.protocols.zero_shot`, with the columns `factor` and `value` (see the module), `place`
-        (one of `ZONES`, or ``"center"`` and ``"corner"``), `rendering` (``"trained"``, ``"held out"``), `x`, `y` and
-        `size` of the object and `weights` (digest of the model's weights).
+        (one of `ZONES`, or ``"center"`` and ``"corner"``), `rendering` (one of `RENDERINGS`), `x`, `y` and `size` of
+        the object and `weights` (digest of the model's weights).
     """
-    cutouts = cutouts_to_ask(recipe) if cutouts is None else list(cutouts)
+    cutouts = cutouts_to_ask(recipe)
     labels = objects_of(cutouts)
-    side = settings.grid_size
-    parts = [_asked(clip, layouts.grid(cutouts, side, seed=seed), labels, "rendering", side)]
-    for size in SIZES:
-        scenes = layouts.grid(cutouts, _GRID, size=size, seed=seed)
-        parts.append(_asked(clip, _two_places(scenes, cutouts), labels, "size", _GRID, f"{size:g}"))
-    for phase, scenes in layouts.phases(cutouts, clip.tower.grid, seed=seed).items():
-        parts.append(_asked(clip, _two_places(scenes, cutouts), labels, "phase", _GRID, phase))
-    parts += [_on_background(clip, kind, cutouts, seed) for kind in (*TRAINED_KINDS, *HELD_OUT_KINDS)]
+    parts = [
+        _in_the_grid(protocols.grid(clip, layouts.grid(cutouts, settings.grid_size, seed=_SEED), labels))
+    ]
+    varied = {("size", f"{size:g}"): layouts.grid(cutouts, 3, size=size, seed=_SEED) for size in SIZES}
+    phases = layouts.phases(cutouts, clip.tower.grid, seed=_SEED)
+    varied |= {("phase", phase): scenes for phase, scenes in phases.items()}
+    for (factor, value), scenes in varied.items():
+        table = protocols.grid(clip, _two_places(scenes, cutouts), labels)
+        place = np.where((table[["row", "col"]] == 1).all(axis=1), "center", "corner")
+        parts.append(table.assign(factor=factor, value=value, place=place))
+    parts += [_on_background(clip, kind, cutouts) for kind in (*TRAINED_KINDS, *HELD_OUT_KINDS)]
     table = pd.concat(parts, ignore_index=True)
-    styles = {each.style for each in world_of(recipe)}
-    return table.assign(
-        rendering=np.where(table["style"].isin(styles), "trained", "held out"), weights=clip.digest
-    )
+    held_out = (table["style"] == HELD_OUT_STYLE) & (HELD_OUT_STYLE not in recipe.styles)
+    return table.assign(rendering=np.where(held_out, *reversed(RENDERINGS)), weights=clip.digest)
 
 
 def summarize(answers: pd.DataFrame) -> pd.DataFrame:
@@ -140,24 +138,12 @@ def by_class(answers: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values(["rendering", "accuracy", "object"], ignore_index=True)
 
 
-def _asked(
-    clip: ClipModel,
-    scenes: Sequence[Scene],
-    labels: Sequence[str],
-    factor: str,
-    k: int,
-    value: str | None = None,
-) -> pd.DataFrame:
-    """Ask about scenes of a grid of `k` cells a side; the value is by default the style."""
-    table = protocols.grid(clip, scenes, labels)
-    cells, last = table[["row", "col"]], k - 1
+def _in_the_grid(answers: pd.DataFrame) -> pd.DataFrame:
+    """Say in which zone of the grid each object stands."""
+    cells, last = answers[["row", "col"]], settings.grid_size - 1
     in_center, at_border = (cells == last // 2).all(axis=1), cells.isin([0, last]).any(axis=1)
-    zones = ZONES if factor == "rendering" else ("center", "corner", "corner")
-    return table.assign(
-        factor=factor,
-        value=table["style"] if value is None else value,
-        place=np.select([in_center, at_border], [zones[0], zones[2]], zones[1]),
-    )
+    place = np.select([in_center, at_border], [ZONES[0], ZONES[2]], ZONES[1])
+    return answers.assign(factor="rendering", value=answers["style"], place=place)
 
 
 def _two_places(scenes: Sequence[Scene], cutouts: Sequence[Cutout]) -> list[Scene]:
@@ -177,13 +163,13 @@ def _corner(number: int) -> tuple[int, int]:
     return number % 2, number // 2 % 2
 
 
-def _on_background(clip: ClipModel, kind: str, cutouts: Sequence[Cutout], seed: int) -> pd.DataFrame:
+def _on_background(clip: ClipModel, kind: str, cutouts: Sequence[Cutout]) -> pd.DataFrame:
     """Ask about objects on a kind of background, in the center and in a corner."""
     side = min(clip.image_size)
     margin = _SIZE / 2 + layouts.JITTER
     images, rows = [], []
     for number, cutout in enumerate(cutouts):
-        rng = np.random.default_rng([seed, number])
+        rng = np.random.default_rng([_SEED, number])
         background, shift = int(rng.integers(2**31)), rng.uniform(-layouts.JITTER, layouts.JITTER, 2)
         corner = np.array(_corner(number)) * (1 - 2 * margin) + margin
         shot = Shot((Figure(cutout, True, Pose(_SIZE)),), kind, background, Lens(), 0, "")

@@ -1,7 +1,7 @@
 """Write the model card of a PocketCLIP: what it can do, how it was made, what that took, and what it does not know."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +20,7 @@ from crosseyed.models.loading import load
 from crosseyed.settings import settings
 from crosseyed.tables import read_table, write_table
 from crosseyed.training.architecture import WEIGHTS
-from crosseyed.training.evaluation import FACTORS, SIZES, WHOLE, ZONES, ask, by_class, summarize
+from crosseyed.training.evaluation import FACTORS, RENDERINGS, SIZES, WHOLE, ZONES, ask, by_class, summarize
 from crosseyed.training.recipes import StudioRecipe
 from crosseyed.training.studio.backgrounds import HELD_OUT_KINDS, TRAINED_KINDS
 from crosseyed.training.train import COST, is_finished
@@ -107,10 +107,11 @@ def write_card(folder: Path, recipe: StudioRecipe, answers: pd.DataFrame, name: 
     """Write the card of `measure_and_write`, given the answers of `crosseyed.training.evaluation.ask`."""
     figures, classes = summarize(answers), by_class(answers)
     text = _text(folder, recipe, answers, figures, classes, name)
+    losses = read_table(folder / "loss.csv", {"step": "whole", "loss": "number"}, "Train the model anew.")
     weights = answers["weights"].iloc[0]
     write_table(figures.round(3).assign(weights=weights), folder / FIGURES)
     write_table(classes.round(3).assign(weights=weights), folder / CLASSES)
-    _draw_curve(folder)
+    _draw_curve(losses, folder / CURVE)
     card = folder / "README.md"
     with atomic_write(card) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -135,9 +136,8 @@ def format_accuracy(row: pd.Series) -> str:
     return f"{row['accuracy']:.1f} % [{row['low']:.1f}, {row['high']:.1f}]"
 
 
-def _draw_curve(folder: Path) -> None:
+def _draw_curve(losses: pd.DataFrame, file: Path) -> None:
     """Draw the loss of every step, and its running mean."""
-    losses = pd.read_csv(folder / "loss.csv")
     with sns.axes_style("whitegrid"):
         figure, axes = plt.subplots(figsize=(6, 3), dpi=120, layout="constrained")
     sns.lineplot(
@@ -146,7 +146,7 @@ def _draw_curve(folder: Path) -> None:
     smooth = losses.assign(loss=losses["loss"].rolling(_SMOOTHED, min_periods=1).mean())
     sns.lineplot(smooth, x="step", y="loss", ax=axes, label=f"mean of {_SMOOTHED} steps", errorbar=None)
     axes.set(xlabel="optimizer step", ylabel="loss (nats)")
-    with atomic_write(folder / CURVE) as temporary:
+    with atomic_write(file) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})
     plt.close(figure)
 
@@ -159,7 +159,18 @@ def _text(
     classes: pd.DataFrame,
     name: str | None,
 ) -> str:
-    own, unseen = recipe.cutout_folder is not None, _unseen_kinds(recipe)
+    unseen = _unseen_kinds(recipe)
+
+    def marked(value: str) -> str:
+        return f"{value}, held out" if value in unseen else value
+
+    zones = {zone: (zone,) for zone in ZONES}
+    places = {
+        f"{rendering}, {place}": (rendering, place)
+        for rendering in _renderings(figures)
+        for place in ("center", "corner")
+    }
+    of = dict(iter(figures.groupby("factor")))
     asked = f"`crosseyed card {name}` computes all figures again." if name else ""
     return _CARD.format(
         title=markdown(folder.name),
@@ -169,10 +180,10 @@ def _text(
         interval=settings.interval,
         again=asked,
         held_out=_held_out(answers),
-        zones=_by_zone(figures[figures["factor"] == WHOLE], "rendering"),
-        renderings=_by_zone(figures[figures["factor"] == "rendering"], "value"),
+        zones=_accuracies(of[WHOLE], "rendering", zones, "rendering"),
+        renderings=_accuracies(of["rendering"], "value", zones, "rendering"),
         factors="\n\n".join(
-            _by_place(figures[figures["factor"] == factor], unseen) for factor in FACTORS[1:]
+            _accuracies(of[factor], "value", places, factor, marked) for factor in FACTORS[1:]
         ),
         largest=f"{SIZES[-1]:g}",
         k=settings.grid_size,
@@ -181,13 +192,13 @@ def _text(
         settings=_settings(recipe),
         stages=_stages(recipe),
         cost=_cost(folder / COST),
-        data=_OWN_DATA if own else _CATALOGUE,
+        data=_OWN_DATA if recipe.cutout_folder else _CATALOGUE,
         curve=CURVE,
     )
 
 
 def _held_out(answers: pd.DataFrame) -> str:
-    if (answers["rendering"] == "trained").all():
+    if len(_renderings(answers)) == 1:
         return "No rendering was held out, so they do not say whether it knows other drawings of the same objects."
     return (
         f"The rendering {HELD_OUT_STYLE} was held out: the model has never seen it, nor any by its designers."
@@ -201,30 +212,25 @@ def _unseen_kinds(recipe: StudioRecipe) -> list[str]:
     return [kind for kind in (*TRAINED_KINDS, *HELD_OUT_KINDS) if kind not in seen]
 
 
-def _by_zone(figures: pd.DataFrame, column: str) -> str:
-    """Tabulate accuracies with a row per value of a column and a column per zone of the grid."""
-    cells = figures.assign(text=figures.apply(format_accuracy, axis=1)).set_index([column, "place"])["text"]
-    rows = [(column if column != "value" else "rendering", *ZONES), ("---",) * (1 + len(ZONES))]
-    for value in dict.fromkeys(figures.sort_values("rendering", ascending=False, kind="stable")[column]):
-        rows.append((markdown(value), *(cells[value, zone] for zone in ZONES)))
+def _accuracies(
+    figures: pd.DataFrame,
+    row: str,
+    columns: Mapping[str, tuple[str, ...]],
+    heading: str,
+    shown: Callable[[str], str] = markdown,
+) -> str:
+    """Tabulate accuracies: a row per value of the column `row`, and under each title what these keys stand for."""
+    keys = ["rendering", "place"][-len(next(iter(columns.values()))) :]
+    cells = figures.assign(text=figures.apply(format_accuracy, axis=1)).set_index([row, *keys])["text"]
+    rows = [(heading, *columns), ("---",) * (1 + len(columns))]
+    for value in figures.sort_values("rendering", ascending=False, kind="stable")[row].unique():
+        rows.append((shown(value), *(cells[(value, *key)] for key in columns.values())))
     return _table(rows)
 
 
-def _by_place(figures: pd.DataFrame, unseen: Sequence[str]) -> str:
-    """Tabulate accuracies with a row per value of a factor, and a column per rendering and place; mark the unseen."""
-    factor = figures["factor"].iloc[0]
-    cells = figures.assign(text=figures.apply(format_accuracy, axis=1))
-    cells = cells.set_index(["value", "rendering", "place"])["text"]
-    seen = [each for each in ("trained", "held out") if each in set(figures["rendering"])]
-    columns = [(rendering, place) for rendering in seen for place in ("center", "corner")]
-    rows = [
-        (factor, *(f"{rendering}, {place}" for rendering, place in columns)),
-        ("---",) * (1 + len(columns)),
-    ]
-    for value in figures["value"].unique():
-        title = f"{value}, held out" if value in unseen else value
-        rows.append((title, *(cells[(value, *column)] for column in columns)))
-    return _table(rows)
+def _renderings(table: pd.DataFrame) -> list[str]:
+    """List which of the renderings, trained and held out, a table has."""
+    return [each for each in RENDERINGS if (table["rendering"] == each).any()]
 
 
 def _table(rows: Sequence[Sequence[object]]) -> str:
@@ -234,7 +240,7 @@ def _table(rows: Sequence[Sequence[object]]) -> str:
 def _unknown(classes: pd.DataFrame) -> str:
     """Say which objects are named less often than every second time, in each kind of rendering."""
     sentences = []
-    for rendering in sorted(classes["rendering"].unique(), reverse=True):
+    for rendering in _renderings(classes):
         of_kind = classes[classes["rendering"] == rendering]
         missed = of_kind[of_kind["accuracy"] < _UNKNOWN]["object"]
         names = f": {', '.join(map(markdown, missed))}" if len(missed) else ""
@@ -244,7 +250,7 @@ def _unknown(classes: pd.DataFrame) -> str:
 
 def _confusions(classes: pd.DataFrame) -> str:
     rows = [("rendering", "object", "taken for", "share of images"), ("---",) * 4]
-    for rendering in sorted(classes["rendering"].unique(), reverse=True):
+    for rendering in _renderings(classes):
         worst = classes[(classes["rendering"] == rendering) & (classes["share"] > 0)].nlargest(
             _MOST_LISTED, "share"
         )

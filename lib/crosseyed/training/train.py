@@ -137,7 +137,7 @@ def _train(
     optimizers = make_optimizers(model, recipe)
     state_file = folder / _STATE
     losses, spent = _restore(state_file, recipe, model, optimizers)
-    start, spent = len(losses), spent - time.process_time()
+    start, began = len(losses), time.process_time() - spent
     batches, loss_of = _task(recipe, cutouts, tokenizer, config)
     with tqdm(
         total=recipe.steps, initial=start, disable=not progress, desc=folder.name, mininterval=5
@@ -150,10 +150,10 @@ def _train(
             bar.update()
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
             if (step + 1) % save_every == 0 or step + 1 == recipe.steps:
-                _save_state(state_file, recipe, model, optimizers, losses, spent + time.process_time())
+                _save_state(state_file, recipe, model, optimizers, losses, time.process_time() - began)
                 _write_losses(folder / "loss.csv", losses)
     _write_losses(folder / "loss.csv", losses)  # of a training that was killed after its last save
-    _write_cost(folder / COST, device, spent + time.process_time())
+    _write_cost(folder / COST, device, time.process_time() - began)
     export(model, tokenizer, config, folder)
     state_file.unlink()
 
