@@ -68,7 +68,7 @@ def test_both_models_name_what_they_know_in_the_middle_equally_well():
 @pytest.mark.slow
 def test_the_uniform_model_names_objects_everywhere_at_every_phase():
     table = asked("uniform", ("fluent", "openmoji"), CENTER + OFF_CENTER, shifts=PHASES)
-    at_center = (table[["x", "y"]] == CENTER[0]).all(axis=1)
+    at_center = (table[["x", "y"]] == list(CENTER[0])).all(axis=1)
     center, off_center = (
         100 * rows.groupby(["dx", "dy"])["correct"].mean() for rows in (table[at_center], table[~at_center])
     )
